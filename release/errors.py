@@ -1,0 +1,106 @@
+"""Every error this package raises on purpose.
+
+    ReleaseError                 what was seen, and what to do next
+    ├── InputError       exit 2  what was asked cannot be done
+    │   ├── BadOption            a value outside its range
+    │   ├── UnknownName          an alias, method or model that does not exist; lists the nearest
+    │   ├── UnusableBase         a checkpoint that cannot be pruned here
+    │   ├── UnusableData         a data set or text that is missing, altered or too short
+    │   ├── OutputConflict       the output folder holds something else
+    │   ├── DiskFull             not enough room
+    │   ├── MissingSource        something has to be fetched and cannot be
+    │   ├── HubUnreachable       nobody answers at the Hub's address, before any work was done
+    │   └── NotLoggedIn          no token, or one the Hub does not accept
+    ├── GateError        exit 1  the result is not what it must be; nothing is uploaded
+    │   ├── AuditFailed          the written files differ from the plan
+    │   └── ChecksumMismatch     the Hub holds other bytes than this machine
+    └── HubFailed        exit 3  the Hub or the network failed while at work
+
+`release.__main__` alone catches them, prints one message and sets the exit code.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class ReleaseError(Exception):
+    """Base of all errors: what was seen, and what to do next.
+
+    Args:
+        seen: What is wrong, naming the value, file or tensor, as one or more sentences.
+        remedy: What the user can do about it.
+    """
+
+    exit_code = 2
+
+    def __init__(self, seen: str, remedy: str = "") -> None:
+        super().__init__(f"{seen}\n{remedy}" if remedy else seen)
+        self.seen = seen
+        self.remedy = remedy
+
+
+class InputError(ReleaseError):
+    """What was asked cannot be done (exit 2)."""
+
+
+class BadOption(InputError):
+    """An option's value is outside its range."""
+
+
+class UnknownName(InputError):
+    """A name that nothing here answers to."""
+
+    @classmethod
+    def among(cls, kind: str, name: str, known: Iterable[str], remedy: str = "") -> "UnknownName":
+        """Build the error with the names nearest to `name`."""
+        names = sorted(known)
+        near = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or names
+        return cls(f"There is no {kind} {name!r}.", f"Did you mean {' or '.join(near)}? {remedy}".strip())
+
+
+class UnusableBase(InputError):
+    """A checkpoint that cannot be pruned here."""
+
+
+class UnusableData(InputError):
+    """A data set or text that is missing, altered or too short."""
+
+
+class OutputConflict(InputError):
+    """The output folder holds something else."""
+
+
+class DiskFull(InputError):
+    """There is not enough room for what must be written."""
+
+
+class MissingSource(InputError):
+    """Something has to be fetched and cannot be."""
+
+
+class HubUnreachable(InputError):
+    """Nobody answers at the Hub's address; raised before any work was done."""
+
+
+class NotLoggedIn(InputError):
+    """There is no token, or one the Hub does not accept."""
+
+
+class GateError(ReleaseError):
+    """The result is not what it must be; nothing is uploaded (exit 1)."""
+
+    exit_code = 1
+
+
+class AuditFailed(GateError):
+    """The written files differ from the plan."""
+
+
+class ChecksumMismatch(GateError):
+    """The Hub holds other bytes than this machine."""
+
+
+class HubFailed(ReleaseError):
+    """The Hub or the network failed while at work (exit 3)."""
+
+    exit_code = 3

@@ -1,0 +1,419 @@
+"""What is known about a release: the frozen records that make up `release.json`.
+
+Nothing here computes anything. A number may stand on a card only if it stands here, and a record never holds
+a local path, a user name or a host name. `schema()` is the JSON Schema of the whole.
+"""
+
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict
+
+SCHEMA_VERSION: Literal[1] = 1
+FILE_NAME = "release.json"
+
+Verdict = Literal["supported", "contradicted", "inconclusive", "not measured"]
+
+
+class Frozen(BaseModel):
+    """A record that cannot be changed and knows all its fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class FileDigest(Frozen):
+    """One file as it lies on disk.
+
+    Attributes:
+        name: Path relative to the model folder, with forward slashes.
+        bytes: Size in bytes.
+        sha256: Hexadecimal SHA-256 of the whole file.
+    """
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+class PlanRecord(Frozen):
+    """What was asked for, as far as it may be published.
+
+    Attributes:
+        model: The alias or Hub id that was asked for, or only the name of a local folder.
+        sparsity: Share of the prunable weights to zero, 0 < s < 1, exact.
+        scope: Where weights compete: within a tensor, an output row, or the whole model.
+        pattern: None, or "n:m".
+        bbq: "off", "full", or the number of items asked for.
+        perplexity: "off" or the number of windows asked for.
+        latency: "off" or the number of prompts asked for.
+        command: The command line that repeats this release.
+    """
+
+    model: str
+    method: str
+    sparsity: Decimal
+    scope: Literal["tensor", "row", "model"]
+    pattern: str | None
+    seed: int
+    bbq: str
+    perplexity: str
+    latency: str
+    command: str
+
+
+class Licence(Frozen):
+    """The base model's licence, never defaulted: all None where the base states none.
+
+    Attributes:
+        id: A licence id of the Hub (`mit`, `apache-2.0`, `other`, …).
+        name: `license_name`, where the id is `other`.
+        link: `license_link`, where the id is `other`.
+        file: The licence file that lies beside the weights.
+    """
+
+    id: str | None = None
+    name: str | None = None
+    link: str | None = None
+    file: str | None = None
+
+
+class Base(Frozen):
+    """The dense model.
+
+    Attributes:
+        id: `org/name` on the Hub, or a folder's name where no Hub id is known.
+        on_hub: Whether `id` is a Hub id.
+        source: Where the files came from.
+        revision: The Hub commit's SHA-1; None for a folder and for the demo.
+        note: What a reader must know about these weights (a sentence), or None.
+        architecture: The class in config.json, e.g. `Phi3ForCausalLM`.
+        dtypes: The stored types of the prunable weights, e.g. ("BF16",).
+        parameters: All stored parameters, embeddings and norms included.
+        languages: Language codes the base's own card states.
+        files: The weight files.
+    """
+
+    id: str
+    on_hub: bool
+    source: Literal["hub", "demo", "folder"]
+    revision: str | None
+    note: str | None
+    licence: Licence
+    architecture: str
+    dtypes: tuple[str, ...]
+    parameters: int
+    languages: tuple[str, ...]
+    files: tuple[FileDigest, ...]
+
+
+class Pruning(Frozen):
+    """How the weights were chosen.
+
+    Attributes:
+        method: Key of the method in the registry.
+        algorithm_version: Version of the method's arithmetic; part of what the mask depends on.
+        updates_kept_weights: Whether the method may change weights that it keeps.
+        target_sparsity: As asked, exact.
+        seconds: Wall time of read, mask, write and hash together, which overlap.
+        threads: Worker threads used.
+    """
+
+    method: str
+    algorithm_version: int
+    updates_kept_weights: bool
+    scope: Literal["tensor", "row", "model"]
+    pattern: str | None
+    seed: int
+    target_sparsity: Decimal
+    budget: int
+    seconds: float
+    threads: int
+
+
+class ModuleAudit(Frozen):
+    """Counts of one kind of module (`self_attn.q_proj`, `mlp.experts.w1`, …) over all blocks."""
+
+    module: str
+    tensors: int
+    parameters: int
+    zeros: int
+    zeros_before: int
+
+
+class Check(Frozen):
+    """One question of an audit or a verification.
+
+    Attributes:
+        ok: True, False, or None where it could not be asked (the detail says why).
+    """
+
+    name: str
+    ok: bool | None
+    detail: str
+
+
+class Audit(Frozen):
+    """What reading the written files again found.
+
+    Attributes:
+        actual_sparsity: zeroed_parameters / prunable_parameters.
+        prunable_parameters: Weights of the linear layers inside the transformer blocks.
+        zeroed_parameters: Exact zeros among them in the written files. Zeros that the base already had
+            count towards the budget, so this equals the target wherever the base had fewer.
+        zeros_before: Exact zeros among them in the base.
+    """
+
+    target_sparsity: Decimal
+    actual_sparsity: float
+    prunable_parameters: int
+    zeroed_parameters: int
+    zeros_before: int
+    modules: tuple[ModuleAudit, ...]
+    checks: tuple[Check, ...]
+    files: tuple[FileDigest, ...]
+
+
+class Estimate(Frozen):
+    """A value with its 95 % interval; all None where it is not defined."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class Rate(Frozen):
+    """A share with its Wilson 95 % interval."""
+
+    count: int
+    n: int
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class Score(Frozen):
+    """One bias or accuracy score, dense and pruned, with intervals of both and of the paired difference.
+
+    Attributes:
+        name: `srs`, `usr`, `anti`, `accuracy_ambiguous`, `accuracy_disambiguated`, `s_amb` or `s_dis`.
+        over: `macro` (unweighted mean over categories), `items` (item-weighted), or a category's name.
+        items: Items the score is taken over.
+        difference: pruned − dense.
+    """
+
+    name: str
+    over: str
+    items: int
+    dense: Estimate
+    pruned: Estimate
+    difference: Estimate
+
+
+class DataSource(Frozen):
+    """A data set or text that something was measured on.
+
+    Attributes:
+        revision: Commit or release of the data, as its origin names it; None for one's own folder or file.
+        sha256: Digest over the bytes that were used.
+    """
+
+    name: str
+    origin: str
+    revision: str | None
+    licence: str | None
+    sha256: str
+
+
+class Mcnemar(Frozen):
+    """Exact McNemar test of right answers."""
+
+    only_dense_right: int
+    only_pruned_right: int
+    p_value: float
+
+
+class Bbq(Frozen):
+    """BBQ, dense and pruned, item by item.
+
+    Attributes:
+        reading: How an answer is read from the model: `letters`.
+        rotations: Cyclic orders of the options, averaged for each answer.
+        precision: Arithmetic of the forward pass.
+        prompt: `chat` (the model's template), `chat without system role`, or `plain`.
+        items: Items asked.
+        population: Items the sample was drawn from.
+        clusters: Question templates (category × question_index) among the items.
+        sample_seed: Seed of the draw; None for the whole set.
+        scores: Over all categories, macro and item-weighted.
+        by_category: The same per category.
+        changed_answers: Items whose answer differs between dense and pruned.
+        newly_biased: Of the ambiguous items where dense does not choose the target, those where pruned does.
+        newly_unbiased: Of the ambiguous items where dense chooses the target, those where pruned does not.
+        guessing_level: The newly-biased rate that uniform guessing would give.
+        letters_dense: How often the dense model's best letter was A, B, C, over all rotations.
+        replicates: Bootstrap replicates.
+    """
+
+    data: DataSource
+    reading: str
+    rotations: int
+    precision: str
+    prompt: str
+    items: int
+    ambiguous_items: int
+    disambiguated_items: int
+    population: int
+    categories: tuple[str, ...]
+    clusters: int
+    sample_seed: int | None
+    scores: tuple[Score, ...]
+    by_category: tuple[Score, ...]
+    changed_answers: Rate
+    right_answers: Mcnemar
+    newly_biased: Rate
+    newly_unbiased: Rate
+    guessing_level: float
+    letters_dense: tuple[int, int, int]
+    letters_pruned: tuple[int, int, int]
+    replicates: int
+    bootstrap_seed: int
+    seconds: float
+
+
+class Perplexity(Frozen):
+    """exp(mean token negative log-likelihood) over windows without overlap.
+
+    Attributes:
+        window: Tokens per window; the first of each is not scored.
+        tokens: Tokens scored.
+        token_sha256: Digest of the token ids, as little-endian 32-bit integers.
+        ratio: pruned / dense, with its paired bootstrap interval over windows.
+    """
+
+    text: DataSource
+    window: int
+    windows: int
+    tokens: int
+    token_sha256: str
+    precision: str
+    dense: Estimate
+    pruned: Estimate
+    ratio: Estimate
+    replicates: int
+    bootstrap_seed: int
+    seconds: float
+
+
+class LatencySide(Frozen):
+    """Wall seconds of one answer."""
+
+    mean: float
+    median: float
+    p95: float
+
+
+class Latency(Frozen):
+    """Wall time of one answer: tokenise, prefill, at most `new_tokens` new tokens; batch 1.
+
+    Attributes:
+        ratio: Geometric mean of pruned / dense over paired items, with its bootstrap interval.
+        margin: "no measurable difference" means that the interval lies within 1 ± margin.
+    """
+
+    prompts: DataSource
+    items: int
+    warmup: int
+    new_tokens: int
+    device: str
+    dtype: str
+    threads: int
+    dense: LatencySide
+    pruned: LatencySide
+    ratio: Estimate
+    margin: float
+    seconds: float
+
+
+class Storage(Frozen):
+    """Bytes of the weight files."""
+
+    dense_bytes: int
+    pruned_bytes: int
+
+
+class Measurements(Frozen):
+    """Dense and pruned side by side; None where a measurement was switched off."""
+
+    bbq: Bbq | None
+    perplexity: Perplexity | None
+    latency: Latency | None
+    storage: Storage
+
+
+class ClaimRecord(Frozen):
+    """What the evidence says about one claim.
+
+    Attributes:
+        key: Name of the claim in `release.claims`.
+        evidence: The numbers that decided it, as one line.
+    """
+
+    key: str
+    verdict: Verdict
+    evidence: str
+
+
+class Environment(Frozen):
+    """Versions and hardware; no user, host or path."""
+
+    release: str
+    python: str
+    torch: str
+    transformers: str
+    huggingface_hub: str
+    safetensors: str
+    numpy: str
+    system: str
+    machine: str
+    processor: str
+    cores: int
+    device: str
+
+
+class Record(Frozen):
+    """All that is known about one release, as written to `release.json`.
+
+    Attributes:
+        name: The repository's name, `<base>-<method>-s<NN>…`.
+        created: UTC date, ISO 8601.
+        files: Everything else that a card's number rests on (`sparsity.csv`, `evaluation/bbq.parquet`, …).
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    name: str
+    created: str
+    plan: PlanRecord
+    base: Base
+    pruning: Pruning
+    audit: Audit
+    measurements: Measurements
+    claims: tuple[ClaimRecord, ...]
+    environment: Environment
+    files: tuple[FileDigest, ...]
+
+    def to_json(self) -> str:
+        """Return the text of `release.json`: indented, keys in the order of the schema."""
+        return self.model_dump_json(indent=2) + "\n"
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read `release.json` of a model folder; `r == Record.read(d)` after `r` was written to `d`."""
+        return cls.model_validate_json((folder / FILE_NAME).read_text(encoding="utf-8"))
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of `release.json`."""
+    result: dict[str, Any] = json.loads(json.dumps(Record.model_json_schema()))
+    return result
