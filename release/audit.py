@@ -1,0 +1,203 @@
+"""Read the written files again and hold them against the plan and the base: the gate before anything is said.
+
+Publishing needs zeros exactly as budgeted, every expected tensor covered, kept weights and untouched tensors
+bit-identical, and no NaN or Inf that the base had not.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from release import sparsity
+from release.checkpoint.count import TensorCount, count, places
+from release.checkpoint.folder import Checkpoint
+from release.errors import AuditFailed
+from release.progress import Console
+from release.pruning.prune import Budgets, budgets_of, digest_of
+from release.pruning.recipe import Recipe
+from release.record import Audit, Check, FileDigest, ModuleAudit
+
+
+@dataclass(frozen=True)
+class Audited:
+    """What the audit found.
+
+    Attributes:
+        table: One row per tensor.
+        base_files: Digests of the base's weight files.
+    """
+
+    audit: Audit
+    table: tuple[sparsity.Row, ...]
+    base_files: tuple[FileDigest, ...]
+
+
+def audit(
+    base: Checkpoint, written: Checkpoint, recipe: Recipe, hashed: Sequence[FileDigest], console: Console
+) -> Audited:
+    """Read base and written files and judge them.
+
+    Args:
+        hashed: Digests taken while writing.
+
+    Raises:
+        AuditFailed: Names every check that failed, and where.
+    """
+    allowed = budgets_of(base, recipe)
+    files, counts, base_files = _read(base, written, allowed, console)
+    table = sparsity.rows(counts, allowed.zeros)
+    checks = tuple(_checks(base, written, allowed, recipe, hashed, files, counts))
+    refuse_failed(checks)
+    return Audited(_summarise(recipe, table, checks, files), table, base_files)
+
+
+def refuse_failed(checks: Iterable[Check]) -> None:
+    """Stop at the gate.
+
+    Raises:
+        AuditFailed: Names every check that failed, and where.
+    """
+    if failed := [check for check in checks if check.ok is False]:
+        found = "\n".join(f"{check.name}: {check.detail}" for check in failed)
+        raise AuditFailed(
+            f"The written files are not what was planned; nothing is published.\n{found}",
+            "Remove the release folder and run again; if it happens twice, suspect disk or memory.",
+        )
+
+
+def _read(
+    base: Checkpoint, written: Checkpoint, allowed: Budgets, console: Console
+) -> tuple[tuple[FileDigest, ...], tuple[TensorCount, ...], tuple[FileDigest, ...]]:
+    before = places(base)
+    with console.step("Audit: read the files again", written.size) as advance, ThreadPoolExecutor(1) as other:
+        base_files = other.submit(lambda: tuple(digest_of(h.path) for h in base.headers))
+        results = [count(header, allowed.zeros, before, advance) for header in written.headers]
+        files = tuple(file for file, _ in results)
+        return files, tuple(c for _, counts in results for c in counts), base_files.result()
+
+
+def _checks(
+    base: Checkpoint,
+    written: Checkpoint,
+    allowed: Budgets,
+    recipe: Recipe,
+    hashed: Sequence[FileDigest],
+    files: Sequence[FileDigest],
+    counts: Sequence[TensorCount],
+) -> Iterator[Check]:
+    same = [h.raw for h in base.headers] == [h.raw for h in written.headers]
+    yield Check(name="headers", ok=same, detail="as the base's, byte for byte" if same else "differ from the base's")
+    yield check_files("read back", hashed, files, "as hashed while writing")
+    yield check_budgets(allowed, counts, {c.name: c.zeros_before or 0 for c in counts})
+    if not recipe.row.updates_kept_weights:
+        yield check_kept([c for c in counts if c.name in allowed.zeros], "kept weights")
+    yield check_kept([c for c in counts if c.name not in allowed.zeros], "untouched tensors")
+    yield check_finite(counts)
+
+
+def check_files(name: str, expected: Sequence[FileDigest], found: Sequence[FileDigest], meaning: str) -> Check:
+    """Compare files with what is recorded of them, by name, size and SHA-256."""
+    wanted = {f.name: f for f in expected}
+    present = {f.name: f for f in found}
+    wrong = [n for n in sorted(wanted.keys() | present.keys()) if wanted.get(n) != present.get(n)]
+    if not wrong:
+        total = sum(f.bytes for f in found)
+        return Check(name=name, ok=True, detail=f"{len(found)} files, {total:,} bytes: {meaning}")
+    return Check(name=name, ok=False, detail="; ".join(_difference(n, wanted.get(n), present.get(n)) for n in wrong))
+
+
+def _difference(name: str, wanted: FileDigest | None, found: FileDigest | None) -> str:
+    if wanted is None:
+        return f"{name} is not on record"
+    if found is None:
+        return f"{name} is missing"
+    if wanted.bytes != found.bytes:
+        return f"{name} has {found.bytes:,} bytes where {wanted.bytes:,} are on record"
+    return f"{name} has SHA-256 {found.sha256[:16]}… where {wanted.sha256[:16]}… is on record"
+
+
+def check_budgets(allowed: Budgets, counts: Sequence[TensorCount], before: Mapping[str, int]) -> Check:
+    """Every prunable tensor holds as many zeros as its budget, or as the base had where that is more.
+
+    Args:
+        before: The base's zeros by tensor name.
+    """
+    found = {c.name: c for c in counts}
+    wrong = []
+    for name, budget in allowed.zeros.items():
+        tensor = found.get(name)
+        expected = max(budget, before.get(name, 0))
+        if tensor is None or tensor.zeros != expected:
+            holds = "is missing" if tensor is None else f"holds {tensor.zeros:,} zeros"
+            wrong.append(f"{name} {holds}, {expected:,} are due")
+    total = sum(found[name].zeros for name in allowed.zeros if name in found)
+    detail = f"{total:,} zeros in {len(allowed.zeros)} tensors, as budgeted"
+    return Check(name="zeros", ok=not wrong, detail=_listed(wrong) or detail)
+
+
+def check_kept(counts: Sequence[TensorCount], name: str) -> Check:
+    """Nothing differs from the base but weights that became +0.0."""
+    if any(c.changed is None for c in counts):
+        missing = next(c.name for c in counts if c.changed is None)
+        return Check(name=name, ok=False, detail=f"{missing} has no counterpart in the base")
+    wrong = [
+        f"{c.name}[{', '.join(map(str, _position(c)))}] ({c.changed:,} of {c.numel:,} differ)"
+        for c in counts
+        if c.changed
+    ]
+    return Check(name=name, ok=not wrong, detail=_listed(wrong) or f"{len(counts)} tensors, bit-identical to the base")
+
+
+def _position(tensor: TensorCount) -> tuple[int, ...]:
+    index, position = tensor.first_changed or 0, []
+    for size in reversed(tensor.shape):
+        index, here = divmod(index, size)
+        position.append(here)
+    return tuple(reversed(position))
+
+
+def check_finite(counts: Sequence[TensorCount]) -> Check:
+    """No NaN or Inf stands in the files that the base had not."""
+    wrong = [f"{c.name} holds {c.nonfinite:,}" for c in counts if c.nonfinite > (c.nonfinite_before or 0)]
+    return Check(name="finite", ok=not wrong, detail=_listed(wrong) or "no NaN or Inf that the base had not")
+
+
+def _listed(places: Sequence[str], most: int = 5) -> str:
+    rest = f"; and {len(places) - most} more" if len(places) > most else ""
+    return "; ".join(places[:most]) + rest
+
+
+def _summarise(
+    recipe: Recipe, table: Sequence[sparsity.Row], checks: tuple[Check, ...], files: tuple[FileDigest, ...]
+) -> Audit:
+    prunable = [row for row in table if row.module]
+    parameters = sum(row.numel for row in prunable)
+    zeros = sum(row.zeros for row in prunable)
+    return Audit(
+        target_sparsity=recipe.sparsity,
+        actual_sparsity=zeros / parameters,
+        prunable_parameters=parameters,
+        zeroed_parameters=zeros,
+        zeros_before=sum(row.zeros_before for row in prunable),
+        modules=modules(prunable),
+        checks=checks,
+        files=files,
+    )
+
+
+def modules(prunable: Iterable[sparsity.Row]) -> tuple[ModuleAudit, ...]:
+    """Sum the table over blocks and experts, per kind of module, in name order."""
+    groups: dict[str, list[sparsity.Row]] = defaultdict(list)
+    for row in prunable:
+        groups[row.module].append(row)
+    return tuple(
+        ModuleAudit(
+            module=module,
+            tensors=len(group),
+            parameters=sum(row.numel for row in group),
+            zeros=sum(row.zeros for row in group),
+            zeros_before=sum(row.zeros_before for row in group),
+        )
+        for module, group in sorted(groups.items())
+    )

@@ -1,0 +1,119 @@
+"""The header of one safetensors file: names, types, shapes and where the bytes lie.
+
+Layout (safetensors 0.8): 8 bytes little-endian length, a JSON header of that length, raw data.
+"""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
+from release.errors import UnusableBase
+
+Bits = NDArray[np.unsignedinteger[Any]]
+
+FLOATS: dict[str, tuple[str, int]] = {"BF16": ("<u2", 7), "F16": ("<u2", 10), "F32": ("<u4", 23), "F64": ("<u8", 52)}
+"""Stored float types: the unsigned type of the same width, and the number of fraction bits."""
+
+LENGTH_BYTES = 8
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One tensor of a file.
+
+    Attributes:
+        dtype: The type as safetensors names it (`BF16`, `F32`, …).
+        start: Offset of its first byte in the file.
+        nbytes: Its bytes.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    nbytes: int
+
+    @property
+    def numel(self) -> int:
+        """The number of elements; 1 for a scalar."""
+        return math.prod(self.shape)
+
+    @property
+    def is_float(self) -> bool:
+        """Whether zeros and non-finite values can be told from the bits here."""
+        return self.dtype in FLOATS
+
+    def bits(self, data: bytes | bytearray | memoryview) -> Bits:
+        """View raw bytes as unsigned integers of the element's width, one per element, flat."""
+        return np.frombuffer(data, dtype=FLOATS[self.dtype][0])
+
+    def magnitude(self, bits: Bits) -> Bits:
+        """Drop the sign bit: an order-preserving integer image of |w|; 0 for both zeros."""
+        return bits & bits.dtype.type((1 << (8 * bits.dtype.itemsize - 1)) - 1)
+
+    def nonfinite(self, bits: Bits) -> int:
+        """Count NaN and infinities: an exponent of all ones."""
+        fraction = FLOATS[self.dtype][1]
+        infinity = ((1 << (8 * bits.dtype.itemsize - 1)) - 1) >> fraction << fraction
+        return int(np.count_nonzero(self.magnitude(bits) >= infinity))
+
+
+@dataclass(frozen=True)
+class Header:
+    """What one safetensors file says it holds.
+
+    Attributes:
+        raw: The length and the JSON header, byte for byte.
+        tensors: In the order of their bytes.
+    """
+
+    path: Path
+    raw: bytes
+    tensors: tuple[Tensor, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole file."""
+        return len(self.raw) + sum(t.nbytes for t in self.tensors)
+
+
+def read_header(path: Path) -> Header:
+    """Read and check the header of a safetensors file.
+
+    Raises:
+        UnusableBase: The file is cut, no safetensors, or empty.
+    """
+    try:
+        with safe_open(path, framework="numpy"):  # the library's own checks of offsets, types and length
+            pass
+    except (SafetensorError, OSError) as error:
+        raise UnusableBase(
+            f"{path.name} is cut or no safetensors file ({error}).",
+            "Fetch or copy it again; only safetensors files are read.",
+        ) from None
+    with path.open("rb") as file:
+        prefix = file.read(LENGTH_BYTES)
+        text = file.read(int.from_bytes(prefix, "little"))
+    return Header(path, prefix + text, parse(text, len(prefix) + len(text)))
+
+
+def parse(text: bytes, data_start: int) -> tuple[Tensor, ...]:
+    """Read the JSON header; offsets become offsets in the file."""
+    entries = {name: entry for name, entry in json.loads(text).items() if name != "__metadata__"}
+    tensors = (
+        Tensor(
+            name,
+            entry["dtype"],
+            tuple(entry["shape"]),
+            data_start + entry["data_offsets"][0],
+            entry["data_offsets"][1] - entry["data_offsets"][0],
+        )
+        for name, entry in entries.items()
+    )
+    return tuple(sorted(tensors, key=lambda t: (t.start, t.nbytes)))

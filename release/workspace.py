@@ -1,0 +1,105 @@
+"""The folder a release is built in: whose it is, and what may be continued there."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from release.checkpoint.folder import CONFIG, INDEX, Checkpoint
+from release.errors import InputError, OutputConflict
+from release.pruning.recipe import Recipe
+from release.record import FILE_NAME, Record
+
+MARKER = "recipe.txt"
+SIDE_FILES = re.compile(
+    r"(generation_config\.json|tokenizer\.(json|model)|tokenizer_config\.json|special_tokens_map\.json|added_tokens\.json"
+    r"|vocab\.(json|txt)|merges\.txt|chat_template\.(jinja|json)|(?i:licen[cs]e|notice|use_policy)[\w.-]*)"
+)
+"""What belongs to a model beside its weights and config.json. No code, no card of the base."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where one release is built.
+
+    Attributes:
+        model: What is uploaded as the model repository.
+        work: Markers and caches; never uploaded.
+    """
+
+    model: Path
+    work: Path
+
+    @contextmanager
+    def claimed(self, base: Checkpoint, recipe: Recipe) -> Iterator[None]:
+        """Take the folder for one recipe, or go on where an earlier run of it stopped.
+
+        What bad input leaves behind before the first weight file is whole is removed again.
+
+        Raises:
+            OutputConflict: It holds something else.
+        """
+        tag = recipe.tag(base)
+        if not self._is_ours(base, recipe, tag):
+            raise OutputConflict(
+                f"{self.model} holds something else.", "Give another --out, or remove that folder first."
+            )
+        fresh = [folder for folder in (self.model, self.work) if not folder.exists()]
+        for folder in (self.model, self.work):
+            folder.mkdir(parents=True, exist_ok=True)
+        (self.work / MARKER).write_text(tag, encoding="utf-8")
+        try:
+            yield
+        except InputError:
+            self._forget(fresh)
+            raise
+
+    def _is_ours(self, base: Checkpoint, recipe: Recipe, tag: str) -> bool:
+        if (self.work / MARKER).is_file():
+            return (self.work / MARKER).read_text(encoding="utf-8") == tag
+        if (self.model / FILE_NAME).is_file():
+            return _same(Record.read(self.model), base, recipe)
+        return not self.model.exists() or not any(self.model.iterdir())
+
+    def _forget(self, fresh: list[Path]) -> None:
+        if self.model in fresh and not any(self.model.glob("*.safetensors")):
+            for folder in fresh:
+                shutil.rmtree(folder, ignore_errors=True)
+            _remove_if_empty(self.model.parent)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def _same(record: Record, base: Checkpoint, recipe: Recipe) -> bool:
+    made = record.pruning
+    asked = (recipe.method, recipe.version, recipe.sparsity, recipe.scope, recipe.pattern, recipe.seed)
+    done = (made.method, made.algorithm_version, made.target_sparsity, made.scope, made.pattern, made.seed)
+    sizes = [(h.path.name, h.size) for h in base.headers]
+    return asked == done and sizes == [(f.name, f.bytes) for f in record.base.files]
+
+
+def carry_side_files(base: Path, model: Path) -> None:
+    """Copy config, index, tokenizer and licence; leave code and everything else.
+
+    `auto_map` is taken out: transformers knows the architecture itself, and the code it points to is not copied.
+    """
+    for source in sorted(base.iterdir()):
+        if source.name in (CONFIG, "tokenizer_config.json"):
+            _copy_without_code(source, model / source.name)
+        elif source.name == INDEX or SIDE_FILES.fullmatch(source.name):
+            shutil.copyfile(source, model / source.name)
+
+
+def _copy_without_code(source: Path, target: Path) -> None:
+    text = source.read_text(encoding="utf-8")
+    settings: dict[str, Any] = json.loads(text)
+    if settings.pop("auto_map", None) is not None:
+        text = json.dumps(settings, indent=2, ensure_ascii=False) + "\n"
+    target.write_text(text, encoding="utf-8")

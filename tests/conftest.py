@@ -1,0 +1,74 @@
+"""Fixtures that several parts share."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from release.progress import Console
+from tests import checkpoints
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+
+@pytest.fixture(scope="session")
+def console() -> Console:
+    return Console(quiet=True)
+
+
+@pytest.fixture(scope="session")
+def base_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One tiny bf16 checkpoint per architecture, in several shards; not to be changed."""
+    root = tmp_path_factory.mktemp("bases")
+    return {name: checkpoints.make(root / name, name, shard="30KB") for name in checkpoints.ARCHITECTURES}
+
+
+@pytest.fixture
+def llama(tmp_path: Path, base_folders: dict[str, Path]) -> Path:
+    """A copy of the tiny Llama that a test may change."""
+    return checkpoints.copy(base_folders["llama"], tmp_path / "llama")
+
+
+@pytest.fixture(scope="session")
+def demo_folder() -> Path:
+    """The real demo model, fetched once into the user's cache."""
+    from release.sources import demo
+
+    return demo.fetch(Console())
+
+
+@pytest.fixture
+def phi_config(tmp_path: Path) -> Path:
+    """A folder with nothing but the config.json of Phi-3.5-mini-instruct's size and kind."""
+    folder = tmp_path / "Phi-3.5-mini-instruct"
+    folder.mkdir()
+    factors = {"type": "longrope", "long_factor": [1.0] * 48, "short_factor": [1.0] * 48}
+    config = {
+        "architectures": ["Phi3ForCausalLM"],
+        "auto_map": {
+            "AutoModelForCausalLM": "modeling_phi3.Phi3ForCausalLM",
+            "AutoConfig": "configuration_phi3.Phi3Config",
+        },
+        "model_type": "phi3",
+        "hidden_size": 3072,
+        "intermediate_size": 8192,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 32,
+        "vocab_size": 32064,
+        "max_position_embeddings": 131072,
+        "original_max_position_embeddings": 4096,
+        "sliding_window": 262144,
+        "rms_norm_eps": 1e-05,
+        "rope_theta": 10000.0,
+        "rope_scaling": factors,
+        "tie_word_embeddings": False,
+        "torch_dtype": "bfloat16",
+        "bos_token_id": 1,
+        "eos_token_id": 32000,
+        "pad_token_id": 32000,
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder

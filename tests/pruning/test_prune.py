@@ -1,0 +1,212 @@
+"""The laws of pruning, over method × dtype × architecture × sparsity. A new method joins by its registry row."""
+
+import hashlib
+import itertools
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from release.checkpoint.folder import open_checkpoint
+from release.checkpoint.header import Tensor
+from release.checkpoint.prunable import from_shapes
+from release.errors import DiskFull
+from release.pruning.budget import rounded_share
+from release.pruning.prune import budgets_of, mask_of, prune
+from release.pruning.recipe import Recipe
+from release.pruning.registry import METHODS
+from tests import checkpoints
+
+SPARSITIES = ("0.1", "0.5", "0.003", "0.97")
+DTYPES = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32, "F64": torch.float64}
+SEED = 42
+
+
+def recipe(method: str, sparsity: str, seed: int = SEED) -> Recipe:
+    return Recipe.of(method, Decimal(sparsity), seed)
+
+
+def run(base: Path, target: Path, made: Recipe, console, threads: int = 2) -> dict[str, str]:
+    """Prune and return name → SHA-256 of every written file, as read back."""
+    target.mkdir(parents=True, exist_ok=True)
+    _, files = prune(open_checkpoint(base), made, target, console, threads)
+    read = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(target.iterdir())}
+    assert read == {f.name: f.sha256 for f in files}
+    return read
+
+
+@pytest.mark.parametrize("architecture", checkpoints.ARCHITECTURES)
+@pytest.mark.parametrize("method", METHODS)
+def test_zeros_are_exact_and_all_else_is_bit_identical(method, architecture, base_folders, tmp_path, console):
+    base = base_folders[architecture]
+    for sparsity in SPARSITIES:
+        target = tmp_path / sparsity
+        run(base, target, recipe(method, sparsity), console)
+        dense, pruned = checkpoints.tensors(base), checkpoints.tensors(target)
+        assert dense.keys() == pruned.keys()
+        prunable = from_shapes(open_checkpoint(base).shapes)
+        budgets = budgets_of(open_checkpoint(base), recipe(method, sparsity)).zeros
+        assert sum(budgets.values()) == rounded_share(Decimal(sparsity), checkpoints.PRUNABLE[architecture])
+        for name, before in dense.items():
+            was, now = checkpoints.as_bits(before), checkpoints.as_bits(pruned[name])
+            if name not in prunable:
+                assert np.array_equal(was, now), name
+                continue
+            assert np.count_nonzero(now == 0) == budgets[name]
+            assert np.array_equal(was[now != 0], now[now != 0])
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_float_type_is_pruned_exactly(method, dtype, tmp_path, console):
+    base = checkpoints.make(tmp_path / "base", dtype=DTYPES[dtype])
+    run(base, tmp_path / "out", recipe(method, "0.3"), console)
+    prunable = from_shapes(open_checkpoint(base).shapes)
+    pruned = checkpoints.tensors(tmp_path / "out")
+    zeros = sum(int((pruned[name] == 0).sum()) for name in prunable)
+    assert zeros == rounded_share(Decimal("0.3"), checkpoints.PRUNABLE["llama"])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_headers_are_the_base_s_byte_for_byte(method, base_folders, tmp_path, console):
+    run(base_folders["mixtral"], tmp_path / "out", recipe(method, "0.5"), console)
+    base, written = (
+        open_checkpoint(base_folders["mixtral"]),
+        open_checkpoint_of(tmp_path / "out", base_folders["mixtral"]),
+    )
+    assert len(base.headers) > 1
+    assert [h.raw for h in base.headers] == [h.raw for h in written.headers]
+
+
+def open_checkpoint_of(folder: Path, base: Path):
+    for name in ("config.json", "model.safetensors.index.json"):
+        (folder / name).write_bytes((base / name).read_bytes())
+    return open_checkpoint(folder)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_bytes_do_not_depend_on_threads_or_sharding(method, base_folders, tmp_path, console):
+    base = base_folders["llama"]
+    made = recipe(method, "0.5")
+    runs = [run(base, tmp_path / f"threads{n}", made, console, n) for n in (1, 2, 3, 7)]
+    assert all(r == runs[0] for r in runs)
+    checkpoints.write(tmp_path_single := checkpoints.copy(base, tmp_path / "single"), checkpoints.tensors(base))
+    for shard in tmp_path_single.glob("model-*"):
+        shard.unlink()
+    (tmp_path_single / "model.safetensors.index.json").unlink()
+    run(tmp_path_single, tmp_path / "whole", made, console)
+    sharded, whole = checkpoints.tensors(tmp_path / "threads1"), checkpoints.tensors(tmp_path / "whole")
+    assert sharded.keys() == whole.keys()
+    assert all(torch.equal(sharded[name], whole[name]) for name in whole)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_smaller_sparsity_prunes_a_subset(method, base_folders, tmp_path, console):
+    zeros = []
+    for sparsity in ("0.1", "0.3", "0.7"):
+        run(base_folders["llama"], tmp_path / sparsity, recipe(method, sparsity), console)
+        pruned = checkpoints.tensors(tmp_path / sparsity)
+        zeros.append({name: (t == 0) for name, t in pruned.items()})
+    for small, large in itertools.pairwise(zeros):
+        for name in small:
+            assert not bool((small[name] & ~large[name]).any()), name
+
+
+def test_another_seed_gives_another_random_mask(base_folders, tmp_path, console):
+    one = run(base_folders["llama"], tmp_path / "one", recipe("random", "0.5", 1), console)
+    two = run(base_folders["llama"], tmp_path / "two", recipe("random", "0.5", 2), console)
+    assert one.keys() == two.keys()
+    assert one != two
+
+
+def test_magnitude_prunes_nothing_larger_than_what_it_keeps(base_folders, tmp_path, console):
+    base = base_folders["llama"]
+    run(base, tmp_path / "out", recipe("magnitude", "0.5"), console)
+    dense, pruned = checkpoints.tensors(base), checkpoints.tensors(tmp_path / "out")
+    for name in from_shapes(open_checkpoint(base).shapes):
+        gone = pruned[name] == 0
+        assert dense[name][gone].abs().max() <= dense[name][~gone].abs().min()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_zeros_of_the_base_count_towards_the_budget(method, llama, tmp_path, console):
+    values = checkpoints.tensors(llama)
+    name = "model.layers.0.mlp.up_proj.weight"
+    values[name].view(-1)[:100] = 0
+    values[name].view(-1)[100:120] = -0.0
+    for shard in llama.glob("*.safetensors*"):
+        shard.unlink()
+    checkpoints.write(llama, values)
+    run(llama, tmp_path / "out", recipe(method, "0.1"), console)
+    budget = budgets_of(open_checkpoint(llama), recipe(method, "0.1")).zeros[name]
+    bits = checkpoints.as_bits(checkpoints.tensors(tmp_path / "out")[name]).reshape(-1)
+    assert np.count_nonzero(bits == 0) == budget > 120
+    assert not bits[:120].any()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_tensor_with_more_zeros_than_its_budget_keeps_them_and_loses_no_weight(method, llama, tmp_path, console):
+    values = checkpoints.tensors(llama)
+    name = "model.layers.0.mlp.up_proj.weight"
+    values[name].view(-1)[::2] = 0
+    for shard in llama.glob("*.safetensors*"):
+        shard.unlink()
+    checkpoints.write(llama, values)
+    run(llama, tmp_path / "out", recipe(method, "0.1"), console)
+    assert torch.equal(checkpoints.tensors(tmp_path / "out")[name], values[name])
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(
+    arrays(np.uint16, st.integers(1, 300), elements=st.integers(0, 2**16 - 1)),
+    st.sampled_from(sorted(METHODS)),
+    st.floats(0, 1),
+)
+def test_a_mask_has_exactly_its_budget_for_any_bits(bits, method, share):
+    tensor = Tensor("model.layers.0.mlp.up_proj.weight", "BF16", bits.shape, 0, bits.nbytes)
+    budget = round(share * bits.size)
+    zeros = int(np.count_nonzero((bits & 0x7FFF) == 0))
+    mask = mask_of(tensor, bits, budget, recipe(method, "0.5"))
+    assert np.count_nonzero(mask) == max(budget, zeros)
+    assert mask[(bits & 0x7FFF) == 0].all() or budget < zeros or budget == 0
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_interrupted_run_ends_in_the_same_bytes_wherever_it_was_cut(method, base_folders, tmp_path, console):
+    base = base_folders["llama"]
+    made = recipe(method, "0.5")
+    whole = run(base, tmp_path / "whole", made, console)
+    tag = made.tag(open_checkpoint(base))
+    first = sorted(whole)[0]
+    data = (tmp_path / "whole" / first).read_bytes()
+    for size in (0, 1, 9, len(data) // 3, len(data) // 2, len(data) - 1, len(data)):
+        target = tmp_path / f"cut{size}"
+        target.mkdir()
+        (target / f".{first}.{tag}.partial").write_bytes(data[:size])
+        assert run(base, target, made, console) == whole
+
+
+def test_a_partial_file_of_another_recipe_is_not_continued(base_folders, tmp_path, console):
+    base, target = base_folders["llama"], tmp_path / "out"
+    whole = run(base, tmp_path / "whole", recipe("random", "0.5"), console)
+    first = sorted(whole)[0]
+    target.mkdir()
+    other = recipe("random", "0.1").tag(open_checkpoint(base))
+    (target / f".{first}.{other}.partial").write_bytes(b"x" * 5000)
+    prune(open_checkpoint(base), recipe("random", "0.5"), target, console)
+    assert hashlib.sha256((target / first).read_bytes()).hexdigest() == whole[first]
+
+
+def test_no_room_is_said_before_anything_is_written(tmp_path, console, base_folders):
+    base = open_checkpoint(base_folders["llama"])
+    tensors = base.headers[0].tensors
+    headers = (replace(base.headers[0], tensors=(*tensors, replace(tensors[0], nbytes=1 << 60))), *base.headers[1:])
+    with pytest.raises(DiskFull, match="are needed"):
+        prune(replace(base, headers=headers), recipe("random", "0.5"), tmp_path, console)
+    assert not list(tmp_path.iterdir())
