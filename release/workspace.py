@@ -48,7 +48,7 @@ class Workspace:
             raise OutputConflict(
                 f"{self.model} holds something else.", "Give another --out, or remove that folder first."
             )
-        fresh = [folder for folder in (self.model, self.work) if not folder.exists()]
+        fresh = [folder for folder in (self.work, self.model, *self.model.parents) if not folder.exists()]
         for folder in (self.model, self.work):
             folder.mkdir(parents=True, exist_ok=True)
         (self.work / MARKER).write_text(tag, encoding="utf-8")
@@ -58,6 +58,10 @@ class Workspace:
             self._forget(fresh)
             raise
 
+    def close(self) -> None:
+        """Remove the work folder of a finished release; its record tells from now on what the folder holds."""
+        shutil.rmtree(self.work)
+
     def _is_ours(self, base: Checkpoint, recipe: Recipe, tag: str) -> bool:
         if (self.work / MARKER).is_file():
             return (self.work / MARKER).read_text(encoding="utf-8") == tag
@@ -66,15 +70,12 @@ class Workspace:
         return not self.model.exists() or not any(self.model.iterdir())
 
     def _forget(self, fresh: list[Path]) -> None:
-        if self.model in fresh and not any(self.model.glob("*.safetensors")):
-            for folder in fresh:
+        """Remove the folders that were made for this run, innermost first, unless a weight file is whole."""
+        if self.model not in fresh or any(self.model.glob("*.safetensors")):
+            return
+        for folder in fresh:
+            if folder in (self.work, self.model) or not any(folder.iterdir()):
                 shutil.rmtree(folder, ignore_errors=True)
-            _remove_if_empty(self.model.parent)
-
-
-def _remove_if_empty(folder: Path) -> None:
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
 
 
 def _same(record: Record, base: Checkpoint, recipe: Recipe) -> bool:

@@ -1,0 +1,98 @@
+"""Put what was found together into one record."""
+
+import shlex
+from datetime import UTC, datetime
+from pathlib import Path
+
+from release import claims
+from release.audit import Audited
+from release.environment import environment
+from release.plan import DEFAULT_SEED, Plan, release_name
+from release.pruning.prune import digest_of
+from release.record import FILE_NAME, Base, FileDigest, Measurements, PlanRecord, Pruning, Record
+from release.sources.base import BaseModel
+
+CARD = "README.md"
+
+
+def describe(
+    plan: Plan, base: BaseModel, pruning: Pruning, audited: Audited, measurements: Measurements, model: Path
+) -> Record:
+    """Build the record of a release whose other files all lie in `model` already."""
+    weights = {file.name for file in audited.audit.files}
+    return Record(
+        name=release_name(base.slug, plan.recipe),
+        created=datetime.now(UTC).date().isoformat(),
+        plan=_plan_record(plan, base),
+        base=_base_record(base, audited),
+        pruning=pruning,
+        audit=audited.audit,
+        measurements=measurements,
+        claims=claims.decide(audited.audit, measurements),
+        environment=environment(),
+        files=side_files(model, weights),
+    )
+
+
+def side_files(model: Path, weights: set[str]) -> tuple[FileDigest, ...]:
+    """Digest every file of a model folder but its weights, its card, the record itself and hidden ones."""
+    paths = sorted(p for p in model.rglob("*") if p.is_file())
+    names = {path: path.relative_to(model).as_posix() for path in paths}
+    left_out = {*weights, CARD, FILE_NAME}
+    return tuple(
+        digest_of(path).model_copy(update={"name": name})
+        for path, name in names.items()
+        if name not in left_out and not name.startswith(".")
+    )
+
+
+def _plan_record(plan: Plan, base: BaseModel) -> PlanRecord:
+    recipe, measuring = plan.recipe, plan.measuring
+    return PlanRecord(
+        model=base.asked,
+        method=recipe.method,
+        sparsity=recipe.sparsity,
+        scope=recipe.scope,
+        pattern=recipe.pattern,
+        seed=recipe.seed,
+        bbq=measuring.bbq,
+        perplexity=measuring.perplexity,
+        latency=measuring.latency,
+        command=command(plan, base),
+    )
+
+
+def command(plan: Plan, base: BaseModel) -> str:
+    """The command line that repeats a release: every choice that changes its files or its numbers.
+
+    A base from the Hub is pinned to its commit; a folder is named without its path.
+    """
+    model = f"{base.id}@{base.revision}" if base.source == "hub" else base.asked
+    words = ["release", "publish", model, "--method", plan.recipe.method, "--sparsity", f"{plan.recipe.sparsity:f}"]
+    if plan.recipe.seed != DEFAULT_SEED:
+        words += ["--seed", str(plan.recipe.seed)]
+    defaults = type(plan.measuring)()
+    for option in ("bbq", "perplexity", "latency"):
+        if (value := getattr(plan.measuring, option)) != getattr(defaults, option):
+            words += [f"--{option}", value]
+    for option, path in (("bbq-data", plan.measuring.bbq_data), ("text", plan.measuring.text)):
+        if path is not None:
+            words += [f"--{option}", path.name]
+    return shlex.join([*words, "--local"])
+
+
+def _base_record(base: BaseModel, audited: Audited) -> Base:
+    dtypes = {row.dtype for row in audited.table if row.module}
+    return Base(
+        id=base.id,
+        on_hub=base.on_hub,
+        source=base.source,
+        revision=base.revision,
+        note=base.note,
+        licence=base.licence,
+        architecture=base.checkpoint.architecture,
+        dtypes=tuple(sorted(dtypes)),
+        parameters=base.checkpoint.parameters,
+        languages=base.languages,
+        files=audited.base_files,
+    )

@@ -1,0 +1,233 @@
+"""How a release comes to be, top to bottom.
+
+    MODEL ─resolve→ Base ─prune→ model/ + Pruned ─audit→ Audit ─measure→ Measurements
+          ─record→ release.json ─render→ README.md ─space→ space/ ─push→ Hub (model repo + Space)
+
+This is the one place that knows the order. Every step takes frozen values and gives one; nothing flows backwards.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from release import card, memory, sparsity
+from release.audit import Audited, audit, refuse_failed
+from release.checkpoint import prunable
+from release.checkpoint.folder import Checkpoint, open_checkpoint
+from release.checkpoint.prunable import from_shapes
+from release.describe import CARD, describe
+from release.plan import Measuring, Plan, release_name
+from release.progress import Console
+from release.pruning.prune import prune
+from release.record import FILE_NAME, Measurements, Pruning, Record, Storage
+from release.sources.base import BaseModel, resolve
+from release.verify import model_folder, required_record, verify
+from release.workspace import Workspace, carry_side_files
+
+if TYPE_CHECKING:
+    from release.hub import Pushed
+
+
+@dataclass(frozen=True)
+class Release:
+    """A finished release.
+
+    Attributes:
+        folder: Where it lies: model/, space/ and work/, or a single model folder.
+        pushed: What the Hub answered; None for a release that stays here.
+    """
+
+    folder: Path
+    record: Record
+    pushed: "Pushed | None" = None
+
+
+def publish(plan: Plan, console: Console) -> Release:
+    """Make a release: the whole path of the flow above.
+
+    Raises:
+        ReleaseError: Any of its kinds; see `release.errors`.
+    """
+    namespace = None if plan.local else login_for(plan.namespace)
+    base = resolve(plan.model, console)
+    require_prunable(base.checkpoint)
+    require_data(plan.measuring, console)
+    folder = plan.out / release_name(base.slug, plan.recipe)
+    workspace = Workspace(folder / "model", folder / "work")
+    with workspace.claimed(base.checkpoint, plan.recipe):
+        pruning, audited = prune_and_audit(base.checkpoint, plan, workspace.model, console)
+        measurements = measured(base.checkpoint, audited, plan.measuring, workspace, console)
+        record = write_record(plan, base, pruning, audited, measurements, workspace.model)
+        write_space(record, folder)
+    pushed = push_release(folder, record, namespace, plan.private, plan.space, console) if namespace else None
+    return Release(folder, record, pushed)
+
+
+def require_prunable(base: Checkpoint) -> None:
+    """Refuse a checkpoint that cannot be pruned, before any work.
+
+    Raises:
+        UnusableBase: Names the tensor or module.
+    """
+    names = set(from_shapes(base.shapes))
+    prunable.require_prunable(base.folder, {t.name: (t.dtype, t.shape) for t in base.tensors() if t.name in names})
+
+
+def prune_and_audit(base: Checkpoint, plan: Plan, model: Path, console: Console) -> tuple[Pruning, Audited]:
+    """Write the pruned model folder and read it again; only what passed the gate comes back.
+
+    Raises:
+        AuditFailed: The written files are not what was planned.
+    """
+    pruning, hashed = prune(base, plan.recipe, model, console, plan.threads)
+    carry_side_files(base.folder, model)
+    audited = audit(base, open_checkpoint(model), plan.recipe, hashed, console)
+    sparsity.write(audited.table, model)
+    return pruning, audited
+
+
+def write_record(
+    plan: Plan, base: BaseModel, pruning: Pruning, audited: Audited, measurements: Measurements, model: Path
+) -> Record:
+    """Write release.json and the card into a model folder whose other files are all there."""
+    record = describe(plan, base, pruning, audited, measurements, model)
+    (model / FILE_NAME).write_text(record.to_json(), encoding="utf-8")
+    (model / CARD).write_text(card.render(record), encoding="utf-8")
+    return record
+
+
+def prune_only(plan: Plan, console: Console) -> Release:
+    """Write a complete pruned model folder at `plan.out`, with its record; nothing is measured but storage."""
+    base = resolve(plan.model, console)
+    require_prunable(base.checkpoint)
+    workspace = Workspace(plan.out, plan.out / ".release")
+    with workspace.claimed(base.checkpoint, plan.recipe):
+        pruning, audited = prune_and_audit(base.checkpoint, plan, workspace.model, console)
+        nothing = Measurements(bbq=None, perplexity=None, latency=None, storage=storage_of(audited))
+        record = write_record(plan, base, pruning, audited, nothing, workspace.model)
+    workspace.close()
+    return Release(plan.out, record)
+
+
+def storage_of(audited: Audited) -> Storage:
+    """Bytes of the weight files, dense and pruned."""
+    return Storage(
+        dense_bytes=sum(file.bytes for file in audited.base_files),
+        pruned_bytes=sum(file.bytes for file in audited.audit.files),
+    )
+
+
+def require_data(plan: Measuring, console: Console) -> None:
+    """Read every data set a plan needs once, so that a missing or altered one stops the run before any work.
+
+    Raises:
+        MissingSource: It cannot be fetched.
+        UnusableData: It was altered, or is too short.
+    """
+    from release.sources.bbq import read_bbq
+    from release.sources.text import read_text
+
+    if (plan.bbq, plan.latency) != ("off", "off"):
+        read_bbq(plan.bbq_data, console)
+    if plan.perplexity != "off":
+        read_text(plan.text, "evaluation", console)
+
+
+def measured(
+    base: Checkpoint, audited: Audited, plan: Measuring, workspace: Workspace, console: Console
+) -> Measurements:
+    """Measure dense and pruned side by side, or recall what was measured on these very files."""
+    from release.measure import measure
+
+    key = memory.key_of(audited.base_files, audited.audit.files, plan)
+    if known := memory.recall(workspace, key):
+        console.say("These very files were measured before; their numbers are taken over.")
+        return known
+    result = measure(base.folder, workspace.model, plan, workspace.model / memory.EVALUATION, console)
+    memory.remember(workspace, key, result)
+    return result
+
+
+def measure_only(pruned: Path, base: str, plan: Measuring, out: Path | None, console: Console) -> Measurements:
+    """Measure any pruned model beside its base; the per-item answers go to `out`, where one is given."""
+    from release.measure import measure
+
+    dense = resolve(base, console).checkpoint
+    require_data(plan, console)
+    model = open_checkpoint(model_folder(pruned)).folder
+    if out is not None:
+        return measure(dense.folder, model, plan, out, console)
+    with TemporaryDirectory() as scratch:
+        return measure(dense.folder, model, plan, Path(scratch), console)
+
+
+def render_again(folder: Path, repo_id: str | None = None) -> Path:
+    """Write the card of a release anew, from its record alone, and return its path."""
+    model = model_folder(folder)
+    path = model / CARD
+    path.write_text(card.render(required_record(model), repo_id), encoding="utf-8")
+    return path
+
+
+def push_only(folder: Path, namespace: str | None, private: bool, space: bool, console: Console) -> "Pushed":
+    """Upload a release that was built and verified before.
+
+    Raises:
+        NotLoggedIn: Before anything else.
+        AuditFailed: It is not what its record says.
+    """
+    allowed = login_for(namespace)
+    record = required_record(model_folder(folder))
+    refuse_failed(verify(folder, None, console).checks)
+    return push_release(folder, record, allowed, private, space, console)
+
+
+def push_release(
+    folder: Path, record: Record, namespace: str, private: bool, space: bool, console: Console
+) -> "Pushed":
+    """Write card and Space for the repositories they go to, and upload both."""
+    from release import hub
+
+    repo_id = f"{namespace}/{record.name}"
+    render_again(folder, repo_id)
+    has_space = space and (folder / "space").is_dir()
+    if has_space:
+        write_space(record, folder, repo_id)
+    space_folder = folder / "space" if has_space else None
+    return hub.push(model_folder(folder), space_folder, repo_id, repo_id, console, private=private)
+
+
+def login_for(namespace: str | None) -> str:
+    """Return the namespace to publish under, once the Hub has accepted who is asking.
+
+    Raises:
+        NotLoggedIn: There is no token, or the Hub refuses it.
+        BadOption: The account may not publish there.
+    """
+    from release import hub
+
+    return hub.check_namespace(hub.login(), namespace)
+
+
+def write_space(record: Record, folder: Path, repo_id: str | None = None) -> None:
+    """Write the Space of a release for the repository it goes to."""
+    from release import space
+
+    dense_id = record.base.id if record.base.on_hub else None
+    space.build(record, folder / "space", dense_id, repo_id or record.name, [])
+
+
+def run_space(releases: list[Path], base: str | None, console: Console) -> None:
+    """Run the Space of one or more releases of the same base on this machine, until interrupted."""
+    from release import space
+
+    records = [required_record(model_folder(release)) for release in releases]
+    dense = resolve(base or _base_of(records[0]), console).checkpoint.folder
+    space.run(releases, dense, console)
+
+
+def _base_of(record: Record) -> str:
+    if record.base.source == "demo":
+        return "demo"
+    return f"{record.base.id}@{record.base.revision}" if record.base.revision else record.base.id

@@ -1,0 +1,166 @@
+"""What a plan would do, from config and headers alone (`--dry-run`)."""
+
+import math
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from release.checkpoint.folder import open_checkpoint, read_config
+from release.checkpoint.prunable import class_parameters, class_shapes, from_shapes, module_of, require_prunable
+from release.plan import Plan, release_name
+from release.pruning.budget import rounded_share
+from release.pruning.prune import SPARE
+from release.record import Frozen
+
+Tensors = Mapping[str, tuple[str, tuple[int, ...]]]
+"""Tensor name → (stored type, shape)."""
+
+TORCH_BITS = {"float64": 64, "float32": 32, "float16": 16, "bfloat16": 16}
+
+
+class ModuleCount(Frozen):
+    """Prunable parameters of one kind of module, over all blocks."""
+
+    module: str
+    tensors: int
+    parameters: int
+
+
+class Preview(Frozen):
+    """What would be done.
+
+    Attributes:
+        name: Folder and repository name.
+        repositories: What would be created on the Hub; empty for a local release. Without `--to` the account's own
+            name stands in front.
+        zeroed_parameters: Weights that will be zero, R(s·N).
+        bytes_to_write: Of weight files; None where neither headers nor a stored type are known.
+        bytes_to_upload: The same, or 0 for a local release.
+        disk_needed: With room for everything else in a release.
+    """
+
+    name: str
+    repositories: tuple[str, ...]
+    method: str
+    target_sparsity: Decimal
+    seed: int
+    prunable_parameters: int
+    zeroed_parameters: int
+    modules: tuple[ModuleCount, ...]
+    bytes_to_write: int | None
+    bytes_to_upload: int | None
+    disk_needed: int | None
+    disk_free: int
+    files: tuple[str, ...]
+    counted_from: str
+
+
+@dataclass(frozen=True)
+class _Outline:
+    """As much of a base model as a preview needs."""
+
+    slug: str
+    shapes: Mapping[str, tuple[int, ...]]
+    size: int | None
+    files: tuple[str, ...]
+    counted_from: str
+
+
+def preview(plan: Plan) -> Preview:
+    """Work out what a plan would do; fetches no weights.
+
+    A folder needs nothing but config.json.
+
+    Raises:
+        UnusableBase: As for pruning itself.
+    """
+    outline = _outline(plan.model)
+    names = from_shapes(outline.shapes)
+    total = sum(math.prod(outline.shapes[name]) for name in names)
+    return Preview(
+        name=release_name(outline.slug, plan.recipe),
+        repositories=_repositories(plan, release_name(outline.slug, plan.recipe)),
+        method=plan.recipe.method,
+        target_sparsity=plan.recipe.sparsity,
+        seed=plan.recipe.seed,
+        prunable_parameters=total,
+        zeroed_parameters=rounded_share(plan.recipe.sparsity, total),
+        modules=_modules({name: outline.shapes[name] for name in names}),
+        bytes_to_write=outline.size,
+        bytes_to_upload=0 if plan.local else outline.size,
+        disk_needed=None if outline.size is None else outline.size + SPARE,
+        disk_free=shutil.disk_usage(_existing(plan.out)).free,
+        files=outline.files,
+        counted_from=outline.counted_from,
+    )
+
+
+def _repositories(plan: Plan, name: str) -> tuple[str, ...]:
+    if plan.local:
+        return ()
+    model = f"{plan.namespace}/{name}" if plan.namespace else name
+    return (model, f"spaces/{model}") if plan.space else (model,)
+
+
+def _existing(folder: Path) -> Path:
+    folder = folder.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    return folder
+
+
+def _modules(shapes: Mapping[str, tuple[int, ...]]) -> tuple[ModuleCount, ...]:
+    groups: dict[str, list[int]] = {}
+    for name, shape in shapes.items():
+        groups.setdefault(module_of(name), []).append(math.prod(shape))
+    return tuple(
+        ModuleCount(module=module, tensors=len(sizes), parameters=sum(sizes))
+        for module, sizes in sorted(groups.items())
+    )
+
+
+def _outline(model: str) -> _Outline:
+    from release.progress import Console
+    from release.sources import base, demo
+
+    if model == base.DEMO:
+        return _from_folder(demo.fetch(Console()), base.slug(demo.HUB_ID))
+    if Path(model).is_dir():
+        return _from_folder(Path(model), base.slug(Path(model).resolve().name))
+    return _from_hub(base.hub_id(model))
+
+
+def _from_folder(folder: Path, slug: str) -> _Outline:
+    if not any(folder.glob("*.safetensors*")):
+        return _from_config(folder, slug)
+    checkpoint = open_checkpoint(folder)
+    tensors = {t.name: (t.dtype, t.shape) for t in checkpoint.tensors()}
+    files = tuple(h.path.name for h in checkpoint.headers)
+    return _checked(folder, slug, tensors, checkpoint.size, files)
+
+
+def _from_hub(full_id: str) -> _Outline:
+    from release.sources import hub
+    from release.sources.base import slug
+
+    repo_id, _, revision = full_id.partition("@")
+    found = hub.headers(repo_id, revision or None)
+    read_config(found.folder)
+    size = sum(found.info.files[name] for name in found.info.weights)
+    return _checked(found.folder, slug(repo_id), found.tensors, size, found.info.weights)
+
+
+def _checked(folder: Path, slug: str, tensors: Tensors, size: int, files: tuple[str, ...]) -> _Outline:
+    shapes = {name: shape for name, (_, shape) in tensors.items()}
+    require_prunable(folder, {name: tensors[name] for name in from_shapes(shapes)})
+    return _Outline(slug, shapes, size, files, "weight files' headers")
+
+
+def _from_config(folder: Path, slug: str) -> _Outline:
+    """Count from the class alone; the bytes are those of its parameters in the type that config.json names."""
+    config = read_config(folder)
+    bits = TORCH_BITS.get(str(config.get("dtype") or config.get("torch_dtype")))
+    size = None if bits is None else class_parameters(folder) * bits // 8
+    return _Outline(slug, class_shapes(folder), size, (), "config.json and the model class")

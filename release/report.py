@@ -1,0 +1,228 @@
+"""What a command's result looks like: one JSON object on stdout, or plain tables for people."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+
+from release.pipeline import Release
+from release.preview import Preview
+from release.pruning.method import Method
+from release.record import Estimate, Measurements
+from release.verify import Verification
+
+MARKS = {True: "ok", False: "FAILED", None: "not checked"}
+SCORES = {
+    "srs": "SRS (target chosen, ambiguous)",
+    "usr": "USR (unknown chosen, ambiguous)",
+    "accuracy_ambiguous": "accuracy, ambiguous",
+    "accuracy_disambiguated": "accuracy, disambiguated",
+    "s_amb": "bias score s_AMB",
+    "s_dis": "bias score s_DIS",
+}
+"""The scores shown on screen; the record and the card hold all."""
+
+
+def show_release(release: Release, as_json: bool) -> None:
+    """Show a finished release: where it lies, what was counted, what was measured."""
+    audit = release.record.audit
+    facts = {
+        "ok": True,
+        "folder": str(release.folder),
+        "name": release.record.name,
+        **audit.model_dump(mode="json", include={"target_sparsity", "actual_sparsity"}),
+        **audit.model_dump(include={"prunable_parameters", "zeroed_parameters", "zeros_before"}),
+        "files": [file.model_dump() for file in audit.files],
+        "measurements": release.record.measurements.model_dump(mode="json"),
+        "claims": {claim.key: claim.verdict for claim in release.record.claims},
+        "published": release.pushed.model_dump(mode="json") if release.pushed else None,
+    }
+    _print(facts, as_json, _release_tables(release))
+
+
+def show_verification(verification: Verification, as_json: bool) -> None:
+    """Show every check and its answer."""
+    _print(verification.model_dump(mode="json"), as_json, _verification_tables(verification))
+
+
+def show_preview(preview: Preview, as_json: bool) -> None:
+    """Show what would be done."""
+    _print(preview.model_dump(mode="json"), as_json, _preview_tables(preview))
+
+
+def show_measurements(measurements: Measurements, as_json: bool) -> None:
+    """Show what was measured on a pair of models."""
+    _print(measurements.model_dump(mode="json"), as_json, [_measured(measurements)])
+
+
+def show_facts(facts: Mapping[str, Any], as_json: bool) -> None:
+    """Show a few named facts."""
+    _print(dict(facts), as_json, [_facts("", {key: str(value) for key, value in facts.items()})])
+
+
+def show_methods(methods: Iterable[Method], as_json: bool) -> None:
+    """List the pruning methods."""
+    rows = [{"key": m.key, "title": m.title, "paper": m.paper and f"{m.paper.title} ({m.paper.year})"} for m in methods]
+    _print({"methods": rows}, as_json, [_facts("", {str(r["key"]): str(r["paper"] or r["title"]) for r in rows})])
+
+
+def show_models(models: Mapping[str, str], as_json: bool) -> None:
+    """List the aliases."""
+    _print({"models": dict(models)}, as_json, [_facts("", models)])
+
+
+def _print(data: dict[str, Any], as_json: bool, tables: Iterable[RenderableType]) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    if as_json:
+        console.print(json.dumps(data, indent=2, ensure_ascii=False), markup=False)
+        return
+    for table in tables:
+        console.print(table)
+
+
+def _facts(title: str, facts: Mapping[str, str]) -> Table:
+    table = Table(title=title or None, title_justify="left", box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts.items():
+        table.add_row(_plain(name), _plain(value))
+    return table
+
+
+def _plain(text: str) -> str:
+    """Take square brackets literally: text from outside is no markup."""
+    return text.replace("[", r"\[")
+
+
+def _release_tables(release: Release) -> Iterator[RenderableType]:
+    record = release.record
+    audit = record.audit
+    yield _facts(
+        "",
+        {
+            "Release": str(release.folder),
+            "Base": record.base.id,
+            "Method": f"{record.pruning.method}, seed {record.pruning.seed}",
+            "Target sparsity": f"{audit.target_sparsity:.2%}",
+            "Actual sparsity": f"{audit.actual_sparsity:.4%}",
+            "Zeroed": f"{audit.zeroed_parameters:,} of {audit.prunable_parameters:,} prunable "
+            f"({audit.zeros_before:,} were zero before)",
+            "Pruned in": f"{record.pruning.seconds:.1f} s",
+            **{f"SHA-256 {file.name}": file.sha256 for file in audit.files},
+        },
+    )
+    yield ""
+    yield _measured(record.measurements)
+    yield ""
+    yield _facts("Claims", {claim.key: f"{claim.verdict}: {claim.evidence}" for claim in record.claims})
+    if release.pushed:
+        yield ""
+        yield _facts("Published", {"Model": release.pushed.model_url, "Space": release.pushed.space_url or "none"})
+
+
+def _measured(measurements: Measurements) -> Table:
+    table = Table(title="Measured", title_justify="left", box=None, pad_edge=False)
+    table.add_column("")
+    for column in ("dense", "pruned", "change", "95 % interval", "n"):
+        table.add_column(column, justify="right")
+    for row in _rows(measurements):
+        table.add_row(*row)
+    return table
+
+
+def _rows(measurements: Measurements) -> Iterator[tuple[str, ...]]:
+    yield from _bbq_rows(measurements)
+    if p := measurements.perplexity:
+        yield "perplexity", _number(p.dense), _number(p.pruned), *_ratio(p.ratio), f"{p.windows} windows"
+    if t := measurements.latency:
+        yield "latency, ms (median)", _ms(t.dense.median), _ms(t.pruned.median), *_ratio(t.ratio), f"{t.items} prompts"
+    s = measurements.storage
+    yield (
+        "weight files, bytes",
+        f"{s.dense_bytes:,}",
+        f"{s.pruned_bytes:,}",
+        f"{s.pruned_bytes - s.dense_bytes:+,}",
+        "",
+        "",
+    )
+
+
+def _bbq_rows(measurements: Measurements) -> Iterator[tuple[str, ...]]:
+    if measurements.bbq is None:
+        return
+    for score in measurements.bbq.scores:
+        if score.over == "macro" and score.name in SCORES:
+            difference = score.difference
+            yield (
+                SCORES[score.name],
+                _number(score.dense),
+                _number(score.pruned),
+                _number(difference, "+.3f"),
+                _interval(difference, "+.3f"),
+                f"{score.items} items",
+            )
+    changed = measurements.bbq.changed_answers
+    yield "answers changed", "", f"{changed.count}", "", "", f"{changed.n} items"
+
+
+def _number(estimate: Estimate, form: str = ",.3f") -> str:
+    return "n/a" if estimate.value is None else format(estimate.value, form)
+
+
+def _interval(estimate: Estimate, form: str) -> str:
+    if estimate.low is None or estimate.high is None:
+        return "n/a"
+    return f"{estimate.low:{form}} … {estimate.high:{form}}"
+
+
+def _ratio(ratio: Estimate) -> tuple[str, str]:
+    return (f"× {_number(ratio)}", _interval(ratio, ".3f"))
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1000:,.0f}"
+
+
+def _verification_tables(verification: Verification) -> Iterator[RenderableType]:
+    v = verification
+    yield _facts(
+        "",
+        {
+            "Actual sparsity": f"{v.actual_sparsity:.4%}",
+            "Zeroed": f"{v.zeroed_parameters:,} of {v.prunable_parameters:,} prunable",
+            "Method": "unknown" if v.method is None else f"{v.method}, seed {v.seed}, target {v.target_sparsity:.2%}",
+        },
+    )
+    yield ""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for check in v.checks:
+        table.add_row(MARKS[check.ok], _plain(check.name), _plain(check.detail))
+    yield table
+    yield ""
+    yield "Verified." if v.ok else "NOT verified."
+
+
+def _preview_tables(preview: Preview) -> Iterator[RenderableType]:
+    size = preview.bytes_to_write
+    yield _facts(
+        "",
+        {
+            "Release": preview.name,
+            "Method": f"{preview.method}, seed {preview.seed}, target {preview.target_sparsity:.2%}",
+            "Prunable": f"{preview.prunable_parameters:,} (from {preview.counted_from})",
+            "To zero": f"{preview.zeroed_parameters:,}",
+            "To write": "unknown" if size is None else f"{size:,} bytes",
+            "To upload": "unknown" if preview.bytes_to_upload is None else f"{preview.bytes_to_upload:,} bytes",
+            "Disk free": f"{preview.disk_free:,} bytes",
+            "Repositories": ", ".join(preview.repositories) or "none (--local)",
+        },
+    )
+    table = Table(title="Prunable modules", title_justify="left", box=None, pad_edge=False)
+    table.add_column("module")
+    table.add_column("tensors", justify="right")
+    table.add_column("parameters", justify="right")
+    for module in preview.modules:
+        table.add_row(module.module, f"{module.tensors:,}", f"{module.parameters:,}")
+    yield table

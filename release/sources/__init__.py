@@ -1,0 +1,5 @@
+"""Where base models and data sets come from.
+
+`base` resolves what the user named to a folder on this disk, through `demo` or `hub` where needed. `bbq` and `text`
+are the data catalogue. What is fetched lies in one cache folder (`cache`) and is checked by digest at every use.
+"""

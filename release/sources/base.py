@@ -1,0 +1,179 @@
+"""Where a base model comes from: an alias, a Hub id, a folder, or the demo."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from release.checkpoint.folder import Checkpoint, open_checkpoint
+from release.errors import BadOption, UnknownName
+from release.progress import Console
+from release.record import Licence
+
+DEMO = "demo"
+ALIASES: Mapping[str, str] = {
+    "phi-3.5": "microsoft/Phi-3.5-mini-instruct",
+    "mistral-7b": "mistralai/Mistral-7B-Instruct-v0.3",
+    "gemma-2-9b": "google/gemma-2-9b-it",
+    "smollm2-135m": "HuggingFaceTB/SmolLM2-135M-Instruct",
+}
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """A dense model on this disk, and what is known of where it came from.
+
+    Attributes:
+        asked: The alias, Hub id or folder name that may be published as what was asked for.
+        id: `org/name`, or a folder's name.
+        revision: The Hub commit, where there is one.
+        note: A sentence that readers must know, or None.
+    """
+
+    checkpoint: Checkpoint
+    asked: str
+    id: str
+    on_hub: bool
+    source: Literal["hub", "demo", "folder"]
+    revision: str | None
+    note: str | None
+    licence: Licence
+    languages: tuple[str, ...]
+
+    @property
+    def slug(self) -> str:
+        """The base's part of a repository name: lower case, letters, digits, `.` and `-`."""
+        return slug(self.id)
+
+
+def slug(model_id: str) -> str:
+    """Turn the last part of an id into a part of a repository name."""
+    return re.sub(r"[-.]{2,}|[^a-z0-9.-]+", "-", model_id.rsplit("/", 1)[-1].lower()).strip("-.") or "model"
+
+
+def resolve(model: str, console: Console) -> BaseModel:
+    """Find a base model and bring it to this disk.
+
+    Args:
+        model: An alias, a Hub id `org/name[@revision]`, a folder, or `demo`.
+
+    Raises:
+        UnknownName: It is none of these.
+        UnusableBase: It cannot be pruned here.
+        HubUnreachable: It has to come from the Hub and nobody answers.
+    """
+    if model == DEMO:
+        return _from_demo(console)
+    if Path(model).is_dir():
+        return _from_folder(Path(model))
+    return _from_hub(hub_id(model), model, console)
+
+
+def hub_id(model: str) -> str:
+    """Return the `org/name[@revision]` that an alias stands for, or the Hub id itself.
+
+    Raises:
+        BadOption: It looks like a path that does not exist.
+        UnknownName: It is neither, with the nearest aliases.
+    """
+    name, at, revision = model.partition("@")
+    if name in ALIASES:
+        return ALIASES[name] + at + revision
+    if model.startswith((".", "/", "~")) or model.count("/") > 1:
+        raise BadOption(f"There is no folder {model}.", "Check the path.")
+    if not HUB_ID.fullmatch(model):
+        remedy = "A model is an alias, a Hub id like org/name, or a folder; `release models` lists the aliases."
+        raise UnknownName.among("model", model, [DEMO, *ALIASES], remedy)
+    return model
+
+
+def _from_demo(console: Console) -> BaseModel:
+    from release.sources import demo
+
+    folder = demo.fetch(console)
+    licence, languages = demo.licence_and_languages()
+    return BaseModel(open_checkpoint(folder), DEMO, demo.HUB_ID, True, "demo", None, demo.NOTE, licence, languages)
+
+
+def _from_folder(folder: Path) -> BaseModel:
+    checkpoint = open_checkpoint(folder)
+    name = folder.resolve().name
+    licence, languages = stated(folder)
+    return BaseModel(checkpoint, name, name, False, "folder", None, None, licence, languages)
+
+
+def _from_hub(full_id: str, asked: str, console: Console) -> BaseModel:
+    from release.sources import hub
+
+    repo_id, _, revision = full_id.partition("@")
+    snapshot = hub.fetch(repo_id, revision or None, console)
+    licence, languages = stated(snapshot.folder)
+    return BaseModel(
+        open_checkpoint(snapshot.folder), asked, repo_id, True, "hub", snapshot.revision, None, licence, languages
+    )
+
+
+def stated(folder: Path) -> tuple[Licence, tuple[str, ...]]:
+    """Read licence and languages from the base's own card; nothing is assumed where it states none."""
+    card = front_matter(folder / "README.md")
+    files = sorted(p.name for p in folder.iterdir() if re.match(r"(?i)licen[cs]e", p.name))
+    texts = {key: _text(card.get(key)) for key in ("license", "license_name", "license_link")}
+    languages = card.get("language") or []
+    listed = languages if isinstance(languages, list) else [languages]
+    licence = Licence(
+        id=texts["license"],
+        name=texts["license_name"],
+        link=texts["license_link"],
+        file=files[0] if files else None,
+    )
+    return licence, tuple(text for item in listed if (text := _text(item)))
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def front_matter(path: Path) -> dict[str, Any]:
+    """Read the YAML front matter of a Markdown file; empty where there is none, or it is broken."""
+    if not path.is_file():
+        return {}
+    match = re.match(r"---\r?\n(.*?)\r?\n---\r?\n", path.read_text(encoding="utf-8", errors="replace"), re.S)
+    try:
+        data = yaml.safe_load(match[1]) if match else None
+    except yaml.YAMLError:
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def pruned_folder(path_or_repo: str, console: Console) -> Path:
+    """Find a release to verify: a folder, or a repository on the Hub, which is brought to this disk.
+
+    Raises:
+        UnknownName: It is neither.
+        HubUnreachable: It has to come from the Hub and nobody answers.
+    """
+    if Path(path_or_repo).is_dir():
+        return Path(path_or_repo)
+    from release.sources import hub
+
+    repo_id, _, revision = hub_id(path_or_repo).partition("@")
+    return hub.fetch(repo_id, revision or None, console, everything=True).folder
+
+
+def cached(source: str, model_id: str, revision: str | None) -> Checkpoint | None:
+    """Find a base that was fetched before, by what a record says of it; no network."""
+    if source == "demo":
+        from release.sources import demo
+
+        folder = demo.cached()
+    elif source == "hub":
+        from release.sources import hub
+
+        folder = hub.cached(model_id, revision)
+    else:
+        folder = None
+    return open_checkpoint(folder) if folder else None

@@ -1,0 +1,91 @@
+"""Fetched things on disk: where they lie, how they are written, and how their bytes are checked."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+
+from release.errors import UnusableData
+from release.progress import Advance
+
+CHUNK = 1 << 22
+CRLF, LF = b"\r\n", b"\n"
+
+
+def cache_folder() -> Path:
+    """Return the folder of fetched things: `RELEASE_CACHE`, or the user's cache folder for `release`."""
+    chosen = os.environ.get("RELEASE_CACHE")
+    return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("release", appauthor=False))
+
+
+def sha256_file(path: Path, advance: Advance | None = None) -> str:
+    """Return the hexadecimal SHA-256 of a file.
+
+    Args:
+        path: The file, of any size; it is read in pieces.
+        advance: Called with the number of bytes just read.
+    """
+    digest = hashlib.sha256()
+    buffer = memoryview(bytearray(CHUNK))
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            digest.update(buffer[:count])
+            if advance is not None:
+                advance(count)
+    return digest.hexdigest()
+
+
+def git_blob_sha1(content: bytes | Path) -> str:
+    """Return the name git gives to a file's content: SHA-1 of `blob <size>`, a zero byte, and the bytes."""
+    data = content.read_bytes() if isinstance(content, Path) else content
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+
+
+@dataclass(frozen=True)
+class Digest:
+    """What a file's bytes must be.
+
+    Attributes:
+        algorithm: `sha256`, or `git` for the blob SHA-1 of a text, taken with LF line ends as git stores it.
+        hex: The digest in hexadecimal.
+    """
+
+    algorithm: Literal["sha256", "git"]
+    hex: str
+
+    def check(self, path: Path, remedy: str) -> Path:
+        """Return `path` if its bytes are the ones named.
+
+        Raises:
+            UnusableData: They are not; names the file and both digests.
+        """
+        seen = self._of(path)
+        if seen != self.hex:
+            kind = "SHA-256" if self.algorithm == "sha256" else "git blob SHA-1"
+            raise UnusableData(f"{path} was altered: its {kind} is {seen}, not {self.hex}.", remedy)
+        return path
+
+    def _of(self, path: Path) -> str:
+        if self.algorithm == "sha256":
+            return sha256_file(path)
+        return git_blob_sha1(path.read_bytes().replace(CRLF, LF))
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Write a file so that it is there whole or not at all.
+
+    Yields a path in the same folder to write to; it is renamed to `path` at the end, or removed on failure.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

