@@ -6,6 +6,7 @@
 This is the one place that knows the order. Every step takes frozen values and gives one; nothing flows backwards.
 """
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +23,7 @@ from release.progress import Console
 from release.pruning.prune import prune
 from release.record import FILE_NAME, Measurements, Pruning, Record, Storage
 from release.sources.base import BaseModel, resolve
-from release.verify import model_folder, required_record, verify
+from release.verify import model_folder, read_record, required_record, verify
 from release.workspace import Workspace, carry_side_files
 
 if TYPE_CHECKING:
@@ -90,8 +91,13 @@ def prune_and_audit(base: Checkpoint, plan: Plan, model: Path, console: Console)
 def write_record(
     plan: Plan, base: BaseModel, pruning: Pruning, audited: Audited, measurements: Measurements, model: Path
 ) -> Record:
-    """Write release.json and the card into a model folder whose other files are all there."""
+    """Write release.json and the card into a model folder whose other files are all there.
+
+    A record that says the same but for date and wall time stands: a rerun changes nothing.
+    """
     record = describe(plan, base, pruning, audited, measurements, model)
+    if (known := read_record(model)) and record.same_but_time(known):
+        record = known
     (model / FILE_NAME).write_text(record.to_json(), encoding="utf-8")
     (model / CARD).write_text(card.render(record), encoding="utf-8")
     return record
@@ -144,7 +150,9 @@ def measured(
     if known := memory.recall(workspace, key):
         console.say("These very files were measured before; their numbers are taken over.")
         return known
-    result = measure(base.folder, workspace.model, plan, workspace.model / memory.EVALUATION, console)
+    evaluation = workspace.model / memory.EVALUATION
+    shutil.rmtree(evaluation, ignore_errors=True)
+    result = measure(base.folder, workspace.model, plan, evaluation, console)
     memory.remember(workspace, key, result)
     return result
 

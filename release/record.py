@@ -407,6 +407,12 @@ class Record(Frozen):
         """Return the text of `release.json`: indented, keys in the order of the schema."""
         return self.model_dump_json(indent=2) + "\n"
 
+    def same_but_time(self, other: "Record") -> bool:
+        """Whether two records differ in nothing but their date and how long pruning took."""
+        time = {"seconds": other.pruning.seconds, "threads": other.pruning.threads}
+        pruning = self.pruning.model_copy(update=time)
+        return self.model_copy(update={"created": other.created, "pruning": pruning}) == other
+
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Read `release.json` of a model folder; `r == Record.read(d)` after `r` was written to `d`."""

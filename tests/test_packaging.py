@@ -1,0 +1,95 @@
+"""What is shipped, and what the documents say of it."""
+
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from release.__main__ import run
+from release.pruning.registry import METHODS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def tracked(*folders: str) -> set[str]:
+    paths = (p for folder in folders for p in (ROOT / folder).rglob("*"))
+    return {p.relative_to(ROOT).as_posix() for p in paths if p.is_file() and "__pycache__" not in p.parts}
+
+
+def test_the_wheel_ships_templates_and_spaces_and_no_tests(tmp_path):
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    names = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())
+    assert {f"release/{name}" for name in tracked("templates", "spaces")} <= names
+    assert tracked("release") <= names
+    assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
+
+
+def test_an_installed_wheel_finds_its_templates(tmp_path):
+    code = (
+        "import sys, pathlib; sys.path.insert(0, sys.argv[1]);"
+        "from release.resources import resource;"
+        "print(resource('templates')); print(resource('spaces'))"
+    )
+    package = tmp_path / "release"
+    package.mkdir()
+    for name in ("__init__.py", "resources.py"):
+        (package / name).write_bytes((ROOT / "release" / name).read_bytes())
+    for name in ("templates", "spaces"):
+        (package / name).mkdir()
+    out = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    assert out.stdout.split() == [str(package / "templates"), str(package / "spaces")]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["publish", "--help"], ["methods"]])
+def test_light_commands_load_no_heavy_library(arguments):
+    code = (
+        "import sys; from release.__main__ import run; code = run(sys.argv[1:]);"
+        "heavy = {'torch', 'transformers', 'gradio', 'matplotlib', 'huggingface_hub', 'pyarrow'} & set(sys.modules);"
+        "sys.exit(f'loaded {heavy}' if heavy else code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_command_of_the_readme_exists(capsys):
+    commands = set(re.findall(r"release ([a-z]+)\b", " ".join(re.findall(r"`(release [^`]+)`", README))))
+    commands |= set(re.findall(r"^release ([a-z]+)\b", README, re.MULTILINE))
+    assert len(commands) >= 8
+    for command in commands:
+        assert run([command, "--help"]) == 0, command
+
+
+def test_every_command_is_in_the_readme(capsys):
+    from release.cli import app
+
+    for command in app.registered_commands:
+        assert f"release {command.callback.__name__}" in README
+
+
+def test_every_file_of_the_readme_s_tree_exists():
+    tree = README.split("## File tree")[1].split("```")[1]
+    folder = ""
+    for line in tree.splitlines()[1:]:
+        name = line.split()[0] if line.split() else ""
+        if not line.startswith(" "):
+            folder = name if name.endswith("/") else ""
+        if name.endswith(("/", ".py")):
+            assert (ROOT / (folder if line.startswith(" ") else "") / name).exists(), name
+
+
+@pytest.mark.parametrize("key", METHODS)
+def test_every_method_has_its_paragraph(key):
+    assert (ROOT / "templates" / "methods" / f"{key}.md.j2").is_file()
+
+
+@pytest.mark.parametrize("key", [key for key, method in METHODS.items() if method.paper])
+def test_every_method_with_a_paper_has_its_citation(key):
+    text = (ROOT / "templates" / "citation" / f"{key}.bib").read_text(encoding="utf-8")
+    assert METHODS[key].paper.arxiv in text
