@@ -133,7 +133,7 @@ def check_budgets(allowed: Budgets, counts: Sequence[TensorCount], before: Mappi
             wrong.append(f"{name} {holds}, {expected:,} are due")
     total = sum(found[name].zeros for name in allowed.zeros if name in found)
     detail = f"{total:,} zeros in {len(allowed.zeros)} tensors, as budgeted"
-    return Check(name="zeros", ok=not wrong, detail=_listed(wrong) or detail)
+    return Check(name="zeros", ok=not wrong, detail=listed(wrong) or detail)
 
 
 def check_kept(counts: Sequence[TensorCount], name: str) -> Check:
@@ -146,7 +146,7 @@ def check_kept(counts: Sequence[TensorCount], name: str) -> Check:
         for c in counts
         if c.changed
     ]
-    return Check(name=name, ok=not wrong, detail=_listed(wrong) or f"{len(counts)} tensors, bit-identical to the base")
+    return Check(name=name, ok=not wrong, detail=listed(wrong) or f"{len(counts)} tensors, bit-identical to the base")
 
 
 def _position(tensor: TensorCount) -> tuple[int, ...]:
@@ -160,10 +160,11 @@ def _position(tensor: TensorCount) -> tuple[int, ...]:
 def check_finite(counts: Sequence[TensorCount]) -> Check:
     """No NaN or Inf stands in the files that the base had not."""
     wrong = [f"{c.name} holds {c.nonfinite:,}" for c in counts if c.nonfinite > (c.nonfinite_before or 0)]
-    return Check(name="finite", ok=not wrong, detail=_listed(wrong) or "no NaN or Inf that the base had not")
+    return Check(name="finite", ok=not wrong, detail=listed(wrong) or "no NaN or Inf that the base had not")
 
 
-def _listed(places: Sequence[str], most: int = 5) -> str:
+def listed(places: Sequence[str], most: int = 5) -> str:
+    """Name the first few places and count the rest; empty where there are none."""
     rest = f"; and {len(places) - most} more" if len(places) > most else ""
     return "; ".join(places[:most]) + rest
 

@@ -156,6 +156,7 @@ def verify(
         str, typer.Argument(help="A release, a model folder, or a Hub id org/name[@revision].", show_default=False)
     ],
     base: Base = None,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Make every mask again from base and seed.")] = False,
     json: Json = False,
     debug: Debug = False,  # noqa: ARG001
 ) -> None:
@@ -167,7 +168,7 @@ def verify(
     console = Console()
     folder = pruned_folder(path_or_repo, console)
     dense = resolve(base, console).checkpoint if base else None
-    verification = verify_folder(folder, dense, console)
+    verification = verify_folder(folder, dense, console, rebuild)
     report.show_verification(verification, json)
     raise typer.Exit(0 if verification.ok else 1)
 

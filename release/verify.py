@@ -12,14 +12,15 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from release import card, sparsity
-from release.audit import check_budgets, check_files, check_finite, check_kept
+from release.audit import check_budgets, check_files, check_finite, check_kept, listed
 from release.checkpoint.count import Place, TensorCount, count, places
 from release.checkpoint.folder import Checkpoint, open_checkpoint
 from release.checkpoint.prunable import from_shapes
 from release.describe import CARD, side_files
 from release.errors import AuditFailed, OutputConflict, ReleaseError, UnusableBase
 from release.progress import Console
-from release.pruning.prune import Budgets, digest_of
+from release.pruning.prune import budgets_of, digest_of
+from release.pruning.rebuild import differing
 from release.pruning.recipe import Recipe
 from release.record import FILE_NAME, Check, FileDigest, Frozen, Record
 from release.sources import base as bases
@@ -65,12 +66,13 @@ class _Seen:
     compared: bool
 
 
-def verify(folder: Path, base: Checkpoint | None, console: Console) -> Verification:
+def verify(folder: Path, base: Checkpoint | None, console: Console, rebuild: bool = False) -> Verification:
     """Verify a release, its model/ folder, or any other pruned checkpoint.
 
     Args:
         folder: A release, or a model folder.
         base: What to compare kept weights with; by default the base the record names, where it was fetched before.
+        rebuild: Make every mask again from base, recipe and seed, and compare.
 
     Raises:
         UnusableBase: There is no checkpoint there.
@@ -81,8 +83,10 @@ def verify(folder: Path, base: Checkpoint | None, console: Console) -> Verificat
     written = _open(model, record)
     base = base or (bases.cached(record.base.source, record.base.id, record.base.revision) if record else None)
     seen = _read(written, base, console)
-    checks = tuple(_checks(model, written, record, base, seen))
-    return _report(written, record, seen, checks)
+    checks = [*_checks(model, written, record, base, seen)]
+    if rebuild:
+        checks.append(_rebuilt(written, record, base, seen, console))
+    return _report(written, record, seen, tuple(checks))
 
 
 def model_folder(folder: Path) -> Path:
@@ -169,7 +173,7 @@ def _against_table(model: Path, written: Checkpoint, record: Record, seen: _Seen
     wrong += [f"{name} is not on record" for name in sorted(found.keys() - table.keys())]
     for name in sorted(table.keys() & found.keys()):
         wrong += _tensor_differences(table[name], found[name])
-    yield Check(name="tensors", ok=not wrong, detail="; ".join(wrong[:5]) or f"{len(table)} tensors, as recorded")
+    yield Check(name="tensors", ok=not wrong, detail=listed(wrong) or f"{len(table)} tensors, as recorded")
     yield _budgets(written, record, seen, {row.name: row.zeros_before for row in table.values()})
 
 
@@ -182,8 +186,12 @@ def _tensor_differences(row: sparsity.Row, seen: TensorCount) -> Iterator[str]:
 
 def _budgets(written: Checkpoint, record: Record, seen: _Seen, before: Mapping[str, int]) -> Check:
     """Work the budgets out again from the recorded recipe and hold the files against them."""
+    return check_budgets(budgets_of(written, _recipe(record)), seen.counts, before)
+
+
+def _recipe(record: Record) -> Recipe:
     made = record.pruning
-    recipe = Recipe(
+    return Recipe(
         method=made.method,
         version=made.algorithm_version,
         sparsity=made.target_sparsity,
@@ -191,9 +199,23 @@ def _budgets(written: Checkpoint, record: Record, seen: _Seen, before: Mapping[s
         pattern=made.pattern,
         seed=made.seed,
     )
-    sizes = {c.name: c.numel for c in seen.counts}
-    allowed = Budgets.of({name: sizes[name] for name in from_shapes(written.shapes)}, recipe)
-    return check_budgets(allowed, seen.counts, before)
+
+
+def _rebuilt(
+    written: Checkpoint, record: Record | None, base: Checkpoint | None, seen: _Seen, console: Console
+) -> Check:
+    """Make every mask again and compare; possible where the recipe alone decides it."""
+    if record is None or base is None:
+        return Check(name="rebuild", ok=None, detail="needs release.json and --base MODEL")
+    recipe = _recipe(record)
+    if recipe.version != recipe.row.version:
+        detail = f"made by version {recipe.version} of {recipe.method}; this is version {recipe.row.version}"
+        return Check(name="rebuild", ok=None, detail=detail)
+    found = {c.name: c.sha256 for c in seen.counts}
+    allowed = budgets_of(written, recipe)
+    wrong = differing(base, recipe, allowed, found, console)
+    detail = f"{len(allowed.zeros)} tensors made again from base, recipe and seed: identical"
+    return Check(name="rebuild", ok=not wrong, detail=listed(wrong) or detail)
 
 
 def _totals(record: Record, written: Checkpoint, seen: _Seen) -> Check:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from release.__main__ import run
@@ -183,6 +184,24 @@ def test_any_other_edited_file_fails_and_is_named(file, pruned, capsys):
     code, answer = verify(pruned, capsys)
     assert code == 1
     assert file in failed(answer)["other files"]
+
+
+def test_a_rebuild_makes_the_same_bytes_from_base_and_seed(pruned, base_folders, capsys):
+    code, answer = verify(pruned, capsys, "--base", str(base_folders["mistral"]), "--rebuild")
+    assert code == 0
+    assert {c["name"]: c["ok"] for c in answer["checks"]}["rebuild"] is True
+
+
+def test_a_rebuild_sees_two_zeros_that_changed_places_with_kept_weights(pruned, base_folders, capsys):
+    dense = checkpoints.as_bits(checkpoints.tensors(base_folders["mistral"])[WEIGHT]).reshape(-1)
+    for _ in range(2):
+        edit(pruned, WEIGHT, first(pruned, WEIGHT, zero=False), lambda _: 0)
+    for index in np.flatnonzero(checkpoints.as_bits(checkpoints.tensors(pruned)[WEIGHT]).reshape(-1) == 0)[-2:]:
+        edit(pruned, WEIGHT, int(index), lambda _, index=index: int(dense[index]) & 0xFFFF)
+    code, answer = verify(pruned, capsys, "--base", str(base_folders["mistral"]), "--rebuild")
+    assert code == 1
+    assert WEIGHT in failed(answer)["rebuild"]
+    assert not {"zeros", "totals", "kept weights"} & failed(answer).keys()
 
 
 def test_another_base_is_told_apart(pruned, tmp_path, capsys):

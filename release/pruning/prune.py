@@ -13,7 +13,7 @@ import numpy as np
 from release.checkpoint.folder import Checkpoint
 from release.checkpoint.header import Bits, Header, Tensor
 from release.checkpoint.prunable import from_shapes
-from release.checkpoint.rewrite import rewrite
+from release.checkpoint.rewrite import Change, rewrite
 from release.errors import DiskFull
 from release.progress import Advance, Console
 from release.pruning.budget import budgets
@@ -103,13 +103,7 @@ def _require_room(base: Checkpoint, destination: Path) -> None:
 def _write_shards(
     base: Checkpoint, recipe: Recipe, allowed: Budgets, destination: Path, threads: int, advance: Advance
 ) -> tuple[FileDigest, ...]:
-    def change(tensor: Tensor, data: bytearray) -> None:
-        bits = tensor.bits(data)
-        keep = ~mask_of(tensor, bits, allowed.zeros[tensor.name], recipe)
-        # Bits times 0 or 1: +0.0 or the weight itself, eight times as fast as a masked assignment.
-        np.multiply(bits, keep, out=bits, casting="unsafe")
-
-    changes = dict.fromkeys(allowed.zeros, change)
+    changes = dict.fromkeys(allowed.zeros, change_of(recipe, allowed))
     tag = recipe.tag(base)
 
     def write(header: Header) -> FileDigest:
@@ -120,6 +114,18 @@ def _write_shards(
         return rewrite(header, target, changes, tag, threads, advance)
 
     return tuple(write(header) for header in base.headers)
+
+
+def change_of(recipe: Recipe, allowed: Budgets) -> Change:
+    """The change that prunes one tensor's bytes in place; what is written and what is rebuilt are the same."""
+
+    def change(tensor: Tensor, data: bytearray) -> None:
+        bits = tensor.bits(data)
+        keep = ~mask_of(tensor, bits, allowed.zeros[tensor.name], recipe)
+        # Bits times 0 or 1: +0.0 or the weight itself, eight times as fast as a masked assignment.
+        np.multiply(bits, keep, out=bits, casting="unsafe")
+
+    return change
 
 
 def digest_of(path: Path) -> FileDigest:
