@@ -1,0 +1,125 @@
+"""A checkpoint folder in memory, loaded without a network and without code from the checkpoint."""
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging
+
+from release.checkpoint.folder import open_checkpoint
+from release.errors import BadOption, UnusableBase
+
+SPARE = 0.15
+"""Share of the weights' size that must be free beside them, for activations."""
+
+
+def choose_device(asked: str) -> torch.device:
+    """Return the torch device: `auto` takes a GPU where there is one.
+
+    Raises:
+        BadOption: There is no such device here.
+    """
+    if asked == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(1, device=asked).device
+    except (RuntimeError, AssertionError) as error:
+        seen = str(error).splitlines()[0]
+        raise BadOption(f"Device {asked!r} cannot be used: {seen}", "Give cpu, cuda or auto.") from None
+
+
+def read_tokenizer(folder: Path) -> Any:
+    """Return the tokenizer of a checkpoint folder.
+
+    Raises:
+        UnusableBase: There is none that transformers can read.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        seen = str(error).splitlines()[0]
+        raise UnusableBase(f"{folder.name} has no usable tokenizer: {seen}", "Complete the folder.") from None
+
+
+@contextmanager
+def loaded(folder: Path, device: torch.device, dtype: torch.dtype | None) -> Iterator[Any]:
+    """Hold a model in memory.
+
+    Args:
+        folder: A checkpoint folder.
+        device: Where the weights go.
+        dtype: The arithmetic; None for the stored type. fp32 holds every stored weight exactly.
+
+    Raises:
+        UnusableBase: It does not fit, or its files do not fill the architecture.
+    """
+    _require_memory(folder, device, dtype)
+    logging.disable_progress_bar()
+    try:
+        model, info = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype="auto" if dtype is None else dtype,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, KeyError) as error:
+        seen = str(error).splitlines()[0]
+        raise UnusableBase(f"{folder.name} cannot be loaded: {seen}", "Check its config.json.") from None
+    if info["missing_keys"]:
+        missing = ", ".join(sorted(info["missing_keys"])[:3])
+        raise UnusableBase(f"{folder.name} lacks weights: {missing}.", "Complete the checkpoint.")
+    try:
+        yield model.to(device).eval()
+    finally:
+        del model
+        gc.collect()
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def context_window(config: Any) -> int | None:
+    """Return the most tokens the model can read, or None where its config names no limit."""
+    limit = getattr(config.get_text_config(), "max_position_embeddings", None)
+    return limit if isinstance(limit, int) else None
+
+
+def _require_memory(folder: Path, device: torch.device, dtype: torch.dtype | None) -> None:
+    checkpoint = open_checkpoint(folder)
+    weights = checkpoint.size if dtype is None else checkpoint.parameters * dtype.itemsize
+    needed, free = int(weights * (1 + SPARE)), _free_bytes(device)
+    if free is not None and needed > free:
+        raise UnusableBase(
+            f"{folder.name} needs {needed / 1e9:.1f} GB of memory on {device.type}; {free / 1e9:.1f} GB are free.",
+            "Use a larger machine, or switch measurements off: --bbq off --perplexity off --latency off.",
+        )
+
+
+def _free_bytes(device: torch.device) -> int | None:
+    """Return the free bytes of a device, or None where this system does not say."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    free = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    return min(free + _cgroup_bytes()) if free else None
+
+
+def _cgroup_bytes() -> list[int]:
+    """Return what a container's own limit leaves, where there is one."""
+    folder = Path("/sys/fs/cgroup")
+    try:
+        limit = (folder / "memory.max").read_text(encoding="ascii").strip()
+        used = int((folder / "memory.current").read_text(encoding="ascii"))
+        cache = dict(line.split() for line in (folder / "memory.stat").read_text(encoding="ascii").splitlines())
+    except OSError:
+        return []
+    # The kernel drops file pages before it kills.
+    return [] if limit == "max" else [int(limit) - used + int(cache.get("file", 0))]

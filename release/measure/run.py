@@ -1,0 +1,98 @@
+"""All measurements of one pair of models, in order."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from release.checkpoint.folder import open_checkpoint
+from release.errors import BadOption
+from release.measure import bbq, latency, perplexity
+from release.measure.model import choose_device, loaded, read_tokenizer
+from release.measure.sample import draw
+from release.plan import Measuring
+from release.progress import Console
+from release.record import Bbq, Latency, Measurements, Perplexity, Storage
+from release.sources.bbq import Item, read_bbq
+from release.sources.text import read_text
+
+Reading = TypeVar("Reading")
+
+
+def measure(dense: Path, pruned: Path, plan: Measuring, evaluation: Path, console: Console) -> Measurements:
+    """Measure a dense and a pruned checkpoint side by side.
+
+    Args:
+        dense: Folder of the dense model (config, tokenizer, safetensors).
+        pruned: Folder of the pruned model; its own tokenizer is not used.
+        plan: What to measure.
+        evaluation: Folder that receives `bbq.parquet`, the answers item by item.
+        console: Where progress is shown.
+
+    Raises:
+        BadOption: An amount in the plan is not understood.
+        MissingSource: Data could not be fetched.
+        UnusableBase: A model cannot be loaded or does not fit into memory, or has no letters to answer with.
+        UnusableData: Data were altered or are too short, or a prompt does not fit the model.
+    """
+    pair = _Pair(dense, pruned, plan, console)
+    return Measurements(
+        bbq=None if plan.bbq == "off" else pair.bbq(evaluation),
+        perplexity=None if plan.perplexity == "off" else pair.perplexity(),
+        latency=None if plan.latency == "off" else pair.latency(),
+        storage=Storage(dense_bytes=open_checkpoint(dense).size, pruned_bytes=open_checkpoint(pruned).size),
+    )
+
+
+class _Pair:
+    """Two models, of which one at a time is in memory for everything but latency."""
+
+    def __init__(self, dense: Path, pruned: Path, plan: Measuring, console: Console) -> None:
+        self.folders = {"dense": dense, "pruned": pruned}
+        self.plan, self.console = plan, console
+        self.device = choose_device(plan.device)
+        self.tokenizer = read_tokenizer(dense)
+
+    def bbq(self, evaluation: Path) -> Bbq:
+        population, data = read_bbq(self.plan.bbq_data, self.console)
+        amount = self.plan.bbq
+        if amount == "auto":
+            amount = "200" if self.device.type == "cpu" else "full"
+        sample = draw(population, amount, self.plan.seed)
+        task = bbq.prepare(sample, self.tokenizer, self.folders["dense"])
+        dense, pruned = self._each(lambda model, name: bbq.read(model, name, task, self.console))
+        bbq.write_answers(evaluation / "bbq.parquet", task, dense, pruned)
+        return bbq.compare(task, dense, pruned, data, self.plan.seed)
+
+    def perplexity(self) -> Perplexity:
+        text, source = read_text(self.plan.text, "evaluation", self.console)
+        windows = perplexity.cut(text, source.name, self.tokenizer, _count("perplexity", self.plan.perplexity))
+        dense, pruned = self._each(lambda model, name: perplexity.read(model, name, windows, self.console))
+        return perplexity.compare(windows, dense, pruned, source, self.plan.seed)
+
+    def latency(self) -> Latency:
+        items: tuple[Item, ...]
+        items, data = read_bbq(self.plan.bbq_data, self.console)
+        count = _count("latency", self.plan.latency)
+        sample = draw(items, str(count + latency.WARMUP), self.plan.seed)
+        with (
+            loaded(self.folders["dense"], self.device, None) as dense,
+            loaded(self.folders["pruned"], self.device, None) as pruned,
+        ):
+            pair = latency.Pair(dense, pruned)
+            return latency.compare(pair, self.tokenizer, sample.items, data, self.plan.seed, self.console)
+
+    def _each(self, read: Callable[[torch.nn.Module, str], Reading]) -> tuple[Reading, Reading]:
+        """Take the same reading of both models in fp32, one after the other."""
+        results = []
+        for name, folder in self.folders.items():
+            with loaded(folder, self.device, torch.float32) as model:
+                results.append(read(model, name))
+        return results[0], results[1]
+
+
+def _count(option: str, text: str) -> int:
+    if not text.isdecimal() or int(text) < 2:
+        raise BadOption(f"--{option} {text!r} is not understood.", "Give a whole number of at least 2, or off.")
+    return int(text)

@@ -1,0 +1,260 @@
+"""Talking to the Hub: how long to wait for it, and what its client's errors mean, reading and writing.
+
+The client waits for ever by default, and tries again for a minute where it retries. The first contact does
+neither: whoever has no network learns so at once, before any work.
+"""
+
+import errno
+import logging
+import re
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import TypeVar
+
+import httpx2
+from huggingface_hub import constants, get_session
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+from release.errors import (
+    BadOption,
+    DiskFull,
+    HubFailed,
+    HubUnreachable,
+    MissingSource,
+    NotLoggedIn,
+    ReleaseError,
+    UnknownName,
+    UnusableBase,
+)
+from release.progress import Console
+
+T = TypeVar("T")
+
+FIRST_WAIT = 10.0
+"""Seconds that one step of the first contact may take: to connect, or to answer."""
+FIRST_DEADLINE = 12.0
+"""Seconds for the first contact in all: a slow name look-up and several addresses add up."""
+WORK_WAIT = 60.0
+"""Seconds of silence after which a connection at work counts as lost."""
+
+WAYS_TO_A_SPACE = (
+    "Three ways out: make the Space by hand, private, under this name on ZeroGPU, which free accounts may use, "
+    "and run the same command again; take a paid plan; or leave the Space out with `--no-space`."
+)
+REFUSALS: Mapping[int, tuple[str, str]] = {
+    400: ("The Hub does not accept what was sent for the {kind} {id}.", "Correct what it names, and try again."),
+    401: ("The Hub no longer accepts the token.", "Log in again with `hf auth login` and run the same command again."),
+    402: (
+        "The Hub asks for money to make the {kind} {id}: Gradio Spaces on free hardware need a paid plan.",
+        WAYS_TO_A_SPACE,
+    ),
+    403: (
+        "The token may not write to the {kind} {id}.",
+        "Give it the right to write in the Hub's settings, or log in with another: `hf auth login`.",
+    ),
+    404: ("The {kind} {id} is gone, or not yours to see.", "Check the name, and run the same command again."),
+    409: ("The Hub says that {kind} {id} is in conflict with something else there.", "Look at {page}, and try again."),
+    412: (
+        "Somebody else committed to {kind} {id} in between; nothing was changed there.",
+        "Look at {page}/commits/main, and run the same command again to replace what is there.",
+    ),
+    413: ("The Hub finds a file or the whole of {kind} {id} too large.", "See the Hub's limits for repositories."),
+    429: (
+        "The Hub asks to slow down.",
+        "Wait some minutes and run the same command again: what has arrived is not sent again.",
+    ),
+}
+"""What a status means for an upload, and the way out; braces are filled with the repository."""
+
+CLIENT_ERRORS = (HfHubHTTPError, HFValidationError, httpx2.HTTPError, OSError, RuntimeError)
+"""What the client raises; RuntimeError and ConnectionError come from its compiled part, for Xet."""
+
+
+XET_STATUS = re.compile(r"HTTP status (?:client|server) error \((\d{3}) ")
+"""How that part words an answer that is an error; it has no other way to tell the status."""
+
+
+def first_contact(call: Callable[[], T]) -> T:
+    """Return what `call` returns, or raise what it raises, within `FIRST_DEADLINE` seconds.
+
+    Raises:
+        HubUnreachable: The time is up.
+    """
+    get_session().timeout = httpx2.Timeout(FIRST_WAIT)
+    answer: Future[T] = Future()
+
+    def ask() -> None:
+        try:
+            answer.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
+            answer.set_exception(error)
+
+    # A daemon, so that a request which nobody answers cannot hold up the end of the program.
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        return answer.result(FIRST_DEADLINE)
+    except TimeoutError:
+        raise unreachable("no answer in time") from None
+    finally:
+        patience()
+
+
+def patience() -> None:
+    """Have the client wait for `WORK_WAIT` seconds of silence from now on; by itself it waits for ever."""
+    get_session().timeout = httpx2.Timeout(WORK_WAIT, connect=FIRST_WAIT)
+
+
+@contextmanager
+def quietly(console: Console) -> Iterator[None]:
+    """Keep the client's remarks away from the user, but for what the Hub says about a README."""
+    logger = logging.getLogger("huggingface_hub")
+    level, bars = logger.level, not are_progress_bars_disabled()
+    logger.setLevel(logging.ERROR)
+    if bars and (console.rich.quiet or not console.rich.is_terminal):
+        disable_progress_bars()
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield
+    finally:
+        logger.setLevel(level)
+        if bars:
+            enable_progress_bars()
+    for text in {str(warning.message) for warning in caught}:
+        if "README.md" in text:
+            console.say(text)
+
+
+@contextmanager
+def explained(
+    repo_id: str, revision: str | None = None, broken: Callable[[str], ReleaseError] | None = None
+) -> Iterator[None]:
+    """Turn what the client raises while it reads into this package's errors.
+
+    Args:
+        broken: Makes the error for a connection or a Hub that fails, from a few words on what was seen;
+            by default `unreachable`.
+    """
+    try:
+        yield
+    except CLIENT_ERRORS as error:
+        raise _explanation(error, repo_id, revision, broken or unreachable) from error
+
+
+def _explanation(
+    error: Exception, repo_id: str, revision: str | None, broken: Callable[[str], ReleaseError]
+) -> ReleaseError:
+    rules: tuple[tuple[bool, Callable[[], ReleaseError]], ...] = (
+        (isinstance(error, OfflineModeIsEnabled), offline),
+        (isinstance(error, HFValidationError), lambda: BadOption(f"{repo_id!r} is no Hub id.", "Give org/name.")),
+        (isinstance(error, GatedRepoError), lambda: _gated(repo_id)),
+        (isinstance(error, RevisionNotFoundError), lambda: _no_revision(repo_id, revision)),
+        (isinstance(error, RepositoryNotFoundError), lambda: _missing(repo_id)),
+        (status_of(error) == 401, refused_token),
+        (isinstance(error, OSError) and bool(error.errno), lambda: _disk(error)),
+    )
+    explain = next((explain for applies, explain in rules if applies), lambda: broken(named(error)))
+    return explain()
+
+
+def answer_of(error: BaseException | None) -> HfHubHTTPError | None:
+    """Return the Hub's answer that an error is, or that caused it; None where there was no answer."""
+    while error is not None and not isinstance(error, HfHubHTTPError):
+        error = error.__cause__
+    return error
+
+
+def status_of(error: BaseException) -> int | None:
+    """Return the HTTP status of the Hub's answer, None where there was none."""
+    answer = answer_of(error)
+    if answer is not None:
+        return int(answer.response.status_code)
+    by_xet = XET_STATUS.search(str(error))
+    return int(by_xet[1]) if by_xet else None
+
+
+def named(error: BaseException) -> str:
+    """Say what was seen in a few words; never the client's own text, which may quote what was sent."""
+    status = status_of(error)
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return type(error).__name__ if status is None else f"it answered {status}"
+
+
+def refusal(error: BaseException, kind: str, repo_id: str, page: str) -> tuple[str, str]:
+    """Return what an error in an upload means and the way out of it."""
+    answer, status = answer_of(error), status_of(error)
+    if status is None:
+        return _lost(error, page)
+    otherwise = ("The Hub answered {status} for {kind} {id}.", "Run the same command again in a while.")
+    said, remedy = REFUSALS.get(status, otherwise)
+    words = f" It says: {plain(answer.server_message)}" if answer and answer.server_message else ""
+    filled = {"kind": kind, "id": repo_id, "page": page, "status": status}
+    return said.format_map(filled) + words, remedy.format_map(filled)
+
+
+def _lost(error: BaseException, page: str) -> tuple[str, str]:
+    said = f"The connection to the Hub was lost ({named(error)}); if a commit was under way, it may have arrived."
+    return said, f"Run the same command again: what has arrived is not sent again. See {page}."
+
+
+def plain(text: str) -> str:
+    """Return text from outside as one short line of printable characters."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())[:300]
+
+
+def unreachable(why: str) -> HubUnreachable:
+    """Return the error for a Hub that does not answer."""
+    seen = f"Nobody answers at {constants.ENDPOINT} as the Hub should ({why})."
+    return HubUnreachable(seen, "Check the network, and HF_ENDPOINT where it is set; `--local` needs no Hub.")
+
+
+def broken_off(why: str) -> HubFailed:
+    """Return the error for a download that does not come to its end."""
+    seen = f"The download from {constants.ENDPOINT} broke off ({why})."
+    return HubFailed(seen, "Run the same command again: what has arrived is kept.")
+
+
+def offline() -> HubUnreachable:
+    """Return the error for a client that was told not to use the network."""
+    seen = "HF_HUB_OFFLINE (or TRANSFORMERS_OFFLINE) is set, so the Hub is not asked."
+    return HubUnreachable(seen, "Unset it, or name a folder that holds the model and use `--local`.")
+
+
+def refused_token() -> NotLoggedIn:
+    """Return the error for a token that the Hub does not know."""
+    seen = "The Hub refuses the token that is stored here or in HF_TOKEN."
+    return NotLoggedIn(seen, "Log in again with `hf auth login` (HF_TOKEN, where set, comes first), or use `--local`.")
+
+
+def _gated(repo_id: str) -> UnusableBase:
+    page = f"{constants.ENDPOINT}/{repo_id}"
+    remedy = f"Accept them at {page} with your account, `hf auth login`, and run the same command again."
+    return UnusableBase(f"{repo_id} is gated: its owner asks everyone to accept terms first.", remedy)
+
+
+def _no_revision(repo_id: str, revision: str | None) -> UnknownName:
+    seen = f"{repo_id} has no revision {revision or constants.DEFAULT_REVISION!r}."
+    return UnknownName(seen, f"See {constants.ENDPOINT}/{repo_id}/commits/main for branches, tags and commits.")
+
+
+def _missing(repo_id: str) -> UnknownName:
+    seen = f"{repo_id} is missing on the Hub, or not yours to see."
+    return UnknownName(seen, "Check the spelling; if it is private, `hf auth login` with an account that may read it.")
+
+
+def _disk(error: Exception) -> ReleaseError:
+    if getattr(error, "errno", None) == errno.ENOSPC:
+        return DiskFull(f"The disk of {constants.HF_HUB_CACHE} is full.", "Make room, or set HF_HOME to another disk.")
+    return MissingSource(f"The Hub's cache cannot be used: {error}.", "Set HF_HOME to a folder you may write to.")

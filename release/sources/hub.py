@@ -1,0 +1,235 @@
+"""A base model on the Hub: which commit it is, which files count, and fetching just those.
+
+Nothing here writes to the Hub. `inspect` asks, `headers` reads the tensors' names and shapes without the weights,
+`fetch` downloads, `cached` looks at what was downloaded before and never at the network.
+"""
+
+import fnmatch
+import json
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from huggingface_hub import HfApi, get_cached_repo_tree, hf_hub_download, snapshot_download
+from huggingface_hub.errors import (
+    CachedRepoTreeNotFoundError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    SafetensorsParsingError,
+)
+from huggingface_hub.utils.tqdm import tqdm
+
+from release.errors import UnusableBase
+from release.progress import Advance, Console
+from release.record import FILE_NAME as RECORD
+from release.sources.contact import FIRST_WAIT, broken_off, explained, first_contact, quietly
+
+CONFIG = "config.json"
+SINGLE = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+NOT_OURS = {".gitattributes"}
+"""What the Hub itself puts into every repository."""
+
+KEPT = (
+    CONFIG,
+    INDEX,
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.*",
+    "README.md",
+    "LICENSE*",
+    "LICENCE*",
+    "NOTICE*",
+    "USE_POLICY*",
+)
+"""What is fetched beside the weights, from the top folder alone, in either case of letters."""
+
+WORKERS = 8
+
+
+@dataclass(frozen=True)
+class HubInfo:
+    """What the Hub says about a model, pinned to one commit.
+
+    Attributes:
+        id: `org/name`, as the Hub spells it today.
+        revision: The commit's SHA-1, 40 hexadecimal digits.
+        weights: The safetensors files that make up the model, in order of name.
+        files: Bytes of every file that would be fetched, the weights among them.
+    """
+
+    id: str
+    revision: str
+    weights: tuple[str, ...]
+    files: Mapping[str, int]
+
+    @property
+    def bytes(self) -> int:
+        """Return the size of everything that would be fetched, in bytes."""
+        return sum(self.files.values())
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A model as it lies in the local cache: the folder and the commit it is."""
+
+    folder: Path
+    id: str
+    revision: str
+
+
+@dataclass(frozen=True)
+class Headers:
+    """The tensors of a model whose weights were not fetched.
+
+    Attributes:
+        folder: Holds config.json.
+        tensors: Name -> (stored type such as "BF16", shape).
+    """
+
+    folder: Path
+    info: HubInfo
+    tensors: Mapping[str, tuple[str, tuple[int, ...]]]
+
+
+def inspect(repo_id: str, revision: str | None, everything: bool = False) -> HubInfo:
+    """Ask the Hub which commit `revision` is (default: main) and which of its files make up the model.
+
+    Args:
+        everything: Of a release made by this tool, count every file of it, not the model alone.
+
+    Raises:
+        HubUnreachable: Nobody answers within 15 seconds, or HF_HUB_OFFLINE is set.
+        UnknownName: The model or the revision is missing, or not yours to see.
+        UnusableBase: It is gated, or has no safetensors weights.
+    """
+    with explained(repo_id, revision):
+        info = first_contact(
+            lambda: HfApi().model_info(repo_id, revision=revision, files_metadata=True, timeout=FIRST_WAIT)
+        )
+        sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+        if CONFIG not in sizes:
+            raise UnusableBase(f"{info.id} has no {CONFIG}.", "Name a model of the transformers library.")
+        # By its name, so that the cache remembers which commit the name meant; a gate shows here first.
+        _small(info.id, CONFIG, revision)
+        index = _small(info.id, INDEX, info.sha) if INDEX in sizes else None
+    weights = _weights(info.id, sizes, index)
+    whole = everything and RECORD in sizes
+    files = {name: sizes[name] for name in sorted(sizes.keys() - NOT_OURS if whole else {*_kept(sizes), *weights})}
+    return HubInfo(info.id, str(info.sha), weights, MappingProxyType(files))
+
+
+def fetch(repo_id: str, revision: str | None, console: Console, everything: bool = False) -> Snapshot:
+    """Download the files that make up the model into the Hub's own cache.
+
+    Args:
+        everything: As in `inspect`.
+
+    Raises:
+        HubFailed: The download broke off; a rerun goes on where it stopped.
+        DiskFull: The cache's disk has no room for it.
+        ReleaseError: As `inspect`.
+    """
+    info = inspect(repo_id, revision, everything)
+    step = console.step(f"Fetching {info.id}", info.bytes)
+    with explained(info.id, revision, broken_off), quietly(console), step as advance:
+        folder = snapshot_download(
+            info.id,
+            revision=info.revision,
+            allow_patterns=list(info.files),
+            tqdm_class=_meter(advance),
+            max_workers=WORKERS,
+        )
+    return Snapshot(Path(folder), info.id, info.revision)
+
+
+def headers(repo_id: str, revision: str | None) -> Headers:
+    """Read config.json and the tensors' names, types and shapes by range requests, without the weights.
+
+    Raises:
+        ReleaseError: As `inspect`.
+        UnusableBase: A weight file is no safetensors file.
+    """
+    info = inspect(repo_id, revision)
+
+    def tensors_of(name: str) -> dict[str, tuple[str, tuple[int, ...]]]:
+        found = HfApi().parse_safetensors_file_metadata(info.id, name, revision=info.revision)
+        return {tensor: (it.dtype, tuple(it.shape)) for tensor, it in found.tensors.items()}
+
+    try:
+        with explained(info.id, revision), ThreadPoolExecutor(WORKERS) as pool:
+            folder = _small(info.id, CONFIG, info.revision).parent
+            found = [item for part in pool.map(tensors_of, info.weights) for item in part.items()]
+    except SafetensorsParsingError as error:
+        raise UnusableBase(f"{info.id}: {error}", "Name a model whose weights are whole.") from error
+    return Headers(folder, info, MappingProxyType(dict(found)))
+
+
+def cached(repo_id: str, revision: str | None) -> Path | None:
+    """Return the folder of an earlier download where it is whole; None otherwise. Asks nobody."""
+    try:
+        names = [file.path for file in get_cached_repo_tree(repo_id, revision=revision)]
+        kept = sorted(_kept(names))
+        folder = Path(snapshot_download(repo_id, revision=revision, allow_patterns=kept, local_files_only=True))
+        weights = _weights(repo_id, names, folder / INDEX if INDEX in names else None)
+    except (CachedRepoTreeNotFoundError, LocalEntryNotFoundError, HFValidationError, UnusableBase):
+        return None
+    return folder if all((folder / name).is_file() for name in (CONFIG, *weights)) else None
+
+
+def _small(repo_id: str, name: str, revision: str | None) -> Path:
+    return Path(hf_hub_download(repo_id, name, revision=revision, tqdm_class=_meter(lambda _: None)))
+
+
+def _kept(names: Iterable[str]) -> set[str]:
+    return {name for name in names for pattern in KEPT if _matches(name, pattern)}
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return "/" not in name and fnmatch.fnmatchcase(name.lower(), pattern.lower())
+
+
+def _weights(repo_id: str, names: Iterable[str], index: Path | None) -> tuple[str, ...]:
+    """Return the files the index names, or the single file; everything else is another form of the model."""
+    wanted = (SINGLE,) if index is None else _shards(repo_id, index)
+    missing = sorted(set(wanted) - set(names))
+    if missing and index is None:
+        raise UnusableBase(f"{repo_id} has no safetensors weights.", "Name a model that has model.safetensors.")
+    if missing:
+        raise UnusableBase(f"{repo_id} lacks {', '.join(missing)}, which its index names.", "Name another revision.")
+    return wanted
+
+
+def _shards(repo_id: str, index: Path) -> tuple[str, ...]:
+    try:
+        weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        return tuple(sorted({str(name) for name in weight_map.values()}))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UnusableBase(f"{repo_id}: {INDEX} cannot be read.", "Name another revision.") from error
+
+
+def _meter(advance: Advance) -> type[tqdm]:
+    """Return a progress bar that shows nothing and hands the bytes written on to `advance`."""
+
+    class Meter(tqdm):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            # The Hub's client counts three things at once: files, bytes from the network, bytes on disk.
+            self._counts = options.get("name") == "huggingface_hub.snapshot_download"
+            initialise: Callable[..., None] = super().__init__
+            initialise(*args, **options | {"disable": True})
+
+        def update(self, n: float | None = 1) -> bool | None:
+            if self._counts:
+                advance(n or 0)
+            return None
+
+    return Meter

@@ -1,0 +1,31 @@
+"""ZeroGPU, where there is one.
+
+On ZeroGPU a card is lent for the length of one decorated call, which runs in a forked process: what goes in and
+comes out must be plain data. Elsewhere the decorator does nothing. The `spaces` package patches torch, so this
+module has to be imported before it.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+Stream = TypeVar("Stream", bound=Callable[..., Iterator[dict[str, str]]])
+
+ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+
+try:
+    from spaces import GPU
+except ImportError:
+    GPU = None
+
+
+def on_gpu(duration: Callable[..., int]) -> Callable[[Stream], Stream]:
+    """Lend a GPU to each call of a generator.
+
+    Args:
+        duration: Seconds a call will need at most, from the call's own arguments.
+    """
+    if GPU is None:
+        return lambda stream: stream
+    decorator: Callable[[Stream], Stream] = GPU(duration=duration)
+    return decorator

@@ -1,0 +1,198 @@
+"""Which models are compared, and those that are in memory."""
+
+import gc
+import json
+import os
+import re
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gpu
+import torch
+import yaml
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+
+HERE = Path(__file__).parent
+VARIABLE = "COMPARE_MODELS"
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+class SetupError(Exception):
+    """The app does not know what to compare; says what to write where."""
+
+
+class LoadError(Exception):
+    """A model cannot be loaded; says what was seen and what to do."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model to show.
+
+    Attributes:
+        id: Its name on the Hub, or the name it will have there.
+        path: A local folder that is used instead of the Hub.
+    """
+
+    id: str
+    path: str | None = None
+
+    @property
+    def on_hub(self) -> bool:
+        """Whether `id` has the form of a Hub id, so that it can be linked."""
+        return HUB_ID.fullmatch(self.id) is not None
+
+
+@dataclass(frozen=True)
+class Lineup:
+    """What is compared: at most one dense model, and at least one pruned one."""
+
+    dense: Source | None
+    pruned: tuple[Source, ...]
+
+    def variant(self, name: str | None) -> Source:
+        """Return the pruned model called `name`; the first where no name is given.
+
+        Raises:
+            KeyError: There is no such model here.
+        """
+        if name is None:
+            return self.pruned[0]
+        return {source.id: source for source in self.pruned}[name]
+
+
+def lineup() -> Lineup:
+    """Read the models from the environment, or else from the front matter of this folder's README.md.
+
+    Raises:
+        SetupError: Neither names a pruned model.
+    """
+    stated = os.environ.get(VARIABLE)
+    return from_variable(stated) if stated else from_readme(HERE / "README.md")
+
+
+def from_variable(text: str) -> Lineup:
+    """Read `{"dense": {"id": …, "path": …} | null, "pruned": [{"id": …, "path": …}, …]}`.
+
+    Raises:
+        SetupError: It is not of that form.
+    """
+    try:
+        stated = json.loads(text)
+        dense = stated.get("dense")
+        pruned = tuple(Source(each["id"], each["path"]) for each in stated["pruned"])
+        found = Lineup(Source(dense["id"], dense["path"]) if dense else None, pruned)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SetupError(f'{VARIABLE} must be JSON like {{"dense": …, "pruned": […]}}: {error!r}') from error
+    return _checked(found, VARIABLE)
+
+
+def from_readme(readme: Path) -> Lineup:
+    """Read `models:` of a Space's README.md: the dense model first, unless there is only one, the pruned one.
+
+    Raises:
+        SetupError: There is no such list.
+    """
+    try:
+        front = yaml.safe_load(readme.read_text(encoding="utf-8").split("---")[1])
+        names = [str(name) for name in front["models"]]
+    except (OSError, yaml.YAMLError, LookupError, TypeError) as error:
+        raise SetupError(f"README.md needs front matter with `models: [dense, pruned]`: {error!r}") from error
+    sources = tuple(Source(name) for name in names)
+    dense, pruned = (sources[0], sources[1:]) if len(sources) > 1 else (None, sources)
+    return _checked(Lineup(dense, pruned), "README.md")
+
+
+def _checked(found: Lineup, where: str) -> Lineup:
+    if not found.pruned:
+        raise SetupError(f"{where} names no pruned model; there is nothing to compare.")
+    return found
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model in memory with its tokenizer."""
+
+    tokenizer: Any
+    model: Any
+
+
+class Shelf:
+    """The models in memory: all of them on ZeroGPU, elsewhere the two used last."""
+
+    def __init__(self, room: int | None = None if gpu.ZERO_GPU else 2) -> None:
+        self._room = room
+        self._loaded: dict[Source, Loaded] = {}
+        self._lock = threading.Lock()
+
+    def __contains__(self, source: Source) -> bool:
+        return source in self._loaded
+
+    def get(self, source: Source) -> Loaded:
+        """Return a model, loading it first where necessary.
+
+        Raises:
+            LoadError: It cannot be loaded.
+        """
+        with self._lock:
+            loaded = self._loaded.pop(source, None)
+            if loaded is None:
+                self._make_room()
+                loaded = load(source)
+            self._loaded[source] = loaded
+            return loaded
+
+    def _make_room(self) -> None:
+        while self._room is not None and len(self._loaded) >= self._room:
+            del self._loaded[next(iter(self._loaded))]
+            gc.collect()
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+
+
+SHELF = Shelf()
+
+
+def load(source: Source) -> Loaded:
+    """Load a model as it is stored: safetensors only, no code from its repository, its own number type.
+
+    Raises:
+        LoadError: It cannot be loaded.
+    """
+    where = source.path or source.id
+    options = {"trust_remote_code": False, "local_files_only": source.path is not None}
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(where, **options)
+        model = AutoModelForCausalLM.from_pretrained(where, dtype="auto", use_safetensors=True, **options)
+        model = model.to(device).eval()
+    except (OSError, ValueError, RuntimeError, LookupError, ImportError, SafetensorError) as error:
+        raise LoadError(_explained(source, error)) from error
+    model.generation_config = _only_ends(model.generation_config)
+    return Loaded(tokenizer, model)
+
+
+def _only_ends(config: GenerationConfig) -> GenerationConfig:
+    """Keep where an answer ends and nothing else, so that both models decode alike."""
+    return GenerationConfig(
+        bos_token_id=config.bos_token_id,
+        eos_token_id=config.eos_token_id,
+        pad_token_id=config.pad_token_id,
+    )
+
+
+def _explained(source: Source, error: Exception) -> str:
+    seen = str(error).strip().splitlines()[:1] or [type(error).__name__]
+    reason = seen[0] if source.path is None else seen[0].replace(source.path, source.id)
+    return f"{source.id} could not be loaded ({reason[:200]}). {_remedy(source, error)}"
+
+
+def _remedy(source: Source, error: Exception) -> str:
+    if isinstance(error, torch.OutOfMemoryError):
+        return "Choose hardware with more memory for this Space."
+    if source.path is not None:
+        return "Check that the folder holds config.json, the tokenizer and *.safetensors files."
+    return "Check its name; for a private or gated model add a secret HF_TOKEN to this Space; then try again."

@@ -1,0 +1,233 @@
+"""Accounts, repositories and commits: who may do what, and what a commit changes."""
+
+import base64
+import binascii
+import json
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from tests.hub import xet
+from tests.hub.state import Account, Entry, Repo, Store
+from tests.hub.wire import Answer, Body, Refused
+
+LARGE = 10 << 20
+LARGE_SUFFIXES = (".safetensors", ".bin", ".parquet", ".gguf", ".pt", ".npz", ".zip")
+NAME = re.compile(r"\w(?:[\w.-]{0,94}\w)?", re.ASCII)
+PAID_SDKS = ("gradio", "docker")
+
+
+@dataclass
+class Call:
+    """One request: who asks, what the path says, and the server's addresses.
+
+    `elsewhere` is the same server under another host name, as the Hub keeps large files on another host.
+    """
+
+    store: Store
+    account: Account | None
+    free: bool
+    here: str
+    elsewhere: str
+    path: str
+    params: dict[str, str]
+    query: dict[str, list[str]]
+    range: str | None
+    body: Body
+
+    def asks(self, flag: str) -> bool:
+        return self.query.get(flag, [""])[0].lower() in ("1", "true")
+
+
+def readable(call: Call) -> Repo:
+    """Return the repository, or say that there is none: a private one does not exist for others."""
+    repo = call.store.repo(call.params["kind"], call.params["id"])
+    owner = call.account is not None and call.account.owns(call.params["id"])
+    if repo is None or (repo.private and not owner):
+        raise Refused(404 if call.account else 401, "Repository not found", "RepoNotFound")
+    return repo
+
+
+def opened(call: Call) -> Repo:
+    """Return the repository where its files may be read: a gated one only to its owner."""
+    repo = readable(call)
+    if repo.gated and not (call.account and call.account.owns(repo.id)):
+        raise Refused(403 if call.account else 401, f"Access to {repo.id} is restricted.", "GatedRepo")
+    return repo
+
+
+def writable(call: Call) -> Repo:
+    repo = readable(call)
+    _allow(call, repo.id)
+    return repo
+
+
+def _allow(call: Call, repo_id: str) -> Account:
+    account = call.account
+    if account is None:
+        raise Refused(401, "Invalid username or password.")
+    if not account.owns(repo_id) or not account.writes:
+        raise Refused(403, "You don't have the rights to do that.")
+    return account
+
+
+def whoami(call: Call) -> Answer:
+    account = call.account
+    if account is None:
+        raise Refused(401, "Invalid username or password.")
+    orgs = [{"type": "org", "name": org, "roleInOrg": "write"} for org in account.orgs]
+    token: dict[str, Any] = {"displayName": "test", "role": account.role}
+    if account.role == "fineGrained":
+        owner = {"type": "user", "name": account.name}
+        token["fineGrained"] = {"global": [], "scoped": [{"entity": owner, "permissions": list(account.scopes)}]}
+    auth = {"type": "access_token", "accessToken": token}
+    return Answer.json(
+        {"type": "user", "name": account.name, "fullname": account.name.title(), "orgs": orgs, "auth": auth}
+    )
+
+
+def create(call: Call) -> Answer:
+    asked = call.body.json()
+    kind = f"{asked.get('type') or 'model'}s"
+    owner = asked.get("organization") or (call.account.name if call.account else "")
+    repo_id = f"{owner}/{asked['name']}"
+    _allow(call, repo_id)
+    if not NAME.fullmatch(asked["name"]) or "--" in asked["name"] or ".." in asked["name"]:
+        raise Refused(400, f"Invalid repo name: {repo_id}")
+    if kind == "spaces" and call.free and asked.get("sdk") in PAID_SDKS:
+        raise Refused(402, "Creating Gradio and Docker Spaces on cpu-basic needs a PRO subscription.")
+    url = f"{call.here}/{'' if kind == 'models' else kind + '/'}{repo_id}"
+    with call.store.lock:
+        if call.store.repo(kind, repo_id):
+            refusal = Refused(409, f"You already created this {kind[:-1]} repo")
+            refusal.body["url"] = url
+            raise refusal
+        call.store.create(kind, repo_id, asked.get("visibility") == "private", asked.get("sdk"))
+    return Answer.json({"url": url, "id": repo_id, "name": repo_id})
+
+
+def settings(call: Call) -> Answer:
+    asked = call.body.json()
+    with call.store.lock:
+        repo = writable(call)
+        repo.private = asked.get("visibility", "private" if repo.private else "public") == "private"
+        repo.gated = asked.get("gated", repo.gated)
+        repo.save()
+    return Answer.json({"private": repo.private, "gated": repo.gated})
+
+
+def preupload(call: Call) -> Answer:
+    """Say for every file how it is to come, and what lies at its place now."""
+    repo = writable(call)
+    files = repo.resolve(call.params["rev"]).files
+
+    def told(item: dict[str, Any]) -> dict[str, Any]:
+        now = files.get(item["path"])
+        oid = None if now is None else call.store.lying(now).sha256 if now.lfs else call.store.oid(now)
+        return {"path": item["path"], "uploadMode": _mode(item), "shouldIgnore": False, "oid": oid}
+
+    return Answer.json({"files": [told(item) for item in call.body.json()["files"]]})
+
+
+def _mode(item: dict[str, Any]) -> str:
+    binary = b"\0" in base64.b64decode(item["sample"])
+    large = item["size"] >= LARGE or item["path"].endswith(LARGE_SUFFIXES)
+    return "lfs" if binary or large else "regular"
+
+
+def xet_token(call: Call) -> Answer:
+    """Give a token for the repository's Xet storage: to read its files, or to add some."""
+    writing = call.params["right"] == "write"
+    repo = writable(call) if writing else opened(call)
+    with call.store.lock:
+        return xet.token(call.store.cas(repo).view(writing))
+
+
+def commit(call: Call) -> Answer:
+    """Apply lines of operations to the branch's head, all or nothing."""
+    writable(call)
+    lines = [json.loads(line) for line in call.body.lines()]
+    if not lines or lines[0].get("key") != "header":
+        raise Refused(400, "A commit begins with its header.")
+    header, branch = lines[0]["value"], call.params["rev"]
+    with call.store.lock:
+        repo = writable(call)  # as it is now that nobody else can change it
+        head = repo.resolve(branch)
+        if header.get("parentCommit") not in (None, head.sha):
+            raise Refused(412, "A commit has happened since. Please refresh and try again.")
+        files = dict(head.files)
+        for line in lines[1:]:
+            _apply(call.store, repo, files, line["key"], line["value"])
+        sha = repo.record(head.sha, header["summary"], header.get("description", ""), files)
+        pull = _point(repo, branch, sha, pull=call.asks("create_pr"))
+    url = f"{call.here}/{'' if repo.kind == 'models' else repo.kind + '/'}{repo.id}"
+    answer = {"success": True, "commitOid": sha, "commitUrl": f"{url}/commit/{sha}"}
+    return Answer.json(answer | ({"pullRequestUrl": f"{url}/discussions/{pull}"} if pull else {}))
+
+
+def _apply(store: Store, repo: Repo, files: dict[str, Entry], key: str, value: dict[str, Any]) -> None:
+    path = value["path"]
+    if not path or path.startswith("/") or ".." in PurePosixPath(path).parts:
+        raise Refused(400, f"Invalid path: {path}")
+    if key == "file":
+        files[path] = store.keep([_decoded(value)])
+    elif key == "lfsFile":
+        files[path] = _pointed(store, repo, value)
+    elif key == "deletedFile" and path in files:
+        del files[path]
+    elif key == "deletedFolder" and (inside := [name for name in files if name.startswith(path.rstrip("/") + "/")]):
+        for name in inside:
+            del files[name]
+    elif key.startswith("deleted"):
+        raise Refused(404, f"A file with this name doesn't exist: {path}", "EntryNotFound")
+    else:
+        raise Refused(400, f"Unknown operation: {key}")
+
+
+def _decoded(value: dict[str, Any]) -> bytes:
+    try:
+        return base64.b64decode(value["content"], validate=True)
+    except binascii.Error:
+        raise Refused(400, f"{value['path']} is not base64.") from None
+
+
+def _pointed(store: Store, repo: Repo, value: dict[str, Any]) -> Entry:
+    blob = store.arrived(repo, value["oid"])
+    if blob is None or blob.stat().st_size != value.get("size", blob.stat().st_size):
+        raise Refused(400, f"The pointer {value['path']} points to a file that never arrived.")
+    return Entry(value["oid"], blob.stat().st_size, lfs=True)
+
+
+def _point(repo: Repo, branch: str, sha: str, pull: bool) -> int | None:
+    if pull:
+        repo.pulls[f"refs/pr/{len(repo.pulls) + 1}"] = sha
+    elif branch in repo.pulls:
+        repo.pulls[branch] = sha
+    elif branch in repo.branches:
+        repo.branches[branch] = sha
+    else:
+        raise Refused(404, f"Invalid rev id: {branch}", "RevisionNotFound")
+    repo.save()
+    return len(repo.pulls) if pull else None
+
+
+def branch(call: Call) -> Answer:
+    """Make a branch at a starting point, by default where main is."""
+    start = call.body.json().get("startingPoint", "main")
+    return _named(call, "branches", call.params["rev"], start)
+
+
+def tag(call: Call) -> Answer:
+    return _named(call, "tags", call.body.json()["tag"], call.params["rev"])
+
+
+def _named(call: Call, kind: str, name: str, start: str) -> Answer:
+    with call.store.lock:
+        repo = writable(call)
+        names: dict[str, str] = getattr(repo, kind)
+        if name in names:
+            raise Refused(409, f"Reference already exists: {name}")
+        names[name] = repo.resolve(start).sha
+        repo.save()
+    return Answer.json({})

@@ -1,0 +1,209 @@
+"""The socket, the routes, and the faults that a test can have happen."""
+
+import re
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.hub import cards, files, lfs, repos
+from tests.hub.repos import Call
+from tests.hub.state import Account, Store
+from tests.hub.wire import Answer, Body, Refused
+
+API = r"/api/(?P<kind>models|datasets|spaces)/(?P<id>[^/]+/[^/]+)"
+GIT = r"/(?:(?P<kind>datasets|spaces)/)?(?P<id>[^/]+/[^/]+)"
+OBJECT = r"/lfs/(?P<oid>[0-9a-f]{64})"
+
+ROUTES: list[tuple[str, str, Callable[[Call], Answer]]] = [
+    ("GET", r"/api/whoami-v2", repos.whoami),
+    ("POST", r"/api/repos/create", repos.create),
+    ("POST", r"/api/validate-yaml", cards.validate_yaml),
+    ("PUT", API + r"/settings", repos.settings),
+    ("POST", API + r"/preupload/(?P<rev>[^/]+)", repos.preupload),
+    ("GET", API + r"/xet-(?P<right>read|write)-token/(?P<rev>[^/]+)", repos.xet_token),
+    ("POST", API + r"/commit/(?P<rev>[^/]+)", repos.commit),
+    ("POST", API + r"/branch/(?P<rev>[^/]+)", repos.branch),
+    ("POST", API + r"/tag/(?P<rev>[^/]+)", repos.tag),
+    ("GET", API, files.info),
+    ("GET", API + r"/revision/(?P<rev>[^/]+)", files.info),
+    ("GET", API + r"/tree/(?P<rev>[^/]+)(?:/(?P<path>.+))?", files.tree),
+    ("POST", API + r"/paths-info/(?P<rev>[^/]+)", files.paths_info),
+    ("GET", API + r"/refs", files.refs),
+    ("GET", API + r"/commits/(?P<rev>[^/]+)", files.commits),
+    ("POST", GIT + r"\.git/info/lfs/objects/batch", lfs.batch),
+    ("POST", GIT + r"\.git/info/lfs/verify", lfs.verify),
+    ("PUT", OBJECT, lfs.put),
+    ("GET", OBJECT, files.large),
+    ("GET", GIT + r"/resolve/(?P<rev>[^/]+)/(?P<path>.+)", files.resolve),
+]
+
+
+@dataclass
+class Fault:
+    """Something to go wrong with requests whose method and path match.
+
+    Attributes:
+        path: A regular expression that is searched for in the path.
+        times: How many matching requests it happens to.
+        action: A status to answer, "reset" to drop the connection, or a function to call before the request
+            is answered as usual (to alter what lies on disk, or to commit in between).
+        after: How many matching requests pass before it begins.
+    """
+
+    method: str
+    path: str
+    times: int = 1
+    action: int | Literal["reset"] | Callable[[], None] = 503
+    after: int = 0
+
+    def strikes(self, method: str, path: str) -> bool:
+        if method != self.method or not re.search(self.path, path) or not self.times:
+            return False
+        if self.after:
+            self.after -= 1
+            return False
+        self.times -= 1
+        return True
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One request as it was answered; `status` is 0 where the connection was dropped."""
+
+    method: str
+    path: str
+    status: int
+    authorized: bool
+
+
+class HubServer:
+    """A Hub on 127.0.0.1 for as long as the `with` block lasts; what it holds stays in `folder`.
+
+    Attributes:
+        url: Where it answers, for HF_ENDPOINT.
+        token: The token of `ada`, who is a member of `lab` and may write.
+        read_token: Another token of hers, which may only read.
+        other_token: The token of `vera`, who owns nothing here.
+        free: Whether accounts are free ones, which may not create Gradio Spaces.
+        faults: What shall go wrong; a test appends to it.
+        seen: Every request so far.
+        store: What lies on disk.
+    """
+
+    token = "hf_ada0writes0000000000000000000000"
+    read_token = "hf_ada0reads00000000000000000000000"
+    other_token = "hf_vera00000000000000000000000000000"
+
+    def __init__(self, folder: Path, free: bool = False) -> None:
+        self.store = Store(folder.resolve())
+        self.free = free
+        self.faults: list[Fault] = []
+        self.seen: list[Seen] = []
+        ada = Account("ada", self.token, orgs=("lab",))
+        reader = Account("ada", self.read_token, orgs=("lab",), role="read")
+        self.accounts = {who.token: who for who in (ada, reader, Account("vera", self.other_token))}
+        handler = type("BoundHandler", (Handler,), {"hub": self})
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.elsewhere = f"http://localhost:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def fault(self, method: str, path: str) -> Fault | None:
+        with self.store.lock:
+            return next((fault for fault in self.faults if fault.strikes(method, path)), None)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Reads a request, finds its route, writes the answer."""
+
+    hub: HubServer
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def do_GET(self) -> None:
+        self._serve()
+
+    def do_HEAD(self) -> None:
+        self._serve()
+
+    def do_POST(self) -> None:
+        self._serve()
+
+    def do_PUT(self) -> None:
+        self._serve()
+
+    def _serve(self) -> None:
+        path = urlsplit(self.path).path
+        body = Body(self.rfile, self.headers)
+        fault = self.hub.fault(self.command, path)
+        if fault is not None and fault.action == "reset":
+            self._drop(path)
+            return
+        try:
+            if fault is not None and callable(fault.action):
+                fault.action()
+            elif fault is not None:
+                raise Refused(int(fault.action), "A fault that a test asked for.")
+            answer = self._route(path, body)
+        except Refused as refusal:
+            answer = refusal.answer()
+        self._send(path, answer, body)
+
+    def _route(self, path: str, body: Body) -> Answer:
+        method = "GET" if self.command == "HEAD" else self.command
+        for known, pattern, respond in ROUTES:
+            if known == method and (match := re.fullmatch(pattern, path)):
+                params = {name: unquote(value) for name, value in match.groupdict().items() if value is not None}
+                return respond(self._call(path, {"kind": "models", **params}, body))
+        raise Refused(404, f"Nothing answers {self.command} {path} here.")
+
+    def _call(self, path: str, params: dict[str, str], body: Body) -> Call:
+        hub, query = self.hub, parse_qs(urlsplit(self.path).query)
+        asked = self.headers.get("Range")
+        return Call(hub.store, self._account(), hub.free, hub.url, hub.elsewhere, path, params, query, asked, body)
+
+    def _account(self) -> Account | None:
+        token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
+        if token and token not in self.hub.accounts:
+            raise Refused(401, "Invalid credentials in Authorization header")
+        return self.hub.accounts.get(token)
+
+    def _send(self, path: str, answer: Answer, body: Body) -> None:
+        for _ in body.pieces():  # what was not read would be taken for the next request
+            pass
+        self._note(path, answer.status)
+        self.send_response(answer.status)
+        for name, value in {**answer.headers, "Content-Length": str(answer.size)}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            for piece in answer.pieces():
+                self.wfile.write(piece)
+
+    def _drop(self, path: str) -> None:
+        """Close the connection so that the client sees a reset, not an end."""
+        self._note(path, 0)
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.shutdown(socket.SHUT_RDWR)
+        self.close_connection = True
+
+    def _note(self, path: str, status: int) -> None:
+        self.hub.seen.append(Seen(self.command, path, status, "Authorization" in self.headers))
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing: `seen` keeps what was asked."""

@@ -1,0 +1,202 @@
+"""Repositories on disk: a manifest per commit, a blob per content.
+
+blobs/<sha256>                              every file's bytes, once
+repos/models/<owner>/<name>/repo.json       who may see it, and where the branches and tags point
+repos/models/<owner>/<name>/<commit>.json   one commit: its parent, its words, and path -> entry
+"""
+
+import functools
+import hashlib
+import json
+import shutil
+import threading
+import uuid
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tests.hub.wire import PIECE, Refused
+from tests.hub.xet import Cas
+
+ATTRIBUTES = "*.safetensors filter=lfs diff=lfs merge=lfs -text\n*.parquet filter=lfs diff=lfs merge=lfs -text\n"
+
+
+@dataclass(frozen=True)
+class Account:
+    """Somebody with a token. `role` is the token's: write, read, or fineGrained, which has its `scopes`."""
+
+    name: str
+    token: str
+    orgs: tuple[str, ...] = ()
+    role: str = "write"
+    scopes: tuple[str, ...] = ()
+
+    @property
+    def writes(self) -> bool:
+        return self.role == "write" or "repo.write" in self.scopes
+
+    def owns(self, repo_id: str) -> bool:
+        return repo_id.split("/")[0] in (self.name, *self.orgs)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file of a commit: which blob it is, and whether git holds only a pointer to it."""
+
+    sha256: str
+    size: int
+    lfs: bool
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A manifest; `sha` is the SHA-1 of the rest."""
+
+    sha: str
+    parent: str | None
+    title: str
+    message: str
+    date: str
+    files: dict[str, Entry]
+
+
+@dataclass
+class Repo:
+    """A repository: `kind` is models, datasets or spaces. Branches, tags and pull requests are names of commits."""
+
+    folder: Path
+    kind: str
+    id: str
+    private: bool = False
+    gated: bool | str = False
+    sdk: str | None = None
+    branches: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    pulls: dict[str, str] = field(default_factory=dict)
+
+    def save(self) -> None:
+        facts = {key: value for key, value in asdict(self).items() if key not in ("folder", "kind", "id")}
+        write_json(self.folder / "repo.json", facts)
+
+    def resolve(self, revision: str) -> Commit:
+        """Return the commit that a branch, a tag, a pull request or a full SHA-1 names."""
+        names = {**self.branches, **self.tags, **self.pulls}
+        path = self.folder / f"{names.get(revision, revision).replace('/', '_')}.json"
+        if not path.is_file() or path.stem == "repo":
+            raise Refused(404, f"Invalid rev id: {revision}", "RevisionNotFound")
+        raw = json.loads(path.read_text())
+        files = {name: Entry(**entry) for name, entry in raw.pop("files").items()}
+        return Commit(sha=path.stem, files=files, **raw)
+
+    def record(self, parent: str | None, title: str, message: str, files: dict[str, Entry]) -> str:
+        """Write a manifest and return its name; no branch points to it yet."""
+        facts = {
+            "parent": parent,
+            "title": title,
+            "message": message,
+            "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "files": {name: asdict(entry) for name, entry in sorted(files.items())},
+        }
+        sha = hashlib.sha1(json.dumps(facts).encode()).hexdigest()
+        write_json(self.folder / f"{sha}.json", facts)
+        return sha
+
+
+class Store:
+    """All repositories and blobs under one folder; safe for the server's threads."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.lock = threading.RLock()
+        (folder / "blobs").mkdir(parents=True, exist_ok=True)
+
+    def repo(self, kind: str, repo_id: str) -> Repo | None:
+        folder = self.folder / "repos" / kind / repo_id
+        if not (folder / "repo.json").is_file():
+            return None
+        return Repo(folder, kind, repo_id, **json.loads((folder / "repo.json").read_text()))
+
+    def create(self, kind: str, repo_id: str, private: bool, sdk: str | None) -> Repo:
+        """Make a repository with the Hub's own first commit."""
+        folder = self.folder / "repos" / kind / repo_id
+        folder.mkdir(parents=True)
+        repo = Repo(folder, kind, repo_id, private, sdk=sdk)
+        files = {".gitattributes": self.keep([ATTRIBUTES.encode()])}
+        if sdk is not None:
+            files["README.md"] = self.keep([f"---\ntitle: {folder.name}\nsdk: {sdk}\n---\n".encode()])
+        repo.branches["main"] = repo.record(None, "initial commit", "", files)
+        repo.save()
+        return repo
+
+    def blob(self, sha256: str) -> Path:
+        return self.folder / "blobs" / sha256
+
+    def keep(self, pieces: Iterable[bytes], lfs: bool = False) -> Entry:
+        """Write a content, piece by piece, under the name of its digest."""
+        digest, size = hashlib.sha256(), 0
+        path = self.folder / f"arriving-{uuid.uuid4().hex}"
+        with path.open("wb") as file:
+            for piece in pieces:
+                file.write(piece)
+                digest.update(piece)
+                size += len(piece)
+        path.replace(self.blob(digest.hexdigest()))
+        return Entry(digest.hexdigest(), size, lfs)
+
+    def cas(self, repo: Repo) -> Cas:
+        """Return the repository's Xet storage."""
+        return Cas(self.folder / "xet" / repo.kind / repo.id)
+
+    def arrived(self, repo: Repo, sha256: str) -> Path | None:
+        """Return the blob, built from what came by Xet where it did not come by LFS; None where it never came."""
+        path = self.blob(sha256)
+        if not path.is_file():
+            built = self.cas(repo).rebuild(sha256, self.folder / f"arriving-{uuid.uuid4().hex}")
+            if built is None or digests(built)[0] != sha256:
+                return None
+            shutil.move(built, path)
+        return path
+
+    def lying(self, entry: Entry) -> Entry:
+        """Return the entry as the bytes on disk are, which a test may have altered since the commit."""
+        path = self.blob(entry.sha256)
+        return replace(entry, sha256=digests(path)[0], size=path.stat().st_size)
+
+    def oid(self, entry: Entry) -> str:
+        """Return the SHA-1 that git gives the file, or the pointer that stands for it."""
+        if entry.lfs:
+            return git_sha1(pointer(self.lying(entry)))
+        return digests(self.blob(entry.sha256))[1]
+
+
+def digests(path: Path) -> tuple[str, str]:
+    """Return SHA-256 and git's SHA-1 of a file's bytes as they are now."""
+    stat = path.stat()
+    return _digests(path, stat.st_mtime_ns, stat.st_size)
+
+
+@functools.lru_cache(maxsize=4096)
+def _digests(path: Path, mtime_ns: int, size: int) -> tuple[str, str]:
+    sha256, git = hashlib.sha256(), hashlib.sha1(b"blob %d\0" % size)
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            sha256.update(piece)
+            git.update(piece)
+    return sha256.hexdigest(), git.hexdigest()
+
+
+def git_sha1(content: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+def pointer(entry: Entry) -> bytes:
+    """Return the text that git holds in place of a large file."""
+    return f"version https://git-lfs.github.com/spec/v1\noid sha256:{entry.sha256}\nsize {entry.size}\n".encode()
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(value, indent=1))
+    new.replace(path)

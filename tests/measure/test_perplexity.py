@@ -1,0 +1,64 @@
+import hashlib
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from release.errors import UnusableData
+from release.measure import perplexity
+from release.measure.model import loaded
+from release.progress import Console
+from release.record import DataSource
+from tests import checkpoints
+
+CPU = torch.device("cpu")
+TEXT = "".join(f"Line {i} tells that {i * 7919 % 97} is a number. " for i in range(60))
+SOURCE = DataSource(name="x", origin="a file", revision=None, licence=None, sha256="0")
+
+
+def test_perplexity_is_the_hand_written_loops(tiny: dict[str, Path], console: Console) -> None:
+    windows = perplexity.cut(TEXT, "x", checkpoints.tokenizer(), 5, window=64)
+    with loaded(tiny["llama"], CPU, torch.float32) as model:
+        readings = perplexity.read(model, "dense", windows, console)
+        total, scored = 0.0, 0
+        for row in windows.tolist():
+            logits = model(torch.tensor([row])).logits[0].double()
+            for place in range(1, len(row)):
+                total -= float(torch.log_softmax(logits[place - 1], dim=-1)[row[place]])
+                scored += 1
+    result = perplexity.compare(windows, readings, readings, SOURCE, seed=0)
+    assert result.dense.value == pytest.approx(math.exp(total / scored), rel=1e-5)
+    assert result.tokens == scored == 5 * 63
+    assert (result.ratio.value, result.ratio.low, result.ratio.high) == (1, 1, 1)
+    assert result.token_sha256 == hashlib.sha256(np.array(windows, dtype="<i4").tobytes()).hexdigest()
+
+
+def test_windows_follow_each_other_without_overlap() -> None:
+    tokenizer = checkpoints.tokenizer()
+    windows = perplexity.cut(TEXT, "x", tokenizer, 3, window=50)
+    assert windows.ravel().tolist() == tokenizer(TEXT, add_special_tokens=False)["input_ids"][:150]
+
+
+def test_each_window_begins_as_the_tokenizer_begins_a_text() -> None:
+    from tokenizers.processors import TemplateProcessing
+
+    tokenizer = checkpoints.tokenizer()
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    windows = perplexity.cut(TEXT, "x", tokenizer, 3, window=50)
+    assert windows[:, 0].tolist() == [1, 1, 1]
+    assert windows[:, 1:].ravel().tolist() == tokenizer(TEXT, add_special_tokens=False)["input_ids"][:147]
+
+
+def test_a_text_that_is_too_short_is_refused() -> None:
+    with pytest.raises(UnusableData, match="need 1600"):
+        perplexity.cut("short", "x", checkpoints.tokenizer(), 100, window=16)
+
+
+def test_a_broken_model_is_named(tmp_path: Path, tiny: dict[str, Path], console: Console) -> None:
+    windows = perplexity.cut(TEXT, "x", checkpoints.tokenizer(), 2, window=64)
+    with loaded(tiny["llama"], CPU, torch.float32) as model:
+        model.model.norm.weight.data[0] = float("nan")
+        with pytest.raises(UnusableData, match="The pruned model returned NaN"):
+            perplexity.read(model, "pruned", windows, console)

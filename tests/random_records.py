@@ -1,0 +1,257 @@
+"""Random valid records: gaps, undefined scores, extreme numbers and hostile strings."""
+
+import re
+from decimal import Decimal
+
+from hypothesis import strategies as st
+
+from release.record import (
+    Audit,
+    Base,
+    Bbq,
+    DataSource,
+    Estimate,
+    FileDigest,
+    Licence,
+    Measurements,
+    ModuleAudit,
+    Perplexity,
+    Rate,
+    Record,
+    Score,
+    Storage,
+)
+from tests.records import (
+    VALUES,
+    estimate,
+    example_audit,
+    example_base,
+    example_bbq,
+    example_latency,
+    example_perplexity,
+    example_pruning,
+    example_record,
+    rate,
+)
+
+VOID_WORDS = re.compile(r"\b(None|nan|inf)\b|Undefined")
+"""What a number or name that is not there looks like when it is printed by mistake."""
+
+HOSTILE = (
+    '"]: x',
+    "---",
+    "---\nlicense: mit\n---",
+    "{{7*7}}",
+    "{% raw %}",
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "a | b || c",
+    "`ticks` ```fence",
+    "```\n# out\n```",
+    "[text](javascript:alert(1))",
+    "![i](https://evil.example/x.png)",
+    "<!-- release: end of the generated card; text after this line is yours and is not checked -->",
+    "**bold** _it_ ~~gone~~ $x$",
+    "# heading",
+    "1. list",
+    "line\r\nbreak\x00\x1b[31m\u2028end",
+    "😀 emoji 🏳️‍🌈",
+    "\u202eevil\u202c שלום مرحبا",
+    "../../etc/passwd",
+    "&lt;b&gt; &amp;",
+    "\\",
+    "-->",
+    "</details>",
+    "",
+    " ",
+)
+"""Strings that would break out of Markdown, HTML, YAML, Jinja or a table if printed as they are."""
+
+
+@st.composite
+def strings(draw: st.DrawFn) -> str:
+    """What may stand where a string comes from outside: hostile ones first of all."""
+    anything = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+    return draw(st.sampled_from(HOSTILE) | anything.filter(lambda text: not VOID_WORDS.search(text)))
+
+
+@st.composite
+def estimates(draw: st.DrawFn) -> Estimate:
+    """Estimates whose interval holds the value, and undefined ones."""
+    number = st.floats(-1e6, 1e6) | st.sampled_from((0.0, -0.0, 1.0, 1e-12, 1e15))
+    defined = st.builds(lambda value, reach: estimate(value, abs(reach)), number, number)
+    return draw(defined | st.just(estimate(None)))
+
+
+def counts(least: int = 0) -> st.SearchStrategy[int]:
+    return st.integers(least, 10**13)
+
+
+@st.composite
+def rates(draw: st.DrawFn) -> Rate:
+    return draw(st.integers(0, 60_000).flatmap(lambda n: st.builds(rate, st.integers(0, n), st.just(n))))
+
+
+def scores(over: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[Score, ...]]:
+    one = st.builds(
+        Score,
+        name=st.sampled_from((*VALUES, "new_score")),
+        over=over,
+        items=counts(),
+        dense=estimates(),
+        pruned=estimates(),
+        difference=estimates(),
+    )
+    return st.lists(one, max_size=4).map(tuple)
+
+
+@st.composite
+def sources(draw: st.DrawFn) -> DataSource:
+    return draw(
+        st.builds(
+            DataSource,
+            name=strings(),
+            origin=strings() | st.just("https://github.com/nyu-mll/BBQ"),
+            revision=st.none() | strings(),
+            licence=st.none() | strings(),
+            sha256=strings(),
+        )
+    )
+
+
+@st.composite
+def bbqs(draw: st.DrawFn) -> Bbq:
+    letters = st.tuples(counts(), counts(), counts()) | st.just((0, 0, 0))
+    return draw(
+        st.builds(
+            example_bbq,
+            data=sources(),
+            reading=strings() | st.just("letters"),
+            precision=strings(),
+            prompt=strings() | st.sampled_from(("chat", "plain")),
+            items=counts(),
+            categories=st.lists(strings(), max_size=3).map(tuple),
+            sample_seed=st.none() | st.integers(0, 2**63),
+            scores=scores(st.sampled_from(("macro", "items"))),
+            by_category=scores(strings()),
+            changed_answers=rates(),
+            newly_biased=rates(),
+            newly_unbiased=rates(),
+            letters_dense=letters,
+            letters_pruned=letters,
+        )
+    )
+
+
+@st.composite
+def perplexities(draw: st.DrawFn) -> Perplexity:
+    return draw(
+        st.builds(
+            example_perplexity,
+            text=sources(),
+            precision=strings(),
+            token_sha256=strings(),
+            dense=estimates(),
+            pruned=estimates(),
+            ratio=estimates(),
+            windows=counts(1),
+        )
+    )
+
+
+@st.composite
+def measurements(draw: st.DrawFn) -> Measurements:
+    return draw(
+        st.builds(
+            Measurements,
+            bbq=st.none() | bbqs(),
+            perplexity=st.none() | perplexities(),
+            latency=st.none()
+            | st.builds(example_latency, prompts=sources(), device=strings(), dtype=strings(), ratio=estimates()),
+            storage=st.builds(Storage, dense_bytes=counts(), pruned_bytes=counts()),
+        )
+    )
+
+
+@st.composite
+def files(draw: st.DrawFn) -> tuple[FileDigest, ...]:
+    one = st.builds(FileDigest, name=strings(), bytes=counts(), sha256=strings())
+    return draw(st.lists(one, max_size=3).map(tuple))
+
+
+@st.composite
+def audits(draw: st.DrawFn) -> Audit:
+    module = st.builds(
+        ModuleAudit, module=strings(), tensors=counts(), parameters=counts(), zeros=counts(), zeros_before=counts()
+    )
+    return draw(
+        st.builds(
+            example_audit,
+            target_sparsity=sparsities(),
+            actual_sparsity=st.floats(0, 1),
+            prunable_parameters=counts(),
+            zeroed_parameters=counts(),
+            zeros_before=counts(),
+            modules=st.lists(module, max_size=3).map(tuple),
+            files=files(),
+        )
+    )
+
+
+def sparsities() -> st.SearchStrategy[Decimal]:
+    return st.decimals("0.0001", "0.9999", places=4, allow_nan=False, allow_infinity=False)
+
+
+@st.composite
+def licences(draw: st.DrawFn) -> Licence:
+    text = st.none() | strings()
+    return draw(st.builds(Licence, id=text | st.just("other"), name=text, link=text, file=text))
+
+
+@st.composite
+def bases(draw: st.DrawFn) -> Base:
+    return draw(
+        st.builds(
+            example_base,
+            id=strings() | st.just("microsoft/Phi-3.5-mini-instruct"),
+            on_hub=st.booleans(),
+            revision=st.none() | strings(),
+            note=st.none() | strings(),
+            licence=licences(),
+            architecture=strings(),
+            dtypes=st.lists(strings(), max_size=2).map(tuple),
+            languages=st.lists(strings() | st.just("no"), max_size=2).map(tuple),
+            files=files(),
+        )
+    )
+
+
+@st.composite
+def records(draw: st.DrawFn) -> Record:
+    """Random valid records: gaps, undefined scores, extreme numbers, hostile strings; claims as decided."""
+    prunings = st.builds(
+        example_pruning,
+        method=strings() | st.sampled_from(("random", "magnitude")),
+        updates_kept_weights=st.booleans(),
+        scope=st.sampled_from(("tensor", "row", "model")),
+        pattern=st.none() | st.just("2:4"),
+        seed=st.integers(0, 2**63),
+        target_sparsity=sparsities(),
+        seconds=st.floats(0, 1e6),
+        threads=st.integers(1, 256),
+    )
+    plan, environment = example_record().plan, example_record().environment
+    return draw(
+        st.builds(
+            example_record,
+            name=strings(),
+            created=strings(),
+            plan=strings().map(lambda text: plan.model_copy(update={"model": text, "command": text})),
+            base=bases(),
+            pruning=prunings,
+            audit=audits(),
+            measurements=measurements(),
+            environment=strings().map(lambda text: environment.model_copy(update={"processor": text, "system": text})),
+            files=files(),
+        )
+    )

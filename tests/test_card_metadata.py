@@ -1,0 +1,58 @@
+"""The front matter states what the base states and what was measured, and nothing else."""
+
+import yaml
+from huggingface_hub import ModelCard
+from hypothesis import given, settings
+
+from release.card import render, studies
+from release.card_metadata import dump, front_matter
+from release.record import Licence
+from tests.random_records import records
+from tests.records import example_base, example_record, unmeasured
+
+
+def metadata(card: str) -> dict[str, object]:
+    return yaml.safe_load(card[4 : card.index("\n---\n")])
+
+
+@settings(max_examples=40, deadline=None)
+@given(records())
+def test_any_front_matter_reads_back_as_it_was(record):
+    facts = front_matter(record, (study.arxiv for study in studies()))
+    assert yaml.safe_load(dump(facts)) == facts
+
+
+def test_no_string_can_hold_a_line_that_ends_the_front_matter():
+    facts = {"license_name": "x\n---\ny"}
+    assert dump(facts).count("\n") == 1
+    assert yaml.safe_load(dump(facts)) == facts
+
+
+def test_the_tags_name_topic_method_and_paper():
+    expected = {"pruned", "pruning", "random", "unstructured-pruning", "bias-evaluation", "llm-compression"}
+    assert {*expected, "research-only", "arxiv:2605.08137"} <= set(metadata(render(example_record()))["tags"])
+
+
+def test_the_hubs_own_reader_finds_the_results():
+    data = ModelCard(render(example_record())).data
+    assert data.base_model == "microsoft/Phi-3.5-mini-instruct"
+    assert data.get("datasets") is None
+    found = {(result.dataset_type, result.metric_type, result.metric_value) for result in data.eval_results}
+    assert {("bbq", "srs", 0.0704), ("bbq", "s_amb", 0.032), ("bbq", "accuracy", 0.8575)} <= found
+    assert ("wikipedia-sentences-of-bold-evaluation-half", "perplexity", 9.31) in found
+
+
+def test_nothing_is_stated_that_the_base_does_not_state():
+    base = example_base(on_hub=False, licence=Licence(), languages=())
+    facts = metadata(render(unmeasured(base=base)))
+    absent = {"license", "license_name", "license_link", "base_model", "base_model_relation", "language", "model-index"}
+    assert absent & set(facts) == set()
+    assert "states no licence" in render(unmeasured(base=base))
+
+
+def test_another_licence_keeps_its_name_and_link():
+    licence = Licence(id="other", name="gemma", link="https://ai.google.dev/gemma/terms")
+    card = render(example_record(base=example_base(licence=licence)))
+    facts = metadata(card)
+    assert (facts["license"], facts["license_name"], facts["license_link"]) == ("other", licence.name, licence.link)
+    assert "gemma (<https://ai.google.dev/gemma/terms>)" in card

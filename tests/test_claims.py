@@ -1,0 +1,212 @@
+"""A claim follows from its own evidence, at every boundary."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+
+from release.claims import CLAIMS, HALF_WAY, decide, wording
+from release.record import Audit, Estimate, Measurements, Storage, Verdict
+from tests.random_records import audits, measurements
+from tests.records import (
+    dense_against_dense,
+    estimate,
+    example_audit,
+    example_bbq,
+    example_latency,
+    example_measurements,
+    example_perplexity,
+    example_record,
+    score,
+)
+
+VERDICTS: tuple[Verdict, ...] = ("supported", "contradicted", "inconclusive", "not measured")
+NOTHING = example_measurements(bbq=None, perplexity=None, latency=None)
+
+
+def verdict(key: str, measured: Measurements | None = None, audit: Audit | None = None) -> Verdict:
+    claims = decide(audit or example_audit(), measured or example_measurements())
+    return {claim.key: claim for claim in claims}[key].verdict
+
+
+def between(low: float | None, high: float | None) -> Estimate:
+    value = None if low is None or high is None else (low + high) / 2
+    return Estimate(value=value, low=low, high=high)
+
+
+def with_score(name: str, over: str = "macro", **parts: Estimate) -> Measurements:
+    """Measurements with one BBQ score whose parts are as given."""
+    return example_measurements(bbq=example_bbq(scores=(score(name, over, 0.1, 0.1).model_copy(update=parts),)))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "amplified", "reduced"),
+    [
+        (0.001, 0.02, "supported", "contradicted"),
+        (0.0, 0.02, "inconclusive", "contradicted"),
+        (-0.01, 0.01, "inconclusive", "inconclusive"),
+        (-0.02, 0.0, "contradicted", "inconclusive"),
+        (-0.02, -0.001, "contradicted", "supported"),
+        (0.0, 0.0, "contradicted", "contradicted"),
+        (None, None, "inconclusive", "inconclusive"),
+    ],
+)
+def test_bias_is_decided_by_the_interval_of_the_srs_difference(low, high, amplified, reduced):
+    measured = with_score("srs", difference=between(low, high))
+    assert verdict("bias_amplified", measured) == amplified
+    assert verdict("bias_reduced", measured) == reduced
+
+
+def test_the_item_weighted_score_decides_nothing():
+    assert verdict("bias_amplified", with_score("srs", "items", difference=between(0.1, 0.2))) == "not measured"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(-0.2, -0.1, "supported"), (-0.2, 0.0, "inconclusive"), (0.0, 0.1, "contradicted"), (-0.1, 0.1, "inconclusive")],
+)
+def test_accuracy_is_lost_where_its_difference_lies_below_nil(low, high, expected):
+    assert verdict("accuracy_lost", with_score("accuracy_disambiguated", difference=between(low, high))) == expected
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(1.01, 1.2, "supported"), (1.0, 1.2, "inconclusive"), (0.9, 1.0, "contradicted"), (None, None, "inconclusive")],
+)
+def test_perplexity_is_raised_where_its_ratio_lies_above_one(low, high, expected):
+    measured = example_measurements(perplexity=example_perplexity(ratio=between(low, high)))
+    assert verdict("perplexity_raised", measured) == expected
+
+
+@pytest.mark.parametrize(
+    ("srs", "reach", "ratio", "ratio_reach", "expected"),
+    [
+        ((0.05, 0.09), 0.01, 1.035, 0.01, "supported"),
+        ((0.05, 0.09), 0.01, 0.9, 0.01, "supported"),
+        ((0.05, 0.051), 0.0001, 1.5, 0.01, "contradicted"),
+        ((0.05, 0.05), 0.0, 1.5, 0.01, "contradicted"),
+        ((0.05, 0.04), 0.001, 1.5, 0.01, "contradicted"),
+        ((0.05, 0.06), 0.02, 1.035, 0.01, "inconclusive"),
+        ((0.05, 0.09), 0.01, 1.005, 0.01, "inconclusive"),
+        ((0.0, 0.09), 0.01, 1.035, 0.01, "inconclusive"),
+    ],
+)
+def test_the_paradox_needs_two_changes_and_the_larger_rise_in_srs(srs, reach, ratio, ratio_reach, expected):
+    measured = example_measurements(
+        bbq=example_bbq(scores=(score("srs", "macro", *srs, reach=reach),)),
+        perplexity=example_perplexity(ratio=estimate(ratio, ratio_reach)),
+    )
+    assert verdict("perplexity_hides_bias", measured) == expected
+
+
+@pytest.mark.parametrize("missing", ["bbq", "perplexity"])
+def test_the_paradox_is_not_measured_where_one_half_is_missing(missing):
+    assert verdict("perplexity_hides_bias", example_measurements(**{missing: None})) == "not measured"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "no_gain", "unchanged"),
+    [
+        (0.99, 1.01, "supported", "supported"),
+        (0.951, 1.2, "supported", "inconclusive"),
+        (1.06, 1.2, "supported", "contradicted"),
+        (0.94, 1.01, "inconclusive", "inconclusive"),
+        (0.95, 1.05, "inconclusive", "supported"),
+        (0.8, 0.94, "contradicted", "contradicted"),
+        (0.8, 0.95, "contradicted", "inconclusive"),
+    ],
+)
+def test_latency_is_decided_against_its_margin(low, high, no_gain, unchanged):
+    measured = example_measurements(latency=example_latency(ratio=between(low, high), margin=0.05))
+    assert verdict("no_latency_gain", measured) == no_gain
+    assert verdict("latency_unchanged", measured) == unchanged
+
+
+@pytest.mark.parametrize(("pruned", "expected"), [(100, "supported"), (101, "supported"), (99, "contradicted")])
+def test_storage_is_decided_by_bytes(pruned, expected):
+    measured = example_measurements(storage=Storage(dense_bytes=100, pruned_bytes=pruned))
+    assert verdict("no_storage_gain", measured) == expected
+
+
+@pytest.mark.parametrize(
+    ("sparsity", "prunable", "zeros", "expected"),
+    [
+        ("0.1", 3_623_878_656, 362_387_866, "supported"),
+        ("0.1", 3_623_878_656, 362_393_298, "contradicted"),
+        ("0.5", 3_623_878_656, 1_207_959_552, "contradicted"),
+        ("0.5", 3, 2, "supported"),
+        ("0.5", 3, 1, "contradicted"),
+    ],
+)
+def test_counts_are_as_targeted_to_the_last_weight(sparsity, prunable, zeros, expected):
+    audit = example_audit(target_sparsity=Decimal(sparsity), prunable_parameters=prunable, zeroed_parameters=zeros)
+    assert verdict("counts_as_targeted", audit=audit) == expected
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.36, 0.57, "supported"),
+        (0.36, HALF_WAY, "inconclusive"),
+        (HALF_WAY, 0.9, "contradicted"),
+        (None, None, "inconclusive"),
+    ],
+)
+def test_a_reader_is_weak_below_half_way_from_guessing(low, high, expected):
+    assert verdict("weak_reader", with_score("accuracy_disambiguated", dense=between(low, high))) == expected
+
+
+@pytest.mark.parametrize(
+    ("letters", "items", "expected"),
+    [
+        ((176, 12, 12), 200, "supported"),
+        ((75, 74, 51), 200, "inconclusive"),
+        ((334, 333, 333), 1000, "contradicted"),
+        ((3, 0, 0), 1, "inconclusive"),
+        ((0, 0, 0), 0, "inconclusive"),
+    ],
+)
+@pytest.mark.parametrize("side", ["letters_dense", "letters_pruned"])
+def test_a_letter_is_preferred_where_its_share_is_surely_above_a_third(letters, items, expected, side):
+    even = {"letters_dense": (0, 0, 0), "letters_pruned": (0, 0, 0)}
+    measured = example_measurements(bbq=example_bbq(**even | {side: letters, "items": items}))
+    assert verdict("position_bias", measured) == expected
+
+
+CHANGES = ("bias_amplified", "bias_reduced", "accuracy_lost", "perplexity_raised", "perplexity_hides_bias")
+
+
+@pytest.mark.parametrize("key", CHANGES)
+def test_a_model_against_itself_supports_no_claim_of_a_change(key):
+    assert verdict(key, dense_against_dense()) == "contradicted"
+
+
+def test_what_was_switched_off_is_not_measured():
+    undecided = {claim.key for claim in decide(example_audit(), NOTHING) if claim.verdict == "not measured"}
+    assert undecided == {claim.key for claim in CLAIMS} - {"no_storage_gain", "counts_as_targeted"}
+
+
+@settings(max_examples=40, deadline=None)
+@given(audits(), measurements())
+def test_every_evidence_decides_every_claim_in_one_line(audit, measured):
+    found = decide(audit, measured)
+    assert [claim.key for claim in found] == [claim.key for claim in CLAIMS]
+    assert all(claim.evidence and "\n" not in claim.evidence and "None" not in claim.evidence for claim in found)
+
+
+def test_every_claim_has_a_title_and_a_sentence_of_its_own_for_every_verdict():
+    assert set(wording()) == {claim.key for claim in CLAIMS}
+    for claim in CLAIMS:
+        assert set(wording()[claim.key]) == {"title", *VERDICTS}
+        assert len({claim.says(each) for each in VERDICTS}) == len(VERDICTS)
+
+
+@pytest.mark.parametrize("path", sorted({field for claim in CLAIMS for field in claim.fields}))
+def test_every_claim_names_fields_that_exist(path):
+    whole, _, chosen = path.partition("[")
+    found: object = example_record()
+    for name in whole.split("."):
+        found = getattr(found, name)
+    if chosen:
+        wanted = tuple(chosen.rstrip("]").split(", "))
+        assert wanted in {(score.name, score.over) for score in found}

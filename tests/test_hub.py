@@ -1,0 +1,605 @@
+"""The real client against a real server: what is uploaded, what is read, and what is said when it fails."""
+
+import contextlib
+import hashlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from release.errors import BadOption
+from tests import checkpoints
+from tests.hub import Account, Fault, HubServer
+from tests.hub.state import Entry, Repo
+
+ROOT = Path(__file__).parent.parent
+CARD = "---\nlicense: mit\nlibrary_name: transformers\n---\nTiny.\n"
+SPACE = "---\ntitle: Tiny\nsdk: gradio\ncolorFrom: red\ncolorTo: blue\n---\n"
+
+PRELUDE = """
+import json, os, sys, traceback
+from pathlib import Path
+from release import hub
+from release.errors import ReleaseError
+from release.progress import Console
+from release.sources import hub as reading
+
+model, space = Path(sys.argv[1]) / "model", Path(sys.argv[1]) / "space"
+
+def push(**options):
+    return hub.push(model, space, "ada/tiny", "ada/tiny", Console(), **options)
+
+def tell(action):
+    try:
+        told = action()
+    except ReleaseError as error:
+        traceback.print_exc()
+        told = {"error": type(error).__name__, "text": str(error), "exit": error.exit_code}
+    print(json.dumps(getattr(told, "__dict__", told), default=str))
+"""
+"""What every script begins with. An error's whole chain goes to stderr, where a token must not appear either."""
+
+
+@dataclass(frozen=True)
+class World:
+    """A Hub, a release to upload, and a cache of its own for the client."""
+
+    hub: HubServer
+    folder: Path
+
+    def environment(self, **changes: str) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
+        ours = {
+            "HF_ENDPOINT": self.hub.url,
+            "HF_TOKEN": self.hub.token,
+            "HF_HOME": str(self.folder / "home"),
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_XET_CLIENT_RETRY_MAX_ATTEMPTS": "1",
+            "PYTHONPATH": str(ROOT),
+        }
+        return kept | ours | changes
+
+    def start(self, script: str, **changes: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-c", PRELUDE + script, str(self.folder)]
+        env, pipe = self.environment(**changes), subprocess.PIPE
+        return subprocess.Popen(command, env=env, stdout=pipe, stderr=pipe, text=True)
+
+    def told(self, process: "subprocess.Popen[str]") -> list[dict[str, Any]]:
+        """Return what a script told, once it ended well and without a token in anything it wrote."""
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+        assert "UserWarning" not in err
+        for token in (*self.hub.accounts, "hf_wrong"):
+            assert token not in out + err
+        return [json.loads(line) for line in out.splitlines()]
+
+    def run(self, script: str, **changes: str) -> list[dict[str, Any]]:
+        return self.told(self.start(script, **changes))
+
+    def push(self, **changes: str) -> dict[str, Any]:
+        (told,) = self.run("tell(push)", **changes)
+        return told
+
+    def repo(self, kind: str = "models", repo_id: str = "ada/tiny") -> Repo:
+        repo = self.hub.store.repo(kind, repo_id)
+        assert repo is not None
+        return repo
+
+    def commits(self, kind: str) -> int:
+        return len(list(self.repo(kind).folder.glob("*.json"))) - 1
+
+    def asked(self, method: str, part: str) -> int:
+        return sum(seen.method == method and part in seen.path for seen in self.hub.seen)
+
+
+@pytest.fixture(scope="session")
+def release_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny real checkpoint in two shards beside a Space, as a release lies on disk."""
+    folder = tmp_path_factory.mktemp("release")
+    model = checkpoints.make(folder / "model", "llama", shard="30KB")
+    (model / "README.md").write_text(CARD)
+    (model / "release.json").write_text("{}")
+    (model / "evaluation").mkdir()
+    (model / "evaluation" / "bbq.parquet").write_bytes(b"PAR1\0" * 50)
+    (model / "empty.txt").touch()
+    (folder / "space").mkdir()
+    (folder / "space" / "README.md").write_text(SPACE)
+    (folder / "space" / "app.py").write_text("print('hello')\n")
+    return folder
+
+
+@pytest.fixture
+def world(tmp_path: Path, release_folder: Path) -> Iterator[World]:
+    for part in ("model", "space"):
+        checkpoints.copy(release_folder / part, tmp_path / part)
+    with HubServer(tmp_path / "hub") as hub:
+        yield World(hub, tmp_path)
+
+
+def put(hub: HubServer, repo_id: str, files: dict[str, bytes], private: bool = False, gated: bool = False) -> str:
+    """Lay a model on the Hub and return its commit."""
+    repo = hub.store.repo("models", repo_id) or hub.store.create("models", repo_id, private, None)
+    entries = {name: hub.store.keep([content], lfs=name.endswith(".safetensors")) for name, content in files.items()}
+    return advance(repo, entries, gated)
+
+
+def advance(repo: Repo, entries: dict[str, Entry], gated: bool = False) -> str:
+    repo.branches["main"] = repo.record(repo.branches["main"], "theirs", "", entries)
+    repo.gated = "auto" if gated else False
+    repo.save()
+    return repo.branches["main"]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def on_hub(world: World, kind: str) -> dict[str, bytes]:
+    """Return the bytes that lie on the Hub, without the file that the Hub itself makes."""
+    files = world.repo(kind).resolve("main").files.items()
+    return {name: world.hub.store.blob(entry.sha256).read_bytes() for name, entry in files if name != ".gitattributes"}
+
+
+LOAD = """
+import hashlib
+tell(push)
+from transformers import AutoModelForCausalLM
+loaded = AutoModelForCausalLM.from_pretrained("ada/tiny")
+digests = {n: hashlib.sha256(p.detach().float().numpy().tobytes()).hexdigest() for n, p in loaded.named_parameters()}
+tell(lambda: {"digests": digests, "dtype": str(loaded.dtype)})
+"""
+
+
+@pytest.mark.parametrize("path", ["xet", "lfs"])
+def test_a_release_arrives_whole_and_loads_with_equal_weights(world: World, path: str) -> None:
+    pushed, loaded = world.run(LOAD, HF_HUB_DISABLE_XET="" if path == "xet" else "1")
+    assert (world.asked("GET", "xet-write-token") > 0) == (path == "xet")
+    assert (world.asked("GET", "xet-read-token") > 0) == (path == "xet")
+    assert (world.asked("PUT", "/lfs/") > 0) == (path == "lfs")
+    for kind, part in (("models", "model"), ("spaces", "space")):
+        assert on_hub(world, kind) == contents(world.folder / part)
+        assert not world.repo(kind).private
+        assert world.commits(kind) == 2
+    local = checkpoints.tensors(world.folder / "model")
+    assert loaded["digests"] == {
+        name: hashlib.sha256(tensor.float().numpy().tobytes()).hexdigest() for name, tensor in local.items()
+    }
+    assert loaded["dtype"] == "torch.bfloat16"
+    everything = {
+        **contents(world.folder / "model"),
+        **{f"s/{k}": v for k, v in contents(world.folder / "space").items()},
+    }
+    assert pushed == {
+        "model_url": f"{world.hub.url}/ada/tiny",
+        "model_commit": world.repo().branches["main"],
+        "space_url": f"{world.hub.url}/spaces/ada/tiny",
+        "space_commit": world.repo("spaces").branches["main"],
+        "changed": True,
+        "files": len(everything),
+        "bytes": sum(map(len, everything.values())),
+    }
+
+
+def test_a_rerun_after_success_changes_nothing(world: World) -> None:
+    first, second = world.run("tell(push)\ntell(push)")
+    assert (first["changed"], second["changed"]) == (True, False)
+    assert {**second, "changed": True} == first
+    for method, part in (("POST", "/preupload/"), ("POST", "/commit/"), ("PUT", "/settings")):
+        assert world.asked(method, part) == 2, part
+
+
+def test_an_update_is_one_commit_that_also_removes_what_is_gone(world: World) -> None:
+    world.push()
+    model = world.folder / "model"
+    (model / "README.md").write_text(CARD + "More.\n")
+    (model / "empty.txt").unlink()
+    assert world.push()["changed"]
+    assert on_hub(world, "models") == contents(model)
+    assert ".gitattributes" in world.repo().resolve("main").files
+    assert (world.commits("models"), world.commits("spaces")) == (3, 2)
+
+
+def test_a_private_release_stays_private(world: World) -> None:
+    (told,) = world.run("tell(lambda: push(private=True))")
+    assert told["changed"]
+    assert world.repo().private
+    assert world.repo("spaces").private
+
+
+def test_what_shall_be_private_never_goes_into_a_public_repository(world: World) -> None:
+    world.push()
+    (world.folder / "model" / "README.md").write_text(CARD + "Secret.\n")
+    (told,) = world.run("tell(lambda: push(private=True))")
+    assert (told["error"], told["exit"]) == ("OutputConflict", 2)
+    assert world.commits("models") == 2
+
+
+def test_a_release_without_a_space_makes_none(world: World) -> None:
+    (told,) = world.run('tell(lambda: hub.push(model, None, "ada/tiny", None, Console(quiet=True)))')
+    assert (told["space_url"], told["space_commit"]) == (None, None)
+    assert world.hub.store.repo("spaces", "ada/tiny") is None
+
+
+BEFORE_THE_END = [
+    Fault("PUT", "/lfs/", action=403),
+    Fault("POST", "/api/models/ada/tiny/commit/", action=403),
+    Fault("GET", "/api/models/ada/tiny/tree/", action=403, after=3),
+    Fault("POST", "/api/spaces/ada/tiny/commit/", action=403),
+    Fault("GET", "/api/spaces/ada/tiny/tree/", action=403, after=5),
+    Fault("PUT", "/api/models/ada/tiny/settings", action=403),
+]
+"""Each strikes one run, in this order; a listing is asked for before and after a commit."""
+
+STEP_BY_STEP = """
+from huggingface_hub import repo_info
+for _ in range(7):
+    tell(push)
+    tell(lambda: {kind: repo_info("ada/tiny", repo_type=kind).private for kind in ("model", "space")})
+"""
+
+
+def test_nothing_is_visible_before_all_was_compared(world: World) -> None:
+    world.hub.faults += [replace(fault) for fault in BEFORE_THE_END]
+    told = world.run(STEP_BY_STEP)
+    for fault, failed, private in zip(BEFORE_THE_END, told[:12:2], told[1:12:2], strict=True):
+        assert (failed["error"], failed["exit"]) == ("HubFailed", 3), fault
+        assert "may not write" in failed["text"]
+        assert "Nothing new became visible" in failed["text"]
+        assert private == {"model": True, "space": True}, fault
+    assert told[12]["changed"]
+    assert told[13] == {"model": False, "space": False}
+    assert (world.commits("models"), world.commits("spaces")) == (2, 2)
+
+
+def test_a_rerun_after_a_failure_goes_on_where_it_stopped(world: World) -> None:
+    world.hub.faults.append(Fault("POST", "/api/spaces/ada/tiny/commit/", action=500))
+    failed, done = world.run("tell(push)\ntell(push)")
+    assert "answered 500" in failed["text"]
+    assert done["changed"]
+    assert (world.commits("models"), world.commits("spaces")) == (2, 2)
+    assert not world.repo().private
+
+
+def test_a_connection_that_breaks_once_is_taken_up_again(world: World) -> None:
+    world.hub.faults.append(Fault("PUT", "/lfs/", action="reset"))
+    assert world.push()["changed"]
+    assert on_hub(world, "models") == contents(world.folder / "model")
+
+
+def test_a_failure_says_what_became_visible(world: World) -> None:
+    world.hub.faults.append(Fault("PUT", "/api/spaces/ada/tiny/settings", action=403))
+    told = world.push()
+    assert f"Visible to others by now: {world.hub.url}/ada/tiny is public." in told["text"]
+    (world.folder / "model" / "README.md").write_text(CARD + "More.\n")
+    (world.folder / "space" / "app.py").write_text("print(2)\n")
+    world.hub.faults.append(Fault("POST", "/api/spaces/ada/tiny/commit/", action=403))
+    assert "which was public before, shows the new commit" in world.push()["text"]
+
+
+SAID = {
+    400: "does not accept what was sent",
+    401: "hf auth login",
+    402: "asks for money",
+    403: "may not write",
+    404: "gone",
+    409: "in conflict",
+    412: "Somebody else committed",
+    413: "too large",
+    429: "slow down",
+    500: "answered 500",
+    503: "answered 503",
+}
+
+
+def test_every_refusal_has_its_own_words(world: World) -> None:
+    commit = "/api/models/ada/tiny/commit/"
+    world.hub.faults += [Fault("POST", commit, action=status) for status in SAID]
+    world.hub.faults.append(Fault("POST", commit, action="reset"))
+    told = world.run("for _ in range(12): tell(push)")
+    assert {answer["error"] for answer in told} == {"HubFailed"}
+    for words, answer in zip([*SAID.values(), "connection to the Hub was lost"], told, strict=True):
+        assert words in answer["text"]
+        assert "Nothing new became visible" in answer["text"]
+    assert world.commits("models") == 1
+
+
+def test_somebody_elses_commit_in_between_is_reported_and_stays(world: World) -> None:
+    def meddle() -> None:
+        advance(world.repo(), {"n.txt": world.hub.store.keep([b"theirs"])})
+
+    world.hub.faults.append(Fault("POST", "/api/models/ada/tiny/commit/", action=meddle))
+    told = world.push()
+    assert told["error"] == "HubFailed"
+    assert "Somebody else committed to model ada/tiny in between; nothing was changed there." in told["text"]
+    assert on_hub(world, "models") == {"n.txt": b"theirs"}
+    assert world.repo().private
+
+
+def test_a_free_account_learns_its_ways_out_before_anything_is_sent(world: World) -> None:
+    world.hub.free = True
+    told = world.push()
+    assert (told["error"], told["exit"]) == ("HubFailed", 3)
+    for way in ("ZeroGPU", "paid plan", "--no-space"):
+        assert way in told["text"]
+    assert world.asked("POST", "/preupload/") == 0
+    assert world.repo().private
+
+
+def test_a_card_that_the_hub_refuses_stops_the_upload_before_any_byte(world: World) -> None:
+    (world.folder / "model" / "README.md").write_text("---\ntags: [1]\n---\n")
+    told = world.push()
+    assert told["error"] == "HubFailed"
+    assert '"tags" must be a string or a list of strings' in told["text"]
+    assert world.asked("POST", "/preupload/") == 0
+
+
+def test_what_the_hub_remarks_about_a_card_is_passed_on(world: World) -> None:
+    (world.folder / "model" / "README.md").write_text("No front matter.\n")
+    out, err = world.start("tell(push)").communicate(timeout=60)
+    assert "empty or missing yaml metadata" in err
+    assert json.loads(out)["changed"]
+
+
+@pytest.mark.parametrize("name", ["model-00001-of-00002.safetensors", "config.json"])
+def test_other_bytes_on_the_hub_are_noticed(world: World, name: str) -> None:
+    sha256 = hashlib.sha256((world.folder / "model" / name).read_bytes()).hexdigest()
+
+    def spoil() -> None:
+        blob = world.hub.store.blob(sha256)
+        content = bytearray(blob.read_bytes())
+        content[len(content) // 2] ^= 1
+        blob.write_bytes(content)
+
+    world.hub.faults.append(Fault("GET", "/api/models/ada/tiny/tree/", action=spoil, after=1))
+    told = world.push()
+    assert (told["error"], told["exit"]) == ("ChecksumMismatch", 1)
+    assert f"{name} has another digest" in told["text"]
+    assert "Nothing new became visible" in told["text"]
+    assert world.repo().private
+    assert world.commits("spaces") == 1
+
+
+def test_a_model_that_is_no_release_is_not_replaced(world: World) -> None:
+    put(world.hub, "ada/tiny", {"model.safetensors": b"theirs"})
+    told = world.push()
+    assert (told["error"], told["exit"]) == ("OutputConflict", 2)
+    assert on_hub(world, "models") == {"model.safetensors": b"theirs"}
+
+
+def test_xet_says_so_when_the_hub_refuses_its_token(world: World) -> None:
+    world.hub.faults.append(Fault("GET", "xet-write-token", times=9, action=403))
+    told = world.push(HF_HUB_DISABLE_XET="")
+    assert told["error"] == "HubFailed"
+    assert "may not write" in told["text"]
+    assert world.commits("models") == 1
+
+
+ACCOUNTS = """
+me = hub.login()
+tell(lambda: me)
+tell(lambda: {"spaces": [hub.check_namespace(me, None), hub.check_namespace(me, "lab")]})
+tell(lambda: hub.check_namespace(me, "vera"))
+for token in [""] + json.loads(os.environ["TOKENS"]):
+    os.environ["HF_TOKEN"] = token
+    tell(lambda: hub.check_namespace(hub.login("publishing"), None))
+"""
+
+
+def test_who_is_logged_in_and_where_they_may_write(world: World) -> None:
+    hub = world.hub
+    for token, scopes in (("hf_fine_reads", ("repo.content.read",)), ("hf_fine_writes", ("repo.write",))):
+        hub.accounts[token] = Account("ada", token, role="fineGrained", scopes=scopes)
+    refused = ["hf_wrong", "hf_ada\u00e9", hub.read_token, "hf_fine_reads"]
+    tokens = json.dumps([*refused, hub.other_token, "hf_fine_writes"])
+    me, mine, theirs, none, wrong, odd, reader, fine, other, writer = world.run(ACCOUNTS, TOKENS=tokens)
+    assert me == {"name": "ada", "orgs": ["lab"], "can_write": True}
+    assert mine == {"spaces": ["ada", "lab"]}
+    assert theirs["error"] == "BadOption"
+    assert "ada or lab" in theirs["text"]
+    seen = ("publishing", "refuses the token", "characters", "may only read", "may only read")
+    for words, told in zip(seen, (none, wrong, odd, reader, fine), strict=True):
+        assert (told["error"], told["exit"]) == ("NotLoggedIn", 2)
+        for part in (words, "hf auth login", "--local"):
+            assert part in told["text"]
+    assert (other, writer) == ("vera", "ada")
+
+
+UNREACHABLE = """
+import time
+started = time.monotonic()
+tell(lambda: {"login": hub.login, "inspect": lambda: reading.inspect("ada/tiny", None)}[os.environ["ASK"]]())
+tell(lambda: {"seconds": time.monotonic() - started})
+"""
+
+
+def trickle(server: socket.socket) -> None:
+    """Begin an answer that never ends: each byte comes in time, the whole does not."""
+    with contextlib.suppress(OSError):
+        while True:
+            connection, _ = server.accept()
+            threading.Thread(target=drip, args=(connection,), daemon=True).start()
+
+
+def drip(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError), connection:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+        while True:
+            connection.sendall(b".")
+            time.sleep(1)
+
+
+def test_an_unreachable_hub_is_reported_within_fifteen_seconds(world: World) -> None:
+    with socket.socket() as silent, socket.socket() as slow, socket.socket() as closed:
+        for server in (silent, slow, closed):
+            server.bind(("127.0.0.1", 0))
+        silent.listen()
+        slow.listen()
+        threading.Thread(target=trickle, args=(slow,), daemon=True).start()
+        cases = [
+            ("Nobody answers", {"HF_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}"}),
+            ("no answer in time", {"HF_ENDPOINT": f"http://127.0.0.1:{slow.getsockname()[1]}"}),
+            ("ConnectError", {"HF_ENDPOINT": f"http://127.0.0.1:{closed.getsockname()[1]}"}),
+            ("HF_HUB_OFFLINE", {"HF_HUB_OFFLINE": "1"}),
+        ]
+        asked = [
+            (words, world.start(UNREACHABLE, ASK=ask, **env)) for words, env in cases for ask in ("login", "inspect")
+        ]
+        for words, process in asked:
+            told, took = world.told(process)
+            assert (told["error"], told["exit"]) == ("HubUnreachable", 2)
+            assert words in told["text"]
+            assert took["seconds"] < 14
+
+
+@pytest.mark.parametrize(
+    "repo_id", ["ada/a--b", "ada/a..b", "ada/-a", "ada/a.git", "ada/" + "a" * 97, "ada/a b", "a/b/c", "tiny"]
+)
+def test_a_name_that_the_hub_would_refuse_is_refused_here(repo_id: str) -> None:
+    from release import hub
+
+    hub.check_names("ada/tiny", "lab/Phi-3.5_mini.x")
+    with pytest.raises(BadOption):
+        hub.check_names("ada/tiny", repo_id)
+
+
+def base_files(release_folder: Path) -> dict[str, bytes]:
+    """A base model as people upload them: the shards that count, and much that does not."""
+    model = contents(release_folder / "model")
+    wanted = {
+        name: model[name] for name in model if name.startswith(("model-", "model.", "tokenizer", "config", "chat"))
+    }
+    wanted |= {"README.md": b"---\nlicense: mit\n---\n", "LICENSE.txt": b"MIT", "NOTICE": b"n", "USE_POLICY.md": b"u"}
+    return wanted
+
+
+OTHERS = (
+    "consolidated.safetensors",
+    "original/consolidated.00.pth",
+    "original/LICENSE",
+    "LICENSES/MIT.txt",
+    "adapter_model.safetensors",
+    "model-00003-of-00003.safetensors",
+    "pytorch_model.bin",
+    "modeling_tiny.py",
+    ".gitattributes",
+    "onnx/model.onnx",
+)
+
+FETCH = """
+first = reading.cached("org/base", None)
+got = reading.fetch("org/base", None, Console())
+files = sorted(p.name for p in got.folder.iterdir())
+tell(lambda: {"first": first, "id": got.id, "revision": got.revision, "files": files, "folder": got.folder,
+              "main": reading.cached("org/base", None), "commit": reading.cached("org/base", got.revision)})
+os.remove(got.folder / "model-00002-of-00002.safetensors")
+tell(lambda: {"cut": reading.cached("org/base", None)})
+"""
+
+
+def test_fetching_takes_the_files_that_make_up_the_model_and_no_others(world: World, release_folder: Path) -> None:
+    wanted = base_files(release_folder)
+    sha = put(world.hub, "org/base", wanted | dict.fromkeys(OTHERS, b"other"))
+    got, cut = world.run(FETCH)
+    assert got["files"] == sorted(wanted)
+    assert (got["id"], got["revision"], got["first"]) == ("org/base", sha, None)
+    assert got["main"] == got["commit"] == got["folder"]
+    assert contents(Path(got["folder"])) == {k: v for k, v in wanted.items() if k != "model-00002-of-00002.safetensors"}
+    assert cut == {"cut": None}
+
+
+def test_a_model_that_changes_meanwhile_is_fetched_as_it_was_at_first(world: World, release_folder: Path) -> None:
+    files = base_files(release_folder)
+    first = put(world.hub, "org/base", files)
+    later = files | {"README.md": b"later"}
+    move = Fault("HEAD", "/resolve/main/config.json", action=lambda: put(world.hub, "org/base", later) and None)
+    world.hub.faults.append(move)
+    (told,) = world.run('tell(lambda: reading.fetch("org/base", None, Console()))')
+    assert told["revision"] == first == Path(told["folder"]).name
+    assert contents(Path(told["folder"])) == files
+
+
+def test_a_release_is_fetched_with_every_file_of_it_and_another_model_is_not(
+    world: World, release_folder: Path
+) -> None:
+    put(world.hub, "org/base", base_files(release_folder) | dict.fromkeys(OTHERS, b"other"))
+    script = 'tell(lambda: reading.fetch("org/base", None, Console(), everything=True))'
+    other, whole = world.run(f"push()\n{script}\n{script.replace('org/base', 'ada/tiny')}")
+    assert contents(Path(other["folder"])) == base_files(release_folder)
+    assert contents(Path(whole["folder"])) == contents(world.folder / "model")
+
+
+def test_headers_come_without_the_weights(world: World, release_folder: Path) -> None:
+    put(world.hub, "org/base", base_files(release_folder))
+    script = 'h = reading.headers("org/base", "main")\ntell(lambda: {"tensors": dict(h.tensors), "folder": h.folder})'
+    (told,) = world.run(script)
+    local = checkpoints.tensors(release_folder / "model")
+    assert told["tensors"] == {name: ["BF16", list(tensor.shape)] for name, tensor in local.items()}
+    assert {path.name for path in Path(told["folder"]).iterdir()} == {"config.json", "model.safetensors.index.json"}
+    assert all(seen.status == 206 for seen in world.hub.seen if "/lfs/" in seen.path)
+
+
+READ = """
+for repo_id, revision in json.loads(os.environ["ASKED"]):
+    tell(lambda: reading.fetch(repo_id, revision, Console()))
+"""
+CONFIG = {"config.json": b"{}"}
+REFUSED = [
+    ("org/none", None, "UnknownName", "missing on the Hub, or not yours to see"),
+    ("ada/secret", None, "UnknownName", "missing on the Hub, or not yours to see"),
+    ("org/plain", "v9", "UnknownName", "no revision 'v9'"),
+    ("org/gated", None, "UnusableBase", "Accept them at"),
+    ("org/bin", None, "UnusableBase", "no safetensors weights"),
+    ("org/bare", None, "UnusableBase", "no config.json"),
+    ("org/broken", None, "UnusableBase", "cannot be read"),
+    ("org/torn", None, "UnusableBase", "lacks model-00001-of-00001.safetensors"),
+    ("a--b/c", None, "BadOption", "no Hub id"),
+]
+
+
+@pytest.mark.parametrize("token", ["", HubServer.other_token])
+def test_what_cannot_be_read_is_named_with_a_remedy(world: World, token: str) -> None:
+    index = b'{"weight_map": {"a": "model-00001-of-00001.safetensors"}}'
+    put(world.hub, "ada/secret", CONFIG | {"model.safetensors": b"x"}, private=True)
+    put(world.hub, "org/plain", CONFIG | {"model.safetensors": b"x"})
+    put(world.hub, "org/gated", CONFIG | {"model.safetensors": b"x"}, gated=True)
+    put(world.hub, "org/bin", CONFIG | {"pytorch_model.bin": b"x"})
+    put(world.hub, "org/bare", {"model.safetensors": b"x"})
+    put(world.hub, "org/broken", CONFIG | {"model.safetensors.index.json": b"["})
+    put(world.hub, "org/torn", CONFIG | {"model.safetensors.index.json": index})
+    asked = json.dumps([(repo_id, revision) for repo_id, revision, _, _ in REFUSED])
+    told = world.run(READ, HF_TOKEN=token, ASKED=asked)
+    for (_, _, error, words), answer in zip(REFUSED, told, strict=True):
+        assert (answer["error"], answer["exit"]) == (error, 2)
+        assert words in answer["text"]
+        assert "\n" in answer["text"], "no remedy"
+
+
+def test_a_wrong_token_and_a_broken_download_are_told_apart(world: World, release_folder: Path) -> None:
+    put(world.hub, "org/base", base_files(release_folder))
+    script = 'tell(lambda: reading.fetch("org/base", None, Console()))'
+    (wrong,) = world.run(script, HF_TOKEN="hf_wrong")
+    assert wrong["error"] == "NotLoggedIn"
+    world.hub.faults.append(Fault("GET", "/lfs/", times=9, action=403))
+    (broken,) = world.run(script)
+    assert (broken["error"], broken["exit"]) == ("HubFailed", 3)
+    assert "it answered 403" in broken["text"]
+    world.hub.faults.clear()
+    (whole,) = world.run(script)
+    assert whole["id"] == "org/base"
+
+
+def test_words_from_outside_become_one_printable_line() -> None:
+    from release.sources.contact import plain
+
+    assert plain("a\x1b[31m\r\nb\u202e c") == "a [31m b c"
+    assert len(plain("x" * 1000)) == 300
