@@ -55,12 +55,13 @@ def publish(plan: Plan, console: Console) -> Release:
     require_prunable(base.checkpoint)
     require_data(plan.measuring, console)
     folder = plan.out / release_name(base.slug, plan.recipe)
+    _require_name(namespace, folder.name)
     workspace = Workspace(folder / "model", folder / "work")
     with workspace.claimed(base.checkpoint, plan.recipe):
         pruning, audited = prune_and_audit(base.checkpoint, plan, workspace.model, console)
         measurements = measured(base.checkpoint, audited, plan.measuring, workspace, console)
         record = write_record(plan, base, pruning, audited, measurements, workspace.model)
-        write_space(record, folder)
+        write_space(record, folder, plan.measuring.bbq_data, console)
     pushed = push_release(folder, record, namespace, plan.private, plan.space, console) if namespace else None
     return Release(folder, record, pushed)
 
@@ -179,16 +180,16 @@ def render_again(folder: Path, repo_id: str | None = None) -> Path:
 
 
 def push_only(folder: Path, namespace: str | None, private: bool, space: bool, console: Console) -> "Pushed":
-    """Upload a release that was built and verified before.
+    """Upload a release that was built before, once it has verified.
 
     Raises:
         NotLoggedIn: Before anything else.
         AuditFailed: It is not what its record says.
     """
-    allowed = login_for(namespace)
     record = required_record(model_folder(folder))
+    namespace = login_for(namespace)
     refuse_failed(verify(folder, None, console).checks)
-    return push_release(folder, record, allowed, private, space, console)
+    return push_release(folder, record, namespace, private, space, console)
 
 
 def push_release(
@@ -199,15 +200,16 @@ def push_release(
 
     repo_id = f"{namespace}/{record.name}"
     render_again(folder, repo_id)
-    has_space = space and (folder / "space").is_dir()
-    if has_space:
-        write_space(record, folder, repo_id)
-    space_folder = folder / "space" if has_space else None
+    space_folder = folder / "space" if space and (folder / "space").is_dir() else None
+    if space_folder:
+        write_space(record, folder, None, console, repo_id)
     return hub.push(model_folder(folder), space_folder, repo_id, repo_id, console, private=private)
 
 
 def login_for(namespace: str | None) -> str:
     """Return the namespace to publish under, once the Hub has accepted who is asking.
+
+    Nothing is pruned before this is settled.
 
     Raises:
         NotLoggedIn: There is no token, or the Hub refuses it.
@@ -215,15 +217,26 @@ def login_for(namespace: str | None) -> str:
     """
     from release import hub
 
-    return hub.check_namespace(hub.login(), namespace)
+    return hub.check_namespace(hub.login("publishing"), namespace)
 
 
-def write_space(record: Record, folder: Path, repo_id: str | None = None) -> None:
-    """Write the Space of a release for the repository it goes to."""
+def _require_name(namespace: str | None, name: str) -> None:
+    if namespace is not None:
+        from release import hub
+
+        hub.check_names(f"{namespace}/{name}")
+
+
+def write_space(
+    record: Record, folder: Path, bbq_data: Path | None, console: Console, repo_id: str | None = None
+) -> None:
+    """Write the Space of a release, for the repository it goes to where that is known."""
     from release import space
+    from release.examples import examples
 
     dense_id = record.base.id if record.base.on_hub else None
-    space.build(record, folder / "space", dense_id, repo_id or record.name, [])
+    chosen = examples(folder / "model", bbq_data, console)
+    space.build(record, folder / "space", dense_id, repo_id or record.name, chosen)
 
 
 def run_space(releases: list[Path], base: str | None, console: Console) -> None:

@@ -1,7 +1,12 @@
 """Bad input: exit 2, one clear message with a remedy, nothing left behind."""
 
 import json
+import os
+import socket
 import struct
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -164,6 +169,46 @@ def test_no_disk_space_is_said_before_anything_is_written(llama, tmp_path, capsy
         file.write(struct.pack("<Q", len(text)) + text + data)
         file.truncate(8 + len(text) + end + rows * 128)  # sparse: terabytes in name only
     expect_refusal(publish(llama, tmp_path / "out"), tmp_path / "out", capsys, "GB are needed", "free")
+
+
+def run_apart(environment: dict[str, str], *arguments: str) -> tuple[subprocess.CompletedProcess[str], float]:
+    """Run the command in a process of its own, with a Hub client that knows only `environment`."""
+    known = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
+    started = time.monotonic()
+    command = [sys.executable, "-m", "release", *arguments]
+    done = subprocess.run(command, env=known | environment, capture_output=True, text=True, timeout=60)
+    return done, time.monotonic() - started
+
+
+def test_without_a_login_it_stops_before_pruning_and_names_both_ways_out(llama, tmp_path):
+    words = ["publish", str(llama), "--method", "random", "--sparsity", "0.1", "--out", str(tmp_path / "out"), *OFF]
+    done, _ = run_apart({"HF_HOME": str(tmp_path / "home")}, *words)
+    assert done.returncode == 2
+    assert "hf auth login" in done.stderr
+    assert "--local" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def closed_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("login", [True, False])
+def test_an_unreachable_hub_is_said_within_fifteen_seconds(login, tmp_path):
+    environment = {"HF_ENDPOINT": closed_port(), "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": "hf_secret"}
+    where = [] if login else ["--local"]
+    words = ["publish", "org/model", "--method", "random", "--sparsity", "0.1", "--out", str(tmp_path / "out"), *where]
+    done, seconds = run_apart(environment, *words)
+    assert done.returncode == 2, done.stderr
+    assert environment["HF_ENDPOINT"] in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "hf_secret" not in done.stderr + done.stdout
+    # The limit holds from the first contact on; the rest is the interpreter and its imports.
+    assert seconds < 15 + 10
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_that_holds_another_release_is_left_alone(llama, tmp_path, capsys):

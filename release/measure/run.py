@@ -4,7 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from release.checkpoint.folder import open_checkpoint
 from release.errors import BadOption
@@ -13,8 +15,8 @@ from release.measure.model import choose_device, loaded, read_tokenizer
 from release.measure.sample import draw
 from release.plan import Measuring
 from release.progress import Console
-from release.record import Bbq, Latency, Measurements, Perplexity, Storage
-from release.sources.bbq import Item, read_bbq
+from release.record import Bbq, DataSource, Latency, Measurements, Perplexity, Storage
+from release.sources.bbq import read_bbq
 from release.sources.text import read_text
 
 Reading = TypeVar("Reading")
@@ -37,6 +39,7 @@ def measure(dense: Path, pruned: Path, plan: Measuring, evaluation: Path, consol
         UnusableData: Data were altered or are too short, or a prompt does not fit the model.
     """
     pair = _Pair(dense, pruned, plan, console)
+    pair.check()
     return Measurements(
         bbq=None if plan.bbq == "off" else pair.bbq(evaluation),
         perplexity=None if plan.perplexity == "off" else pair.perplexity(),
@@ -54,6 +57,20 @@ class _Pair:
         self.device = choose_device(plan.device)
         self.tokenizer = read_tokenizer(dense)
 
+    def check(self) -> None:
+        """Refuse at once what would otherwise be refused after minutes of work."""
+        if self.plan.bbq not in ("off", "auto"):
+            draw((), self.plan.bbq, self.plan.seed)
+        if self.plan.perplexity != "off":
+            self._windows()
+        if self.plan.latency != "off":
+            _count("latency", self.plan.latency)
+
+    def _windows(self) -> tuple[NDArray[np.int32], DataSource]:
+        count = _count("perplexity", self.plan.perplexity)
+        text, source = read_text(self.plan.text, "evaluation", self.console)
+        return perplexity.cut(text, source.name, self.tokenizer, count), source
+
     def bbq(self, evaluation: Path) -> Bbq:
         population, data = read_bbq(self.plan.bbq_data, self.console)
         amount = self.plan.bbq
@@ -66,13 +83,11 @@ class _Pair:
         return bbq.compare(task, dense, pruned, data, self.plan.seed)
 
     def perplexity(self) -> Perplexity:
-        text, source = read_text(self.plan.text, "evaluation", self.console)
-        windows = perplexity.cut(text, source.name, self.tokenizer, _count("perplexity", self.plan.perplexity))
+        windows, source = self._windows()
         dense, pruned = self._each(lambda model, name: perplexity.read(model, name, windows, self.console))
         return perplexity.compare(windows, dense, pruned, source, self.plan.seed)
 
     def latency(self) -> Latency:
-        items: tuple[Item, ...]
         items, data = read_bbq(self.plan.bbq_data, self.console)
         count = _count("latency", self.plan.latency)
         sample = draw(items, str(count + latency.WARMUP), self.plan.seed)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import yaml
 
 from release.checkpoint.folder import Checkpoint, open_checkpoint
-from release.errors import BadOption, UnknownName
+from release.errors import BadOption, HubUnreachable, UnknownName
 from release.progress import Console
 from release.record import Licence
 
@@ -107,14 +107,25 @@ def _from_folder(folder: Path) -> BaseModel:
 
 
 def _from_hub(full_id: str, asked: str, console: Console) -> BaseModel:
+    repo_id, _, revision = full_id.partition("@")
+    folder, commit = _hub_folder(repo_id, revision or None, console)
+    licence, languages = stated(folder)
+    return BaseModel(open_checkpoint(folder), asked, repo_id, True, "hub", commit, None, licence, languages)
+
+
+def _hub_folder(repo_id: str, revision: str | None, console: Console) -> tuple[Path, str]:
+    """Fetch a model, or take the copy fetched before where nobody answers."""
     from release.sources import hub
 
-    repo_id, _, revision = full_id.partition("@")
-    snapshot = hub.fetch(repo_id, revision or None, console)
-    licence, languages = stated(snapshot.folder)
-    return BaseModel(
-        open_checkpoint(snapshot.folder), asked, repo_id, True, "hub", snapshot.revision, None, licence, languages
-    )
+    try:
+        snapshot = hub.fetch(repo_id, revision, console)
+    except HubUnreachable as error:
+        folder = hub.cached(repo_id, revision)
+        if folder is None:
+            raise
+        console.say(f"{error.seen} The copy fetched before is used, commit {folder.name}.")
+        return folder, folder.name
+    return snapshot.folder, snapshot.revision
 
 
 def stated(folder: Path) -> tuple[Licence, tuple[str, ...]]:

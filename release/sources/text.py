@@ -58,13 +58,14 @@ def wikipedia(half: Half, console: Console) -> tuple[str, DataSource]:
 
 
 def _articles(files: list[Path]) -> dict[str, list[str]]:
-    """Read title → sentences; every sentence once."""
+    """Read title → sentences, each on one line and every one once."""
     articles: dict[str, list[str]] = {}
     seen: set[str] = set()
     for file in files:
         for group in json.loads(file.read_bytes()).values():
             for title, sentences in group.items():
-                fresh = [sentence for sentence in dict.fromkeys(sentences) if sentence not in seen]
+                lines = dict.fromkeys(" ".join(sentence.split()) for sentence in sentences)
+                fresh = [line for line in lines if line and line not in seen]
                 seen.update(fresh)
                 articles.setdefault(title, []).extend(fresh)
     return articles
