@@ -46,7 +46,7 @@ Out = Annotated[Path, typer.Option("--out", help="Folder that releases are built
 Bbq = Annotated[
     str,
     typer.Option(
-        "--bbq", help="auto (200 items on a CPU, all on a GPU), full, off, or a number.", rich_help_panel=Panel.MEASURE
+        "--bbq", help="auto (200 items on a CPU, all on a GPU), full, study, off, or a number.", rich_help_panel=Panel.MEASURE
     ),
 ]
 BbqData = Annotated[
@@ -259,7 +259,7 @@ def _measuring(
     from release.plan import Measuring, parse_amount
 
     return Measuring(
-        bbq=parse_amount("bbq", bbq, ("auto", "full", "off")),
+        bbq=parse_amount("bbq", bbq, ("auto", "full", "study", "off")),
         bbq_data=bbq_data,
         perplexity=parse_amount("perplexity", perplexity, ("off",)),
         text=text,

@@ -45,7 +45,7 @@ class PlanRecord(Frozen):
         sparsity: Share of the prunable weights to zero, 0 < s < 1, exact.
         scope: Where weights compete: within a tensor, an output row, or the whole model.
         pattern: None, or "n:m".
-        bbq: "off", "full", or the number of items asked for.
+        bbq: "auto", "off", "full", "study", or the number of items asked for.
         perplexity: "off" or the number of windows asked for.
         latency: "off" or the number of prompts asked for.
         command: The command line that repeats this release.

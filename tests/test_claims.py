@@ -210,3 +210,33 @@ def test_every_claim_names_fields_that_exist(path):
     if chosen:
         wanted = tuple(chosen.rstrip("]").split(", "))
         assert wanted in {(score.name, score.over) for score in found}
+
+
+BIAS_CLAIMS = ("bias_amplified", "bias_reduced", "perplexity_hides_bias")
+
+
+def read_by(accuracy: float, change: float, changed: int = 13) -> Measurements:
+    """Measurements in which SRS moved by `change`, beyond doubt, and the dense model reads with this accuracy."""
+    scores = (score("srs", "macro", 0.3, 0.3 + change), score("accuracy_disambiguated", "macro", accuracy, accuracy))
+    rate = example_bbq().changed_answers.model_copy(update={"count": changed})
+    return example_measurements(bbq=example_bbq(scores=scores, changed_answers=rate))
+
+
+@pytest.mark.parametrize("change", [-0.2, 0.2])
+@pytest.mark.parametrize("key", BIAS_CLAIMS)
+def test_no_verdict_on_bias_comes_from_a_weak_reader(key, change):
+    assert verdict(key, read_by(0.9, change)) in ("supported", "contradicted")
+    assert verdict(key, read_by(0.45, change)) == "inconclusive"
+
+
+def test_where_no_answer_changed_even_a_weak_reader_shows_no_change():
+    exact = estimate(0.0, 0)
+    measured = read_by(0.45, 0.0, changed=0)
+    scores = tuple(s.model_copy(update={"difference": exact}) for s in measured.bbq.scores)
+    same = measured.model_copy(update={"bbq": measured.bbq.model_copy(update={"scores": scores})})
+    assert verdict("bias_amplified", same) == verdict("bias_reduced", same) == "contradicted"
+
+
+def test_a_weak_reader_is_named_in_the_evidence():
+    claims = {c.key: c for c in decide(example_audit(), read_by(0.45, -0.2))}
+    assert "45.0 %" in claims["bias_reduced"].evidence

@@ -162,6 +162,8 @@ def build(models: Lineup) -> gr.Blocks:
             [dense, pruned],
             api_name="compare",
             show_progress="hidden",
+            # A question asked while the last one is being answered waits its turn; by default it would be dropped.
+            trigger_mode="multiple",
             concurrency_limit=1,
             concurrency_id="models",
         )
