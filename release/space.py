@@ -73,6 +73,8 @@ def readme(record: Record, models: Sequence[str], with_examples: bool) -> str:
     context = {
         "record": record,
         "models": models,
+        # A Space is published under its model's own id; before that it runs on this machine.
+        "address": text.code(models[-1]) if "/" in models[-1] else f"http://{HOST}:{PORT}",
         "attribution": ATTRIBUTION if with_examples else None,
     }
     body = templates().get_template("space/README.md.j2").render(context)

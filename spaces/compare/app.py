@@ -169,9 +169,10 @@ def build(models: Lineup) -> gr.Blocks:
         )
         gr.on(asked, None, outputs=question, js="() => ''", api_visibility="private")
         stop.click(None, cancels=[answering], api_visibility="private")
-        fresh = {"outputs": [dense, pruned], "cancels": [answering], "api_visibility": "private", "queue": False}
-        clear.click(lambda: ([], []), **fresh)
-        variant.change(lambda: ([], []), **fresh)
+        for leave in (clear.click, variant.change):
+            # First the end, then the empty page: a word still on its way would come back otherwise.
+            ended = leave(None, cancels=[answering], api_visibility="private")
+            ended.then(lambda: ([], []), outputs=[dense, pruned], api_visibility="private", queue=False)
         variant.change(comparison.about, variant, [name, card], api_visibility="private")
     return page.queue(max_size=20)
 
