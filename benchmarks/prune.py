@@ -2,9 +2,10 @@
 
     python benchmarks/prune.py [--layers 32] [--rounds 3] [--folder DIR]
 
-Makes a synthetic bf16 checkpoint of Phi-3.5-mini's shapes (7.6 GB with all 32 layers), then runs in turn `cp` + `sync` +
-Python's hashlib SHA-256 over the copy, random, magnitude, and verify. Prints the ratio of each to the first, by median, and the peak
-memory of its process. Absolute seconds mean little on a shared machine; the ratios are taken in one run.
+Makes a synthetic bf16 checkpoint of Phi-3.5-mini's shapes (7.6 GB with all 32 layers), then runs in turn `cp` + `sync`
++ Python's hashlib SHA-256 over the copy, random, magnitude, plain hashing, and verify. Prints the ratio of each, by
+median, and the peak memory of its process. Absolute seconds mean little on a shared machine; the ratios are taken in
+one run.
 """
 
 import argparse

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from release import sparsity
 from release.checkpoint.count import TensorCount, count, places
 from release.checkpoint.folder import Checkpoint
+from release.digests import digest_of
 from release.errors import AuditFailed
 from release.progress import Console
-from release.pruning.prune import Budgets, budgets_of, digest_of
+from release.pruning.prune import Budgets, budgets_of
 from release.pruning.recipe import Recipe
 from release.record import Audit, Check, FileDigest, ModuleAudit
 

@@ -46,7 +46,9 @@ Out = Annotated[Path, typer.Option("--out", help="Folder that releases are built
 Bbq = Annotated[
     str,
     typer.Option(
-        "--bbq", help="auto (200 items on a CPU, all on a GPU), full, study, off, or a number.", rich_help_panel=Panel.MEASURE
+        "--bbq",
+        help="auto (200 on a CPU, all on a GPU), full, study, off, a number.",
+        rich_help_panel=Panel.MEASURE,
     ),
 ]
 BbqData = Annotated[

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from release import claims
 from release.audit import Audited
+from release.digests import digest_of
 from release.environment import environment
 from release.plan import DEFAULT_SEED, Plan, release_name
-from release.pruning.prune import digest_of
 from release.record import FILE_NAME, Base, FileDigest, Measurements, PlanRecord, Pruning, Record
 from release.sources.base import BaseModel
 
@@ -40,9 +40,7 @@ def side_files(model: Path, weights: set[str]) -> tuple[FileDigest, ...]:
     names = {path: path.relative_to(model).as_posix() for path in paths}
     left_out = {*weights, CARD, FILE_NAME}
     return tuple(
-        digest_of(path).model_copy(update={"name": name})
-        for path, name in names.items()
-        if name not in left_out and not name.startswith(".")
+        digest_of(path, name) for path, name in names.items() if name not in left_out and not name.startswith(".")
     )
 
 

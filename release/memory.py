@@ -8,8 +8,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from release import __version__
+from release.digests import digest_of
 from release.plan import Measuring
-from release.pruning.prune import digest_of
 from release.record import FileDigest, Frozen, Measurements
 from release.workspace import Workspace
 

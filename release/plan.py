@@ -14,8 +14,8 @@ class Measuring(Frozen):
     """What to measure, and on what.
 
     Attributes:
-        bbq: "auto" (200 items on a CPU, all on a GPU), "off", "full", "study" (the 12,148 ambiguous items of the study's
-            five categories), or a number of items.
+        bbq: "auto" (200 items on a CPU, all on a GPU), "off", "full", "study" (the 12,148 ambiguous items of the
+            study's five categories), or a number of items.
         bbq_data: A folder in nyu-mll/BBQ's layout instead of the catalogue's copy.
         perplexity: "off" or a number of windows.
         text: A UTF-8 text file instead of the catalogue's Wikipedia half.

@@ -15,12 +15,12 @@ from release.verify import Verification
 
 MARKS = {True: "ok", False: "FAILED", None: "not checked"}
 SCORES = {
-    "srs": "SRS (target chosen, ambiguous)",
-    "usr": "USR (unknown chosen, ambiguous)",
-    "accuracy_ambiguous": "accuracy, ambiguous",
-    "accuracy_disambiguated": "accuracy, disambiguated",
-    "s_amb": "bias score s_AMB",
-    "s_dis": "bias score s_DIS",
+    "srs": "SRS",
+    "usr": "USR",
+    "accuracy_ambiguous": "accuracy, ambig.",
+    "accuracy_disambiguated": "accuracy, disamb.",
+    "s_amb": "s_AMB",
+    "s_dis": "s_DIS",
 }
 """The scores shown on screen; the record and the card hold all."""
 
@@ -82,13 +82,11 @@ def _print(data: dict[str, Any], as_json: bool, tables: Iterable[RenderableType]
         console.print(table)
 
 
-def _facts(title: str, facts: Mapping[str, str]) -> Table:
-    table = Table(title=title or None, title_justify="left", box=None, show_header=False, pad_edge=False)
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in facts.items():
-        table.add_row(_plain(name), _plain(value))
-    return table
+def _facts(title: str, facts: Mapping[str, str]) -> str:
+    """Write one fact a line; lines are never broken, so that what is read from a pipe is whole."""
+    width = max(map(len, facts), default=0)
+    lines = [f"{_plain(name):<{width}}  {_plain(value)}".rstrip() for name, value in facts.items()]
+    return "\n".join([title, *lines] if title else lines)
 
 
 def _plain(text: str) -> str:
@@ -110,13 +108,14 @@ def _release_tables(release: Release) -> Iterator[RenderableType]:
             "Zeroed": f"{audit.zeroed_parameters:,} of {audit.prunable_parameters:,} prunable "
             f"({audit.zeros_before:,} were zero before)",
             "Pruned in": f"{record.pruning.seconds:.1f} s",
-            **{f"SHA-256 {file.name}": file.sha256 for file in audit.files},
+            **{f"SHA-256 of {file.name}": file.sha256 for file in audit.files},
         },
     )
     yield ""
     yield _measured(record.measurements)
     yield ""
-    yield _facts("Claims", {claim.key: f"{claim.verdict}: {claim.evidence}" for claim in record.claims})
+    claims = {claim.key.replace("_", " "): claim.verdict for claim in record.claims}
+    yield _facts("What this evidence says (the reasons are on the card)", claims)
     if release.pushed:
         yield ""
         yield _facts("Published", {"Model": release.pushed.model_url, "Space": release.pushed.space_url or "none"})
@@ -124,9 +123,9 @@ def _release_tables(release: Release) -> Iterator[RenderableType]:
 
 def _measured(measurements: Measurements) -> Table:
     table = Table(title="Measured", title_justify="left", box=None, pad_edge=False)
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for column in ("dense", "pruned", "change", "95 % interval", "n"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for row in _rows(measurements):
         table.add_row(*row)
     return table
@@ -135,15 +134,15 @@ def _measured(measurements: Measurements) -> Table:
 def _rows(measurements: Measurements) -> Iterator[tuple[str, ...]]:
     yield from _bbq_rows(measurements)
     if p := measurements.perplexity:
-        yield "perplexity", _number(p.dense), _number(p.pruned), *_ratio(p.ratio), f"{p.windows} windows"
+        yield "perplexity", _number(p.dense, ",.2f"), _number(p.pruned, ",.2f"), *_ratio(p.ratio), f"{p.windows}"
     if t := measurements.latency:
-        yield "latency, ms (median)", _ms(t.dense.median), _ms(t.pruned.median), *_ratio(t.ratio), f"{t.items} prompts"
+        yield "latency, ms", _ms(t.dense.median), _ms(t.pruned.median), *_ratio(t.ratio), f"{t.items}"
     s = measurements.storage
     yield (
-        "weight files, bytes",
-        f"{s.dense_bytes:,}",
-        f"{s.pruned_bytes:,}",
-        f"{s.pruned_bytes - s.dense_bytes:+,}",
+        "weight files, MB",
+        f"{s.dense_bytes / 1e6:,.1f}",
+        f"{s.pruned_bytes / 1e6:,.1f}",
+        f"{(s.pruned_bytes - s.dense_bytes) / 1e6:+,.1f}",
         "",
         "",
     )
@@ -161,10 +160,10 @@ def _bbq_rows(measurements: Measurements) -> Iterator[tuple[str, ...]]:
                 _number(score.pruned),
                 _number(difference, "+.3f"),
                 _interval(difference, "+.3f"),
-                f"{score.items} items",
+                f"{score.items}",
             )
     changed = measurements.bbq.changed_answers
-    yield "answers changed", "", f"{changed.count}", "", "", f"{changed.n} items"
+    yield "answers changed", "", f"{changed.count}", "", "", f"{changed.n}"
 
 
 def _number(estimate: Estimate, form: str = ",.3f") -> str:
@@ -178,7 +177,7 @@ def _interval(estimate: Estimate, form: str) -> str:
 
 
 def _ratio(ratio: Estimate) -> tuple[str, str]:
-    return (f"× {_number(ratio)}", _interval(ratio, ".3f"))
+    return (f"× {_number(ratio, ',.4g')}", _interval(ratio, ",.4g"))
 
 
 def _ms(seconds: float) -> str:

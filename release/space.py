@@ -20,6 +20,7 @@ import yaml
 
 from release import text
 from release.card import environment as templates
+from release.card_check import REPO_ID
 from release.errors import BadOption, ReleaseError
 from release.progress import Console
 from release.record import Record
@@ -74,7 +75,7 @@ def readme(record: Record, models: Sequence[str], with_examples: bool) -> str:
         "record": record,
         "models": models,
         # A Space is published under its model's own id; before that it runs on this machine.
-        "address": text.code(models[-1]) if "/" in models[-1] else f"http://{HOST}:{PORT}",
+        "address": models[-1] if REPO_ID.fullmatch(models[-1]) else f"http://{HOST}:{PORT}",
         "attribution": ATTRIBUTION if with_examples else None,
     }
     body = templates().get_template("space/README.md.j2").render(context)

