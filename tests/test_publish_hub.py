@@ -1,0 +1,158 @@
+"""The whole path with a Hub: a base from the Hub becomes a published release that anyone can check."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests import checkpoints
+from tests.hub import HubServer
+
+ROOT = Path(__file__).parent.parent
+NAME = "tiny-llama-random-s30"
+OFF = ["--bbq", "off", "--perplexity", "off", "--latency", "off"]
+CARD = "---\nlicense: other\nlicense_name: tiny\nlicense_link: LICENSE\nlanguage: [en, de]\n---\n# Tiny\n"
+
+LOAD = """
+import json, sys
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+model = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype="auto")
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
+weights = [m.weight for n, m in model.named_modules() if isinstance(m, torch.nn.Linear) and ".layers." in n]
+output = model.generate(**tokenizer("abc", return_tensors="pt"), max_new_tokens=3, do_sample=False)
+print(json.dumps({"zeros": sum(int((w == 0).sum()) for w in weights), "numel": sum(w.numel() for w in weights),
+                  "dtype": str(model.dtype), "tokens": output.shape[1]}))
+"""
+SPACE = """
+import json, sys
+from huggingface_hub import snapshot_download
+print(json.dumps(snapshot_download(sys.argv[1], repo_type="space")))
+"""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A user's machine, with a Hub of its own in reach."""
+
+    hub: HubServer
+    folder: Path
+
+    def run(self, *command: str, code: int = 0, **changes: str) -> "subprocess.CompletedProcess[str]":
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
+        ours = {"HF_ENDPOINT": self.hub.url, "HF_HOME": str(self.folder / "home"), "HF_TOKEN": self.hub.token}
+        done = subprocess.run(
+            command,
+            env=kept | ours | {"PYTHONPATH": str(ROOT)} | changes,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == code, done.stderr
+        assert self.hub.token not in done.stdout + done.stderr
+        return done
+
+    def release(self, *arguments: str, code: int = 0, **changes: str) -> dict:
+        done = self.run(sys.executable, "-m", "release", *arguments, "--json", code=code, **changes)
+        return json.loads(done.stdout)
+
+    def publish(self, *more: str, **changes: str) -> dict:
+        words = ["publish", "ada/tiny-llama", "--method", "random", "--sparsity", "0.3", *OFF, *more]
+        return self.release(*words, **changes)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, base_folders: dict[str, Path]) -> Iterator[Desk]:
+    with HubServer(tmp_path / "hub") as hub:
+        repo = hub.store.create("models", "ada/tiny-llama", False, None)
+        contents = {p.name: p.read_bytes() for p in base_folders["llama"].iterdir()}
+        contents |= {"README.md": CARD.encode(), "LICENSE": b"Be kind.\n", "modeling_tiny.py": b"raise SystemExit\n"}
+        contents |= {"consolidated.safetensors": b"another form of the same weights"}
+        entries = {n: hub.store.keep([data], lfs=n.endswith(".safetensors")) for n, data in contents.items()}
+        repo.branches["main"] = repo.record(repo.branches["main"], "base", "", entries)
+        repo.save()
+        yield Desk(hub, tmp_path)
+
+
+@pytest.mark.parametrize("xet", ["0", "1"], ids=["xet", "lfs"])
+def test_a_release_from_the_hub_to_the_hub_loads_counts_and_verifies(xet, desk, base_folders):
+    said = desk.publish("--to", "lab", HF_HUB_DISABLE_XET=xet)
+    total = round(0.3 * checkpoints.PRUNABLE["llama"])
+    assert said["zeroed_parameters"] == total
+    assert said["published"]["model_url"].endswith(f"/lab/{NAME}")
+
+    loaded = json.loads(desk.run(sys.executable, "-c", LOAD, f"lab/{NAME}").stdout)
+    assert loaded == {"zeros": total, "numel": checkpoints.PRUNABLE["llama"], "dtype": "torch.bfloat16", "tokens": 6}
+
+    verified = desk.release("verify", f"lab/{NAME}", HF_TOKEN="")
+    assert verified["ok"]
+    checks = {check["name"]: check["ok"] for check in verified["checks"]}
+    assert checks["kept weights"] is True
+    assert checks["card"] is True
+    desk.release("verify", f"lab/{NAME}", "--base", "ada/tiny-llama", "--rebuild", HF_TOKEN="")
+
+    model = desk.folder / "releases" / NAME / "model"
+    remote = desk.hub.store.repo("models", f"lab/{NAME}").resolve("main").files
+    local = {p.relative_to(model).as_posix() for p in model.rglob("*") if p.is_file()}
+    assert set(remote) - {".gitattributes"} == local
+    assert not [name for name in local if name.endswith(".py") or name.startswith("consolidated")]
+    card = (model / "README.md").read_text(encoding="utf-8")
+    for line in ("license: other", "license_name: tiny", "base_model: ada/tiny-llama", "- de", f'path = "lab/{NAME}"'):
+        assert line in card
+    assert (model / "LICENSE").read_bytes() == b"Be kind.\n"
+
+    space = Path(json.loads(desk.run(sys.executable, "-c", SPACE, f"lab/{NAME}").stdout))
+    assert {"app.py", "README.md", "requirements.txt", "examples.json"} <= {p.name for p in space.iterdir()}
+    assert f"- ada/tiny-llama\n- lab/{NAME}" in (space / "README.md").read_text(encoding="utf-8")
+
+
+def test_publishing_again_changes_nothing(desk):
+    first = desk.publish()
+    commits = [desk.hub.store.repo(kind, f"ada/{NAME}").branches["main"] for kind in ("models", "spaces")]
+    again = desk.publish()
+    assert first["published"]["changed"] is True
+    assert again["published"]["changed"] is False
+    assert commits == [desk.hub.store.repo(kind, f"ada/{NAME}").branches["main"] for kind in ("models", "spaces")]
+
+
+def test_what_was_built_locally_is_pushed_later_as_it_is(desk):
+    local = desk.publish("--local")
+    assert local["published"] is None
+    assert desk.hub.store.repo("models", f"ada/{NAME}") is None
+    pushed = desk.release("push", f"releases/{NAME}", "--private", "--no-space")
+    assert pushed["space_url"] is None
+    repo = desk.hub.store.repo("models", f"ada/{NAME}")
+    assert repo.private
+    assert desk.hub.store.repo("spaces", f"ada/{NAME}") is None
+
+
+def test_a_release_that_was_touched_is_not_pushed(desk):
+    desk.publish("--local")
+    shard = sorted((desk.folder / "releases" / NAME / "model").glob("*.safetensors"))[0]
+    data = bytearray(shard.read_bytes())
+    data[-1] ^= 1
+    shard.write_bytes(data)
+    refused = desk.release("push", f"releases/{NAME}", code=1)
+    assert "SHA-256" in refused["error"]
+    assert desk.hub.store.repo("models", f"ada/{NAME}") is None
+
+
+def test_a_dry_run_reads_headers_from_the_hub_and_creates_nothing(desk):
+    said = desk.publish("--dry-run", "--to", "lab")
+    assert said["prunable_parameters"] == checkpoints.PRUNABLE["llama"]
+    assert said["repositories"] == [f"lab/{NAME}", f"spaces/lab/{NAME}"]
+    assert desk.hub.store.repo("models", f"lab/{NAME}") is None
+    assert not (desk.folder / "releases").exists()
+
+
+def test_without_a_token_nothing_is_pruned(desk):
+    refused = desk.release("publish", "ada/tiny-llama", "--method", "random", "--sparsity", "0.3", code=2, HF_TOKEN="")
+    assert "hf auth login" in refused["remedy"]
+    assert "--local" in refused["remedy"]
+    assert not (desk.folder / "releases").exists()
