@@ -163,9 +163,15 @@ def _by_a_reader(rule: Rule) -> Rule:
         unmoved = measurements.bbq is not None and measurements.bbq.changed_answers.count == 0
         if unmoved or weak.verdict != "supported" or found.verdict not in ("supported", "contradicted"):
             return found
-        return Finding("inconclusive", f"{found.evidence}; no verdict from so weak a reader: {weak.evidence}")
+        return Finding("inconclusive", f"{found.evidence}; {_too_weak(measurements)}")
 
     return guarded
+
+
+def _too_weak(measurements: Measurements) -> str:
+    score = find_score(measurements.bbq, "accuracy_disambiguated")
+    value = score.dense.value if score else None
+    return f"no verdict from a weak reader (the dense model gets {text.percent(value, 1)} of disambiguated items right)"
 
 
 def _perplexity_raised(_: Audit, measurements: Measurements) -> Finding:

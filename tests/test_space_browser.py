@@ -152,7 +152,7 @@ def test_the_facts_of_the_card_and_the_warning_stand_on_the_page_before_any_answ
     facts = page.locator("#facts")
     for text in ("random", "10.00 %", "362,387,866 of 3,623,878,656", "Stereotype Reliance Score", "0.0704", "9.31"):
         expect(facts).to_contain_text(text)
-    expect(facts).to_contain_text("release verify tiny/model")
+    expect(facts).to_contain_text("release verify FOLDER")
     expect(page.get_by_role("link", name="Paper: arXiv 2605.08137")).to_be_visible()
 
 

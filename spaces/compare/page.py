@@ -22,6 +22,7 @@ h2.side span { font-weight: 400; opacity: .8; }
 #dense button[aria-label="Clear"], #pruned button[aria-label="Clear"] { display: none; }
 #intro .notice { border-left: 4px solid #d97706; border-radius: 4px; padding: .6rem .8rem; margin: .5rem 0 0;
   background: color-mix(in srgb, #d97706 12%, transparent); color: var(--body-text-color); }
+#dense, #pruned, #question { border: 1px solid var(--border-color-primary); }
 #dense, #pruned { height: clamp(300px, 46vh, 520px) !important; }
 #dense .message, #pruned .message { overflow-wrap: anywhere; }
 #facts h2 { font-size: var(--text-lg); font-weight: 600; margin: 0 0 .5rem; overflow-wrap: anywhere; }
@@ -74,7 +75,8 @@ def about(source: Source, facts: Facts) -> str:
     if tiles:
         parts.append(f"<dl>{''.join(_tile(label, value) for label, value in tiles)}</dl>")
     parts.append(f"<p>{_links(source, facts)}</p>")
-    parts.append(f"<p>Check these files yourself: <code>release verify {escape(shlex.quote(source.id))}</code></p>")
+    place = shlex.quote(source.id) if source.on_hub else "FOLDER"
+    parts.append(f"<p>Check these files yourself: <code>release verify {escape(place)}</code></p>")
     return "".join(parts)
 
 
