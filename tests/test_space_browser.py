@@ -97,7 +97,7 @@ SETTLED = """() => new Promise(resolve => {
 def await_answers(page: Page, turns: int) -> None:
     for side in ("dense", "pruned"):
         answers = page.locator(f"#{side} [data-testid=bot]")
-        expect(answers).to_have_count(turns)
+        expect(answers).to_have_count(turns, timeout=20_000)
         expect(answers.last).not_to_have_text(re.compile(r"^\s*$|Loading the model"), timeout=20_000)
     page.evaluate(SETTLED)
 
@@ -131,10 +131,11 @@ def test_stop_ends_an_answer_and_the_next_question_still_works(page: Page) -> No
     ask(page, "why is the sky blue")
     expect(page.locator("#dense [data-testid=bot]")).not_to_have_text(re.compile(r"^\s*$|Loading"))
     page.get_by_role("button", name="Stop").click()
+    page.evaluate(SETTLED)
     stopped = page.locator("#dense [data-testid=bot]").last.inner_text()
     ask(page, "again")
     await_answers(page, turns=2)
-    assert page.locator("#dense [data-testid=bot]").first.inner_text().startswith(stopped[:20])
+    assert page.locator("#dense [data-testid=bot]").first.inner_text() == stopped
 
 
 def test_clear_in_the_middle_of_an_answer_stays_clear(page: Page) -> None:
@@ -152,7 +153,7 @@ def test_the_facts_of_the_card_and_the_warning_stand_on_the_page_before_any_answ
     facts = page.locator("#facts")
     for text in ("random", "10.00 %", "362,387,866 of 3,623,878,656", "Stereotype Reliance Score", "0.0704", "9.31"):
         expect(facts).to_contain_text(text)
-    expect(facts).to_contain_text("release verify FOLDER")
+    expect(facts).to_contain_text("release verify tiny/model")
     expect(page.get_by_role("link", name="Paper: arXiv 2605.08137")).to_be_visible()
 
 
