@@ -26,7 +26,7 @@ def run(arguments: list[str]) -> int:
     # typer carries its own copy of click and exports only the leaves of its errors.
     usage_error: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
     try:
-        return app(arguments, standalone_mode=False, prog_name="release") or 0
+        code: int = app(arguments, standalone_mode=False, prog_name="release") or 0
     except usage_error as error:
         return _report(error.format_message(), "`release --help` shows what is understood.", 2, arguments)
     except ReleaseError as error:
@@ -34,7 +34,10 @@ def run(arguments: list[str]) -> int:
             raise
         return _report(error.seen, error.remedy, error.exit_code, arguments)
     except (KeyboardInterrupt, typer.Abort):
+        code = EXIT_INTERRUPTED
+    if code == EXIT_INTERRUPTED:  # typer turns a KeyboardInterrupt into this code
         return _report("Interrupted.", "Run the same command again to go on.", EXIT_INTERRUPTED, arguments)
+    return code
 
 
 def _report(seen: str, remedy: str, exit_code: int, arguments: list[str]) -> int:

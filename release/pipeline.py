@@ -58,7 +58,7 @@ def publish(plan: Plan, console: Console) -> Release:
     _require_name(namespace, folder.name)
     workspace = Workspace(folder / "model", folder / "work")
     with workspace.claimed(base.checkpoint, plan.recipe):
-        pruning, audited = prune_and_audit(base.checkpoint, plan, workspace.model, console)
+        pruning, audited = prune_and_audit(base.checkpoint, plan, workspace, console)
         measurements = measured(base.checkpoint, audited, plan.measuring, workspace, console)
         record = write_record(plan, base, pruning, audited, measurements, workspace.model)
         write_space(record, folder, plan.measuring.bbq_data, console)
@@ -76,13 +76,15 @@ def require_prunable(base: Checkpoint) -> None:
     prunable.require_prunable(base.folder, {t.name: (t.dtype, t.shape) for t in base.tensors() if t.name in names})
 
 
-def prune_and_audit(base: Checkpoint, plan: Plan, model: Path, console: Console) -> tuple[Pruning, Audited]:
+def prune_and_audit(base: Checkpoint, plan: Plan, workspace: Workspace, console: Console) -> tuple[Pruning, Audited]:
     """Write the pruned model folder and read it again; only what passed the gate comes back.
 
     Raises:
         AuditFailed: The written files are not what was planned.
     """
+    model = workspace.model
     pruning, hashed = prune(base, plan.recipe, model, console, plan.threads)
+    pruning = workspace.remember(pruning)
     carry_side_files(base.folder, model)
     audited = audit(base, open_checkpoint(model), plan.recipe, hashed, console)
     sparsity.write(audited.table, model)
@@ -94,10 +96,10 @@ def write_record(
 ) -> Record:
     """Write release.json and the card into a model folder whose other files are all there.
 
-    A record that says the same but for date and wall time stands: a rerun changes nothing.
+    A record that says the same but for its date stands: a rerun changes nothing.
     """
     record = describe(plan, base, pruning, audited, measurements, model)
-    if (known := read_record(model)) and record.same_but_time(known):
+    if (known := read_record(model)) and record.same_but_date(known):
         record = known
     (model / FILE_NAME).write_text(record.to_json(), encoding="utf-8")
     (model / CARD).write_text(card.render(record), encoding="utf-8")
@@ -110,7 +112,7 @@ def prune_only(plan: Plan, console: Console) -> Release:
     require_prunable(base.checkpoint)
     workspace = Workspace(plan.out, plan.out / ".release")
     with workspace.claimed(base.checkpoint, plan.recipe):
-        pruning, audited = prune_and_audit(base.checkpoint, plan, workspace.model, console)
+        pruning, audited = prune_and_audit(base.checkpoint, plan, workspace, console)
         nothing = Measurements(bbq=None, perplexity=None, latency=None, storage=storage_of(audited))
         record = write_record(plan, base, pruning, audited, nothing, workspace.model)
     workspace.close()

@@ -116,7 +116,8 @@ class Pruning(Frozen):
         algorithm_version: Version of the method's arithmetic; part of what the mask depends on.
         updates_kept_weights: Whether the method may change weights that it keeps.
         target_sparsity: As asked, exact.
-        seconds: Wall time of read, mask, write and hash together, which overlap.
+        seconds: Wall time of read, mask, write and hash together, which overlap; None where an interrupted run was
+            continued, since no one clock saw it all.
         threads: Worker threads used.
     """
 
@@ -128,7 +129,7 @@ class Pruning(Frozen):
     seed: int
     target_sparsity: Decimal
     budget: int
-    seconds: float
+    seconds: float | None
     threads: int
 
 
@@ -407,11 +408,9 @@ class Record(Frozen):
         """Return the text of `release.json`: indented, keys in the order of the schema."""
         return self.model_dump_json(indent=2) + "\n"
 
-    def same_but_time(self, other: "Record") -> bool:
-        """Whether two records differ in nothing but their date and how long pruning took."""
-        time = {"seconds": other.pruning.seconds, "threads": other.pruning.threads}
-        pruning = self.pruning.model_copy(update=time)
-        return self.model_copy(update={"created": other.created, "pruning": pruning}) == other
+    def same_but_date(self, other: "Record") -> bool:
+        """Whether two records differ in nothing but the day they were made."""
+        return self.model_copy(update={"created": other.created}) == other
 
     @classmethod
     def read(cls, folder: Path) -> Self:

@@ -10,7 +10,7 @@ from rich.table import Table
 from release.pipeline import Release
 from release.preview import Preview
 from release.pruning.method import Method
-from release.record import Estimate, Measurements
+from release.record import Estimate, Measurements, Pruning
 from release.verify import Verification
 
 MARKS = {True: "ok", False: "FAILED", None: "not checked"}
@@ -107,7 +107,7 @@ def _release_tables(release: Release) -> Iterator[RenderableType]:
             "Actual sparsity": f"{audit.actual_sparsity:.4%}",
             "Zeroed": f"{audit.zeroed_parameters:,} of {audit.prunable_parameters:,} prunable "
             f"({audit.zeros_before:,} were zero before)",
-            "Pruned in": f"{record.pruning.seconds:.1f} s",
+            **_pruned_in(record.pruning),
             **{f"SHA-256 of {file.name}": file.sha256 for file in audit.files},
         },
     )
@@ -119,6 +119,10 @@ def _release_tables(release: Release) -> Iterator[RenderableType]:
     if release.pushed:
         yield ""
         yield _facts("Published", {"Model": release.pushed.model_url, "Space": release.pushed.space_url or "none"})
+
+
+def _pruned_in(pruning: Pruning) -> dict[str, str]:
+    return {} if pruning.seconds is None else {"Pruned in": f"{pruning.seconds:.1f} s"}
 
 
 def _measured(measurements: Measurements) -> Table:

@@ -11,9 +11,10 @@ from typing import Any
 from release.checkpoint.folder import CONFIG, INDEX, Checkpoint, is_side_file
 from release.errors import InputError, OutputConflict
 from release.pruning.recipe import Recipe
-from release.record import FILE_NAME, Record
+from release.record import FILE_NAME, Pruning, Record
 
 MARKER = "recipe.txt"
+PRUNED = "pruning.json"
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,19 @@ class Workspace:
         except InputError:
             self._forget(fresh)
             raise
+
+    def pruned(self) -> Pruning | None:
+        """How the weight files here were made, where a run before this one saw it from beginning to end."""
+        if (self.work / PRUNED).is_file():
+            return Pruning.model_validate_json((self.work / PRUNED).read_bytes())
+        return Record.read(self.model).pruning if (self.model / FILE_NAME).is_file() else None
+
+    def remember(self, pruning: Pruning) -> Pruning:
+        """Keep how the weight files here were made; a run that only continued one takes over what that one kept."""
+        if pruning.seconds is None:
+            return self.pruned() or pruning
+        (self.work / PRUNED).write_text(pruning.model_dump_json(), encoding="utf-8")
+        return pruning
 
     def close(self) -> None:
         """Remove the work folder of a finished release; its record tells from now on what the folder holds."""

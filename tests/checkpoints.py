@@ -39,9 +39,15 @@ PRUNABLE = {name: 2 * (ATTENTION + MLP * (4 if name == "mixtral" else 1)) for na
 TEMPLATE = "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}\n{% endfor %}<assistant>"
 
 
-def make(folder: Path, architecture: str = "llama", dtype: torch.dtype = torch.bfloat16, shard: str = "5GB") -> Path:
+def make(
+    folder: Path,
+    architecture: str = "llama",
+    dtype: torch.dtype = torch.bfloat16,
+    shard: str = "5GB",
+    **sizes: int,
+) -> Path:
     """Write a checkpoint of random weights with a byte-level tokenizer and a chat template."""
-    settings = dict(ARCHITECTURES[architecture])
+    settings = ARCHITECTURES[architecture] | sizes
     torch.manual_seed(0)
     config = AutoConfig.for_model(settings.pop("model_type"), **(SMALL | settings))
     AutoModelForCausalLM.from_config(config, dtype=dtype).save_pretrained(folder, max_shard_size=shard)

@@ -70,12 +70,22 @@ def prune(
     threads = threads or len(os.sched_getaffinity(0))
     allowed = budgets_of(base, recipe)
     _require_room(base, destination)
+    continued = _left_from_before(destination, recipe.tag(base))
     with console.step(f"Prune ({recipe.method}, {recipe.sparsity})", base.size) as advance:
         files = _write_shards(base, recipe, allowed, destination, threads, advance)
-    return _describe(recipe, allowed.total, time.perf_counter() - started, threads), files
+    seconds = None if continued else time.perf_counter() - started
+    return _describe(recipe, allowed.total, seconds, threads), files
 
 
-def _describe(recipe: Recipe, budget: int, seconds: float, threads: int) -> Pruning:
+def _left_from_before(destination: Path, tag: str) -> bool:
+    """Tell whether an earlier run of this recipe left anything, and remove what other recipes left half."""
+    for partial in destination.glob(".*.partial"):
+        if tag not in partial.name:
+            partial.unlink()
+    return any(destination.glob("*.safetensors")) or any(destination.glob(".*.partial"))
+
+
+def _describe(recipe: Recipe, budget: int, seconds: float | None, threads: int) -> Pruning:
     return Pruning(
         method=recipe.method,
         algorithm_version=recipe.version,

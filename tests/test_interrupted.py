@@ -1,0 +1,82 @@
+"""A kill at any moment: the same command again ends in the same bytes, and no stray file stays."""
+
+import hashlib
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from release.record import Record
+from tests import checkpoints
+
+ROOT = Path(__file__).parent.parent
+KILLS = 4
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Large enough that a kill finds the command at work on the weights: 170 MB in five shards."""
+    folder = tmp_path_factory.mktemp("base") / "wide"
+    sizes = {"hidden_size": 1024, "intermediate_size": 2816, "num_hidden_layers": 6}
+    return checkpoints.make(folder, "llama", shard="40MB", **sizes)
+
+
+def command(base: Path, out: Path) -> list[str]:
+    words = ["prune", str(base), "--method", "random", "--sparsity", "0.5", "--threads", "1", "--out", str(out)]
+    return [sys.executable, "-m", "release", *words]
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.glob("*.safetensors"))}
+
+
+def stopped_at_work(base: Path, out: Path, how: signal.Signals, delay: float) -> "subprocess.Popen[str]":
+    """Start the command and stop it `delay` seconds after it began to write weights."""
+    process = subprocess.Popen(command(base, out), cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not list(out.glob(".*.partial")):
+        time.sleep(0.005)
+    time.sleep(delay)
+    process.send_signal(how)
+    return process
+
+
+def finish(base: Path, out: Path) -> None:
+    done = subprocess.run(command(base, out), cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def whole(base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    out = tmp_path_factory.mktemp("whole") / "out"
+    finish(base, out)
+    assert Record.read(out).pruning.seconds is not None
+    return hashes(out)
+
+
+def test_killed_at_random_moments_it_ends_in_the_same_bytes_without_stray_files(base, whole, tmp_path):
+    out, chance = tmp_path / "out", random.Random(7)
+    kills = 0
+    for _ in range(KILLS):
+        process = stopped_at_work(base, out, signal.SIGKILL, chance.uniform(0, 0.2))
+        kills += process.wait() == -signal.SIGKILL
+        process.communicate()
+    assert kills > 0
+    finish(base, out)
+    assert hashes(out) == whole
+    assert not [p.name for p in out.iterdir() if p.name.startswith(".")]
+    assert Record.read(out).pruning.seconds is None, "no clock saw it all"
+
+
+def test_ctrl_c_says_how_to_go_on(base, whole, tmp_path):
+    out = tmp_path / "out"
+    process = stopped_at_work(base, out, signal.SIGINT, 0.05)
+    said = process.communicate()[1]
+    assert process.returncode == 130, said
+    assert "Run the same command again" in said
+    assert "Traceback" not in said
+    finish(base, out)
+    assert hashes(out) == whole
