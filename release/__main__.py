@@ -33,6 +33,13 @@ def run(arguments: list[str]) -> int:
         if "--debug" in arguments:
             raise
         return _report(error.seen, error.remedy, error.exit_code, arguments)
+    except OSError as error:
+        if "--debug" in arguments:
+            raise
+        place = f" ({error.filename})" if error.filename else ""
+        return _report(
+            f"{error.strerror or error}{place}.", "Check the path, its permissions and the disk.", 2, arguments
+        )
     except (KeyboardInterrupt, typer.Abort):
         code = EXIT_INTERRUPTED
     if code == EXIT_INTERRUPTED:  # typer turns a KeyboardInterrupt into this code

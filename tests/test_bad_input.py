@@ -233,6 +233,14 @@ def test_a_folder_that_holds_another_recipe_is_left_alone(change, llama, tmp_pat
     assert before == {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
 
 
+def test_an_output_that_cannot_be_a_folder_is_refused(llama, tmp_path, capsys):
+    (tmp_path / "file").write_text("in the way")
+    assert publish(llama, tmp_path / "file" / "out") == 2
+    said = capsys.readouterr().err
+    assert "file" in said
+    assert "Traceback" not in said
+
+
 def test_a_missing_option_or_command_is_refused_without_traceback(capsys):
     assert run(["publish", "demo"]) == 2
     assert run(["pubish"]) == 2
