@@ -199,10 +199,9 @@ def _verification_tables(verification: Verification) -> Iterator[RenderableType]
         },
     )
     yield ""
-    table = Table(box=None, pad_edge=False, show_header=False)
+    width = max(len(check.name) for check in v.checks)
     for check in v.checks:
-        table.add_row(MARKS[check.ok], _plain(check.name), _plain(check.detail))
-    yield table
+        yield _plain(f"{MARKS[check.ok]:<11}  {check.name:<{width}}  {check.detail}")
     yield ""
     yield "Verified." if v.ok else "NOT verified."
 
