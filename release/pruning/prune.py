@@ -154,8 +154,5 @@ def mask_of(tensor: Tensor, bits: Bits, budget: int, recipe: Recipe) -> Mask:
     zero: Mask = tensor.magnitude(bits) == 0
     open_budget = max(0, budget - int(np.count_nonzero(zero)))
     draws = recipe.draws(tensor.name)
-    scores = recipe.row.score(tensor, bits, draws)
-    if not zero.any():
-        return smallest(scores, open_budget, draws)
-    zero[~zero] = smallest(scores[~zero], open_budget, draws)
-    return zero
+    chosen = smallest(recipe.row.score(tensor, bits, draws), open_budget, draws, taken=zero)
+    return np.logical_or(zero, chosen, out=chosen)

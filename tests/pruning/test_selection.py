@@ -1,12 +1,13 @@
 """Exact selection: counts, order, ties, determinism and nesting."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from release.pruning.draws import BLOCK, Draws
-from release.pruning.selection import find_cut, smallest
+from release.pruning.selection import SAMPLE, find_cut, smallest
 
 WIDTHS = (np.uint16, np.uint32, np.uint64)
 DRAWS = Draws(seed=1, method="test", version=1, tensor="t")
@@ -37,6 +38,29 @@ def test_the_cut_is_the_one_that_sorting_finds(case):
         cut, below = find_cut(scores, count)
         assert cut == np.sort(scores)[count - 1]
         assert below == np.count_nonzero(scores < cut)
+
+
+@pytest.mark.parametrize("dtype", WIDTHS)
+@pytest.mark.parametrize("count", [1, 66_000, 150_000, 199_999, 200_000])
+def test_the_cut_is_found_where_the_sample_misleads(count, dtype):
+    scores = np.random.default_rng(0).integers(1000, 60_000, 200_000).astype(dtype)
+    scores[:: max(1, scores.size // SAMPLE) | 1] = 7  # all that a sample sees
+    cut, below = find_cut(scores, count)
+    assert cut == np.sort(scores)[count - 1]
+    assert below == np.count_nonzero(scores < cut)
+
+
+@given(scores_and_count(), st.data())
+def test_what_is_taken_is_never_chosen(case, data):
+    scores, _ = case
+    taken = data.draw(arrays(np.bool_, scores.size))
+    count = data.draw(st.integers(0, int(np.count_nonzero(~taken))))
+    mask = smallest(scores.copy(), count, DRAWS, taken)
+    assert np.count_nonzero(mask) == count
+    assert not np.any(mask & taken)
+    left = scores[~taken]
+    if 0 < count < left.size:
+        assert scores[mask].max() <= left[~mask[~taken]].min()
 
 
 def test_ties_are_spread_evenly_over_the_tensor():
