@@ -14,8 +14,8 @@ from typing import BinaryIO
 import numpy as np
 
 from release.checkpoint.folder import Checkpoint
-from release.checkpoint.header import Bits, Header, Tensor
-from release.checkpoint.rewrite import PIECE, read_at
+from release.checkpoint.header import Bits, Header, Raw, Tensor
+from release.checkpoint.rewrite import PIECE, read_at, room_for
 from release.progress import Advance
 from release.record import FileDigest, Frozen
 
@@ -65,12 +65,12 @@ class _Tally:
     first_changed: int | None = None
     seen: int = 0
 
-    def add(self, data: bytearray, base: bytearray | None) -> None:
+    def add(self, data: Raw, base: Raw | None) -> None:
         """Count one piece, in order."""
-        self.sha256.update(data)
+        self.sha256.update(data.data)
         if not self.tensor.is_float:
-            bits = np.frombuffer(data, dtype=np.uint8)
-            before = None if base is None else np.frombuffer(base, dtype=np.uint8)
+            bits: Bits = data
+            before: Bits | None = base
         else:
             bits = self.tensor.bits(data)
             before = None if base is None else self.tensor.bits(base)
@@ -142,7 +142,7 @@ def count(
         for tensor, offset, data in _pieces(file, header):
             place = known.get(tensor.name)
             waiting.append(worker.submit(_count_piece, tallies[tensor.name], data, place, offset, opened))
-            sha.update(data)
+            sha.update(data.data)
             advance(len(data))
             if len(waiting) > AHEAD:
                 waiting.pop(0).result()
@@ -156,18 +156,18 @@ def _alike(tensor: Tensor, place: Place) -> bool:
     return (tensor.dtype, tensor.shape) == (place.tensor.dtype, place.tensor.shape)
 
 
-def _pieces(file: BinaryIO, header: Header) -> Iterator[tuple[Tensor, int, bytearray]]:
+def _pieces(file: BinaryIO, header: Header) -> Iterator[tuple[Tensor, int, Raw]]:
     for tensor in header.tensors:
         for offset in range(0, tensor.nbytes, PIECE):
-            data = bytearray(min(PIECE, tensor.nbytes - offset))
+            data = room_for(min(PIECE, tensor.nbytes - offset))
             read_at(file, tensor.start + offset, data)
             yield tensor, offset, data
 
 
-def _count_piece(tally: _Tally, data: bytearray, place: Place | None, offset: int, opened: "_Open") -> None:
+def _count_piece(tally: _Tally, data: Raw, place: Place | None, offset: int, opened: "_Open") -> None:
     base = None
     if place:
-        base = bytearray(len(data))
+        base = room_for(len(data))
         read_at(opened.file(place.path), place.tensor.start + offset, base)
     tally.add(data, base)
 

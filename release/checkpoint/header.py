@@ -17,6 +17,9 @@ from release.errors import UnusableBase
 
 Bits = NDArray[np.unsignedinteger[Any]]
 
+Raw = NDArray[np.uint8]
+"""Bytes as they lie in a file."""
+
 FLOATS: dict[str, tuple[str, int]] = {"BF16": ("<u2", 7), "F16": ("<u2", 10), "F32": ("<u4", 23), "F64": ("<u8", 52)}
 """Stored float types: the unsigned type of the same width, and the number of fraction bits."""
 
@@ -49,9 +52,9 @@ class Tensor:
         """Whether zeros and non-finite values can be told from the bits here."""
         return self.dtype in FLOATS
 
-    def bits(self, data: bytes | bytearray | memoryview) -> Bits:
+    def bits(self, data: Raw) -> Bits:
         """View raw bytes as unsigned integers of the element's width, one per element, flat."""
-        return np.frombuffer(data, dtype=FLOATS[self.dtype][0])
+        return data.view(FLOATS[self.dtype][0])
 
     def magnitude(self, bits: Bits) -> Bits:
         """Drop the sign bit: an order-preserving integer image of |w|; 0 for both zeros."""

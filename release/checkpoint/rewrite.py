@@ -7,6 +7,7 @@ under a temporary name and continued after its last whole tensor.
 
 import errno
 import hashlib
+import io
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,12 +17,14 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from release.checkpoint.header import Header, Tensor
+import numpy as np
+
+from release.checkpoint.header import Header, Raw, Tensor
 from release.errors import DiskFull
 from release.progress import Advance
 from release.record import FileDigest
 
-Change = Callable[[Tensor, bytearray], None]
+Change = Callable[[Tensor, Raw], None]
 """Changes a tensor's raw bytes in place."""
 
 Item = TypeVar("Item")
@@ -72,37 +75,45 @@ def rewrite(
 
 def _write(header: Header, partial: Path, changes: Mapping[str, Change], threads: int, advance: Advance) -> str:
     sha = hashlib.sha256()
-    with partial.open("a+b") as target, header.path.open("rb") as source:
+    with _reopened(partial) as target, header.path.open("rb") as source:
         done = _whole_bytes(target, header)
         target.truncate(done)
         target.seek(0)
         while block := target.read(PIECE):
             sha.update(block)
         advance(done)
-        rest: Iterable[bytes | bytearray] = _changed(source, header, changes, done, threads)
-        for data in chain([header.raw[done:]], rest):
-            target.write(data)
+        rest = (raw.data for raw in _changed(source, header, changes, done, threads))
+        for data in chain([memoryview(header.raw[done:])], rest):
+            _write_whole(target, data)
             sha.update(data)
             advance(len(data))
-        target.flush()
         os.fsync(target.fileno())
     return sha.hexdigest()
 
 
-def _whole_bytes(target: BinaryIO, header: Header) -> int:
+def _reopened(partial: Path) -> io.FileIO:
+    """Open a partial file, empty where there is none; unbuffered, since the pieces are large."""
+    partial.touch()
+    return io.FileIO(partial, "r+")
+
+
+def _write_whole(target: io.FileIO, data: memoryview) -> None:
+    while data:
+        data = data[target.write(data) :]
+
+
+def _whole_bytes(target: io.FileIO, header: Header) -> int:
     """How much of a partial file can stay: all up to the end of its last whole tensor."""
     size = target.seek(0, os.SEEK_END)
     ends = [len(header.raw), *(t.start + t.nbytes for t in header.tensors)]
     return max((end for end in ends if end <= size), default=0)
 
 
-def _changed(
-    source: BinaryIO, header: Header, changes: Mapping[str, Change], done: int, threads: int
-) -> Iterator[bytearray]:
+def _changed(source: BinaryIO, header: Header, changes: Mapping[str, Change], done: int, threads: int) -> Iterator[Raw]:
     """Yield the data section from offset `done` on, changed, in order."""
 
-    def work(piece: Piece) -> bytearray:
-        data = bytearray(piece.nbytes)
+    def work(piece: Piece) -> Raw:
+        data = room_for(piece.nbytes)
         read_at(source, piece.start, data)
         if piece.tensor:
             changes[piece.tensor.name](piece.tensor, data)
@@ -121,13 +132,18 @@ def _pieces(header: Header, changes: Mapping[str, Change]) -> Iterator[Piece]:
             yield Piece(tensor.start + offset, min(PIECE, tensor.nbytes - offset), None)
 
 
-def read_at(file: BinaryIO, offset: int, target: bytearray) -> None:
+def room_for(nbytes: int) -> Raw:
+    """Return uninitialised memory; numpy asks for huge pages, so that touching it first costs little."""
+    return np.empty(nbytes, dtype=np.uint8)
+
+
+def read_at(file: BinaryIO, offset: int, target: Raw) -> None:
     """Fill `target` from `offset` on, without moving the file's position (threads share it).
 
     Raises:
         EOFError: The file ends before.
     """
-    view, got = memoryview(target), 0
+    view, got = target.data, 0
     while got < len(view):
         count = os.preadv(file.fileno(), [view[got:]], offset + got)
         if not count:

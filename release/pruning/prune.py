@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from release.checkpoint.folder import Checkpoint
-from release.checkpoint.header import Bits, Header, Tensor
+from release.checkpoint.header import Bits, Header, Raw, Tensor
 from release.checkpoint.prunable import from_shapes
 from release.checkpoint.rewrite import Change, rewrite
 from release.digests import digest_of
@@ -129,7 +129,7 @@ def _write_shards(
 def change_of(recipe: Recipe, allowed: Budgets) -> Change:
     """The change that prunes one tensor's bytes in place; what is written and what is rebuilt are the same."""
 
-    def change(tensor: Tensor, data: bytearray) -> None:
+    def change(tensor: Tensor, data: Raw) -> None:
         bits = tensor.bits(data)
         keep = ~mask_of(tensor, bits, allowed.zeros[tensor.name], recipe)
         # Bits times 0 or 1: +0.0 or the weight itself, eight times as fast as a masked assignment.

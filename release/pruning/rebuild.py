@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from release.checkpoint.count import Place, places
 from release.checkpoint.folder import Checkpoint
-from release.checkpoint.rewrite import in_order, read_at
+from release.checkpoint.header import Raw
+from release.checkpoint.rewrite import in_order, read_at, room_for
 from release.progress import Console
 from release.pruning.prune import Budgets, change_of
 from release.pruning.recipe import Recipe
@@ -26,7 +27,7 @@ def differing(
         place = known[name]
         data = _bytes_of(place)
         change(place.tensor, data)
-        return name, len(data), hashlib.sha256(data).hexdigest()
+        return name, len(data), hashlib.sha256(data.data).hexdigest()
 
     names = [name for name in allowed.zeros if name in known]
     wrong = sorted(set(allowed.zeros) - set(names))
@@ -39,8 +40,8 @@ def differing(
     return tuple(wrong)
 
 
-def _bytes_of(place: Place) -> bytearray:
-    data = bytearray(place.tensor.nbytes)
+def _bytes_of(place: Place) -> Raw:
+    data = room_for(place.tensor.nbytes)
     with place.path.open("rb") as file:
         read_at(file, place.tensor.start, data)
     return data
