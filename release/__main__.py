@@ -48,9 +48,11 @@ def run(arguments: list[str]) -> int:
 
 
 def _report(seen: str, remedy: str, exit_code: int, arguments: list[str]) -> int:
-    print(f"Error: {seen}" + (f"\n{remedy}" if remedy else ""), file=sys.stderr)  # noqa: T201
+    import typer
+
+    typer.echo(f"Error: {seen}" + (f"\n{remedy}" if remedy else ""), err=True)
     if "--json" in arguments:
-        print(json.dumps({"ok": False, "error": seen, "remedy": remedy, "exit_code": exit_code}))  # noqa: T201
+        typer.echo(json.dumps({"ok": False, "error": seen, "remedy": remedy, "exit_code": exit_code}))
     return exit_code
 
 

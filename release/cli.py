@@ -112,7 +112,7 @@ def publish(
     threads: Threads = 0,
     dry_run: DryRun = False,
     json: Json = False,
-    debug: Debug = False,  # noqa: ARG001
+    debug: Debug = False,
 ) -> None:
     """Prune, audit, measure, write the card and the Space, and upload them."""
     from release import pipeline, report
@@ -138,7 +138,7 @@ def prune(
     threads: Threads = 0,
     dry_run: DryRun = False,
     json: Json = False,
-    debug: Debug = False,  # noqa: ARG001
+    debug: Debug = False,
 ) -> None:
     """Write a complete pruned model folder, audited, with its record and card."""
     from release import pipeline, report
@@ -160,7 +160,7 @@ def verify(
     base: Base = None,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Make every mask again from base and seed.")] = False,
     json: Json = False,
-    debug: Debug = False,  # noqa: ARG001
+    debug: Debug = False,
 ) -> None:
     """Read every weight again and compare with record, card and base; exit 1 where they disagree."""
     from release import report
@@ -188,7 +188,7 @@ def measure(
     device: Device = "auto",
     out: Annotated[Path | None, typer.Option("--out", help="Folder for the per-item answers.")] = None,
     json: Json = False,
-    debug: Debug = False,  # noqa: ARG001
+    debug: Debug = False,
 ) -> None:
     """Measure any pruned model beside its base; changes neither."""
     from release import pipeline, report
@@ -198,7 +198,7 @@ def measure(
 
 
 @app.command()
-def card(release: ReleaseFolder, json: Json = False, debug: Debug = False) -> None:  # noqa: ARG001
+def card(release: ReleaseFolder, json: Json = False, debug: Debug = False) -> None:
     """Write the card anew from the record alone."""
     from release import pipeline, report
 
@@ -212,7 +212,7 @@ def push(
     private: Private = False,
     no_space: NoSpace = False,
     json: Json = False,
-    debug: Debug = False,  # noqa: ARG001
+    debug: Debug = False,
 ) -> None:
     """Upload a release that was built before."""
     from release import pipeline, report
@@ -221,7 +221,7 @@ def push(
 
 
 @app.command()
-def demo(releases: Releases, base: Base = None, debug: Debug = False) -> None:  # noqa: ARG001
+def demo(releases: Releases, base: Base = None, debug: Debug = False) -> None:
     """Run a release's Space on this machine; GRADIO_SERVER_NAME and GRADIO_SERVER_PORT are honoured."""
     from release import pipeline
 
