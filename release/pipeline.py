@@ -53,7 +53,7 @@ def publish(plan: Plan, console: Console) -> Release:
     namespace = None if plan.local else login_for(plan.namespace)
     base = resolve(plan.model, console)
     require_prunable(base.checkpoint)
-    require_data(plan.measuring, console)
+    require_means(plan.measuring, console)
     folder = plan.out / release_name(base.slug, plan.recipe)
     _require_name(namespace, folder.name)
     workspace = Workspace(folder / "model", folder / "work")
@@ -127,16 +127,19 @@ def storage_of(audited: Audited) -> Storage:
     )
 
 
-def require_data(plan: Measuring, console: Console) -> None:
-    """Read every data set a plan needs once, so that a missing or altered one stops the run before any work.
+def require_means(plan: Measuring, console: Console) -> None:
+    """Look at the device and read every data set a plan needs, so that what is missing stops the run before any work.
 
     Raises:
+        BadOption: There is no such device.
         MissingSource: It cannot be fetched.
         UnusableData: It was altered, or is too short.
     """
+    from release.measure.model import choose_device
     from release.sources.bbq import read_bbq
     from release.sources.text import read_text
 
+    choose_device(plan.device)
     if (plan.bbq, plan.latency) != ("off", "off"):
         read_bbq(plan.bbq_data, console)
     if plan.perplexity != "off":
@@ -165,7 +168,7 @@ def measure_only(pruned: Path, base: str, plan: Measuring, out: Path | None, con
     from release.measure import measure
 
     dense = resolve(base, console).checkpoint
-    require_data(plan, console)
+    require_means(plan, console)
     model = open_checkpoint(model_folder(pruned)).folder
     if out is not None:
         return measure(dense.folder, model, plan, out, console)

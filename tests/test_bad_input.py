@@ -59,6 +59,22 @@ def test_an_amount_that_is_none_is_refused(option, value, llama, tmp_path, capsy
     expect_refusal(publish(llama, tmp_path / "out", option, value), tmp_path / "out", capsys, option, value)
 
 
+def test_a_device_that_is_not_there_is_refused_before_pruning(llama, tmp_path, capsys):
+    expect_refusal(publish(llama, tmp_path / "out", "--device", "abacus"), tmp_path / "out", capsys, "abacus", "cpu")
+
+
+def test_a_folder_without_bbq_is_refused_before_pruning(llama, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    code = publish(llama, tmp_path / "out", "--bbq", "8", "--bbq-data", str(tmp_path / "empty"))
+    expect_refusal(code, tmp_path / "out", capsys, "Age.jsonl")
+
+
+def test_a_text_that_is_too_short_is_refused_before_pruning(llama, tmp_path, capsys):
+    (tmp_path / "note.txt").write_text("")
+    code = publish(llama, tmp_path / "out", "--perplexity", "2", "--text", str(tmp_path / "note.txt"))
+    expect_refusal(code, tmp_path / "out", capsys, "note.txt")
+
+
 def spoil_no_config(base: Path) -> str:
     (base / "config.json").unlink()
     return "config.json"

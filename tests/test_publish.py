@@ -117,6 +117,15 @@ def test_the_card_is_written_anew_from_the_record_alone(release):
     assert card.read_text(encoding="utf-8") == before
 
 
+def test_a_pair_is_measured_alone_and_gives_the_same_numbers(release, capsys):
+    capsys.readouterr()
+    assert run(["measure", str(release), "--base", "demo", *SMALL, "--latency", "off", "--json"]) == 0
+    alone = json.loads(capsys.readouterr().out)
+    recorded = json.loads(Record.read(release / "model").measurements.model_dump_json())
+    for part in ("bbq", "perplexity"):
+        assert {**alone[part], "seconds": 0} == {**recorded[part], "seconds": 0}
+
+
 def test_methods_and_models_are_listed(capsys):
     assert run(["methods", "--json"]) == 0
     assert {m["key"] for m in json.loads(capsys.readouterr().out)["methods"]} >= {"random", "magnitude"}
