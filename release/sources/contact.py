@@ -217,7 +217,9 @@ def plain(text: str) -> str:
 def unreachable(why: str) -> HubUnreachable:
     """Return the error for a Hub that does not answer."""
     seen = f"Nobody answers at {constants.ENDPOINT} as the Hub should ({why})."
-    return HubUnreachable(seen, "Check the network, and HF_ENDPOINT where it is set; `--local` needs no Hub.")
+    return HubUnreachable(
+        seen, "Check the network, and HF_ENDPOINT where it is set; a local folder with `--local` needs no Hub."
+    )
 
 
 def broken_off(why: str) -> HubFailed:
