@@ -79,8 +79,10 @@ class _Repo:
         return _url(self.kind, self.id)
 
     def files(self) -> dict[str, Path]:
-        found = (path for path in self.folder.rglob("*") if path.is_file())
-        return {path.relative_to(self.folder).as_posix(): path for path in sorted(found)}
+        """What is uploaded: nothing hidden and nothing that running the app left, for none of it was audited."""
+        found = (path.relative_to(self.folder) for path in sorted(self.folder.rglob("*")) if path.is_file())
+        wanted = (path for path in found if not any(part.startswith((".", "__pycache__")) for part in path.parts))
+        return {path.as_posix(): self.folder / path for path in wanted}
 
     def size(self) -> int:
         return sum(path.stat().st_size for path in self.files().values())

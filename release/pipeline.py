@@ -23,7 +23,7 @@ from release.progress import Console
 from release.pruning.prune import prune
 from release.record import FILE_NAME, Measurements, Pruning, Record, Storage
 from release.sources.base import BaseModel, resolve
-from release.verify import model_folder, read_record, required_record, verify
+from release.verify import model_folder, required_record, verify
 from release.workspace import Workspace, carry_side_files
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def publish(plan: Plan, console: Console) -> Release:
     with workspace.claimed(base.checkpoint, plan.recipe):
         pruning, audited = prune_and_audit(base.checkpoint, plan, workspace, console)
         measurements = measured(base.checkpoint, audited, plan.measuring, workspace, console)
-        record = write_record(plan, base, pruning, audited, measurements, workspace.model)
+        record = write_record(plan, base, pruning, audited, measurements, workspace)
         write_space(record, folder, plan.measuring.bbq_data, console)
     pushed = push_release(folder, record, namespace, plan.private, plan.space, console) if namespace else None
     return Release(folder, record, pushed)
@@ -92,14 +92,15 @@ def prune_and_audit(base: Checkpoint, plan: Plan, workspace: Workspace, console:
 
 
 def write_record(
-    plan: Plan, base: BaseModel, pruning: Pruning, audited: Audited, measurements: Measurements, model: Path
+    plan: Plan, base: BaseModel, pruning: Pruning, audited: Audited, measurements: Measurements, workspace: Workspace
 ) -> Record:
     """Write release.json and the card into a model folder whose other files are all there.
 
     A record that says the same but for its date stands: a rerun changes nothing.
     """
+    model = workspace.model
     record = describe(plan, base, pruning, audited, measurements, model)
-    if (known := read_record(model)) and record.same_but_date(known):
+    if (known := workspace.record()) and record.same_but_date(known):
         record = known
     (model / FILE_NAME).write_text(record.to_json(), encoding="utf-8")
     (model / CARD).write_text(card.render(record), encoding="utf-8")
@@ -114,7 +115,7 @@ def prune_only(plan: Plan, console: Console) -> Release:
     with workspace.claimed(base.checkpoint, plan.recipe):
         pruning, audited = prune_and_audit(base.checkpoint, plan, workspace, console)
         nothing = Measurements(bbq=None, perplexity=None, latency=None, storage=storage_of(audited))
-        record = write_record(plan, base, pruning, audited, nothing, workspace.model)
+        record = write_record(plan, base, pruning, audited, nothing, workspace)
     workspace.close()
     return Release(plan.out, record)
 

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from release.checkpoint.folder import CONFIG, INDEX, Checkpoint, is_side_file
 from release.errors import InputError, OutputConflict
 from release.pruning.recipe import Recipe
-from release.record import FILE_NAME, Pruning, Record
+from release.record import Pruning, Record
 
 MARKER = "recipe.txt"
 PRUNED = "pruning.json"
@@ -57,7 +59,15 @@ class Workspace:
         """How the weight files here were made, where a run before this one saw it from beginning to end."""
         if (self.work / PRUNED).is_file():
             return Pruning.model_validate_json((self.work / PRUNED).read_bytes())
-        return Record.read(self.model).pruning if (self.model / FILE_NAME).is_file() else None
+        record = self.record()
+        return record.pruning if record else None
+
+    def record(self) -> Record | None:
+        """The record of an earlier run; None where there is none, or it cannot be read: it will be written anew."""
+        try:
+            return Record.read(self.model)
+        except (FileNotFoundError, ValidationError):
+            return None
 
     def remember(self, pruning: Pruning) -> Pruning:
         """Keep how the weight files here were made; a run that only continued one takes over what that one kept."""
@@ -73,8 +83,8 @@ class Workspace:
     def _is_ours(self, base: Checkpoint, recipe: Recipe, tag: str) -> bool:
         if (self.work / MARKER).is_file():
             return (self.work / MARKER).read_text(encoding="utf-8") == tag
-        if (self.model / FILE_NAME).is_file():
-            return _same(Record.read(self.model), base, recipe)
+        if record := self.record():
+            return _same(record, base, recipe)
         return not self.model.exists() or not any(self.model.iterdir())
 
     def _forget(self, fresh: list[Path]) -> None:

@@ -237,6 +237,16 @@ def test_a_folder_that_holds_another_release_is_left_alone(llama, tmp_path, caps
     assert [p.name for p in out.iterdir()] == ["thesis.txt"]
 
 
+def test_a_folder_whose_record_cannot_be_read_is_left_alone(llama, tmp_path, capsys):
+    out = tmp_path / "out"
+    command = ["prune", str(llama), "--method", "random", "--sparsity", "0.1", "--out", str(out)]
+    assert run(command) == 0
+    (out / "release.json").write_text("{}")
+    capsys.readouterr()
+    assert run(command) == 2
+    assert "holds something else" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("change", [["--sparsity", "0.2"], ["--seed", "7"], ["--method", "magnitude"]])
 def test_a_folder_that_holds_another_recipe_is_left_alone(change, llama, tmp_path, capsys):
     out = tmp_path / "out"

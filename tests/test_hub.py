@@ -603,3 +603,14 @@ def test_words_from_outside_become_one_printable_line() -> None:
 
     assert plain("a\x1b[31m\r\nb\u202e c") == "a [31m b c"
     assert len(plain("x" * 1000)) == 300
+
+
+def test_nothing_hidden_and_nothing_that_running_left_is_uploaded(world: World) -> None:
+    (world.folder / "model" / ".env").write_text("HF_TOKEN=mine")
+    (world.folder / "space" / "__pycache__").mkdir()
+    (world.folder / "space" / "__pycache__" / "app.pyc").write_bytes(b"code")
+    world.push()
+    for kind, present in (("models", "release.json"), ("spaces", "app.py")):
+        names = set(world.repo(kind).resolve("main").files) - {".gitattributes"}
+        assert present in names
+        assert not [name for name in names if name.startswith((".", "__pycache__"))]
