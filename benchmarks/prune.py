@@ -32,12 +32,13 @@ from decimal import Decimal
 from pathlib import Path
 from release.checkpoint.folder import open_checkpoint
 from release.progress import Console
-from release.pruning.prune import prune
+from release.pruning.prune import Job, Means, prune
 from release.pruning.recipe import Recipe
 base, out, method = sys.argv[1:4]
 checkpoint = open_checkpoint(Path(base))
+job = Job(Recipe.of(method, Decimal("0.5"), 42), Path(out), Path(out) / "work")
 started = time.perf_counter()
-prune(checkpoint, Recipe.of(method, Decimal("0.5"), 42), Path(out), Console(quiet=True))
+prune(checkpoint, [job], Console(quiet=True), Means())
 print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 VERIFY = """
@@ -50,7 +51,7 @@ checkpoint = open_checkpoint(Path(sys.argv[1]))
 names = set(from_shapes(checkpoint.shapes))
 started = time.perf_counter()
 for header in checkpoint.headers:
-    count(header, names, {}, lambda _: None)
+    count(header, names, None, lambda _: None)
 print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 

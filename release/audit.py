@@ -6,16 +6,14 @@ bit-identical, and no NaN or Inf that the base had not.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from release import sparsity
-from release.checkpoint.count import TensorCount, count, places
+from release.checkpoint.count import Beside, TensorCount, count
 from release.checkpoint.folder import Checkpoint
-from release.digests import digest_of
 from release.errors import AuditFailed
 from release.progress import Console
-from release.pruning.prune import Budgets, budgets_of
+from release.pruning.budget import Budgets
 from release.pruning.recipe import Recipe
 from release.record import Audit, Check, FileDigest, ModuleAudit
 
@@ -35,19 +33,24 @@ class Audited:
 
 
 def audit(
-    base: Checkpoint, written: Checkpoint, recipe: Recipe, hashed: Sequence[FileDigest], console: Console
+    base: Checkpoint,
+    written: Checkpoint,
+    recipe: Recipe,
+    allowed: Budgets,
+    hashed: Sequence[FileDigest],
+    console: Console,
 ) -> Audited:
     """Read base and written files and judge them.
 
     Args:
+        allowed: What each tensor owed.
         hashed: Digests taken while writing.
 
     Raises:
         AuditFailed: Names every check that failed, and where.
     """
-    allowed = budgets_of(base, recipe)
-    files, counts, base_files = _read(base, written, allowed, console)
-    table = sparsity.rows(counts, allowed.zeros)
+    files, counts, base_files = _read(base, written, allowed, recipe.groups, console)
+    table = sparsity.rows(counts, allowed)
     checks = tuple(_checks(base, written, allowed, recipe, hashed, files, counts))
     refuse_failed(checks)
     return Audited(_summarise(recipe, table, checks, files), table, base_files)
@@ -68,14 +71,12 @@ def refuse_failed(checks: Iterable[Check]) -> None:
 
 
 def _read(
-    base: Checkpoint, written: Checkpoint, allowed: Budgets, console: Console
+    base: Checkpoint, written: Checkpoint, allowed: Budgets, groups: tuple[int, int] | None, console: Console
 ) -> tuple[tuple[FileDigest, ...], tuple[TensorCount, ...], tuple[FileDigest, ...]]:
-    before = places(base)
-    with console.step("Audit: read the files again", written.size) as advance, ThreadPoolExecutor(1) as other:
-        base_files = other.submit(lambda: tuple(digest_of(h.path) for h in base.headers))
-        results = [count(header, allowed.zeros, before, advance) for header in written.headers]
+    with console.step("Audit: read the files again", written.size) as advance, Beside(base) as beside:
+        results = [count(header, allowed.zeros, beside, advance, groups) for header in written.headers]
         files = tuple(file for file, _ in results)
-        return files, tuple(c for _, counts in results for c in counts), base_files.result()
+        return files, tuple(c for _, counts in results for c in counts), beside.digests()
 
 
 def _checks(
@@ -90,7 +91,9 @@ def _checks(
     same = [h.raw for h in base.headers] == [h.raw for h in written.headers]
     yield Check(name="headers", ok=same, detail="as the base's, byte for byte" if same else "differ from the base's")
     yield check_files("read back", hashed, files, "as hashed while writing")
-    yield check_budgets(allowed, counts, {c.name: c.zeros_before or 0 for c in counts})
+    yield check_budgets(allowed, counts, {c.name: sparsity.crowded(c, allowed) for c in counts})
+    if recipe.pattern is not None:
+        yield check_pattern(recipe.pattern, [c for c in counts if c.name in allowed.zeros])
     if not recipe.row.updates_kept_weights:
         yield check_kept([c for c in counts if c.name in allowed.zeros], "kept weights")
     yield check_kept([c for c in counts if c.name not in allowed.zeros], "untouched tensors")
@@ -118,23 +121,29 @@ def _difference(name: str, wanted: FileDigest | None, found: FileDigest | None) 
     return f"{name} has SHA-256 {found.sha256[:16]}… where {wanted.sha256[:16]}… is on record"
 
 
-def check_budgets(allowed: Budgets, counts: Sequence[TensorCount], before: Mapping[str, int]) -> Check:
-    """Every prunable tensor holds as many zeros as its budget, or as the base had where that is more.
+def check_budgets(allowed: Budgets, counts: Sequence[TensorCount], crowded: Mapping[str, int]) -> Check:
+    """Every prunable tensor holds as many zeros as its budget, and those of the base that found no room in it.
 
     Args:
-        before: The base's zeros by tensor name.
+        crowded: The latter, by tensor name; see `sparsity.crowded`.
     """
     found = {c.name: c for c in counts}
     wrong = []
     for name, budget in allowed.zeros.items():
         tensor = found.get(name)
-        expected = max(budget, before.get(name, 0))
+        expected = budget + crowded.get(name, 0)
         if tensor is None or tensor.zeros != expected:
             holds = "is missing" if tensor is None else f"holds {tensor.zeros:,} zeros"
             wrong.append(f"{name} {holds}, {expected:,} are due")
     total = sum(found[name].zeros for name in allowed.zeros if name in found)
     detail = f"{total:,} zeros in {len(allowed.zeros)} tensors, as budgeted"
     return Check(name="zeros", ok=not wrong, detail=listed(wrong) or detail)
+
+
+def check_pattern(pattern: str, counts: Sequence[TensorCount]) -> Check:
+    """Every group of neighbouring inputs holds the zeros that the pattern asks for."""
+    wrong = [f"{c.name} has {c.unfilled:,} groups with too few zeros" for c in counts if c.unfilled]
+    return Check(name="pattern", ok=not wrong, detail=listed(wrong) or f"{pattern} in every group")
 
 
 def check_kept(counts: Sequence[TensorCount], name: str) -> Check:

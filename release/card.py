@@ -261,11 +261,15 @@ def studies() -> tuple[Study, ...]:
 def references(record: Record) -> tuple[str, ...]:
     """Return the BibTeX entries of all that the record rests on: studies, the method, BBQ, the text used."""
     measured = record.measurements
-    words = {record.pruning.method}
+    words = {record.pruning.method, record.pruning.allocation}
+    if record.pruning.calibration:
+        words |= _words(record.pruning.calibration.text)
     if measured.bbq:
         words.add("bbq")
     if measured.perplexity:
         words |= _words(measured.perplexity.text)
+    if measured.super_weights:
+        words.add("superweight")
     files = sorted((resource("templates") / "citation").glob("*.bib"))
     cited = (path.read_text(encoding="utf-8") for path in files if path.stem in words)
     return (*(study.bibtex for study in studies()), *cited)

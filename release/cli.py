@@ -13,7 +13,7 @@ from release import __version__
 from release.progress import Console
 
 if TYPE_CHECKING:
-    from release.plan import Measuring, Plan
+    from release.plan import Measuring
 
 app = typer.Typer(
     help="Publish pruned language models that can be believed.",
@@ -27,6 +27,7 @@ app = typer.Typer(
 class Panel(StrEnum):
     """Headings in the help."""
 
+    PRUNE = "Pruning"
     MEASURE = "Measurement"
     PUBLISH = "Publication"
 
@@ -38,7 +39,50 @@ Method = Annotated[
     str, typer.Option("--method", help="Pruning method; `release methods` lists them.", show_default=False)
 ]
 Sparsity = Annotated[
-    str, typer.Option("--sparsity", help="Share of the prunable weights to zero, e.g. 0.1.", show_default=False)
+    str | None, typer.Option("--sparsity", help="Share of the prunable weights to zero, e.g. 0.1.", show_default=False)
+]
+Sparsities = Annotated[
+    str | None,
+    typer.Option("--sparsity", help="Share to zero, or several: 0.1,0.3,0.5 from one read.", show_default=False),
+]
+Pattern = Annotated[
+    str | None, typer.Option("--pattern", help="n:m: keep n of every m inputs.", rich_help_panel=Panel.PRUNE)
+]
+Scope = Annotated[
+    str | None,
+    typer.Option("--scope", help="Where weights compete: tensor, row, global.", rich_help_panel=Panel.PRUNE),
+]
+Allocation = Annotated[
+    str, typer.Option("--allocation", help="Shares of the blocks: uniform, owl.", rich_help_panel=Panel.PRUNE)
+]
+Calibration = Annotated[
+    str,
+    typer.Option("--calibration", help="Text: auto, c4, wikipedia, or a UTF-8 file.", rich_help_panel=Panel.PRUNE),
+]
+CalibrationSamples = Annotated[
+    int, typer.Option("--calibration-samples", min=1, help="Windows of text.", rich_help_panel=Panel.PRUNE)
+]
+CalibrationLength = Annotated[
+    int | None,
+    typer.Option(
+        "--calibration-length",
+        min=2,
+        help="Tokens per window; by default 2,048, or what the model reads.",
+        rich_help_panel=Panel.PRUNE,
+    ),
+]
+Uncalibrated = Annotated[
+    str,
+    typer.Option(
+        "--uncalibrated", help="Experts that no token reached: refuse, magnitude.", rich_help_panel=Panel.PRUNE
+    ),
+]
+AllowNonfinite = Annotated[
+    bool, typer.Option("--allow-nonfinite", help="Prune a base that holds NaN or Inf.", rich_help_panel=Panel.PRUNE)
+]
+WithMask = Annotated[
+    bool,
+    typer.Option("--with-mask", help="Publish the mask, one bit per weight.", rich_help_panel=Panel.PRUNE),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of masks, samples and bootstraps.")]
 Threads = Annotated[int, typer.Option("--threads", min=0, help="Worker threads for pruning; 0: one per core.")]
@@ -59,7 +103,7 @@ Text = Annotated[
     Path | None, typer.Option("--text", help="A UTF-8 text for perplexity.", rich_help_panel=Panel.MEASURE)
 ]
 Latency = Annotated[str, typer.Option("--latency", help="Prompts, or off.", rich_help_panel=Panel.MEASURE)]
-Device = Annotated[str, typer.Option("--device", help="A torch device, or auto.", rich_help_panel=Panel.MEASURE)]
+Device = Annotated[str, typer.Option("--device", help="A torch device, or auto.")]
 To = Annotated[
     str | None,
     typer.Option("--to", help="Hub user or organisation; your own by default.", rich_help_panel=Panel.PUBLISH),
@@ -75,6 +119,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; needs only config and headers.")]
 Base = Annotated[str | None, typer.Option("--base", help="The dense model to compare with.")]
+PathOrRepo = Annotated[
+    str, typer.Argument(help="A release, a model folder, or a Hub id org/name[@revision].", show_default=False)
+]
 Releases = Annotated[list[Path], typer.Argument(help="Release folders.", show_default=False)]
 ReleaseFolder = Annotated[Path, typer.Argument(help="A release folder.", show_default=False)]
 
@@ -96,8 +143,17 @@ def release(
 def publish(
     model: Model,
     method: Method,
-    sparsity: Sparsity,
+    sparsity: Sparsity = None,
     seed: Seed = 42,
+    pattern: Pattern = None,
+    scope: Scope = None,
+    allocation: Allocation = "uniform",
+    calibration: Calibration = "auto",
+    calibration_samples: CalibrationSamples = 128,
+    calibration_length: CalibrationLength = None,
+    uncalibrated: Uncalibrated = "refuse",
+    allow_nonfinite: AllowNonfinite = False,
+    with_mask: WithMask = False,
     to: To = None,
     local: Local = False,
     private: Private = False,
@@ -116,11 +172,32 @@ def publish(
 ) -> None:
     """Prune, audit, measure, write the card and the Space, and upload them."""
     from release import pipeline, report
+    from release.plan import Plan, parse_calibration, parse_sparsity, recipe_of
     from release.preview import preview
 
-    measuring = _measuring(bbq, bbq_data, perplexity, text, latency, device, seed)
-    plan = _plan(model, method, sparsity, seed, measuring, out, threads).model_copy(
-        update={"local": local, "namespace": to, "private": private, "space": not no_space}
+    text_plan, text_file = parse_calibration(calibration, calibration_samples, calibration_length)
+    plan = Plan(
+        model=model,
+        recipe=recipe_of(
+            method,
+            parse_sparsity(sparsity) if sparsity is not None else None,
+            seed,
+            scope=scope,
+            pattern=pattern,
+            allocation=allocation,
+            calibration=text_plan,
+            uncalibrated=uncalibrated,
+            allow_nonfinite=allow_nonfinite,
+        ),
+        measuring=_measuring(bbq, bbq_data, perplexity, text, latency, device, seed),
+        out=out,
+        local=local,
+        namespace=to,
+        private=private,
+        space=not no_space,
+        threads=threads,
+        calibration_file=text_file,
+        with_mask=with_mask,
     )
     if dry_run:
         report.show_preview(preview(plan), json)
@@ -132,47 +209,103 @@ def publish(
 def prune(
     model: Model,
     method: Method,
-    sparsity: Sparsity,
-    out: Annotated[Path, typer.Option("--out", help="The model folder to write.", show_default=False)],
+    out: Annotated[
+        Path, typer.Option("--out", help="The model folder to write; several lie inside.", show_default=False)
+    ],
+    sparsity: Sparsities = None,
     seed: Seed = 42,
+    pattern: Pattern = None,
+    scope: Scope = None,
+    allocation: Allocation = "uniform",
+    calibration: Calibration = "auto",
+    calibration_samples: CalibrationSamples = 128,
+    calibration_length: CalibrationLength = None,
+    uncalibrated: Uncalibrated = "refuse",
+    allow_nonfinite: AllowNonfinite = False,
+    with_mask: WithMask = False,
+    device: Device = "auto",
     threads: Threads = 0,
     dry_run: DryRun = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Write a complete pruned model folder, audited, with its record and card."""
+    """Write a complete pruned model folder, audited, with its record and card; or one for each sparsity."""
     from release import pipeline, report
+    from release.plan import Plan, parse_calibration, parse_sparsities, recipe_of
     from release.preview import preview
 
-    measuring = _measuring("off", None, "off", None, "off", "auto", seed)
-    plan = _plan(model, method, sparsity, seed, measuring, out, threads)
+    text_plan, text_file = parse_calibration(calibration, calibration_samples, calibration_length)
+    plans = [
+        Plan(
+            model=model,
+            recipe=recipe_of(
+                method,
+                share,
+                seed,
+                scope=scope,
+                pattern=pattern,
+                allocation=allocation,
+                calibration=text_plan,
+                uncalibrated=uncalibrated,
+                allow_nonfinite=allow_nonfinite,
+            ),
+            measuring=_measuring("off", None, "off", None, "off", device, seed),
+            out=out,
+            local=True,
+            threads=threads,
+            calibration_file=text_file,
+            with_mask=with_mask,
+        )
+        for share in parse_sparsities(sparsity)
+    ]
     if dry_run:
-        report.show_preview(preview(plan), json)
+        report.show_previews([preview(plan) for plan in plans], json)
     else:
-        report.show_release(pipeline.prune_only(plan, Console()), json)
+        report.show_releases(pipeline.prune_only(plans, Console()), json)
 
 
 @app.command()
 def verify(
-    path_or_repo: Annotated[
-        str, typer.Argument(help="A release, a model folder, or a Hub id org/name[@revision].", show_default=False)
-    ],
+    path_or_repo: PathOrRepo,
     base: Base = None,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Make every mask again from base and seed.")] = False,
+    calibration: Annotated[
+        Path | None, typer.Option("--calibration", help="The text file a release was calibrated on, for --rebuild.")
+    ] = None,
+    device: Device = "auto",
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Read every weight again and compare with record, card and base; exit 1 where they disagree."""
     from release import report
     from release.sources.base import pruned_folder, resolve
+    from release.verify import Again
     from release.verify import verify as verify_folder
 
     console = Console()
     folder = pruned_folder(path_or_repo, console)
     dense = resolve(base, console).checkpoint if base else None
-    verification = verify_folder(folder, dense, console, rebuild)
+    again = Again(calibration, device) if rebuild else None
+    verification = verify_folder(folder, dense, console, again)
     report.show_verification(verification, json)
     raise typer.Exit(0 if verification.ok else 1)
+
+
+@app.command()
+def rebuild(
+    release_or_repo: PathOrRepo,
+    base: Annotated[str, typer.Option("--base", help="The dense model.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", help="The model folder to write.", show_default=False)],
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Make a pruned model from its base without downloading it; every file is checked by hash."""
+    from release import pipeline, report
+    from release.sources.base import pruned_folder
+
+    console = Console()
+    folder = pruned_folder(release_or_repo, console, weights=False)
+    report.show_facts({"folder": str(pipeline.rebuild(folder, base, out, console))}, json)
 
 
 @app.command()
@@ -245,14 +378,6 @@ def models(json: Json = False) -> None:
     from release.sources.demo import HUB_ID
 
     report.show_models({**ALIASES, DEMO: HUB_ID}, json)
-
-
-def _plan(model: str, method: str, sparsity: str, seed: int, measuring: "Measuring", out: Path, threads: int) -> "Plan":
-    from release.plan import Plan, parse_sparsity
-    from release.pruning.recipe import Recipe
-
-    recipe = Recipe.of(method, parse_sparsity(sparsity), seed)
-    return Plan(model=model, recipe=recipe, measuring=measuring, out=out, threads=threads, local=True)
 
 
 def _measuring(

@@ -8,8 +8,8 @@ from release import claims
 from release.audit import Audited
 from release.digests import digest_of
 from release.environment import environment
-from release.plan import DEFAULT_SEED, Plan, release_name
-from release.record import FILE_NAME, Base, FileDigest, Measurements, PlanRecord, Pruning, Record
+from release.plan import DEFAULT_SEED, SCOPE_WORDS, Plan, release_name
+from release.record import FILE_NAME, Base, CalibrationPlan, FileDigest, Measurements, PlanRecord, Pruning, Record
 from release.sources.base import BaseModel
 
 CARD = "README.md"
@@ -56,6 +56,7 @@ def _plan_record(plan: Plan, base: BaseModel) -> PlanRecord:
         bbq=measuring.bbq,
         perplexity=measuring.perplexity,
         latency=measuring.latency,
+        allocation=recipe.allocation,
         command=command(plan, base),
     )
 
@@ -67,8 +68,7 @@ def command(plan: Plan, base: BaseModel) -> str:
     """
     model = f"{base.id}@{base.revision}" if base.source == "hub" else base.asked
     words = ["release", "publish", model, "--method", plan.recipe.method, "--sparsity", f"{plan.recipe.sparsity:f}"]
-    if plan.recipe.seed != DEFAULT_SEED:
-        words += ["--seed", str(plan.recipe.seed)]
+    words += _recipe_words(plan)
     defaults = type(plan.measuring)()
     for option in ("bbq", "perplexity", "latency"):
         if (value := getattr(plan.measuring, option)) != getattr(defaults, option):
@@ -77,6 +77,36 @@ def command(plan: Plan, base: BaseModel) -> str:
         if path is not None:
             words += [f"--{option}", path.name]
     return shlex.join([*words, "--local"])
+
+
+def _recipe_words(plan: Plan) -> list[str]:
+    """Every choice of the recipe that is not the method's own."""
+    recipe, words = plan.recipe, list[str]()
+    if recipe.pattern is not None:
+        words += ["--pattern", recipe.pattern]
+    if recipe.scope != recipe.row.scopes[0]:
+        words += ["--scope", SCOPE_WORDS[recipe.scope]]
+    if recipe.allocation != "uniform":
+        words += ["--allocation", recipe.allocation]
+    if recipe.seed != DEFAULT_SEED:
+        words += ["--seed", str(recipe.seed)]
+    if recipe.calibration is not None:
+        words += _calibration_words(recipe.calibration)
+    if recipe.uncalibrated != "refuse":
+        words += ["--uncalibrated", recipe.uncalibrated]
+    return words + ["--allow-nonfinite"] * recipe.allow_nonfinite + ["--with-mask"] * plan.with_mask
+
+
+def _calibration_words(asked: CalibrationPlan) -> list[str]:
+    words, usual = list[str](), CalibrationPlan()
+    for option, value, default in (
+        ("--calibration", asked.text, usual.text),
+        ("--calibration-samples", asked.samples, usual.samples),
+        ("--calibration-length", asked.length, usual.length),
+    ):
+        if value != default:
+            words += [option, str(value)]
+    return words
 
 
 def _base_record(base: BaseModel, audited: Audited) -> Base:

@@ -7,6 +7,8 @@ This is the one place that knows the order. Every step takes frozen values and g
 """
 
 import shutil
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,11 +22,15 @@ from release.checkpoint.prunable import from_shapes
 from release.describe import CARD, describe
 from release.plan import Measuring, Plan, release_name
 from release.progress import Console
-from release.pruning.prune import prune
+from release.pruning import masks
+from release.pruning.one import require_rows
+from release.pruning.prune import Calibrating, Job, Means, prune
+from release.pruning.rebuild import rebuild as rebuild_weights
+from release.pruning.recipe import Recipe
 from release.record import FILE_NAME, Measurements, Pruning, Record, Storage
 from release.sources.base import BaseModel, resolve
 from release.verify import model_folder, required_record, verify
-from release.workspace import Workspace, carry_side_files
+from release.workspace import Workspace, carry_files, carry_side_files
 
 if TYPE_CHECKING:
     from release.hub import Pushed
@@ -52,13 +58,14 @@ def publish(plan: Plan, console: Console) -> Release:
     """
     namespace = None if plan.local else login_for(plan.namespace)
     base = resolve(plan.model, console)
-    require_prunable(base.checkpoint)
+    require_prunable(base.checkpoint, plan)
     require_means(plan.measuring, console)
+    means = pruning_means(plan, base, console)
     folder = plan.out / release_name(base.slug, plan.recipe)
     _require_name(namespace, folder.name)
     workspace = Workspace(folder / "model", folder / "work")
     with workspace.claimed(base.checkpoint, plan.recipe):
-        pruning, audited = prune_and_audit(base.checkpoint, plan, workspace, console)
+        [(pruning, audited)] = prune_and_audit(base.checkpoint, [(plan, workspace)], means, console)
         measurements = measured(base.checkpoint, audited, plan.measuring, workspace, console)
         record = write_record(plan, base, pruning, audited, measurements, workspace)
         write_space(record, folder, plan.measuring.bbq_data, console)
@@ -66,29 +73,70 @@ def publish(plan: Plan, console: Console) -> Release:
     return Release(folder, record, pushed)
 
 
-def require_prunable(base: Checkpoint) -> None:
-    """Refuse a checkpoint that cannot be pruned, before any work.
+def require_prunable(base: Checkpoint, plan: Plan) -> None:
+    """Refuse a checkpoint that cannot be pruned as asked, before any work.
 
     Raises:
         UnusableBase: Names the tensor or module.
+        BadOption: See `require_rows`; or the method leaves no mask to publish.
     """
     names = set(from_shapes(base.shapes))
     prunable.require_prunable(base.folder, {t.name: (t.dtype, t.shape) for t in base.tensors() if t.name in names})
+    require_rows(base.folder, {name: base.shapes[name] for name in names}, plan.recipe)
+    if plan.with_mask:
+        masks.require_enough(plan.recipe)
 
 
-def prune_and_audit(base: Checkpoint, plan: Plan, workspace: Workspace, console: Console) -> tuple[Pruning, Audited]:
-    """Write the pruned model folder and read it again; only what passed the gate comes back.
+def pruning_means(plan: Plan, base: BaseModel, console: Console) -> Means:
+    """Bring what pruning works with: for calibrated methods a device and text that nothing is measured on.
+
+    Raises:
+        BadOption: There is no such device, or the windows are longer than the model reads.
+        MissingSource: The text cannot be fetched.
+        UnusableData: The text is too short, or is what perplexity is measured on.
+    """
+    if plan.recipe.calibration is None:
+        return Means(plan.threads)
+    from release.measure.model import choose_device, context_window, read_config, read_tokenizer
+    from release.pruning.calibration import calibration_text
+    from release.sources.text import read_text
+
+    device = choose_device(plan.measuring.device)
+    folder = base.checkpoint.folder
+    text = calibration_text(
+        plan.recipe.calibration,
+        plan.calibration_file,
+        read_tokenizer(folder),
+        context_window(read_config(folder)),
+        base.source == "hub",
+        plan.recipe.seed,
+        console,
+    )
+    if plan.measuring.perplexity != "off":
+        text.require_apart(read_text(plan.measuring.text, console)[0])
+    return Means(plan.threads, Calibrating(text, device))
+
+
+def prune_and_audit(
+    base: Checkpoint, wanted: Sequence[tuple[Plan, Workspace]], means: Means, console: Console
+) -> list[tuple[Pruning, Audited]]:
+    """Write pruned model folders, all from one read, and read each again; only what passed the gate comes back.
 
     Raises:
         AuditFailed: The written files are not what was planned.
     """
-    model = workspace.model
-    pruning, hashed = prune(base, plan.recipe, model, console, plan.threads)
-    pruning = workspace.remember(pruning)
-    carry_side_files(base.folder, model)
-    audited = audit(base, open_checkpoint(model), plan.recipe, hashed, console)
-    sparsity.write(audited.table, model)
-    return pruning, audited
+    jobs = [Job(plan.recipe, where.model, where.work, sparsity.known_budgets(where.model)) for plan, where in wanted]
+    results = []
+    for (plan, where), pruned in zip(wanted, prune(base, jobs, console, means), strict=True):
+        pruning = where.remember(pruned.pruning)
+        carry_side_files(base.folder, where.model)
+        written = open_checkpoint(where.model)
+        audited = audit(base, written, plan.recipe, pruned.budgets, pruned.files, console)
+        sparsity.write(audited.table, where.model)
+        if plan.with_mask:
+            masks.write(written, where.model, console)
+        results.append((pruning, audited))
+    return results
 
 
 def write_record(
@@ -107,17 +155,62 @@ def write_record(
     return record
 
 
-def prune_only(plan: Plan, console: Console) -> Release:
-    """Write a complete pruned model folder at `plan.out`, with its record; nothing is measured but storage."""
-    base = resolve(plan.model, console)
-    require_prunable(base.checkpoint)
-    workspace = Workspace(plan.out, plan.out / ".release")
-    with workspace.claimed(base.checkpoint, plan.recipe):
-        pruning, audited = prune_and_audit(base.checkpoint, plan, workspace, console)
-        nothing = Measurements(bbq=None, perplexity=None, latency=None, storage=storage_of(audited))
-        record = write_record(plan, base, pruning, audited, nothing, workspace)
+def prune_only(plans: Sequence[Plan], console: Console) -> list[Release]:
+    """Write complete pruned model folders, with their records; nothing is measured but storage.
+
+    Args:
+        plans: They differ in sparsity alone. One is written to its `out`; several to folders of their own inside.
+    """
+    base = resolve(plans[0].model, console)
+    for plan in plans:
+        require_prunable(base.checkpoint, plan)
+    means = pruning_means(plans[0], base, console)
+    wanted = [(plan, _pruned_workspace(plan, base, several=len(plans) > 1)) for plan in plans]
+    with ExitStack() as claims:
+        for plan, workspace in wanted:
+            claims.enter_context(workspace.claimed(base.checkpoint, plan.recipe))
+        results = prune_and_audit(base.checkpoint, wanted, means, console)
+        records = [_record_pruned(*each, base, *result) for each, result in zip(wanted, results, strict=True)]
+    return [_finished(workspace, record) for (_, workspace), record in zip(wanted, records, strict=True)]
+
+
+def _pruned_workspace(plan: Plan, base: BaseModel, several: bool) -> Workspace:
+    folder = plan.out / release_name(base.slug, plan.recipe) if several else plan.out
+    return Workspace(folder, folder / ".release")
+
+
+def _record_pruned(plan: Plan, workspace: Workspace, base: BaseModel, pruning: Pruning, audited: Audited) -> Record:
+    nothing = Measurements(bbq=None, perplexity=None, latency=None, storage=storage_of(audited))
+    return write_record(plan, base, pruning, audited, nothing, workspace)
+
+
+def _finished(workspace: Workspace, record: Record) -> Release:
     workspace.close()
-    return Release(plan.out, record)
+    return Release(workspace.model, record)
+
+
+def rebuild(release: Path, base: str, out: Path, console: Console) -> Path:
+    """Make a release's model folder from its base, without the release's weights; every file is checked by hash.
+
+    Args:
+        release: A release or its model folder; weight files are not needed.
+
+    Raises:
+        OutputConflict: `out` holds something else, or `release` has no record.
+        AuditFailed: What was made is not the release.
+        BadOption: It cannot be made from the base.
+    """
+    source = model_folder(release)
+    record = required_record(source)
+    dense = resolve(base, console).checkpoint
+    recipe = Recipe.recorded(record.pruning)
+    workspace = Workspace(out, out / ".release")
+    with workspace.claimed(dense, recipe):
+        rebuild_weights(dense, recipe, masks.published(source), record.audit.files, out, console)
+        carry_files(source, out, [file.name for file in record.files] + [FILE_NAME, CARD])
+    workspace.close()
+    refuse_failed(verify(out, dense, console).checks)
+    return out
 
 
 def storage_of(audited: Audited) -> Storage:
@@ -144,7 +237,7 @@ def require_means(plan: Measuring, console: Console) -> None:
     if (plan.bbq, plan.latency) != ("off", "off"):
         read_bbq(plan.bbq_data, console)
     if plan.perplexity != "off":
-        read_text(plan.text, "evaluation", console)
+        read_text(plan.text, console)
 
 
 def measured(

@@ -1,13 +1,26 @@
 """What was asked for, checked before any work begins."""
 
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import Literal, TypeVar
 
+from release.digests import sha256_file
 from release.errors import BadOption
+from release.pruning.method import Scope
 from release.pruning.recipe import Recipe
-from release.record import Frozen
+from release.record import CalibrationPlan, Frozen
 
 DEFAULT_SEED = 42
+CALIBRATION_TEXTS = ("auto", "c4", "wikipedia")
+SCOPE_WORDS: dict[Scope, str] = {"tensor": "tensor", "row": "row", "model": "global"}
+"""What a scope is called on the command line and in names."""
+
+
+ALLOCATIONS: dict[str, Literal["uniform", "owl"]] = {"uniform": "uniform", "owl": "owl"}
+UNCALIBRATED: dict[str, Literal["refuse", "magnitude"]] = {"refuse": "refuse", "magnitude": "magnitude"}
+
+Value = TypeVar("Value")
 
 
 class Measuring(Frozen):
@@ -44,6 +57,8 @@ class Plan(Frozen):
         private: Leave the repositories private.
         space: Whether a demo Space goes along.
         threads: Worker threads; 0 means one per core.
+        calibration_file: The text file that the recipe's calibration names.
+        with_mask: Whether the mask is published beside the weights.
     """
 
     model: str
@@ -55,13 +70,96 @@ class Plan(Frozen):
     private: bool = False
     space: bool = True
     threads: int = 0
+    calibration_file: Path | None = None
+    with_mask: bool = False
 
 
 def release_name(base_slug: str, recipe: Recipe) -> str:
-    """Name a release and its repository: `<base>-<method>-s<NN>[-seed<N>]`, NN in percent."""
-    percent = format((recipe.sparsity * 100).normalize(), "f")
-    seed = "" if recipe.seed == DEFAULT_SEED else f"-seed{recipe.seed}"
-    return f"{base_slug}-{recipe.method}-s{percent}{seed}"
+    """Name a release and its repository: `<base>-<method>-s<NN>[-<choices>][-seed<N>]`, NN in percent.
+
+    Choices are a pattern (`2of4`), a scope other than the method's own, and an allocation other than uniform.
+    """
+    words = [base_slug, recipe.method, "s" + format((recipe.sparsity * 100).normalize(), "f")]
+    if recipe.groups:
+        words.append("{}of{}".format(*recipe.groups))
+    if recipe.scope != recipe.row.scopes[0]:
+        words.append(SCOPE_WORDS[recipe.scope])
+    if recipe.allocation != "uniform":
+        words.append(recipe.allocation)
+    if recipe.seed != DEFAULT_SEED:
+        words.append(f"seed{recipe.seed}")
+    return "-".join(words)
+
+
+def recipe_of(
+    method: str,
+    sparsity: Decimal | None,
+    seed: int,
+    *,
+    scope: str | None,
+    pattern: str | None,
+    allocation: str,
+    calibration: CalibrationPlan,
+    uncalibrated: str,
+    allow_nonfinite: bool,
+) -> Recipe:
+    """Build a recipe from the words of the command line.
+
+    Raises:
+        BadOption: One of them is not known, or they contradict each other.
+        UnknownName: There is no such method.
+    """
+    return Recipe.of(
+        method,
+        sparsity,
+        seed,
+        scope=_one_of("scope", scope, {word: scope for scope, word in SCOPE_WORDS.items()}) if scope else None,
+        pattern=pattern,
+        allocation=_one_of("allocation", allocation, ALLOCATIONS),
+        calibration=calibration,
+        uncalibrated=_one_of("uncalibrated", uncalibrated, UNCALIBRATED),
+        allow_nonfinite=allow_nonfinite,
+    )
+
+
+def parse_calibration(text: str, samples: int, length: int | None) -> tuple[CalibrationPlan, Path | None]:
+    """Read --calibration: the name of a text of the catalogue, or a file.
+
+    Returns:
+        The plan, and the file's path where it is one.
+
+    Raises:
+        BadOption: It is neither.
+    """
+    if text in CALIBRATION_TEXTS:
+        return CalibrationPlan(text=text, samples=samples, length=length), None
+    path = Path(text)
+    if not path.is_file():
+        raise BadOption(
+            f"There is no calibration text {text!r}.", f"Give {', '.join(CALIBRATION_TEXTS)} or a UTF-8 text file."
+        )
+    plan = CalibrationPlan(text=path.name, samples=samples, length=length, file_sha256=sha256_file(path))
+    return plan, path
+
+
+def parse_sparsities(text: str | None) -> list[Decimal | None]:
+    """Read one sparsity or several, with commas between them; None stands for the pattern's own.
+
+    Raises:
+        BadOption: One of them is no number, outside the range, or given twice.
+    """
+    if text is None:
+        return [None]
+    shares = [parse_sparsity(part) for part in text.split(",")]
+    if len(set(shares)) < len(shares):
+        raise BadOption(f"--sparsity {text} names a share twice.", "Give each once.")
+    return [*shares]
+
+
+def _one_of(option: str, text: str, known: Mapping[str, Value]) -> Value:
+    if text not in known:
+        raise BadOption(f"--{option} {text!r} is not understood.", f"Give {', '.join(known)}.")
+    return known[text]
 
 
 def parse_amount(option: str, text: str, words: tuple[str, ...]) -> str:

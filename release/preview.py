@@ -11,6 +11,7 @@ from release.checkpoint.folder import open_checkpoint, read_config
 from release.checkpoint.prunable import class_parameters, class_shapes, from_shapes, module_of, require_prunable
 from release.plan import Plan, release_name
 from release.pruning.budget import rounded_share
+from release.pruning.one import require_rows
 from release.pruning.prune import SPARE
 from release.record import Frozen
 
@@ -61,6 +62,7 @@ class Preview(Frozen):
 class _Outline:
     """As much of a base model as a preview needs."""
 
+    folder: Path
     slug: str
     shapes: Mapping[str, tuple[int, ...]]
     size: int | None
@@ -78,6 +80,7 @@ def preview(plan: Plan) -> Preview:
     """
     outline = _outline(plan.model)
     names = from_shapes(outline.shapes)
+    require_rows(outline.folder, {name: outline.shapes[name] for name in names}, plan.recipe)
     total = sum(math.prod(outline.shapes[name]) for name in names)
     return Preview(
         name=release_name(outline.slug, plan.recipe),
@@ -155,7 +158,7 @@ def _from_hub(full_id: str) -> _Outline:
 def _checked(folder: Path, slug: str, tensors: Tensors, size: int, files: tuple[str, ...]) -> _Outline:
     shapes = {name: shape for name, (_, shape) in tensors.items()}
     require_prunable(folder, {name: tensors[name] for name in from_shapes(shapes)})
-    return _Outline(slug, shapes, size, files, "weight files' headers")
+    return _Outline(folder, slug, shapes, size, files, "weight files' headers")
 
 
 def _from_config(folder: Path, slug: str) -> _Outline:
@@ -163,4 +166,4 @@ def _from_config(folder: Path, slug: str) -> _Outline:
     config = read_config(folder)
     bits = TORCH_BITS.get(str(config.get("dtype") or config.get("torch_dtype")))
     size = None if bits is None else class_parameters(folder) * bits // 8
-    return _Outline(slug, class_shapes(folder), size, (), "config.json and the model class")
+    return _Outline(folder, slug, class_shapes(folder), size, (), "config.json and the model class")

@@ -61,6 +61,7 @@ class PlanRecord(Frozen):
     perplexity: str
     latency: str
     command: str
+    allocation: Literal["uniform", "owl"] = "uniform"
 
 
 class Licence(Frozen):
@@ -108,6 +109,55 @@ class Base(Frozen):
     files: tuple[FileDigest, ...]
 
 
+class CalibrationPlan(Frozen):
+    """Which text a method is calibrated on, as asked for.
+
+    Attributes:
+        text: "auto" (C4 for a base from the Hub, the Wikipedia half otherwise), "c4", "wikipedia", or a file's name.
+        samples: Windows of text.
+        length: Tokens per window; None for 2,048, or as many as the model reads where that is less.
+        file_sha256: Digest of a text file of one's own.
+    """
+
+    text: str = "auto"
+    samples: int = 128
+    length: int | None = None
+    file_sha256: str | None = None
+
+
+class DataSource(Frozen):
+    """A data set or text that something was measured on.
+
+    Attributes:
+        revision: Commit or release of the data, as its origin names it; None for one's own folder or file.
+        sha256: Digest over the bytes that were used.
+    """
+
+    name: str
+    origin: str
+    revision: str | None
+    licence: str | None
+    sha256: str
+
+
+class Calibration(Frozen):
+    """The text that a method was calibrated on.
+
+    Attributes:
+        samples: Windows used.
+        length: Tokens in each.
+        token_sha256: Digest of the token ids, as little-endian 32-bit integers.
+        device: Where the blocks ran; masks of another kind of device may differ in a few weights.
+    """
+
+    plan: CalibrationPlan
+    text: DataSource
+    samples: int
+    length: int
+    token_sha256: str
+    device: str
+
+
 class Pruning(Frozen):
     """How the weights were chosen.
 
@@ -116,9 +166,15 @@ class Pruning(Frozen):
         algorithm_version: Version of the method's arithmetic; part of what the mask depends on.
         updates_kept_weights: Whether the method may change weights that it keeps.
         target_sparsity: As asked, exact.
-        seconds: Wall time of read, mask, write and hash together, which overlap; None where an interrupted run was
-            continued, since no one clock saw it all.
+        seconds: Wall time of calibration, read, mask, write and hash together, which overlap; None where an
+            interrupted run was continued, since no one clock saw it all.
         threads: Worker threads used.
+        together: Pruned copies that were written from the same read; `seconds` is the time of all of them.
+        allocation: How the zeros were shared out over the blocks.
+        block_sparsities: Share of zeros due in each block, where the blocks' shares differ by allocation.
+        uncalibrated: What was done with experts that saw no calibration token.
+        uncalibrated_tensors: Those that saw none and were pruned by magnitude instead.
+        allow_nonfinite: Whether NaN or infinities in the base were let pass.
     """
 
     method: str
@@ -131,6 +187,13 @@ class Pruning(Frozen):
     budget: int
     seconds: float | None
     threads: int
+    together: int = 1
+    allocation: Literal["uniform", "owl"] = "uniform"
+    block_sparsities: tuple[float, ...] | None = None
+    calibration: Calibration | None = None
+    uncalibrated: Literal["refuse", "magnitude"] = "refuse"
+    uncalibrated_tensors: tuple[str, ...] = ()
+    allow_nonfinite: bool = False
 
 
 class ModuleAudit(Frozen):
@@ -210,21 +273,6 @@ class Score(Frozen):
     dense: Estimate
     pruned: Estimate
     difference: Estimate
-
-
-class DataSource(Frozen):
-    """A data set or text that something was measured on.
-
-    Attributes:
-        revision: Commit or release of the data, as its origin names it; None for one's own folder or file.
-        sha256: Digest over the bytes that were used.
-    """
-
-    name: str
-    origin: str
-    revision: str | None
-    licence: str | None
-    sha256: str
 
 
 class Mcnemar(Frozen):
@@ -344,13 +392,65 @@ class Storage(Frozen):
     pruned_bytes: int
 
 
+class SuperWeight(Frozen):
+    """One super-weight candidate: the weight that joins the spikes of an MLP's last projection.
+
+    Attributes:
+        tensor: Name of the stored matrix.
+        row: Its output channel, from 0.
+        column: Its input channel, from 0.
+        dense: Its value in the dense files.
+        input: The input that peaks, on `column`.
+        output: The output that peaks at the same token, on `row`.
+        spike: |dense · input| over the median |output| of the whole projection.
+        zeroed: Whether it is zero in the pruned files.
+    """
+
+    tensor: str
+    row: int
+    column: int
+    dense: float
+    input: float
+    output: float
+    spike: float
+    zeroed: bool
+
+
+class SuperWeights(Frozen):
+    """The largest super-weight candidates of the dense model, and which of them the pruned files lack.
+
+    Attributes:
+        prompt: The text of the one forward pass.
+        tokens: Its length.
+        precision: Arithmetic of the forward pass.
+        blocks: Blocks looked at; each has one candidate at most.
+        candidates: By falling spike.
+    """
+
+    prompt: str
+    tokens: int
+    precision: str
+    blocks: int
+    candidates: tuple[SuperWeight, ...]
+
+    @property
+    def hits(self) -> int:
+        """How many of the candidates were zeroed."""
+        return sum(candidate.zeroed for candidate in self.candidates)
+
+
 class Measurements(Frozen):
-    """Dense and pruned side by side; None where a measurement was switched off."""
+    """Dense and pruned side by side; None where a measurement was switched off.
+
+    Attributes:
+        super_weights: None also for a mixture of experts, or where nothing else was measured.
+    """
 
     bbq: Bbq | None
     perplexity: Perplexity | None
     latency: Latency | None
     storage: Storage
+    super_weights: SuperWeights | None = None
 
 
 class ClaimRecord(Frozen):

@@ -1,7 +1,7 @@
 """What a command's result looks like: one JSON object on stdout, or plain tables for people."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -25,10 +25,23 @@ SCORES = {
 """The scores shown on screen; the record and the card hold all."""
 
 
+def show_releases(releases: Sequence[Release], as_json: bool) -> None:
+    """Show finished releases that were made together: one as itself, several one after the other."""
+    if len(releases) == 1:
+        show_release(releases[0], as_json)
+        return
+    facts = {"ok": True, "releases": [_release_facts(release) for release in releases]}
+    _print(facts, as_json, [_facts("", _release_lines(release)) + "\n" for release in releases])
+
+
 def show_release(release: Release, as_json: bool) -> None:
     """Show a finished release: where it lies, what was counted, what was measured."""
+    _print(_release_facts(release), as_json, _release_tables(release))
+
+
+def _release_facts(release: Release) -> dict[str, Any]:
     audit = release.record.audit
-    facts = {
+    return {
         "ok": True,
         "folder": str(release.folder),
         "name": release.record.name,
@@ -39,12 +52,20 @@ def show_release(release: Release, as_json: bool) -> None:
         "claims": {claim.key: claim.verdict for claim in release.record.claims},
         "published": release.pushed.model_dump(mode="json") if release.pushed else None,
     }
-    _print(facts, as_json, _release_tables(release))
 
 
 def show_verification(verification: Verification, as_json: bool) -> None:
     """Show every check and its answer."""
     _print(verification.model_dump(mode="json"), as_json, _verification_tables(verification))
+
+
+def show_previews(previews: Sequence[Preview], as_json: bool) -> None:
+    """Show what would be done for one or several."""
+    if len(previews) == 1:
+        show_preview(previews[0], as_json)
+        return
+    facts = {"releases": [preview.model_dump(mode="json") for preview in previews]}
+    _print(facts, as_json, [table for preview in previews for table in _preview_tables(preview)])
 
 
 def show_preview(preview: Preview, as_json: bool) -> None:
@@ -96,21 +117,7 @@ def _plain(text: str) -> str:
 
 def _release_tables(release: Release) -> Iterator[RenderableType]:
     record = release.record
-    audit = record.audit
-    yield _facts(
-        "",
-        {
-            "Release": str(release.folder),
-            "Base": record.base.id,
-            "Method": f"{record.pruning.method}, seed {record.pruning.seed}",
-            "Target sparsity": f"{audit.target_sparsity:.2%}",
-            "Actual sparsity": f"{audit.actual_sparsity:.4%}",
-            "Zeroed": f"{audit.zeroed_parameters:,} of {audit.prunable_parameters:,} prunable "
-            f"({audit.zeros_before:,} were zero before)",
-            **_pruned_in(record.pruning),
-            **{f"SHA-256 of {file.name}": file.sha256 for file in audit.files},
-        },
-    )
+    yield _facts("", _release_lines(release))
     yield ""
     yield _measured(record.measurements)
     yield ""
@@ -119,6 +126,22 @@ def _release_tables(release: Release) -> Iterator[RenderableType]:
     if release.pushed:
         yield ""
         yield _facts("Published", {"Model": release.pushed.model_url, "Space": release.pushed.space_url or "none"})
+
+
+def _release_lines(release: Release) -> dict[str, str]:
+    record = release.record
+    audit = record.audit
+    return {
+        "Release": str(release.folder),
+        "Base": record.base.id,
+        "Method": f"{record.pruning.method}, seed {record.pruning.seed}",
+        "Target sparsity": f"{audit.target_sparsity:.2%}",
+        "Actual sparsity": f"{audit.actual_sparsity:.4%}",
+        "Zeroed": f"{audit.zeroed_parameters:,} of {audit.prunable_parameters:,} prunable "
+        f"({audit.zeros_before:,} were zero before)",
+        **_pruned_in(record.pruning),
+        **{f"SHA-256 of {file.name}": file.sha256 for file in audit.files},
+    }
 
 
 def _pruned_in(pruning: Pruning) -> dict[str, str]:
@@ -141,6 +164,8 @@ def _rows(measurements: Measurements) -> Iterator[tuple[str, ...]]:
         yield "perplexity", _number(p.dense, ",.2f"), _number(p.pruned, ",.2f"), *_ratio(p.ratio), f"{p.windows}"
     if t := measurements.latency:
         yield "latency, ms", _ms(t.dense.median), _ms(t.pruned.median), *_ratio(t.ratio), f"{t.items}"
+    if w := measurements.super_weights:
+        yield "super weights zeroed", "", f"{w.hits}", "", "", f"{len(w.candidates)}"
     s = measurements.storage
     yield (
         "weight files, MB",

@@ -2,12 +2,13 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from release.checkpoint.count import TensorCount
 from release.checkpoint.prunable import module_of
 from release.errors import UnusableData
+from release.pruning.budget import Budgets, given
 from release.record import Frozen
 
 FILE_NAME = "sparsity.csv"
@@ -20,6 +21,7 @@ class Row(Frozen):
         module: Kind of module, without block and expert numbers; empty where the tensor is not prunable.
         shape: Sizes joined by ×.
         budget: Zeros the recipe gives it; 0 where it is not prunable.
+        crowded: Zeros of the base beyond the budget, or beyond a pattern's own in its group; they stay.
         sha256: Of the tensor's bytes: tells a damaged tensor from its neighbours.
     """
 
@@ -29,18 +31,29 @@ class Row(Frozen):
     shape: str
     numel: int
     budget: int
+    crowded: int
     zeros: int
     zeros_before: int
     sha256: str
 
 
-def rows(counts: Iterable[TensorCount], budgets: Mapping[str, int]) -> tuple[Row, ...]:
+def crowded(tensor: TensorCount, allowed: Budgets) -> int:
+    """Zeros of the base that found no room in what a tensor owes, and stay: over its budget, or over its pattern."""
+    if tensor.name not in allowed.zeros:
+        return 0
+    if tensor.crowded is not None:
+        return tensor.crowded
+    return max(0, (tensor.zeros_before or 0) - allowed.zeros[tensor.name])
+
+
+def rows(counts: Iterable[TensorCount], allowed: Budgets) -> tuple[Row, ...]:
     """Build the table, in name order.
 
     Args:
         counts: Of the written files, compared with the base.
-        budgets: Zeros by name of each prunable tensor.
+        allowed: What each prunable tensor owes.
     """
+    budgets = allowed.zeros
     return tuple(
         Row(
             name=c.name,
@@ -49,12 +62,21 @@ def rows(counts: Iterable[TensorCount], budgets: Mapping[str, int]) -> tuple[Row
             shape="×".join(map(str, c.shape)),
             numel=c.numel,
             budget=budgets.get(c.name, 0),
+            crowded=crowded(c, allowed),
             zeros=c.zeros,
             zeros_before=c.zeros_before or 0,
             sha256=c.sha256,
         )
         for c in sorted(counts, key=lambda c: c.name)
     )
+
+
+def known_budgets(folder: Path) -> Budgets | None:
+    """What each prunable tensor owed, by the table that an earlier run left; None where there is none."""
+    if not (folder / FILE_NAME).is_file():
+        return None
+    prunable = [row for row in read(folder) if row.module]
+    return given({row.name: row.budget for row in prunable}, {row.name: row.numel for row in prunable})
 
 
 def write(table: Iterable[Row], folder: Path) -> None:

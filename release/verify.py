@@ -4,7 +4,8 @@ Every count comes from the weight files themselves. Where there is a record, fil
 held against it; where there is a base, every kept weight is held against that.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -13,18 +14,22 @@ from pydantic import ValidationError
 
 from release import card, sparsity
 from release.audit import check_budgets, check_files, check_finite, check_kept, listed
-from release.checkpoint.count import Place, TensorCount, count, places
+from release.checkpoint.count import Beside, TensorCount, count
 from release.checkpoint.folder import Checkpoint, open_checkpoint
 from release.checkpoint.prunable import from_shapes
 from release.describe import CARD, side_files
 from release.digests import digest_of
 from release.errors import AuditFailed, OutputConflict, ReleaseError, UnusableBase
 from release.progress import Console
-from release.pruning.prune import budgets_of
-from release.pruning.rebuild import differing
+from release.pruning.budget import given, uniform
+from release.pruning.prune import Calibrating, budgets_of, sizes_of
+from release.pruning.rebuild import CORES, agreement, differing
 from release.pruning.recipe import Recipe
 from release.record import FILE_NAME, Check, FileDigest, Frozen, Record
 from release.sources import base as bases
+
+AGREEMENT = 0.999
+"""Share of weights on whose fate a second calibration must agree with the first."""
 
 
 class TensorReport(Frozen):
@@ -67,13 +72,26 @@ class _Seen:
     compared: bool
 
 
-def verify(folder: Path, base: Checkpoint | None, console: Console, rebuild: bool = False) -> Verification:
+@dataclass(frozen=True)
+class Again:
+    """How to make the masks again.
+
+    Attributes:
+        calibration_file: The text file that a release was calibrated on, where it was one of its maker's own.
+        device: Where blocks run in calibration.
+    """
+
+    calibration_file: Path | None = None
+    device: str = "auto"
+
+
+def verify(folder: Path, base: Checkpoint | None, console: Console, again: Again | None = None) -> Verification:
     """Verify a release, its model/ folder, or any other pruned checkpoint.
 
     Args:
         folder: A release, or a model folder.
         base: What to compare kept weights with; by default the base the record names, where it was fetched before.
-        rebuild: Make every mask again from base, recipe and seed, and compare.
+        again: Make every mask again from base, recipe and seed, and compare; None leaves that out.
 
     Raises:
         UnusableBase: There is no checkpoint there.
@@ -85,8 +103,8 @@ def verify(folder: Path, base: Checkpoint | None, console: Console, rebuild: boo
     base = base or (bases.cached(record.base.source, record.base.id, record.base.revision) if record else None)
     seen = _read(written, base, console)
     checks = [*_checks(model, written, record, base, seen)]
-    if rebuild:
-        checks.append(_rebuilt(written, record, base, seen, console))
+    if again is not None:
+        checks.append(_rebuilt(written, record, base, seen, again, console))
     return _report(written, record, seen, tuple(checks))
 
 
@@ -134,9 +152,9 @@ def required_record(model: Path) -> Record:
 
 def _read(written: Checkpoint, base: Checkpoint | None, console: Console) -> _Seen:
     prunable = set(from_shapes(written.shapes))
-    before: Mapping[str, Place] = places(base) if base else {}
-    with console.step("Verify: read every weight", written.size) as advance:
-        results = [count(header, prunable, before, advance) for header in written.headers]
+    step = console.step("Verify: read every weight", written.size)
+    with step as advance, Beside(base) if base else nullcontext() as beside:
+        results = [count(header, prunable, beside, advance) for header in written.headers]
     return _Seen(tuple(f for f, _ in results), tuple(c for _, cs in results for c in cs), base is not None)
 
 
@@ -175,7 +193,7 @@ def _against_table(model: Path, written: Checkpoint, record: Record, seen: _Seen
     for name in sorted(table.keys() & found.keys()):
         wrong += _tensor_differences(table[name], found[name])
     yield Check(name="tensors", ok=not wrong, detail=listed(wrong) or f"{len(table)} tensors, as recorded")
-    yield _budgets(written, record, seen, {row.name: row.zeros_before for row in table.values()})
+    yield _budgets(written, record, seen, list(table.values()))
 
 
 def _tensor_differences(row: sparsity.Row, seen: TensorCount) -> Iterator[str]:
@@ -185,13 +203,25 @@ def _tensor_differences(row: sparsity.Row, seen: TensorCount) -> Iterator[str]:
         yield f"{row.name} holds other bytes than recorded"
 
 
-def _budgets(written: Checkpoint, record: Record, seen: _Seen, before: Mapping[str, int]) -> Check:
-    """Work the budgets out again from the recorded recipe and hold the files against them."""
-    return check_budgets(budgets_of(written, Recipe.recorded(record.pruning)), seen.counts, before)
+def _budgets(written: Checkpoint, record: Record, seen: _Seen, table: Sequence[sparsity.Row]) -> Check:
+    """Hold the files against what each tensor owes.
+
+    Where the base's weights decide the shares, they are on record in the table, and only their total follows from
+    the recipe.
+    """
+    recipe, sizes = Recipe.recorded(record.pruning), sizes_of(written)
+    allowed = uniform(sizes, recipe.sparsity)
+    if recipe.shares_by_weights:
+        recorded = given({row.name: row.budget for row in table if row.module}, sizes)
+        if recorded.total != allowed.total:
+            detail = f"the table's budgets sum to {recorded.total:,}; {allowed.total:,} are due"
+            return Check(name="zeros", ok=False, detail=detail)
+        allowed = recorded
+    return check_budgets(allowed, seen.counts, {row.name: row.crowded for row in table})
 
 
 def _rebuilt(
-    written: Checkpoint, record: Record | None, base: Checkpoint | None, seen: _Seen, console: Console
+    written: Checkpoint, record: Record | None, base: Checkpoint | None, seen: _Seen, again: Again, console: Console
 ) -> Check:
     """Make every mask again and compare; possible where the recipe alone decides it."""
     if record is None or base is None:
@@ -200,11 +230,33 @@ def _rebuilt(
     if recipe.version != recipe.row.version:
         detail = f"made by version {recipe.version} of {recipe.method}; this is version {recipe.row.version}"
         return Check(name="rebuild", ok=None, detail=detail)
+    if record.pruning.calibration is not None:
+        return _recalibrated(written, record, base, again, console)
     found = {c.name: c.sha256 for c in seen.counts}
-    allowed = budgets_of(written, recipe)
+    allowed = budgets_of(base, recipe, console, CORES)
     wrong = differing(base, recipe, allowed, found, console)
     detail = f"{len(allowed.zeros)} tensors made again from base, recipe and seed: identical"
     return Check(name="rebuild", ok=not wrong, detail=listed(wrong) or detail)
+
+
+def _recalibrated(written: Checkpoint, record: Record, base: Checkpoint, again: Again, console: Console) -> Check:
+    """Calibrate again and say how far the masks agree; floating-point sums differ a little between machines."""
+    from release.measure.model import choose_device
+    from release.pruning.calibration import text_again
+
+    recorded = record.pruning.calibration
+    if recorded is None:
+        raise ValueError("this release was not calibrated")
+    if recorded.plan.file_sha256 is not None and again.calibration_file is None:
+        detail = f"was calibrated on {recorded.text.name}: give --calibration FILE"
+        return Check(name="rebuild", ok=None, detail=detail)
+    text = text_again(record, again.calibration_file, base.folder, console)
+    if text.token_sha256 != recorded.token_sha256:
+        return Check(name="rebuild", ok=False, detail="the calibration text gives other tokens than recorded")
+    means = Calibrating(text, choose_device(again.device))
+    agreeing, total = agreement(base, written, Recipe.recorded(record.pruning), means, console)
+    detail = f"calibrated again: {agreeing:,} of {total:,} prunable weights agree ({agreeing / total:.4%})"
+    return Check(name="rebuild", ok=agreeing >= AGREEMENT * total, detail=detail)
 
 
 def _totals(record: Record, written: Checkpoint, seen: _Seen) -> Check:

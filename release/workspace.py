@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,6 +111,13 @@ def carry_side_files(base: Path, model: Path) -> None:
             _copy_without_code(source, model / source.name)
         elif source.name == INDEX or is_side_file(source.name):
             shutil.copyfile(source, model / source.name)
+
+
+def carry_files(source: Path, target: Path, names: Iterable[str]) -> None:
+    """Copy the named files from one folder to another, folders inside included."""
+    for name in names:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / name, target / name)
 
 
 def _copy_without_code(source: Path, target: Path) -> None:

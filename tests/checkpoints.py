@@ -31,10 +31,49 @@ ARCHITECTURES = {
     "qwen3": {"model_type": "qwen3", "head_dim": 8},
     "mixtral": {"model_type": "mixtral", "num_local_experts": 4, "num_experts_per_tok": 2},
 }
+EXTRA = {
+    "qwen2_moe": {
+        "model_type": "qwen2_moe",
+        "num_experts": 12,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": 24,
+        "shared_expert_intermediate_size": 40,
+    },
+    "gpt_oss": {
+        "model_type": "gpt_oss",
+        "head_dim": 8,
+        "num_local_experts": 4,
+        "num_experts_per_tok": 2,
+        "sliding_window": 16,
+    },
+    "llama4": {
+        "model_type": "llama4_text",
+        "head_dim": 8,
+        "intermediate_size_mlp": 40,
+        "num_local_experts": 4,
+        "num_experts_per_tok": 1,
+        "attention_chunk_size": 16,
+    },
+    "gemma4": {"model_type": "gemma4_text", "head_dim": 8, "global_head_dim": 8, "hidden_size_per_layer_input": 0},
+    "falcon_h1": {
+        "model_type": "falcon_h1",
+        "head_dim": 8,
+        "mamba_d_ssm": 32,
+        "mamba_n_heads": 4,
+        "mamba_d_head": 8,
+        "mamba_d_state": 8,
+        "mamba_chunk_size": 16,
+    },
+}
+"""Architectures that differ in how they hold experts or blocks; not all of their linear layers are plain."""
 ATTENTION = 32 * 32 + 2 * 32 * 16 + 32 * 32
 MLP = 3 * 32 * 48
 PRUNABLE = {name: 2 * (ATTENTION + MLP * (4 if name == "mixtral" else 1)) for name in ARCHITECTURES}
 """Worked out from the shapes above: q, k, v, o and three MLP matrices (four times that with experts), two blocks."""
+
+README = Path(__file__).parent.parent / "README.md"
+CALIBRATION = ["--calibration", str(README), "--calibration-samples", "8", "--calibration-length", "64"]
+"""Options that keep calibration short; methods without it take no notice."""
 
 TEMPLATE = "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}\n{% endfor %}<assistant>"
 
@@ -44,13 +83,19 @@ def make(
     architecture: str = "llama",
     dtype: torch.dtype = torch.bfloat16,
     shard: str = "5GB",
+    as_stored: bool = True,
     **sizes: int,
 ) -> Path:
-    """Write a checkpoint of random weights with a byte-level tokenizer and a chat template."""
-    settings = ARCHITECTURES[architecture] | sizes
+    """Write a checkpoint of random weights with a byte-level tokenizer and a chat template.
+
+    Args:
+        as_stored: Whether experts are written one by one, as the Hub holds them, or fused as the class does.
+    """
+    settings = (ARCHITECTURES | EXTRA)[architecture] | sizes
     torch.manual_seed(0)
     config = AutoConfig.for_model(settings.pop("model_type"), **(SMALL | settings))
-    AutoModelForCausalLM.from_config(config, dtype=dtype).save_pretrained(folder, max_shard_size=shard)
+    model = AutoModelForCausalLM.from_config(config, dtype=dtype)
+    model.save_pretrained(folder, max_shard_size=shard, save_original_format=as_stored)
     tokenizer().save_pretrained(folder)
     return folder
 

@@ -20,6 +20,7 @@ from release.record import (
     Record,
     Score,
     Storage,
+    SuperWeights,
 )
 from tests.records import (
     VALUES,
@@ -31,6 +32,8 @@ from tests.records import (
     example_perplexity,
     example_pruning,
     example_record,
+    example_super_weight,
+    example_super_weights,
     rate,
 )
 
@@ -160,6 +163,32 @@ def perplexities(draw: st.DrawFn) -> Perplexity:
 
 
 @st.composite
+def super_weights(draw: st.DrawFn) -> SuperWeights:
+    number = st.floats(-1e9, 1e9)
+    one = st.builds(
+        example_super_weight,
+        tensor=strings() | st.just("model.layers.0.mlp.down_proj.weight"),
+        row=counts(),
+        column=counts(),
+        dense=number,
+        input=number,
+        output=number,
+        spike=st.floats(0, 1e30),
+        zeroed=st.booleans(),
+    )
+    return draw(
+        st.builds(
+            example_super_weights,
+            prompt=strings(),
+            tokens=counts(1),
+            precision=strings(),
+            blocks=counts(1),
+            candidates=st.lists(one, max_size=5).map(tuple),
+        )
+    )
+
+
+@st.composite
 def measurements(draw: st.DrawFn) -> Measurements:
     return draw(
         st.builds(
@@ -169,6 +198,7 @@ def measurements(draw: st.DrawFn) -> Measurements:
             latency=st.none()
             | st.builds(example_latency, prompts=sources(), device=strings(), dtype=strings(), ratio=estimates()),
             storage=st.builds(Storage, dense_bytes=counts(), pruned_bytes=counts()),
+            super_weights=st.none() | super_weights(),
         )
     )
 

@@ -26,6 +26,8 @@ from release.record import (
     Record,
     Score,
     Storage,
+    SuperWeight,
+    SuperWeights,
 )
 
 CATEGORIES = ("Age", "Gender_identity", "Race_ethnicity", "Religion", "SES")
@@ -157,12 +159,41 @@ def example_latency(about: float | None = 1.002, reach: float = 0.011, **changes
     return Latency(**facts | changes)
 
 
+def example_super_weight(**changes: Any) -> SuperWeight:
+    facts: dict[str, Any] = {
+        "tensor": "model.layers.2.mlp.down_proj.weight",
+        "row": 525,
+        "column": 808,
+        "dense": 1.734375,
+        "input": 402.75,
+        "output": 688.5,
+        "spike": 8123.4,
+        "zeroed": False,
+    }
+    return SuperWeight(**facts | changes)
+
+
+def example_super_weights(**changes: Any) -> SuperWeights:
+    facts: dict[str, Any] = {
+        "prompt": "A short text.",
+        "tokens": 4,
+        "precision": "float32",
+        "blocks": 32,
+        "candidates": (
+            example_super_weight(),
+            example_super_weight(tensor="model.layers.4.mlp.down_proj.weight", row=1113, spike=312.0, zeroed=True),
+        ),
+    }
+    return SuperWeights(**facts | changes)
+
+
 def example_measurements(**changes: Any) -> Measurements:
     facts: dict[str, Any] = {
         "bbq": example_bbq(),
         "perplexity": example_perplexity(),
         "latency": example_latency(),
         "storage": Storage(dense_bytes=7_642_159_104, pruned_bytes=7_642_159_104),
+        "super_weights": example_super_weights(),
     }
     return Measurements(**facts | changes)
 
@@ -262,7 +293,7 @@ def example_pruning(**changes: Any) -> Pruning:
 
 def unmeasured(**changes: Any) -> Record:
     """The example with every optional measurement switched off."""
-    nothing = example_measurements(bbq=None, perplexity=None, latency=None)
+    nothing = example_measurements(bbq=None, perplexity=None, latency=None, super_weights=None)
     return example_record(measurements=nothing, **changes)
 
 

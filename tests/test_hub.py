@@ -532,7 +532,7 @@ def test_a_release_is_fetched_with_every_file_of_it_and_another_model_is_not(
     world: World, release_folder: Path
 ) -> None:
     put(world.hub, "org/base", base_files(release_folder) | dict.fromkeys(OTHERS, b"other"))
-    script = 'tell(lambda: reading.fetch("org/base", None, Console(), everything=True))'
+    script = 'tell(lambda: reading.fetch("org/base", None, Console(), parts="all"))'
     other, whole = world.run(f"push()\n{script}\n{script.replace('org/base', 'ada/tiny')}")
     assert contents(Path(other["folder"])) == base_files(release_folder)
     assert contents(Path(whole["folder"])) == contents(world.folder / "model")

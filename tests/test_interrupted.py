@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,27 +26,35 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return checkpoints.make(folder, "llama", shard="40MB", **sizes)
 
 
-def command(base: Path, out: Path) -> list[str]:
-    words = ["prune", str(base), "--method", "random", "--sparsity", "0.5", "--threads", "1", "--out", str(out)]
-    return [sys.executable, "-m", "release", *words]
+def command(base: Path, out: Path, method: str = "random") -> list[str]:
+    words = ["prune", str(base), "--method", method, "--sparsity", "0.5", "--threads", "1", "--out", str(out)]
+    return [sys.executable, "-m", "release", *words, *checkpoints.CALIBRATION]
 
 
 def hashes(folder: Path) -> dict[str, str]:
     return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.glob("*.safetensors"))}
 
 
-def stopped_at_work(base: Path, out: Path, how: signal.Signals, delay: float) -> "subprocess.Popen[str]":
-    """Start the command and stop it `delay` seconds after it began to write weights."""
-    process = subprocess.Popen(command(base, out), cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    while process.poll() is None and not list(out.glob(".*.partial")):
+def stopped_at_work(
+    base: Path, out: Path, how: signal.Signals, delay: float, method: str = "random"
+) -> "subprocess.Popen[str]":
+    """Start the command and stop it `delay` seconds after it began to write weights, or to finish blocks."""
+    process = subprocess.Popen(command(base, out, method), cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    before = at_work(out)
+    while process.poll() is None and at_work(out) <= before:
         time.sleep(0.005)
     time.sleep(delay)
     process.send_signal(how)
     return process
 
 
-def finish(base: Path, out: Path) -> None:
-    done = subprocess.run(command(base, out), cwd=ROOT, capture_output=True, text=True)
+def at_work(out: Path) -> int:
+    """How many files the command has begun."""
+    return len(list(out.rglob(".*.partial"))) + len(list(out.rglob("block-*"))) + len(list(out.glob("*.safetensors")))
+
+
+def finish(base: Path, out: Path, method: str = "random") -> None:
+    done = subprocess.run(command(base, out, method), cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
@@ -61,7 +70,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_bytes_without_stray_files(
     out, chance = tmp_path / "out", random.Random(7)
     kills = 0
     for _ in range(KILLS):
-        process = stopped_at_work(base, out, signal.SIGKILL, chance.uniform(0, 0.2))
+        process = stopped_at_work(base, out, signal.SIGKILL, chance.uniform(0, 0.1))
         kills += process.wait() == -signal.SIGKILL
         process.communicate()
     assert kills > 0
@@ -69,6 +78,32 @@ def test_killed_at_random_moments_it_ends_in_the_same_bytes_without_stray_files(
     assert hashes(out) == whole
     assert not [p.name for p in out.iterdir() if p.name.startswith(".")]
     assert Record.read(out).pruning.seconds is None, "no clock saw it all"
+
+
+@pytest.mark.long
+def test_fifty_kills_each_resumed_end_in_the_same_bytes_without_stray_files(base, whole, tmp_path):
+    for number in range(50):
+        out = tmp_path / f"out{number}"
+        process = stopped_at_work(base, out, signal.SIGKILL, random.Random(number).uniform(0, 0.5))
+        process.communicate()
+        finish(base, out)
+        assert hashes(out) == whole
+        assert not [p.name for p in out.iterdir() if p.name.startswith(".")]
+        shutil.rmtree(out)
+
+
+def test_killed_between_blocks_calibration_goes_on_and_ends_in_the_same_bytes(tmp_path):
+    base = checkpoints.make(tmp_path / "base", "llama", shard="300KB", hidden_size=256, num_hidden_layers=8)
+    finish(base, tmp_path / "whole", "wanda")
+    out, kills = tmp_path / "out", 0
+    for _ in range(3):
+        process = stopped_at_work(base, out, signal.SIGKILL, 0.02, "wanda")
+        kills += process.wait() == -signal.SIGKILL
+        process.communicate()
+    assert kills > 0
+    finish(base, out, "wanda")
+    assert hashes(out) == hashes(tmp_path / "whole")
+    assert not [p.name for p in out.iterdir() if p.name.startswith(".")]
 
 
 def test_ctrl_c_says_how_to_go_on(base, whole, tmp_path):

@@ -92,4 +92,4 @@ def test_every_method_has_its_paragraph(key):
 @pytest.mark.parametrize("key", [key for key, method in METHODS.items() if method.paper])
 def test_every_method_with_a_paper_has_its_citation(key):
     text = (ROOT / "templates" / "citation" / f"{key}.bib").read_text(encoding="utf-8")
-    assert METHODS[key].paper.arxiv in text
+    assert METHODS[key].paper.url in text

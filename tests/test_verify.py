@@ -14,6 +14,8 @@ from release.checkpoint.folder import open_checkpoint
 from release.checkpoint.header import read_header
 from release.digests import digest_of
 from release.errors import AuditFailed
+from release.pruning.budget import uniform
+from release.pruning.prune import sizes_of
 from release.pruning.recipe import Recipe
 from release.pruning.registry import METHODS
 from tests import checkpoints
@@ -22,12 +24,36 @@ WEIGHT = "model.layers.1.mlp.up_proj.weight"
 EMBEDDING = "model.embed_tokens.weight"
 
 
+@pytest.fixture(scope="module")
+def made(base_folders, tmp_path_factory):
+    """One pruned folder per method; not to be changed."""
+    root = tmp_path_factory.mktemp("made")
+    for method in METHODS:
+        command = ["prune", str(base_folders["mistral"]), "--method", method, "--sparsity", "0.3"]
+        assert run([*command, *checkpoints.CALIBRATION, "--out", str(root / method)]) == 0
+    return root
+
+
 @pytest.fixture(params=sorted(METHODS))
-def pruned(request, base_folders, tmp_path):
-    out = tmp_path / "pruned"
-    command = ["prune", str(base_folders["mistral"]), "--method", request.param, "--sparsity", "0.3"]
-    assert run([*command, "--out", str(out)]) == 0
-    return out
+def pruned(request, made, tmp_path):
+    return checkpoints.copy(made / request.param, tmp_path / "pruned")
+
+
+@pytest.fixture(params=sorted(key for key, row in METHODS.items() if not row.updates_kept_weights))
+def masked(request, made, tmp_path):
+    """By a method that leaves kept weights as they are."""
+    return checkpoints.copy(made / request.param, tmp_path / "pruned")
+
+
+@pytest.fixture(params=sorted(key for key, row in METHODS.items() if not row.calibrated))
+def seeded(request, made, tmp_path):
+    """By a method that weights and seed decide."""
+    return checkpoints.copy(made / request.param, tmp_path / "pruned")
+
+
+@pytest.fixture(params=sorted(key for key, row in METHODS.items() if row.calibrated))
+def calibrated(request, made, tmp_path):
+    return checkpoints.copy(made / request.param, tmp_path / "pruned")
 
 
 def verify(folder: Path, capsys, *more: str) -> tuple[int, dict]:
@@ -115,7 +141,8 @@ def test_a_touched_weight_fails_and_its_tensor_is_named(touch, with_base, pruned
 
 
 @pytest.mark.parametrize("touch", [t for t in TOUCHES if t is not zero_one_more], ids=lambda t: t.__name__)
-def test_without_a_record_the_base_alone_shows_what_was_touched(touch, pruned, base_folders, capsys):
+def test_without_a_record_the_base_alone_shows_what_was_touched(touch, masked, base_folders, capsys):
+    pruned = masked
     if touch in (fill_a_zero,):
         index = first(pruned, WEIGHT, zero=True)
         edit(pruned, WEIGHT, index, lambda _: 0x3C00)
@@ -186,13 +213,43 @@ def test_any_other_edited_file_fails_and_is_named(file, pruned, capsys):
     assert file in failed(answer)["other files"]
 
 
-def test_a_rebuild_makes_the_same_bytes_from_base_and_seed(pruned, base_folders, capsys):
-    code, answer = verify(pruned, capsys, "--base", str(base_folders["mistral"]), "--rebuild")
+def test_a_rebuild_makes_the_same_bytes_from_base_and_seed(seeded, base_folders, capsys):
+    code, answer = verify(seeded, capsys, "--base", str(base_folders["mistral"]), "--rebuild")
     assert code == 0
     assert {c["name"]: c["ok"] for c in answer["checks"]}["rebuild"] is True
 
 
-def test_a_rebuild_sees_two_zeros_that_changed_places_with_kept_weights(pruned, base_folders, capsys):
+def test_a_second_calibration_agrees_with_the_first_and_says_how_far(calibrated, base_folders, capsys):
+    more = ("--base", str(base_folders["mistral"]), "--rebuild", "--calibration", str(checkpoints.README))
+    code, answer = verify(calibrated, capsys, *more)
+    found = next(check for check in answer["checks"] if check["name"] == "rebuild")
+    assert (code, found["ok"]) == (0, True)
+    assert "weights agree (100.0000%)" in found["detail"]
+
+
+def test_without_its_calibration_text_a_rebuild_says_what_is_missing(calibrated, base_folders, capsys):
+    code, answer = verify(calibrated, capsys, "--base", str(base_folders["mistral"]), "--rebuild")
+    found = next(check for check in answer["checks"] if check["name"] == "rebuild")
+    assert (code, found["ok"]) == (0, None)
+    assert "--calibration FILE" in found["detail"]
+
+
+def test_a_second_calibration_sees_masks_that_are_not_the_methods(calibrated, base_folders, capsys):
+    """Every row of one tensor turned by one place: counts stay, the choice is another."""
+    values = checkpoints.tensors(calibrated)
+    values[WEIGHT] = values[WEIGHT].roll(1, dims=1)
+    for file in sorted(calibrated.glob("*.safetensors")):
+        names = [tensor.name for tensor in read_header(file).tensors]
+        checkpoints.write(calibrated, {name: values[name] for name in names}, file.name)
+    more = ("--base", str(base_folders["mistral"]), "--rebuild", "--calibration", str(checkpoints.README))
+    code, answer = verify(calibrated, capsys, *more)
+    assert code == 1
+    assert "agree" in failed(answer)["rebuild"]
+    assert "zeros" not in failed(answer)
+
+
+def test_a_rebuild_sees_two_zeros_that_changed_places_with_kept_weights(seeded, base_folders, capsys):
+    pruned = seeded
     dense = checkpoints.as_bits(checkpoints.tensors(base_folders["mistral"])[WEIGHT]).reshape(-1)
     for _ in range(2):
         edit(pruned, WEIGHT, first(pruned, WEIGHT, zero=False), lambda _: 0)
@@ -229,5 +286,6 @@ def test_the_gate_refuses_files_that_are_not_as_planned(pruned, base_folders, co
     base, written = open_checkpoint(base_folders["mistral"]), open_checkpoint(pruned)
     recipe = Recipe.of("random", Decimal("0.3"), 42)
     hashed = [digest_of(h.path) for h in written.headers]
+    allowed = uniform(sizes_of(base), recipe.sparsity)
     with pytest.raises(AuditFailed, match=touched):
-        audit(base, written, recipe, hashed, console)
+        audit(base, written, recipe, allowed, hashed, console)

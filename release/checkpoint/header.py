@@ -60,11 +60,40 @@ class Tensor:
         """Drop the sign bit: an order-preserving integer image of |w|; 0 for both zeros."""
         return bits & bits.dtype.type((1 << (8 * bits.dtype.itemsize - 1)) - 1)
 
+    def values(self, bits: Bits) -> NDArray[np.floating[Any]]:
+        """The numbers that the bits stand for, widened exactly: float64 for F64, else float32."""
+        if self.dtype == "BF16":
+            return (bits.astype("<u4") << 16).view("<f4")
+        native = bits.view(f"<f{bits.dtype.itemsize}")
+        return native.astype("<f4") if self.dtype == "F16" else native
+
+    def rounded(self, values: NDArray[np.float32]) -> Bits:
+        """The bits of the nearest numbers that the stored type holds, ties to even.
+
+        Args:
+            values: Finite.
+        """
+        if self.dtype != "BF16":
+            width = FLOATS[self.dtype][0]
+            narrow: Bits = values.astype(width.replace("u", "f")).view(width)
+            return narrow
+        wide = values.astype("<f4").view("<u4")
+        return np.asarray((wide + 0x7FFF + (wide >> 16 & 1)) >> 16, dtype="<u2")
+
+    @property
+    def smallest_normal(self) -> int:
+        """The bits of the smallest normal number: an exponent of one."""
+        return 1 << FLOATS[self.dtype][1]
+
+    @property
+    def infinity(self) -> int:
+        """The bits of +∞, an exponent of all ones; magnitudes above it are NaN."""
+        width, fraction = FLOATS[self.dtype]
+        return ((1 << (8 * np.dtype(width).itemsize - 1)) - 1) >> fraction << fraction
+
     def nonfinite(self, bits: Bits) -> int:
-        """Count NaN and infinities: an exponent of all ones."""
-        fraction = FLOATS[self.dtype][1]
-        infinity = ((1 << (8 * bits.dtype.itemsize - 1)) - 1) >> fraction << fraction
-        return int(np.count_nonzero(self.magnitude(bits) >= infinity))
+        """Count NaN and infinities."""
+        return int(np.count_nonzero(self.magnitude(bits) >= self.infinity))
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def class_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
     """
     import torch
 
-    model = _meta_model(folder)
+    model = meta_model(folder)
     linears = {n for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)}
     return {
         name: tuple(p.shape)
@@ -91,11 +91,24 @@ def class_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
 
 def class_parameters(folder: Path) -> int:
     """Count all parameters of the model class, tied ones once, from config.json alone."""
-    return sum(p.numel() for p in _meta_model(folder).parameters())
+    return sum(p.numel() for p in meta_model(folder).parameters())
 
 
-def _meta_model(folder: Path) -> Any:
-    """Build the class that config.json names, without memory for its weights."""
+def inputs_first(folder: Path) -> bool:
+    """Whether the class holds fused experts as [experts, inputs, outputs], the other way round than usual."""
+    model = meta_model(folder)
+    size = model.config.get_text_config().hidden_size
+    back = [p.shape for name, p in model.named_parameters() if name.endswith("experts.down_proj")]
+    declared = any(getattr(module, "is_transposed", False) for module in model.modules())
+    return declared or any(shape[-1] == size != shape[-2] for shape in back)
+
+
+def meta_model(folder: Path) -> Any:
+    """Build the class that config.json names, without memory for its weights.
+
+    Raises:
+        UnusableBase: transformers does not know it.
+    """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 

@@ -1,31 +1,34 @@
 """Write a safetensors file anew, some of its tensors changed, in memory that does not grow with the file.
 
-Same header bytes, same order, same offsets. Pieces are read and changed by worker threads, and written and hashed
-in order by the caller's thread. The file appears under its name only when it is whole; an interrupted one is kept
-under a temporary name and continued after its last whole tensor.
+Same header bytes, same order, same offsets. Worker threads read and change pieces of the source, each piece once for
+all targets; every target has a thread that writes and one that hashes, so that all four go on at the same time. A file
+appears under its name only when it is whole; an interrupted one is kept under a temporary name and continued after its
+last whole tensor.
 """
 
 import errno
 import hashlib
 import io
+import mmap
 import os
+import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, Self, TypeVar
 
 import numpy as np
 
 from release.checkpoint.header import Header, Raw, Tensor
-from release.errors import DiskFull
+from release.errors import DiskFull, UnusableBase
 from release.progress import Advance
 from release.record import FileDigest
 
-Change = Callable[[Tensor, Raw], None]
-"""Changes a tensor's raw bytes in place."""
+Change = Callable[[Tensor, Raw], Sequence[Raw]]
+"""A tensor's bytes in, those of each target out; the bytes that came in may be changed and be one of them."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -33,108 +36,242 @@ Result = TypeVar("Result")
 PIECE = 16 << 20
 """Bytes of an untouched tensor read at a time."""
 
-
-@dataclass(frozen=True)
-class Piece:
-    """A run of bytes: part of an untouched tensor, or a whole one that is to change."""
-
-    start: int
-    nbytes: int
-    tensor: Tensor | None
+UNDER_WAY = 384 << 20
+"""Bytes that are read, changed or waiting to be written; a tensor that is to change counts whole, and may be larger."""
 
 
 def rewrite(
-    header: Header, destination: Path, changes: Mapping[str, Change], tag: str, threads: int, advance: Advance
-) -> FileDigest:
-    """Write the file that `header` describes to `destination`, with `changes` made.
+    header: Header,
+    targets: Sequence[Path],
+    changes: Mapping[str, Change],
+    tags: Sequence[str],
+    threads: int,
+    advance: Advance,
+    allow_nonfinite: bool = False,
+) -> tuple[FileDigest, ...]:
+    """Write the file that `header` describes once for each target, with `changes` made.
 
     Args:
         header: Of the source file.
         changes: Tensor name → change; all other bytes stay as they are.
-        tag: Names what is being written; a partial file of the same tag is continued.
+        tags: Name what is being written, one for each target; a partial file of the same tag is continued.
         threads: Workers that read and change, ≥ 1.
         advance: Told the bytes written.
+        allow_nonfinite: Let NaN and infinities in untouched tensors pass; what is changed, the change looks at.
 
     Raises:
-        DiskFull: The partial file is removed.
+        DiskFull: The partial files are removed.
+        UnusableBase: Names the first weight that is NaN or infinite.
     """
-    partial = destination.with_name(f".{destination.name}.{tag}.partial")
+    partials = [path.with_name(f".{path.name}.{tag}.partial") for path, tag in zip(targets, tags, strict=True)]
     try:
-        digest = _write(header, partial, changes, threads, advance)
+        with ExitStack() as stack:
+            files = [stack.enter_context(_Target(partial, header)) for partial in partials]
+            _write(header, files, changes, threads, advance, allow_nonfinite)
+            digests = [file.finished() for file in files]
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
-        partial.unlink(missing_ok=True)
+        for partial in partials:
+            partial.unlink(missing_ok=True)
         raise DiskFull(
-            f"There was no room left while writing {destination.name}.", "Free some space or give another --out."
+            f"There was no room left while writing {targets[0].name}.", "Free some space or give another --out."
         ) from None
-    partial.replace(destination)
-    _sync_folder(destination.parent)
-    return FileDigest(name=destination.name, bytes=header.size, sha256=digest)
+    for partial, target in zip(partials, targets, strict=True):
+        partial.replace(target)
+        _sync_folder(target.parent)
+    return tuple(
+        FileDigest(name=target.name, bytes=header.size, sha256=digest)
+        for target, digest in zip(targets, digests, strict=True)
+    )
 
 
-def _write(header: Header, partial: Path, changes: Mapping[str, Change], threads: int, advance: Advance) -> str:
-    sha = hashlib.sha256()
-    with _reopened(partial) as target, header.path.open("rb") as source:
-        done = _whole_bytes(target, header)
-        target.truncate(done)
-        target.seek(0)
-        while block := target.read(PIECE):
-            sha.update(block)
-        advance(done)
-        rest = (raw.data for raw in _changed(source, header, changes, done, threads))
-        for data in chain([memoryview(header.raw[done:])], rest):
-            _write_whole(target, data)
-            sha.update(data)
-            advance(len(data))
-        os.fsync(target.fileno())
-    return sha.hexdigest()
+class _Target:
+    """One file in the making: written by one thread and hashed by another, piece by piece.
+
+    Attributes:
+        done: Bytes that an earlier run left, up to the end of its last whole tensor.
+    """
+
+    def __init__(self, partial: Path, header: Header) -> None:
+        partial.touch()
+        self._file = io.FileIO(partial, "r+")  # unbuffered, since the pieces are large
+        self._sha = hashlib.sha256()
+        self._writer, self._hasher = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+        self._in_hand: list[Future[None]] = []
+        self.done = _whole_bytes(self._file, header)
+
+    def __enter__(self) -> Self:
+        self._file.truncate(self.done)
+        self._file.seek(0)
+        while block := self._file.read(PIECE):
+            self._sha.update(block)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._writer.shutdown()
+        self._hasher.shutdown()
+        self._file.close()
+
+    def put(self, data: memoryview) -> None:
+        """Take the next bytes, when those before are written and hashed."""
+        self._settle()
+        self._in_hand = [self._writer.submit(self._write, data), self._hasher.submit(self._sha.update, data)]
+
+    def finished(self) -> str:
+        """Wait until all is on the disk, and return the SHA-256."""
+        self._settle()
+        os.fsync(self._file.fileno())
+        return self._sha.hexdigest()
+
+    def _settle(self) -> None:
+        for future in self._in_hand:
+            future.result()
+
+    def _write(self, data: memoryview) -> None:
+        while data:
+            data = data[self._file.write(data) :]
 
 
-def _reopened(partial: Path) -> io.FileIO:
-    """Open a partial file, empty where there is none; unbuffered, since the pieces are large."""
-    partial.touch()
-    return io.FileIO(partial, "r+")
-
-
-def _write_whole(target: io.FileIO, data: memoryview) -> None:
-    while data:
-        data = data[target.write(data) :]
-
-
-def _whole_bytes(target: io.FileIO, header: Header) -> int:
+def _whole_bytes(file: io.FileIO, header: Header) -> int:
     """How much of a partial file can stay: all up to the end of its last whole tensor."""
-    size = target.seek(0, os.SEEK_END)
+    size = file.seek(0, os.SEEK_END)
     ends = [len(header.raw), *(t.start + t.nbytes for t in header.tensors)]
     return max((end for end in ends if end <= size), default=0)
 
 
-def _changed(source: BinaryIO, header: Header, changes: Mapping[str, Change], done: int, threads: int) -> Iterator[Raw]:
-    """Yield the data section from offset `done` on, changed, in order."""
+def _write(
+    header: Header,
+    targets: Sequence[_Target],
+    changes: Mapping[str, Change],
+    threads: int,
+    advance: Advance,
+    allow_nonfinite: bool,
+) -> None:
+    for target in targets:
+        target.put(memoryview(header.raw)[target.done :])
+        advance(max(target.done, len(header.raw)))
+    start = min(target.done for target in targets)
+    with header.path.open("rb") as source:
+        work = _Work(source, changes, len(targets), allow_nonfinite)
+        pieces = (piece for piece in _pieces(header, changes) if piece.start >= start)
+        before: Sequence[Raw] = ()
+        for piece, results in in_order(work, pieces, threads, lambda piece: piece.nbytes, UNDER_WAY):
+            for target, data in zip(targets, results, strict=True):
+                if piece.start >= target.done:
+                    target.put(data.data)
+                    advance(piece.nbytes)
+            _ROOMS.give_back(before)  # every target has taken the next piece, and so is done with this one
+            before = results
 
-    def work(piece: Piece) -> Raw:
-        data = room_for(piece.nbytes)
-        read_at(source, piece.start, data)
-        if piece.tensor:
-            changes[piece.tensor.name](piece.tensor, data)
-        return data
 
-    pieces = (piece for piece in _pieces(header, changes) if piece.start >= done)
-    yield from in_order(work, pieces, threads)
+@dataclass(frozen=True)
+class Piece:
+    """A run of a tensor's bytes: a part of one that stays, or the whole of one that is to change.
+
+    Attributes:
+        offset: Of its first byte in the tensor.
+    """
+
+    tensor: Tensor
+    offset: int
+    nbytes: int
+
+    @property
+    def start(self) -> int:
+        """Offset of its first byte in the file."""
+        return self.tensor.start + self.offset
 
 
 def _pieces(header: Header, changes: Mapping[str, Change]) -> Iterator[Piece]:
     for tensor in header.tensors:
-        if tensor.name in changes:
-            yield Piece(tensor.start, tensor.nbytes, tensor)
-            continue
-        for offset in range(0, tensor.nbytes, PIECE):
-            yield Piece(tensor.start + offset, min(PIECE, tensor.nbytes - offset), None)
+        step = tensor.nbytes if tensor.name in changes else PIECE
+        for offset in range(0, tensor.nbytes, step or 1):
+            yield Piece(tensor, offset, min(step, tensor.nbytes - offset))
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What a worker does with one piece."""
+
+    source: BinaryIO
+    changes: Mapping[str, Change]
+    targets: int
+    allow_nonfinite: bool
+
+    def __call__(self, piece: Piece) -> tuple[Piece, Sequence[Raw]]:
+        data = mapped(self.source, piece.start, piece.nbytes)
+        if change := self.changes.get(piece.tensor.name):
+            return piece, change(piece.tensor, data)
+        if piece.tensor.is_float and not self.allow_nonfinite:
+            _require_finite(piece, data)
+        return piece, [data] * self.targets
+
+
+def _require_finite(piece: Piece, data: Raw) -> None:
+    tensor = piece.tensor
+    bits = tensor.bits(data)
+    if tensor.nonfinite(bits):
+        index = int(np.argmax(tensor.magnitude(bits) >= tensor.infinity))
+        raise nonfinite(tensor, piece.offset // bits.itemsize + index)
+
+
+def nonfinite(tensor: Tensor, index: int) -> UnusableBase:
+    """The error for a weight that is NaN or infinite.
+
+    Args:
+        index: Its place in the flat tensor.
+    """
+    place = ", ".join(str(i) for i in np.unravel_index(index, tensor.shape))
+    return UnusableBase(
+        f"{tensor.name}[{place}] is NaN or infinite in the base.",
+        "Fetch the base again; if that is how it was published, --allow-nonfinite prunes it all the same.",
+    )
+
+
+class _Rooms:
+    """Large pieces of memory that are used again.
+
+    The system clears new memory page by page when it is first touched, which costs as much as looking at every
+    weight; on a virtual machine it can cost ten times that, where the host gives the pages.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._spare: list[Raw] = []
+
+    def take(self, nbytes: int) -> Raw:
+        """Return the smallest spare piece that is large enough, or a new one in place of a spare that is too small."""
+        with self._lock:
+            self._spare.sort(key=len)
+            fits = next((i for i, room in enumerate(self._spare) if len(room) >= nbytes), -1)
+            room = self._spare.pop(fits) if self._spare else None
+        if room is None or len(room) < nbytes:
+            room = np.empty(nbytes, dtype=np.uint8)
+        return room[:nbytes]
+
+    def give_back(self, rooms: Iterable[Raw]) -> None:
+        with self._lock:
+            self._spare += [room.base for room in rooms if isinstance(room.base, np.ndarray)]
+
+
+_ROOMS = _Rooms()
 
 
 def room_for(nbytes: int) -> Raw:
     """Return uninitialised memory; numpy asks for huge pages, so that touching it first costs little."""
-    return np.empty(nbytes, dtype=np.uint8)
+    return _ROOMS.take(nbytes)
+
+
+def mapped(file: BinaryIO, offset: int, nbytes: int) -> Raw:
+    """Return nbytes ≥ 1 of a file as they lie in the page cache, not copied until they are changed.
+
+    Copying into memory of one's own costs as much as looking at every weight twice. What is changed here is copied,
+    page by page, and never reaches the file.
+    """
+    skip = offset % mmap.ALLOCATIONGRANULARITY
+    view = mmap.mmap(file.fileno(), skip + nbytes, offset=offset - skip, access=mmap.ACCESS_COPY)
+    return np.frombuffer(view, dtype=np.uint8, offset=skip)
 
 
 def read_at(file: BinaryIO, offset: int, target: Raw) -> None:
@@ -151,16 +288,27 @@ def read_at(file: BinaryIO, offset: int, target: Raw) -> None:
         got += count
 
 
-def in_order(work: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
-    """Map over `items` with `threads` workers; results come in order, at most `threads` + 1 wait in memory."""
+def in_order(
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+    threads: int,
+    cost: Callable[[Item], int] = lambda _: 0,
+    most: int = 0,
+) -> Iterator[Result]:
+    """Map over `items` with `threads` workers; results come in order.
+
+    Args:
+        cost: What an item holds while it is worked on or waits, in any unit.
+        most: As much of that as there may be, except for a single item; and never more than `threads` + 1 items.
+    """
     with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Future[Result]] = deque()
+        waiting: deque[tuple[int, Future[Result]]] = deque()
         for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) > threads:
-                yield waiting.popleft().result()
+            while waiting and (len(waiting) > threads or sum(held for held, _ in waiting) + cost(item) > most):
+                yield waiting.popleft()[1].result()
+            waiting.append((cost(item), pool.submit(work, item)))
         while waiting:
-            yield waiting.popleft().result()
+            yield waiting.popleft()[1].result()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 from release.checkpoint.folder import open_checkpoint
@@ -81,6 +81,19 @@ def loaded(folder: Path, device: torch.device, dtype: torch.dtype | None) -> Ite
         gc.collect()
         if device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def read_config(folder: Path) -> Any:
+    """Return the configuration of a checkpoint folder.
+
+    Raises:
+        UnusableBase: transformers does not know it.
+    """
+    try:
+        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        seen = str(error).splitlines()[0]
+        raise UnusableBase(f"{folder.name} has no usable config.json: {seen}", "Complete the folder.") from None
 
 
 def context_window(config: Any) -> int | None:

@@ -14,6 +14,7 @@ from release.errors import UnusableData
 from release.measure.statistics import REPLICATES, Floats, estimate, resampled_means
 from release.progress import Console
 from release.record import DataSource, Perplexity
+from release.sources.text import opening, tokenise, windows
 
 WINDOW = 256
 BATCH_TOKENS = 512
@@ -41,22 +42,15 @@ def cut(text: str, name: str, tokenizer: Any, count: int, window: int = WINDOW) 
     Raises:
         UnusableData: The text is too short.
     """
-    ids = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
-    opening = _opening(tokenizer)
-    step = window - len(opening)
+    [ids] = tokenise([text], tokenizer)
+    first = opening(tokenizer)
+    step = window - len(first)
     if len(ids) < count * step:
         raise UnusableData(
             f"{name} holds {len(ids)} tokens; {count} windows of {window} need {count * step}.",
             f"Give a longer text, or --perplexity {max(2, len(ids) // step)}.",
         )
-    body = np.array(ids[: count * step], dtype=np.int32).reshape(count, step)
-    return np.hstack([np.tile(np.array(opening, dtype=np.int32), (count, 1)), body])
-
-
-def _opening(tokenizer: Any) -> list[int]:
-    """Return the beginning-of-text token where the tokenizer adds one."""
-    ids = tokenizer("a")["input_ids"]
-    return [ids[0]] if ids and ids[0] == tokenizer.bos_token_id else []
+    return windows(ids, window, first)[:count]
 
 
 @torch.inference_mode()

@@ -13,9 +13,10 @@ from release.errors import BadOption
 from release.measure import bbq, latency, perplexity
 from release.measure.model import choose_device, loaded, read_tokenizer
 from release.measure.sample import draw
+from release.measure.super_weights import super_weights
 from release.plan import Measuring
 from release.progress import Console
-from release.record import Bbq, DataSource, Latency, Measurements, Perplexity, Storage
+from release.record import Bbq, DataSource, Latency, Measurements, Perplexity, Storage, SuperWeights
 from release.sources.bbq import read_bbq
 from release.sources.text import read_text
 
@@ -40,11 +41,13 @@ def measure(dense: Path, pruned: Path, plan: Measuring, evaluation: Path, consol
     """
     pair = _Pair(dense, pruned, plan, console)
     pair.check()
+    # Super weights come last: they are looked for on the way, in the first dense model that anything else loads.
     return Measurements(
         bbq=None if plan.bbq == "off" else pair.bbq(evaluation),
         perplexity=None if plan.perplexity == "off" else pair.perplexity(),
         latency=None if plan.latency == "off" else pair.latency(),
         storage=Storage(dense_bytes=open_checkpoint(dense).size, pruned_bytes=open_checkpoint(pruned).size),
+        super_weights=pair.super_weights,
     )
 
 
@@ -56,6 +59,8 @@ class _Pair:
         self.plan, self.console = plan, console
         self.device = choose_device(plan.device)
         self.tokenizer = read_tokenizer(dense)
+        self.super_weights: SuperWeights | None = None
+        self._looked = False
 
     def check(self) -> None:
         """Refuse at once what would otherwise be refused after minutes of work."""
@@ -68,7 +73,7 @@ class _Pair:
 
     def _windows(self) -> tuple[NDArray[np.int32], DataSource]:
         count = _count("perplexity", self.plan.perplexity)
-        text, source = read_text(self.plan.text, "evaluation", self.console)
+        text, source = read_text(self.plan.text, self.console)
         return perplexity.cut(text, source.name, self.tokenizer, count), source
 
     def bbq(self, evaluation: Path) -> Bbq:
@@ -96,7 +101,9 @@ class _Pair:
             loaded(self.folders["pruned"], self.device, None) as pruned,
         ):
             pair = latency.Pair(dense, pruned)
-            return latency.compare(pair, self.tokenizer, sample.items, data, self.plan.seed, self.console)
+            found = latency.compare(pair, self.tokenizer, sample.items, data, self.plan.seed, self.console)
+            self._look(dense)
+            return found
 
     def _each(self, read: Callable[[torch.nn.Module, str], Reading]) -> tuple[Reading, Reading]:
         """Take the same reading of both models in fp32, one after the other."""
@@ -104,7 +111,15 @@ class _Pair:
         for name, folder in self.folders.items():
             with loaded(folder, self.device, torch.float32) as model:
                 results.append(read(model, name))
+                if name == "dense":
+                    self._look(model)
         return results[0], results[1]
+
+    def _look(self, dense: torch.nn.Module) -> None:
+        """Look for super weights, once."""
+        if not self._looked:
+            self.super_weights = super_weights(dense, self.tokenizer, **self.folders)
+            self._looked = True
 
 
 def _count(option: str, text: str) -> int:

@@ -1,24 +1,26 @@
 """Magnitude pruning: the smallest |w| go first."""
 
-from release.checkpoint.header import Bits, Tensor
-from release.pruning.draws import Draws
-from release.pruning.method import Method, Paper
-from release.pruning.selection import Scores
+from release.pruning.method import Method, Paper, Scorer, Scores, Subject
 
 
-def score(tensor: Tensor, bits: Bits, draws: Draws) -> Scores:  # noqa: ARG001
-    """Take the bits without the sign: for IEEE floats they order exactly as |w| does."""
-    return tensor.magnitude(bits)
+def scorer(subject: Subject) -> Scorer:
+    """Score by the bits without the sign: for IEEE floats they order exactly as |w| does, NaN last."""
+
+    def scores(start: int, stop: int) -> Scores:
+        return subject.tensor.magnitude(subject.bits[start:stop])
+
+    return scores
 
 
 MAGNITUDE = Method(
     "magnitude",
     "Magnitude",
-    score,
+    scorer,
+    scopes=("tensor", "row", "model"),
     paper=Paper(
         "Learning both Weights and Connections for Efficient Neural Networks",
         "Han, Pool, Tran and Dally",
         2015,
-        "1506.02626",
+        "https://arxiv.org/abs/1506.02626",
     ),
 )

@@ -1,15 +1,55 @@
 """What a pruning method is: a score for every weight, and what a card must say of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from release.checkpoint.header import Bits, Tensor
 from release.pruning.draws import Draws
-from release.pruning.selection import Scores
 
-Score = Callable[[Tensor, Bits, Draws], Scores]
-"""(tensor, its bits, flat; draws) → unsigned integer scores, flat, the smallest pruned first."""
+if TYPE_CHECKING:
+    from release.checkpoint.watch import Inputs
+
+Scope = Literal["tensor", "row", "model"]
+Needs = Literal["nothing", "norms", "gram"]
+Scores = NDArray[np.unsignedinteger[Any]]
+
+Scorer = Callable[[int, int], Scores]
+"""Scores of the flat weights start … stop − 1, as unsigned integers: the smallest are pruned first."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One tensor that is to be pruned.
+
+    Attributes:
+        tensor: Its name, type and shape: [outputs, inputs], or [experts, outputs, inputs].
+        bits: Its weights as stored, flat.
+        draws: Its randomness.
+        inputs: What it was multiplied with in calibration; None for a method that needs nothing.
+    """
+
+    tensor: Tensor
+    bits: Bits
+    draws: Draws
+    inputs: "Inputs | None" = None
+
+    @property
+    def width(self) -> int:
+        """Inputs of one output row."""
+        return self.tensor.shape[-1]
+
+    @property
+    def experts(self) -> int:
+        """Matrices in the tensor: 1 but for fused experts."""
+        return self.tensor.shape[0] if len(self.tensor.shape) == 3 else 1
+
+
+Solver = Callable[[Subject, Sequence[int], tuple[int, int] | None, Bits], None]
+"""(subject; zeros due in each of its matrices; n and m of a pattern, or None; where the result goes) → None."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +59,7 @@ class Paper:
     title: str
     authors: str
     year: int
-    arxiv: str
+    url: str
 
 
 @dataclass(frozen=True)
@@ -28,18 +68,29 @@ class Method:
 
     Attributes:
         key: Its name on the command line and in the record; `templates/methods/<key>.md.j2` describes it.
+        scorer: Prepares the scores of one tensor; None where `solver` does the work.
+        solver: Chooses and changes weights together, for methods that also update the weights they keep.
         version: Raised whenever the same input would give another mask.
-        scope: Where weights compete by default.
-        calibrated: Whether it needs calibration text.
-        updates_kept_weights: Whether it changes weights that it keeps.
+        scopes: Where weights may compete; the first is the default.
+        needs: What must be gathered over calibration text for each tensor: Σx² per input, or Σxxᵀ.
         paper: None for a method that needs no source.
     """
 
     key: str
     title: str
-    score: Score
+    scorer: Callable[[Subject], Scorer] | None = None
+    solver: Solver | None = None
     version: int = 1
-    scope: Literal["tensor", "row", "model"] = "tensor"
-    calibrated: bool = False
-    updates_kept_weights: bool = False
+    scopes: tuple[Scope, ...] = ("tensor", "row")
+    needs: Needs = "nothing"
     paper: Paper | None = None
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether it needs calibration text."""
+        return self.needs != "nothing"
+
+    @property
+    def updates_kept_weights(self) -> bool:
+        """Whether it changes weights that it keeps."""
+        return self.solver is not None

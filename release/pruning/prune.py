@@ -3,78 +3,172 @@
 import os
 import shutil
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from release.checkpoint.folder import Checkpoint
-from release.checkpoint.header import Bits, Header, Raw, Tensor
-from release.checkpoint.prunable import from_shapes
-from release.checkpoint.rewrite import Change, rewrite
+from release.checkpoint.header import Header, Raw, Tensor
+from release.checkpoint.prunable import block_of, from_shapes
+from release.checkpoint.rewrite import Change, rewrite, room_for
 from release.digests import digest_of
 from release.errors import DiskFull
 from release.progress import Advance, Console
-from release.pruning.budget import budgets
+from release.pruning.budget import Budgets, uniform
+from release.pruning.global_cut import global_budgets
+from release.pruning.method import Subject
+from release.pruning.one import prune_by_score, scorer_of
 from release.pruning.recipe import Recipe
-from release.pruning.selection import Mask, smallest
-from release.record import FileDigest, Pruning
+from release.pruning.store import Store
+from release.record import Calibration, FileDigest, Pruning
+
+if TYPE_CHECKING:
+    import torch
+
+    from release.pruning.calibration import Text
 
 SPARE = 64 << 20
 """Bytes that must stay free beside the weight files, for everything else in a release."""
 
 
 @dataclass(frozen=True)
-class Budgets:
-    """Zeros for each prunable tensor, by name, in name order."""
+class Job:
+    """One pruned copy to be written.
 
-    zeros: Mapping[str, int]
+    Attributes:
+        destination: An existing folder.
+        work: Folder for what must be kept between a kill and the next run.
+        known: Budgets that an earlier run worked out, where the recipe and the base's shapes alone do not give them.
+    """
+
+    recipe: Recipe
+    destination: Path
+    work: Path
+    known: Budgets | None = None
+
+
+@dataclass(frozen=True)
+class Calibrating:
+    """What calibrated methods work with.
+
+    Attributes:
+        device: Where blocks run.
+    """
+
+    text: "Text"
+    device: "torch.device"
+
+
+@dataclass(frozen=True)
+class Means:
+    """What pruning works with.
+
+    Attributes:
+        threads: Workers; 0 means one per core.
+        calibrating: For methods that need it.
+    """
+
+    threads: int = 0
+    calibrating: "Calibrating | None" = None
 
     @property
-    def total(self) -> int:
-        """R(s·N)."""
-        return sum(self.zeros.values())
-
-    @classmethod
-    def of(cls, sizes: Mapping[str, int], recipe: Recipe) -> "Budgets":
-        """Share the exact total out over tensors, in name order."""
-        names = sorted(sizes)
-        return cls(dict(zip(names, budgets([sizes[n] for n in names], recipe.sparsity), strict=True)))
+    def workers(self) -> int:
+        """Threads to start."""
+        return self.threads or len(os.sched_getaffinity(0))
 
 
-def budgets_of(checkpoint: Checkpoint, recipe: Recipe) -> Budgets:
-    """Share the exact total out over a checkpoint's prunable tensors."""
+@dataclass(frozen=True)
+class Pruned:
+    """A pruned copy that was written.
+
+    Attributes:
+        files: Digests of its weight files, in the base's order.
+        budgets: What each tensor owed.
+    """
+
+    pruning: Pruning
+    files: tuple[FileDigest, ...]
+    budgets: Budgets
+
+
+@dataclass(frozen=True)
+class _Decided:
+    """What is to be written, settled before the first byte.
+
+    Attributes:
+        store: The blocks that calibration made; None where weights and seed decide.
+        unreached: Tensors that saw no calibration token.
+    """
+
+    job: Job
+    budgets: Budgets
+    store: Store | None = None
+    calibration: Calibration | None = None
+    unreached: tuple[str, ...] = field(default=())
+
+
+def sizes_of(checkpoint: Checkpoint) -> dict[str, int]:
+    """Weights of each prunable tensor, by name, in name order."""
     sizes = {t.name: t.numel for t in checkpoint.tensors()}
-    return Budgets.of({name: sizes[name] for name in from_shapes(checkpoint.shapes)}, recipe)
+    return {name: sizes[name] for name in from_shapes(checkpoint.shapes)}
 
 
-def prune(
-    base: Checkpoint, recipe: Recipe, destination: Path, console: Console, threads: int = 0
-) -> tuple[Pruning, tuple[FileDigest, ...]]:
-    """Write `base`'s weight files to `destination`, pruned by `recipe`.
+def prune(base: Checkpoint, jobs: Sequence[Job], console: Console, means: Means) -> tuple[Pruned, ...]:
+    """Write `base`'s weight files, pruned, once for each job, all from one read.
 
     Files that an earlier, interrupted run of the same recipe finished are kept; one that it left half is continued.
 
     Args:
-        destination: An existing folder.
-        threads: Workers; 0 means one per core.
-
-    Returns:
-        How it was done, and the digests of the written files in the base's order.
+        jobs: Their recipes may differ in how many weights go, not in method or seed.
 
     Raises:
         DiskFull: Before anything is written, or while writing.
+        UnusableBase: See `global_budgets` and `Calibrator.run`; or NaN or infinities stand in the base.
     """
     started = time.perf_counter()
-    threads = threads or len(os.sched_getaffinity(0))
-    allowed = budgets_of(base, recipe)
-    _require_room(base, destination)
-    continued = _left_from_before(destination, recipe.tag(base))
-    with console.step(f"Prune ({recipe.method}, {recipe.sparsity})", base.size) as advance:
-        files = _write_shards(base, recipe, allowed, destination, threads, advance)
-    seconds = None if continued else time.perf_counter() - started
-    return _describe(recipe, allowed.total, seconds, threads), files
+    require_room(base, [job.destination for job in jobs])
+    continued = [_left_from_before(job.destination, job.recipe.tag(base)) for job in jobs]
+    decided = [_decide(base, job, console, means) for job in jobs]
+    first = jobs[0].recipe
+    with console.step(f"Prune ({first.method}, {_listed(jobs)})", base.size * len(jobs)) as advance:
+        written = _write_shards(base, decided, means.workers, advance)
+    seconds = None if any(continued) else time.perf_counter() - started
+    return tuple(
+        Pruned(_describe(base, each, seconds, means.workers, len(jobs)), files, each.budgets)
+        for each, files in zip(decided, written, strict=True)
+    )
+
+
+def _listed(jobs: Sequence[Job]) -> str:
+    return ", ".join(f"{job.recipe.sparsity:f}" for job in jobs)
+
+
+def _decide(base: Checkpoint, job: Job, console: Console, means: Means) -> _Decided:
+    """Settle how many weights each tensor loses and, for calibrated methods, which."""
+    if means.calibrating is not None:
+        return _calibrated(base, job, console, means.calibrating, means.workers)
+    return _Decided(job, job.known or budgets_of(base, job.recipe, console, means.workers))
+
+
+def budgets_of(base: Checkpoint, recipe: Recipe, console: Console, threads: int) -> Budgets:
+    """What each tensor owes where shapes, or shapes and weights, decide it."""
+    sizes = sizes_of(base)
+    if recipe.scope == "model":
+        return global_budgets(base, list(sizes), recipe.sparsity, console, threads)
+    return uniform(sizes, recipe.sparsity)
+
+
+def _calibrated(base: Checkpoint, job: Job, console: Console, means: Calibrating, threads: int) -> _Decided:
+    from release.pruning.calibrate import Calibrator
+
+    store = Store(job.work / "blocks", job.recipe.row.updates_kept_weights)
+    finished = all((job.destination / h.path.name).exists() for h in base.headers)
+    if finished and job.known:
+        budgets = job.known
+    else:
+        budgets = Calibrator(base, job.recipe, means.text.ids, store, means.device, threads).run(console)
+    return _Decided(job, budgets, store, means.text.described(means.device.type), store.unreached())
 
 
 def _left_from_before(destination: Path, tag: str) -> bool:
@@ -85,7 +179,8 @@ def _left_from_before(destination: Path, tag: str) -> bool:
     return any(destination.glob("*.safetensors")) or any(destination.glob(".*.partial"))
 
 
-def _describe(recipe: Recipe, budget: int, seconds: float | None, threads: int) -> Pruning:
+def _describe(base: Checkpoint, decided: _Decided, seconds: float | None, threads: int, together: int) -> Pruning:
+    recipe = decided.job.recipe
     return Pruning(
         method=recipe.method,
         algorithm_version=recipe.version,
@@ -94,15 +189,38 @@ def _describe(recipe: Recipe, budget: int, seconds: float | None, threads: int) 
         pattern=recipe.pattern,
         seed=recipe.seed,
         target_sparsity=recipe.sparsity,
-        budget=budget,
+        budget=decided.budgets.total,
         seconds=seconds,
         threads=threads,
+        together=together,
+        allocation=recipe.allocation,
+        block_sparsities=_per_block(base, decided.budgets) if recipe.shares_by_weights else None,
+        calibration=decided.calibration,
+        uncalibrated=recipe.uncalibrated,
+        uncalibrated_tensors=decided.unreached,
+        allow_nonfinite=recipe.allow_nonfinite,
     )
 
 
-def _require_room(base: Checkpoint, destination: Path) -> None:
-    present = sum(f.stat().st_size for f in destination.iterdir() if f.is_file())
-    needed, free = base.size - present + SPARE, shutil.disk_usage(destination).free
+def _per_block(base: Checkpoint, budgets: Budgets) -> tuple[float, ...]:
+    due: dict[int, int] = {}
+    sizes: dict[int, int] = {}
+    for name, size in sizes_of(base).items():
+        block = block_of(name)
+        due[block] = due.get(block, 0) + budgets.zeros[name]
+        sizes[block] = sizes.get(block, 0) + size
+    return tuple(due[block] / max(1, sizes[block]) for block in sorted(due))
+
+
+def require_room(base: Checkpoint, destinations: Sequence[Path]) -> None:
+    """Refuse to start where the disk cannot hold a copy of the base for each destination.
+
+    Raises:
+        DiskFull: It cannot.
+    """
+    present = sum(f.stat().st_size for folder in destinations for f in folder.iterdir() if f.is_file())
+    needed = base.size * len(destinations) - present + SPARE
+    free = shutil.disk_usage(destinations[0]).free
     if needed > free:
         raise DiskFull(
             f"{needed / 1e9:,.1f} GB are needed and {free / 1e9:,.1f} GB are free.",
@@ -111,48 +229,66 @@ def _require_room(base: Checkpoint, destination: Path) -> None:
 
 
 def _write_shards(
-    base: Checkpoint, recipe: Recipe, allowed: Budgets, destination: Path, threads: int, advance: Advance
-) -> tuple[FileDigest, ...]:
-    changes = dict.fromkeys(allowed.zeros, change_of(recipe, allowed))
-    tag = recipe.tag(base)
-
-    def write(header: Header) -> FileDigest:
-        target = destination / header.path.name
-        if target.exists():
+    base: Checkpoint, decided: Sequence[_Decided], threads: int, advance: Advance
+) -> tuple[tuple[FileDigest, ...], ...]:
+    """Write every weight file for every job; what an earlier run finished is read and hashed instead."""
+    found: list[dict[Path, FileDigest]] = [{} for _ in decided]
+    for header in base.headers:
+        places = [each.job.destination / header.path.name for each in decided]
+        open_ones = [i for i, place in enumerate(places) if not place.exists()]
+        for i in set(range(len(places))) - set(open_ones):
+            found[i][header.path] = digest_of(places[i])
             advance(header.size)
-            return digest_of(target)
-        return rewrite(header, target, changes, tag, threads, advance)
+        digests = _write_shard(base, header, [decided[i] for i in open_ones], threads, advance) if open_ones else ()
+        for i, digest in zip(open_ones, digests, strict=True):
+            found[i][header.path] = digest
+    return tuple(tuple(each[header.path] for header in base.headers) for each in found)
 
-    return tuple(write(header) for header in base.headers)
+
+def _write_shard(
+    base: Checkpoint, header: Header, decided: Sequence[_Decided], threads: int, advance: Advance
+) -> tuple[FileDigest, ...]:
+    return rewrite(
+        header,
+        [each.job.destination / header.path.name for each in decided],
+        dict.fromkeys(decided[0].budgets.parts, _change(decided)),
+        [each.job.recipe.tag(base) for each in decided],
+        threads,
+        advance,
+        allow_nonfinite=decided[0].job.recipe.allow_nonfinite,
+    )
 
 
-def change_of(recipe: Recipe, allowed: Budgets) -> Change:
-    """The change that prunes one tensor's bytes in place; what is written and what is rebuilt are the same."""
+def _change(decided: Sequence[_Decided]) -> Change:
+    """The change that makes one tensor's bytes into those of every job."""
+    if stores := [each.store for each in decided if each.store]:
+        return _change_from_stores(stores)
+    return change_by_score([(each.job.recipe, each.budgets) for each in decided])
 
-    def change(tensor: Tensor, data: Raw) -> None:
-        bits = tensor.bits(data)
-        keep = ~mask_of(tensor, bits, allowed.zeros[tensor.name], recipe)
-        # Bits times 0 or 1: +0.0 or the weight itself, eight times as fast as a masked assignment.
-        np.multiply(bits, keep, out=bits, casting="unsafe")
+
+def change_by_score(wanted: Sequence[tuple[Recipe, Budgets]]) -> Change:
+    """Prune by weights and seed alone; what is written and what is rebuilt are the same.
+
+    The scores are prepared once for all recipes. The last result takes the place of the tensor's own bytes.
+    """
+
+    def change(tensor: Tensor, data: Raw) -> Sequence[Raw]:
+        recipe = wanted[0][0]
+        subject = Subject(tensor, tensor.bits(data), recipe.draws(tensor.name))
+        scorer = scorer_of(subject, recipe)
+        results = [*(room_for(data.size) for _ in wanted[1:]), data]
+        for (each, budgets), out in zip(wanted, results, strict=True):
+            prune_by_score(subject, scorer, budgets.parts[tensor.name], each, tensor.bits(out))
+        return results
 
     return change
 
 
-def mask_of(tensor: Tensor, bits: Bits, budget: int, recipe: Recipe) -> Mask:
-    """Mark the weights of one tensor that become +0.0.
+def _change_from_stores(stores: Sequence[Store]) -> Change:
+    def change(tensor: Tensor, data: Raw) -> Sequence[Raw]:
+        results = [*(data.copy() for _ in stores[1:]), data]
+        for store, out in zip(stores, results, strict=True):
+            store.apply(block_of(tensor.name), tensor, out)
+        return results
 
-    Zeros that the base already has count towards the budget, so that the written file holds exactly `budget` zeros,
-    or the base's own number where that is larger. The method chooses among the other weights.
-
-    Args:
-        bits: Flat, as stored.
-        budget: 0 ≤ budget ≤ bits.size.
-
-    Returns:
-        Flat.
-    """
-    zero: Mask = tensor.magnitude(bits) == 0
-    open_budget = max(0, budget - int(np.count_nonzero(zero)))
-    draws = recipe.draws(tensor.name)
-    chosen = smallest(recipe.row.score(tensor, bits, draws), open_budget, draws, taken=zero)
-    return np.logical_or(zero, chosen, out=chosen)
+    return change

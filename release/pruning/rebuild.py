@@ -1,16 +1,32 @@
-"""Make pruned tensors again from base, recipe and seed, and compare: anyone can, without the model's class."""
+"""Make pruned tensors again from base and recipe, or from base and mask, to compare or to keep.
+
+Where weights and seed decide the mask, anyone can, without the model's class.
+"""
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from release.checkpoint.count import Place, places
+import numpy as np
+
+from release.checkpoint.count import places, read_tensor
 from release.checkpoint.folder import Checkpoint
-from release.checkpoint.header import Raw
-from release.checkpoint.rewrite import in_order, read_at, room_for
+from release.checkpoint.header import Raw, Tensor
+from release.checkpoint.prunable import block_of
+from release.checkpoint.rewrite import Change, in_order, rewrite
+from release.digests import digest_of
+from release.errors import AuditFailed, BadOption
 from release.progress import Console
-from release.pruning.prune import Budgets, change_of
+from release.pruning.budget import Budgets
+from release.pruning.masks import PublishedMask
+from release.pruning.prune import Calibrating, budgets_of, change_by_score, require_room
 from release.pruning.recipe import Recipe
+from release.pruning.store import Store
+from release.record import FileDigest
+
+CORES = len(os.sched_getaffinity(0))
 
 
 def differing(
@@ -21,27 +37,102 @@ def differing(
     Args:
         sha256: Of each tensor's bytes as found, by name.
     """
-    change, known = change_of(recipe, allowed), places(base)
+    change, known = change_by_score([(recipe, allowed)]), places(base)
 
     def work(name: str) -> tuple[str, int, str]:
-        place = known[name]
-        data = _bytes_of(place)
-        change(place.tensor, data)
-        return name, len(data), hashlib.sha256(data.data).hexdigest()
+        data = read_tensor(known[name])
+        [made] = change(known[name].tensor, data)
+        return name, len(made), hashlib.sha256(made.data).hexdigest()
 
     names = [name for name in allowed.zeros if name in known]
     wrong = sorted(set(allowed.zeros) - set(names))
     total = sum(known[name].tensor.nbytes for name in names)
     with console.step("Rebuild every mask from base and seed", total) as advance:
-        for name, nbytes, made in in_order(work, names, len(os.sched_getaffinity(0))):
+        for name, nbytes, made in in_order(work, names, CORES):
             advance(nbytes)
             if made != sha256.get(name):
                 wrong.append(name)
     return tuple(wrong)
 
 
-def _bytes_of(place: Place) -> Raw:
-    data = room_for(place.tensor.nbytes)
-    with place.path.open("rb") as file:
-        read_at(file, place.tensor.start, data)
-    return data
+def agreement(
+    base: Checkpoint, written: Checkpoint, recipe: Recipe, means: Calibrating, console: Console
+) -> tuple[int, int]:
+    """Calibrate again, and count the prunable weights that are zero in both models or in neither.
+
+    Returns:
+        How many agree, of how many.
+    """
+    from release.pruning.calibrate import Calibrator
+
+    agreeing = total = 0
+    dense, known = places(base), places(written)
+    with TemporaryDirectory() as scratch:
+        store = Store(Path(scratch), recipe.row.updates_kept_weights)
+        budgets = Calibrator(base, recipe, means.text.ids, store, means.device, CORES).run(console)
+        for name in budgets.parts:
+            tensor, data = dense[name].tensor, read_tensor(dense[name])
+            store.apply(block_of(name), tensor, data)
+            again, found = (tensor.bits(raw) == 0 for raw in (data, read_tensor(known[name])))
+            agreeing += int(np.count_nonzero(again == found))
+            total += tensor.numel
+    return agreeing, total
+
+
+def rebuild(
+    base: Checkpoint,
+    recipe: Recipe,
+    mask: PublishedMask | None,
+    expected: Sequence[FileDigest],
+    destination: Path,
+    console: Console,
+) -> None:
+    """Write the pruned weight files into a folder, from the base and a mask, or from the recipe alone.
+
+    Args:
+        expected: The files of the release.
+
+    Raises:
+        BadOption: There is no mask, and the recipe does not decide the weights by itself.
+        AuditFailed: A file that was made is not the release's; it is removed.
+    """
+    change, names = _change(base, recipe, mask, console)
+    require_room(base, [destination])
+    wanted = {file.name: file for file in expected}
+    with console.step("Rebuild the weight files", base.size) as advance:
+        for header in base.headers:
+            target = destination / header.path.name
+            if target.is_file():
+                made = digest_of(target)
+                advance(header.size)
+            else:
+                [made] = rewrite(header, [target], dict.fromkeys(names, change), [recipe.tag(base)], CORES, advance)
+            if wanted.get(made.name) != made:
+                target.unlink()
+                raise AuditFailed(
+                    f"{made.name} came out with SHA-256 {made.sha256[:16]}…, which is not the release's.",
+                    "Give the very base that the release names, at its revision.",
+                )
+
+
+def _change(
+    base: Checkpoint, recipe: Recipe, mask: PublishedMask | None, console: Console
+) -> tuple[Change, Sequence[str]]:
+    if mask is not None:
+        return _by_mask(mask), mask.names
+    if recipe.calibration is not None or recipe.version != recipe.row.version:
+        reason = "was calibrated" if recipe.calibration else f"was made by version {recipe.version} of {recipe.method}"
+        raise BadOption(
+            f"This release {reason}, and holds no mask; base and seed alone do not give it.",
+            "Download its weights, or publish with --with-mask.",
+        )
+    allowed = budgets_of(base, recipe, console, CORES)
+    return change_by_score([(recipe, allowed)]), list(allowed.parts)
+
+
+def _by_mask(mask: PublishedMask) -> Change:
+    def change(tensor: Tensor, data: Raw) -> Sequence[Raw]:
+        mask.apply(tensor, data)
+        return [data]
+
+    return change

@@ -4,8 +4,11 @@ from release.errors import UnknownName
 from release.pruning.magnitude import MAGNITUDE
 from release.pruning.method import Method
 from release.pruning.random import RANDOM
+from release.pruning.ria import RIA
+from release.pruning.sparsegpt import SPARSEGPT
+from release.pruning.wanda import WANDA
 
-METHODS: dict[str, Method] = {method.key: method for method in (RANDOM, MAGNITUDE)}
+METHODS: dict[str, Method] = {method.key: method for method in (RANDOM, MAGNITUDE, WANDA, RIA, SPARSEGPT)}
 
 
 def method_named(key: str) -> Method:

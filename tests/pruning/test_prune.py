@@ -17,28 +17,51 @@ from release.checkpoint.folder import open_checkpoint
 from release.checkpoint.header import Tensor
 from release.checkpoint.prunable import from_shapes
 from release.errors import DiskFull
-from release.pruning.budget import rounded_share
-from release.pruning.prune import budgets_of, mask_of, prune
+from release.pruning.budget import Part, rounded_share, uniform
+from release.pruning.method import Subject
+from release.pruning.one import prune_one
+from release.pruning.prune import Job, Means, Pruned, prune, sizes_of
 from release.pruning.recipe import Recipe
 from release.pruning.registry import METHODS
 from tests import checkpoints
+from tests.pruning import calibration
 
 SPARSITIES = ("0.1", "0.5", "0.003", "0.97")
 DTYPES = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32, "F64": torch.float64}
 SEED = 42
 
 
-def recipe(method: str, sparsity: str, seed: int = SEED) -> Recipe:
-    return Recipe.of(method, Decimal(sparsity), seed)
+def recipe(method: str, sparsity: str | None, seed: int = SEED, **choices: object) -> Recipe:
+    return Recipe.of(method, Decimal(sparsity) if sparsity else None, seed, **choices)
 
 
 def run(base: Path, target: Path, made: Recipe, console, threads: int = 2) -> dict[str, str]:
     """Prune and return name → SHA-256 of every written file, as read back."""
-    target.mkdir(parents=True, exist_ok=True)
-    _, files = prune(open_checkpoint(base), made, target, console, threads)
+    pruned = write(base, target, made, console, threads)
     read = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(target.iterdir())}
-    assert read == {f.name: f.sha256 for f in files}
+    assert read == {f.name: f.sha256 for f in pruned.files}
     return read
+
+
+def write(base: Path, target: Path, made: Recipe, console, threads: int = 2) -> Pruned:
+    target.mkdir(parents=True, exist_ok=True)
+    job = Job(made, target, target.with_name(f"{target.name}.work"))
+    [pruned] = prune(open_checkpoint(base), [job], console, means_for(made, threads))
+    return pruned
+
+
+def means_for(made: Recipe, threads: int = 2) -> Means:
+    return calibration.means(threads=threads) if made.calibration else Means(threads)
+
+
+def budgets_of(base: Path, sparsity: str) -> dict[str, int]:
+    return uniform(sizes_of(open_checkpoint(base)), Decimal(sparsity)).zeros
+
+
+METHODS_THAT_KEEP = [key for key, row in METHODS.items() if not row.updates_kept_weights]
+NESTED = [key for key, row in METHODS.items() if not row.calibrated]
+"""Methods whose smaller masks lie inside their larger ones; calibrated ones see other inputs at another sparsity."""
+PLAIN = [key for key, row in METHODS.items() if not row.calibrated]
 
 
 @pytest.mark.parametrize("architecture", checkpoints.ARCHITECTURES)
@@ -51,7 +74,7 @@ def test_zeros_are_exact_and_all_else_is_bit_identical(method, architecture, bas
         dense, pruned = checkpoints.tensors(base), checkpoints.tensors(target)
         assert dense.keys() == pruned.keys()
         prunable = from_shapes(open_checkpoint(base).shapes)
-        budgets = budgets_of(open_checkpoint(base), recipe(method, sparsity)).zeros
+        budgets = budgets_of(base, sparsity)
         assert sum(budgets.values()) == rounded_share(Decimal(sparsity), checkpoints.PRUNABLE[architecture])
         for name, before in dense.items():
             was, now = checkpoints.as_bits(before), checkpoints.as_bits(pruned[name])
@@ -59,7 +82,7 @@ def test_zeros_are_exact_and_all_else_is_bit_identical(method, architecture, bas
                 assert np.array_equal(was, now), name
                 continue
             assert np.count_nonzero(now == 0) == budgets[name]
-            assert np.array_equal(was[now != 0], now[now != 0])
+            assert METHODS[method].updates_kept_weights or np.array_equal(was[now != 0], now[now != 0])
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -106,7 +129,7 @@ def test_the_bytes_do_not_depend_on_threads_or_sharding(method, base_folders, tm
     assert all(torch.equal(sharded[name], whole[name]) for name in whole)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", NESTED)
 def test_a_smaller_sparsity_prunes_a_subset(method, base_folders, tmp_path, console):
     zeros = []
     for sparsity in ("0.1", "0.3", "0.7"):
@@ -144,13 +167,13 @@ def test_zeros_of_the_base_count_towards_the_budget(method, llama, tmp_path, con
         shard.unlink()
     checkpoints.write(llama, values)
     run(llama, tmp_path / "out", recipe(method, "0.1"), console)
-    budget = budgets_of(open_checkpoint(llama), recipe(method, "0.1")).zeros[name]
+    budget = budgets_of(llama, "0.1")[name]
     bits = checkpoints.as_bits(checkpoints.tensors(tmp_path / "out")[name]).reshape(-1)
     assert np.count_nonzero(bits == 0) == budget > 120
     assert not bits[:120].any()
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", METHODS_THAT_KEEP)
 def test_a_tensor_with_more_zeros_than_its_budget_keeps_them_and_loses_no_weight(method, llama, tmp_path, console):
     values = checkpoints.tensors(llama)
     name = "model.layers.0.mlp.up_proj.weight"
@@ -165,16 +188,18 @@ def test_a_tensor_with_more_zeros_than_its_budget_keeps_them_and_loses_no_weight
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(
     arrays(np.uint16, st.integers(1, 300), elements=st.integers(0, 2**16 - 1)),
-    st.sampled_from(sorted(METHODS)),
+    st.sampled_from(sorted(PLAIN)),
     st.floats(0, 1),
 )
 def test_a_mask_has_exactly_its_budget_for_any_bits(bits, method, share):
     tensor = Tensor("model.layers.0.mlp.up_proj.weight", "BF16", bits.shape, 0, bits.nbytes)
+    made = recipe(method, "0.5", allow_nonfinite=True)
     budget = round(share * bits.size)
     zeros = int(np.count_nonzero((bits & 0x7FFF) == 0))
-    mask = mask_of(tensor, bits, budget, recipe(method, "0.5"))
-    assert np.count_nonzero(mask) == max(budget, zeros)
-    assert mask[(bits & 0x7FFF) == 0].all() or budget < zeros or budget == 0
+    out = np.empty_like(bits)
+    prune_one(Subject(tensor, bits, made.draws(tensor.name)), Part(budget, bits.size, 0, bits.size), made, out)
+    assert np.count_nonzero(out == 0) == max(budget, zeros)
+    assert np.array_equal(out[out != 0], bits[out != 0])
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -199,7 +224,7 @@ def test_a_partial_file_of_another_recipe_is_not_continued(base_folders, tmp_pat
     target.mkdir()
     other = recipe("random", "0.1").tag(open_checkpoint(base))
     (target / f".{first}.{other}.partial").write_bytes(b"x" * 5000)
-    prune(open_checkpoint(base), recipe("random", "0.5"), target, console)
+    write(base, target, recipe("random", "0.5"), console)
     assert hashlib.sha256((target / first).read_bytes()).hexdigest() == whole[first]
 
 
@@ -207,6 +232,76 @@ def test_no_room_is_said_before_anything_is_written(tmp_path, console, base_fold
     base = open_checkpoint(base_folders["llama"])
     tensors = base.headers[0].tensors
     headers = (replace(base.headers[0], tensors=(*tensors, replace(tensors[0], nbytes=1 << 60))), *base.headers[1:])
+    job = Job(recipe("random", "0.5"), tmp_path, tmp_path / "work")
     with pytest.raises(DiskFull, match="are needed"):
-        prune(replace(base, headers=headers), recipe("random", "0.5"), tmp_path, console)
+        prune(replace(base, headers=headers), [job], console, Means(2))
     assert not list(tmp_path.iterdir())
+
+
+PATTERNS = {"2:4": "0.5", "4:8": "0.5", "1:4": "0.75", "12:16": "0.25"}
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("method", METHODS)
+def test_a_pattern_keeps_n_of_every_m_inputs(method, pattern, base_folders, tmp_path, console):
+    made = recipe(method, None, pattern=pattern)
+    assert made.sparsity == Decimal(PATTERNS[pattern])
+    pruned = write(base_folders["llama"], tmp_path / "out", made, console)
+    n, m = made.groups
+    values = checkpoints.tensors(tmp_path / "out")
+    for name in from_shapes(open_checkpoint(base_folders["llama"]).shapes):
+        assert bool(((values[name].reshape(-1, m) != 0).sum(1) == n).all()), name
+    assert pruned.budgets.total == rounded_share(made.sparsity, checkpoints.PRUNABLE["llama"])
+
+
+@pytest.mark.parametrize("scope", ["row", "tensor"])
+@pytest.mark.parametrize("method", METHODS)
+def test_every_scope_a_method_knows_holds_the_budget(method, scope, base_folders, tmp_path, console):
+    if scope not in METHODS[method].scopes:
+        pytest.skip(f"{method} has no scope {scope}")
+    base = base_folders["mistral"]
+    write(base, tmp_path / "out", recipe(method, "0.37", scope=scope), console)
+    budgets, pruned = budgets_of(base, "0.37"), checkpoints.tensors(tmp_path / "out")
+    assert {name: int((pruned[name] == 0).sum()) for name in budgets} == budgets
+    if scope == "row":
+        for name in budgets:
+            per_row = (pruned[name] == 0).sum(1)
+            assert int(per_row.max() - per_row.min()) <= 1, name
+
+
+def test_a_global_cut_prunes_the_smallest_weights_of_the_whole_model(base_folders, tmp_path, console):
+    base = base_folders["llama"]
+    pruned = write(base, tmp_path / "out", recipe("magnitude", "0.5", scope="model"), console)
+    dense, after = checkpoints.tensors(base), checkpoints.tensors(tmp_path / "out")
+    names = from_shapes(open_checkpoint(base).shapes)
+    gone = torch.cat([dense[name][after[name] == 0].abs() for name in names])
+    kept = torch.cat([dense[name][after[name] != 0].abs() for name in names])
+    assert gone.max() <= kept.min()
+    assert len(gone) == rounded_share(Decimal("0.5"), checkpoints.PRUNABLE["llama"])
+    assert pruned.pruning.block_sparsities is not None
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_several_sparsities_from_one_read_are_what_each_gives_alone(method, base_folders, tmp_path, console):
+    base = open_checkpoint(base_folders["llama"])
+    shares = ("0.1", "0.5", "0.7")
+    jobs = []
+    for share in shares:
+        (tmp_path / share).mkdir()
+        jobs.append(Job(recipe(method, share), tmp_path / share, tmp_path / f"{share}.work"))
+    together = prune(base, jobs, console, means_for(jobs[0].recipe))
+    for share, pruned in zip(shares, together, strict=True):
+        alone = write(base.folder, tmp_path / f"alone{share}", recipe(method, share), console)
+        assert pruned.files == alone.files
+        assert pruned.pruning.together == len(shares)
+
+
+@pytest.mark.parametrize("method", [key for key, row in METHODS.items() if row.calibrated])
+def test_owl_shares_differ_by_block_and_the_total_stands(method, base_folders, tmp_path, console):
+    base = base_folders["gemma2"]
+    made = recipe(method, "0.6", allocation="owl")
+    pruned = write(base, tmp_path / "out", made, console)
+    after = checkpoints.tensors(tmp_path / "out")
+    zeros = sum(int((after[name] == 0).sum()) for name in pruned.budgets.parts)
+    assert zeros == rounded_share(Decimal("0.6"), checkpoints.PRUNABLE["gemma2"])
+    assert len(set(pruned.pruning.block_sparsities)) > 1

@@ -1,87 +1,158 @@
-"""Exact selection: counts, order, ties, determinism and nesting."""
+"""Exact selection over a tensor: counts, order, ties, zeros, determinism and nesting."""
+
+from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from release.pruning.draws import BLOCK, Draws
-from release.pruning.selection import SAMPLE, find_cut, smallest
+from release.checkpoint.header import Tensor
+from release.errors import UnusableBase
+from release.pruning.draws import STEPS, Draws, mixed
+from release.pruning.method import Subject
+from release.pruning.registry import METHODS
+from release.pruning.selection import CHUNK, LENGTH, RUNS, find_cut, lowest, zero_smallest
 
-WIDTHS = (np.uint16, np.uint32, np.uint64)
-DRAWS = Draws(seed=1, method="test", version=1, tensor="t")
+TYPES = {"BF16": np.uint16, "F16": np.uint16, "F32": np.uint32, "F64": np.uint64}
+METHODS_ALONE = [key for key, row in METHODS.items() if row.scorer and not row.calibrated]
+NAME = "model.layers.0.mlp.up_proj.weight"
+DRAWS = Draws(seed=1, method="test", version=1, tensor=NAME)
+
+
+def subject_of(bits, dtype="BF16", shape=None, draws=DRAWS):
+    return Subject(Tensor(NAME, dtype, shape or bits.shape, 0, bits.nbytes), bits, draws)
+
+
+def pruned(subject, method, budget, allow_nonfinite=True):
+    out = np.empty_like(subject.bits)
+    zero_smallest(subject, METHODS[method].scorer(subject), budget, out, allow_nonfinite)
+    return out
+
+
+def is_zero(subject):
+    return subject.tensor.magnitude(subject.bits) == 0
 
 
 @st.composite
-def scores_and_count(draw):
-    dtype = np.dtype(draw(st.sampled_from(WIDTHS)))
-    top = draw(st.sampled_from([3, 300, 70_000, 2**40]))
-    elements = st.integers(0, min(top, np.iinfo(dtype).max))
-    scores = draw(arrays(dtype, st.integers(1, 200), elements=elements))
-    return scores, draw(st.integers(0, scores.size))
+def weights_and_budget(draw):
+    """Few different values, so that ties, zeros of both signs and non-finite numbers are common."""
+    dtype = draw(st.sampled_from(sorted(TYPES)))
+    kind = np.dtype(TYPES[dtype])
+    sign = 1 << (8 * kind.itemsize - 1)
+    values = st.sampled_from([0, sign, 1, sign + 1, 2, 300, sign // 2, sign - 1, 2 * sign - 1])
+    bits = draw(arrays(kind, st.integers(1, 300), elements=values))
+    return subject_of(bits, dtype), draw(st.integers(0, bits.size))
 
 
-@given(scores_and_count())
-def test_exactly_count_are_chosen_and_none_above_one_left_out(case):
-    scores, count = case
-    mask = smallest(scores, count, DRAWS)
-    assert np.count_nonzero(mask) == count
-    if 0 < count < scores.size:
-        assert scores[mask].max() <= scores[~mask].min()
+@settings(deadline=None)
+@given(weights_and_budget(), st.sampled_from(METHODS_ALONE))
+def test_exactly_the_budget_is_zero_the_smallest_scores_go_and_the_rest_is_kept_bit_for_bit(case, method):
+    subject, budget = case
+    out = pruned(subject, method, budget)
+    gone, kept = out == 0, out != 0
+    zero = is_zero(subject)
+    assert np.count_nonzero(gone) == max(budget, np.count_nonzero(zero))
+    assert not np.any(zero & kept)
+    assert np.array_equal(out[kept], subject.bits[kept])
+    scores = METHODS[method].scorer(subject)(0, subject.bits.size)
+    chosen = gone & ~zero
+    if chosen.any() and kept.any():
+        assert scores[chosen].max() <= scores[kept].min()
 
 
-@given(scores_and_count())
-def test_the_cut_is_the_one_that_sorting_finds(case):
-    scores, count = case
-    if count:
-        cut, below = find_cut(scores, count)
-        assert cut == np.sort(scores)[count - 1]
-        assert below == np.count_nonzero(scores < cut)
+@settings(deadline=None)
+@given(weights_and_budget(), st.sampled_from(METHODS_ALONE), st.data())
+def test_fewer_are_a_subset_of_more(case, method, data):
+    subject, more = case
+    fewer = data.draw(st.integers(0, more))
+    small, large = pruned(subject, method, fewer) == 0, pruned(subject, method, more) == 0
+    assert not np.any(small & ~large)
 
 
-@pytest.mark.parametrize("dtype", WIDTHS)
-@pytest.mark.parametrize("count", [1, 66_000, 150_000, 199_999, 200_000])
+@pytest.mark.parametrize("method", METHODS_ALONE)
+def test_in_place_gives_what_a_second_tensor_gives(method):
+    bits = np.random.default_rng(0).integers(0, 0x7F00, 3 * CHUNK + 17).astype(np.uint16)
+    apart = pruned(subject_of(bits), method, bits.size // 3)
+    subject = subject_of(bits.copy())
+    zero_smallest(subject, METHODS[method].scorer(subject), bits.size // 3, subject.bits)
+    assert np.array_equal(apart, subject.bits)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_large_tensors_lose_what_sorting_finds(dtype):
+    rng = np.random.default_rng(0)
+    rows = 2 * CHUNK // 512 + 3
+    values = rng.standard_normal((rows, 512)) * np.exp(rng.standard_normal((rows, 1)))  # rows of their own scale
+    values[rng.random(values.shape) < 0.01] = -0.0
+    wide = values.astype(np.float32).view(np.uint32)
+    bits = (wide >> 16).astype(np.uint16) if dtype == "BF16" else values.astype(f"f{np.dtype(TYPES[dtype]).itemsize}")
+    subject = subject_of(bits.view(TYPES[dtype]).reshape(-1), dtype, values.shape)
+    for budget in (1, 5_000, bits.size // 2, bits.size - 1):
+        gone = pruned(subject, "magnitude", budget) == 0
+        order = np.sort(subject.tensor.magnitude(subject.bits))
+        assert np.array_equal(np.sort(subject.tensor.magnitude(subject.bits)[gone]), order[: np.count_nonzero(gone)])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.uint64])
+@pytest.mark.parametrize("count", [1, 66_000, 150_000, 399_999, 400_000])
 def test_the_cut_is_found_where_the_sample_misleads(count, dtype):
-    scores = np.random.default_rng(0).integers(1000, 60_000, 200_000).astype(dtype)
-    scores[:: max(1, scores.size // SAMPLE) | 1] = 7  # all that a sample sees
-    cut, below = find_cut(scores, count)
-    assert cut == np.sort(scores)[count - 1]
-    assert below == np.count_nonzero(scores < cut)
-
-
-@given(scores_and_count(), st.data())
-def test_what_is_taken_is_never_chosen(case, data):
-    scores, _ = case
-    taken = data.draw(arrays(np.bool_, scores.size))
-    count = data.draw(st.integers(0, int(np.count_nonzero(~taken))))
-    mask = smallest(scores.copy(), count, DRAWS, taken)
-    assert np.count_nonzero(mask) == count
-    assert not np.any(mask & taken)
-    left = scores[~taken]
-    if 0 < count < left.size:
-        assert scores[mask].max() <= left[~mask[~taken]].min()
+    scores = np.random.default_rng(0).integers(30, 250, 400_000).astype(dtype)
+    for run in range(RUNS):  # all that the sample sees is the same
+        start = run * (scores.size - LENGTH) // (RUNS - 1)
+        scores[start : start + LENGTH] = 7
+    cut = find_cut(lambda start, stop: scores[start:stop], scores.size, count)
+    ordered = np.sort(scores)
+    assert cut.score == ordered[count - 1]
+    assert cut.missing == count - np.searchsorted(ordered, cut.score)
+    assert np.array_equal(cut.tied, np.flatnonzero(scores == cut.score))
 
 
 def test_ties_are_spread_evenly_over_the_tensor():
-    mask = smallest(np.zeros(100_000, dtype=np.uint16), 50_000, DRAWS)
-    halves = mask[:50_000].sum(), mask[50_000:].sum()
+    gone = pruned(subject_of(np.ones(100_000, dtype=np.uint16)), "magnitude", 50_000) == 0
     # Hypergeometric: the standard deviation of one half is about 79.
-    assert abs(int(halves[0]) - 25_000) < 5 * 79
+    assert abs(int(gone[:50_000].sum()) - 25_000) < 5 * 79
 
 
-@given(st.lists(st.integers(0, 40), min_size=1, max_size=300), st.data())
-def test_fewer_are_a_subset_of_more(values, data):
-    scores = np.array(values, dtype=np.uint16)
-    more = data.draw(st.integers(0, scores.size))
-    fewer = data.draw(st.integers(0, more))
-    small, large = smallest(scores, fewer, DRAWS), smallest(scores, more, DRAWS)
-    assert not np.any(small & ~large)
+@given(arrays(np.uint64, st.integers(1, 50), elements=st.integers(0, 5)), st.data())
+def test_of_equal_ranks_the_first_are_lowest(ranks, data):
+    count = data.draw(st.integers(1, ranks.size))
+    expected = np.zeros(ranks.size, dtype=np.bool_)
+    expected[np.argsort(ranks, kind="stable")[:count]] = True
+    assert np.array_equal(lowest(ranks, count), expected)
+
+
+def test_random_chooses_every_subset_equally_often():
+    bits = np.ones(6, dtype=np.uint16)
+    counts = dict.fromkeys(combinations(range(6), 3), 0)
+    for seed in range(4000):
+        out = pruned(subject_of(bits, draws=Draws(seed, "random", 2, NAME)), "random", 3)
+        counts[tuple(np.flatnonzero(out == 0))] += 1
+    expected = 4000 / len(counts)
+    assert sum((n - expected) ** 2 / expected for n in counts.values()) < 60  # chi-square, 19 degrees: p < 1e-5
+
+
+@pytest.mark.parametrize("value", [0x7F80, 0xFF80, 0x7FC0, 0xFFC1])
+@pytest.mark.parametrize("method", METHODS_ALONE)
+def test_nan_and_infinity_are_named_and_let_pass_only_on_request(method, value):
+    bits = np.full(2 * CHUNK, 0x3F80, dtype=np.uint16)
+    bits[CHUNK + 7] = value
+    subject = subject_of(bits, shape=(2, CHUNK))
+    with pytest.raises(UnusableBase, match=r"up_proj\.weight\[1, 7\] is NaN or infinite") as caught:
+        pruned(subject, method, 100, allow_nonfinite=False)
+    assert "--allow-nonfinite" in caught.value.remedy
+    assert np.count_nonzero(pruned(subject, method, 100) == 0) == 100
+
+
+def test_magnitude_prunes_nan_last():
+    bits = np.array([0x7FC0, 0x3F80, 0x7F80, 0xFFFF, 0xBF80], dtype=np.uint16)
+    assert pruned(subject_of(bits), "magnitude", 3).tolist() == [0x7FC0, 0, 0, 0xFFFF, 0]
 
 
 def test_draws_depend_on_each_part_of_the_key():
     keys = {
-        Draws(seed, method, version, tensor).keys(16).tobytes()
+        Draws(seed, method, version, tensor).keys(0, 16).tobytes()
         for seed in (1, 2)
         for method in ("a", "b")
         for version in (1, 2)
@@ -90,17 +161,24 @@ def test_draws_depend_on_each_part_of_the_key():
     assert len(keys) == 16
 
 
-def test_draws_of_a_longer_tensor_begin_with_those_of_a_shorter_one():
-    long = DRAWS.keys(BLOCK + 5)
-    assert np.array_equal(long[:100], DRAWS.keys(100))
-    assert np.array_equal(long[:BLOCK], DRAWS.keys(BLOCK))
+@given(st.integers(0, 9 * STEPS.size), st.integers(0, 9 * STEPS.size))
+def test_any_part_of_the_keys_is_that_part_of_them_all(one, other):
+    start, stop = sorted((one, other))
+    assert np.array_equal(DRAWS.keys(start, stop), DRAWS.keys(0, 9 * STEPS.size)[start:stop])
+
+
+def test_the_generator_gives_the_published_numbers():
+    expected = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431]
+    assert mixed(1234567, 0, 4).tolist() == expected
 
 
 def test_draws_are_the_same_on_every_machine():
-    assert Draws(42, "random", 1, "model.layers.0.mlp.up_proj.weight").keys(4).tolist() == [22356, 44446, 62100, 44313]
+    draws = Draws(42, "random", 2, "model.layers.0.mlp.up_proj.weight")
+    assert draws.keys(0, 8).tolist() == []
+    assert draws.ranks(2).tolist() == []
 
 
 def test_keys_are_uniform():
-    counts = np.bincount(DRAWS.keys(1 << 20) >> 12, minlength=16)
-    expected = (1 << 20) / 16
-    assert ((counts - expected) ** 2 / expected).sum() < 60  # chi-square, 15 degrees of freedom: p < 1e-6
+    counts = np.bincount(DRAWS.keys(0, 1 << 20), minlength=256)
+    expected = (1 << 20) / 256
+    assert ((counts - expected) ** 2 / expected).sum() < 380  # chi-square, 255 degrees of freedom: p < 1e-6

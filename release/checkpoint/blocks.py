@@ -1,0 +1,283 @@
+"""A causal language model run block by block from its files.
+
+In memory are the parts outside the blocks, one block in fp32, and the activations that the caller holds. The model
+class stays on the meta device; weights are lent to it for each call. Blocks are never called with made-up arguments:
+the real decoder runs once per batch shape with its blocks standing still, and each block is replayed with the
+arguments that the decoder gave it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, NamedTuple, Self
+
+import torch
+from torch.func import functional_call
+
+from release.checkpoint.count import places
+from release.checkpoint.folder import Checkpoint
+from release.checkpoint.header import Raw
+from release.checkpoint.prunable import EXPERT, from_shapes, meta_model
+from release.checkpoint.slots import Slot, require_filled, slots
+from release.checkpoint.watch import UNCALIBRATED, Inputs, Watch
+from release.errors import UnusableBase
+
+Parameters = dict[str, torch.Tensor]
+
+
+class Call(NamedTuple):
+    """What the decoder gives to a block beside the hidden states, by position and by name."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+class Block:
+    """One block in memory.
+
+    Attributes:
+        names: The stored prunable tensors of this block, in name order.
+    """
+
+    def __init__(
+        self, module: Any, parameters: Parameters, slots: Iterable[Slot], calls: Mapping[torch.Size, Call]
+    ) -> None:
+        self._slots = {slot.place.tensor.name: slot for slot in slots}
+        self.names = tuple(sorted(self._slots))
+        self._module = module
+        self._parameters = parameters
+        self._calls = calls
+        self._transposed: dict[str, bool] = {}
+
+    @torch.no_grad()
+    def run(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Return the hidden states that leave the block; those that enter stay as they are.
+
+        Args:
+            hidden: [batch, length, size], of a batch shape that was started.
+        """
+        call = self._calls[hidden.shape[:2]]
+        result = functional_call(self._module, self._parameters, (hidden, *call.args), call.kwargs)
+        left: torch.Tensor = result[0] if isinstance(result, tuple) else result
+        return left
+
+    def watched(self, batches: Iterable[torch.Tensor], gram: bool = False) -> dict[str, Inputs]:
+        """Run batches and return what every prunable tensor was multiplied with.
+
+        Args:
+            batches: Hidden states that enter the block, as `run` takes them.
+            gram: Whether to sum xxᵀ too: inputs² numbers for each layer, and each expert.
+
+        Raises:
+            UnusableBase: A layer other than an expert was never reached; names it.
+        """
+        watch = Watch({slot.parameter: self._parameters[slot.parameter] for slot in self._slots.values()}, gram)
+        for hidden in batches:
+            with watch:
+                self.run(hidden)
+        return {name: self._seen(watch, name) for name in self.names}
+
+    def put(self, name: str, data: Raw) -> None:
+        """Let a tensor's stored bytes replace what is loaded."""
+        slot = self._slots[name]
+        slot.write(self._parameters[slot.parameter], data)
+
+    def transposed(self, name: str) -> bool:
+        """Whether the tensor's inputs lie along its last axis but one: [experts, inputs, outputs].
+
+        As the products showed it in `watched`; before that, as the model class declares it.
+        """
+        if name in self._transposed:
+            return self._transposed[name]
+        experts = self._module.get_submodule(self._slots[name].parameter.rpartition(".")[0])
+        return bool(getattr(experts, "is_transposed", False))
+
+    def close(self) -> None:
+        """Free the weights."""
+        self._parameters.clear()
+
+    def _seen(self, watch: Watch, name: str) -> Inputs:
+        slot = self._slots[name]
+        experts = self._experts(slot)
+        stride = watch.input_stride(slot.parameter)
+        if stride is not None:
+            self._transposed[name] = slot.stride[-1] != stride
+        elif not EXPERT.search(name):
+            raise UnusableBase(f"{name} was never reached in calibration.", UNCALIBRATED)
+        width = slot.place.tensor.shape[-2 if self.transposed(name) else -1]
+        return watch.inputs(name, slot.parameter, experts, width)
+
+    def _experts(self, slot: Slot) -> range:
+        """Which experts of its parameter a stored tensor holds; 0 where there are none."""
+        whole = self._parameters[slot.parameter]
+        if whole.dim() == 2:
+            return range(1)
+        first = slot.offset // whole.stride(0)
+        return range(first, first + (len(whole) if len(slot.place.tensor.shape) == whole.dim() else 1))
+
+
+class BlockModel:
+    """A checkpoint whose blocks are loaded one at a time, in fp32; leaving it as a context frees the rest.
+
+    Args:
+        device: Where the arithmetic happens.
+
+    Attributes:
+        count: Blocks.
+
+    Raises:
+        UnusableBase: The files do not fill the model class, or it has no blocks named `layers`; names what is missing.
+    """
+
+    def __init__(self, base: Checkpoint, device: torch.device) -> None:
+        self._device = device
+        self._model = meta_model(base.folder).float().eval()
+        self._model.set_experts_implementation("eager")  # one product per expert
+        _give_buffers(self._model, device)
+        self._decoder, root = _decoder(self._model)
+        self._blocks = f"{root}layers."
+        self.count = len(self._decoder.layers)
+        self._state = {name: p for name, p in self._model.state_dict().items() if name.startswith(root)}
+        self._slots = slots(self._model, places(base))
+        require_filled(self._state, self._slots)
+        self._prunable = frozenset(from_shapes(base.shapes))
+        self._stem = self._read(root, [name for name in self._state if not name.startswith(self._blocks)])
+        self._calls: dict[torch.Size, list[Call]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stem.clear()
+        self._calls.clear()
+
+    def names(self, index: int) -> tuple[str, ...]:
+        """Return the stored prunable tensors of a block, in name order."""
+        return tuple(sorted(slot.place.tensor.name for slot in self._prunable_slots(index)))
+
+    @torch.no_grad()
+    def start(self, ids: torch.Tensor) -> torch.Tensor:
+        """Return the hidden states that enter the first block, [batch, length, size].
+
+        Args:
+            ids: Token ids without padding, [batch, length].
+
+        Raises:
+            UnusableBase: The decoder does more between its blocks than to hand the hidden states on, or tells its
+                blocks something about the tokens.
+        """
+        hidden, calls = self._listen(ids.to(self._device))
+        if not _alike(self._calls.setdefault(ids.shape, calls), calls):
+            raise UnusableBase("The decoder tells its blocks more of the tokens than hidden states.", UNCALIBRATED)
+        return hidden
+
+    @contextmanager
+    def opened(self, index: int) -> Iterator[Block]:
+        """Hold one block in memory.
+
+        Args:
+            index: 0 ≤ index < count.
+        """
+        prefix = f"{self._blocks}{index}."
+        parameters = self._read(prefix, [name for name in self._state if name.startswith(prefix)])
+        mine = [replace(slot, parameter=slot.parameter.removeprefix(prefix)) for slot in self._prunable_slots(index)]
+        calls = {shape: calls[index] for shape, calls in self._calls.items()}
+        block = Block(self._decoder.layers[index], parameters, mine, calls)
+        try:
+            yield block
+        finally:
+            block.close()
+
+    def _prunable_slots(self, index: int) -> Iterator[Slot]:
+        for name, filling in self._slots.items():
+            if name.startswith(f"{self._blocks}{index}."):
+                yield from (slot for slot in filling if slot.place.tensor.name in self._prunable)
+
+    def _read(self, prefix: str, names: Iterable[str]) -> Parameters:
+        """Read parameters from the files; their names begin after `prefix`."""
+        return {name.removeprefix(prefix): self._filled(name) for name in names}
+
+    def _filled(self, name: str) -> torch.Tensor:
+        parameter = torch.empty_like(self._state[name], device=self._device)
+        for slot in self._slots[name]:
+            slot.read(parameter)
+        return parameter
+
+    def _listen(self, ids: torch.Tensor) -> tuple[torch.Tensor, list[Call]]:
+        """Run the decoder with its blocks standing still.
+
+        Some decoders expect a tensor from a block and others a tuple: the one is right that makes the very same
+        hidden states enter all blocks.
+        """
+        for answer in (lambda hidden: hidden, lambda hidden: (hidden,)):
+            with _standing_still(self._decoder.layers, answer) as heard:
+                functional_call(self._decoder, self._stem, (), {"input_ids": ids, "use_cache": False})
+            entering = {id(hidden): hidden for hidden, _ in heard}
+            if len(heard) == self.count and [hidden.shape[:2] for hidden in entering.values()] == [ids.shape]:
+                return heard[0][0], [call for _, call in heard]
+        raise UnusableBase("The decoder changes the hidden states between its blocks.", UNCALIBRATED)
+
+
+def _give_buffers(model: Any, device: torch.device) -> None:
+    """Compute the buffers that no file holds (rotary frequencies, embedding scales), as loading a model does."""
+    names = [name for name, _ in model.named_non_persistent_buffers()]
+    for name in names:
+        _set_buffer(model, name, torch.empty_like(model.get_buffer(name), device="cpu"))
+    model.initialize_weights()
+    for name in names:
+        _set_buffer(model, name, model.get_buffer(name).to(device))
+
+
+def _set_buffer(model: Any, name: str, value: torch.Tensor) -> None:
+    module, _, leaf = name.rpartition(".")
+    setattr(model.get_submodule(module), leaf, value)
+
+
+def _decoder(model: Any) -> tuple[Any, str]:
+    """Return the module that holds the blocks and the token embedding, and how the names of its parameters begin."""
+    embedding = model.get_input_embeddings()
+    for name, module in model.named_modules():
+        blocks = getattr(module, "layers", None)
+        if isinstance(blocks, torch.nn.ModuleList) and embedding in module.children():
+            return module, f"{name}." if name else ""
+    raise UnusableBase(f"{type(model).__name__} has no blocks named `layers` beside its embedding.", UNCALIBRATED)
+
+
+@contextmanager
+def _standing_still(
+    blocks: Iterable[Any], answer: Callable[[torch.Tensor], Any]
+) -> Iterator[list[tuple[torch.Tensor, Call]]]:
+    """Let blocks note what they are called with, and hand the hidden states on unchanged."""
+    heard: list[tuple[torch.Tensor, Call]] = []
+
+    def note(hidden: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        heard.append((hidden, Call(args, kwargs)))
+        return answer(hidden)
+
+    for block in blocks:
+        block.forward = note
+    try:
+        yield heard
+    finally:
+        for block in blocks:
+            del block.forward
+
+
+def _alike(some: Iterable[Call], others: Iterable[Call]) -> bool:
+    """Whether blocks were given the same tensors."""
+    pairs = {
+        (id(one), id(other)): (one, other)  # a mask that all blocks share is compared once
+        for call, like in zip(some, others, strict=True)
+        for one, other in zip(_tensors(call), _tensors(like), strict=True)
+    }
+    return all(one is other or torch.equal(one, other) for one, other in pairs.values())
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, dict):
+        yield from _tensors(tuple(value.values()))
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from _tensors(item)

@@ -1,0 +1,204 @@
+"""Super weights: the few single weights that carry a model's largest activations, and whether they are still there.
+
+Yu et al., "The Super Weight in Large Language Models" (2024, arXiv 2411.07191): in a few blocks one input channel of
+the MLP's projection back to the residual stream spikes, and one output channel with it; the one weight that joins the
+two carries the spike. One forward pass over any text shows them. Here each block names at most one candidate. Nothing
+here knows how a mask was chosen, or what losing a weight costs.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from release.checkpoint.count import Place, places
+from release.checkpoint.folder import open_checkpoint
+from release.checkpoint.prunable import BLOCK, EXPERT, block_of
+from release.checkpoint.rewrite import read_at, room_for
+from release.record import SuperWeight, SuperWeights
+
+PROMPT = "The capital of France is Paris, and the river through it is the Seine."
+MOST = 5
+"""Candidates kept; the paper finds one to six in a model."""
+ATTENTION = ("attn", "attention")
+"""What a module of attention is called; its own projection back to the residual stream is none of an MLP."""
+
+
+@dataclass(frozen=True)
+class Spike:
+    """Where the input of one projection peaks, and the output that peaks there.
+
+    Attributes:
+        row: The output channel.
+        column: The input channel.
+        input: What came in on `column`.
+        output: What went out on `row`, at the same token.
+        size: |weight[row, column] · input| over the median |output| of this projection, all tokens and channels. A
+            block's outputs grow with its depth; against them a spike early on, which all later blocks see, is not lost
+            behind those of the last blocks.
+    """
+
+    row: int
+    column: int
+    input: float
+    output: float
+    size: float
+
+
+def super_weights(model: Any, tokenizer: Any, dense: Path, pruned: Path) -> SuperWeights | None:
+    """Find the largest super-weight candidates of the dense model, and look them up in the pruned files.
+
+    Args:
+        model: The dense model in memory.
+        tokenizer: Its tokenizer.
+        dense: The folder it was loaded from.
+        pruned: Folder of the pruned model; only its files are read.
+
+    Returns:
+        None where there is none to name: in a mixture of experts, in a model without spikes, or where the pruned
+        files do not hold the same tensors.
+    """
+    before, after = (places(open_checkpoint(folder)) for folder in (dense, pruned))
+    layers = projections(model, {name: place.tensor.shape for name, place in before.items()})
+    if not (layers and all(_comparable(before[name], after.get(name)) for name in layers)):
+        return None
+    ids = tokenizer(PROMPT)["input_ids"]
+    found = spikes(model, layers, ids)
+    largest = sorted(found, key=lambda name: found[name].size, reverse=True)[:MOST]
+    candidates = tuple(_candidate(found[name], before[name], after[name]) for name in largest)
+    if not candidates:
+        return None
+    return SuperWeights(
+        prompt=PROMPT,
+        tokens=len(ids),
+        precision=str(model.dtype).removeprefix("torch."),
+        blocks=len(layers),
+        candidates=candidates,
+    )
+
+
+def projections(model: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, torch.nn.Linear]:
+    """Return the layer with which each block's MLP writes to the residual stream, by its stored name.
+
+    Of a block's linear layers outside attention that give the residual stream's width, it is the one with the most
+    inputs (a gate of the same shape comes before it).
+
+    Args:
+        model: A causal language model.
+        shapes: Name → shape of every tensor on disk.
+
+    Returns:
+        Nothing for a mixture of experts, where the residual stream gets a sum of many projections.
+    """
+    if any(map(EXPERT.search, shapes)):
+        return {}
+    stored = {_place_in_block(name): name for name in shapes if BLOCK.match(name)}
+    width = model.config.get_text_config().hidden_size
+    widest: dict[int, tuple[str, torch.nn.Linear]] = {}
+    for path, layer in _linears(model):
+        name = stored.get(_place_in_block(path))
+        if name is None or layer.out_features != width or tuple(layer.weight.shape) != shapes[name]:
+            continue
+        _, known = widest.get(block_of(name), ("", None))
+        if known is None or layer.in_features >= known.in_features:
+            widest[block_of(name)] = name, layer
+    return dict(widest.values())
+
+
+def _linears(model: Any) -> Iterator[tuple[str, torch.nn.Linear]]:
+    """Yield linear layers outside attention by the names of their weights, in the order of the class."""
+    for path, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear) and not any(word in path for word in ATTENTION):
+            yield f"{path}.weight", module
+
+
+def _place_in_block(name: str) -> tuple[str, ...] | None:
+    """The block's number and the name inside it: the same on disk and in the class, whatever stands before."""
+    match = BLOCK.match(name)
+    return match.groups() if match else None
+
+
+@torch.inference_mode()
+def spikes(model: Any, layers: Mapping[str, torch.nn.Linear], ids: Sequence[int]) -> dict[str, Spike]:
+    """Run the model once and return the spike of each layer that has one.
+
+    Args:
+        model: A causal language model.
+        layers: Name → layer.
+        ids: Token ids of one text.
+    """
+    with _watched(layers) as found:
+        model(input_ids=torch.tensor([list(ids)], device=model.device), use_cache=False)
+    return found
+
+
+@contextmanager
+def _watched(layers: Mapping[str, torch.nn.Linear]) -> Iterator[dict[str, Spike]]:
+    found: dict[str, Spike] = {}
+    hooks = [layer.register_forward_hook(partial(_note, found, name)) for name, layer in layers.items()]
+    try:
+        yield found
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _note(
+    found: dict[str, Spike], name: str, layer: torch.nn.Linear, inputs: tuple[torch.Tensor], outputs: torch.Tensor
+) -> None:
+    seen = peak(layer.weight, inputs[0].flatten(0, -2), outputs.flatten(0, -2))
+    if seen is not None:
+        found[name] = seen
+
+
+def peak(weight: torch.Tensor, inputs: torch.Tensor, outputs: torch.Tensor) -> Spike | None:
+    """Return the one place where a layer's input peaks, with the output that peaks at that token.
+
+    Args:
+        weight: [outputs, inputs].
+        inputs: [tokens, inputs].
+        outputs: [tokens, outputs].
+
+    Returns:
+        None where there is no weight between the two, or a number is not finite.
+    """
+    token, column = divmod(int(inputs.abs().argmax()), inputs.shape[1])
+    row = int(outputs[token].abs().argmax())
+    entering, leaving = float(inputs[token, column]), float(outputs[token, row])
+    size = float(abs(weight[row, column].float() * entering) / outputs.float().abs().median())
+    if not (0 < size < math.inf and math.isfinite(leaving)):
+        return None
+    return Spike(row, column, entering, leaving, size)
+
+
+def _comparable(before: Place, after: Place | None) -> bool:
+    """Whether both files hold the tensor as plain numbers in the same shape."""
+    tensors = (before.tensor, after.tensor if after else None)
+    return all(t is not None and t.is_float and t.shape == before.tensor.shape for t in tensors)
+
+
+def _candidate(spike: Spike, before: Place, after: Place) -> SuperWeight:
+    return SuperWeight(
+        tensor=before.tensor.name,
+        row=spike.row,
+        column=spike.column,
+        dense=stored_weight(before, spike.row, spike.column),
+        input=spike.input,
+        output=spike.output,
+        spike=spike.size,
+        zeroed=stored_weight(after, spike.row, spike.column) == 0,
+    )
+
+
+def stored_weight(place: Place, row: int, column: int) -> float:
+    """Read one weight of a stored matrix, without the rest of it."""
+    tensor = place.tensor
+    data = room_for(tensor.nbytes // tensor.numel)
+    with place.path.open("rb") as file:
+        read_at(file, tensor.start + (row * tensor.shape[1] + column) * len(data), data)
+    return float(tensor.values(tensor.bits(data))[0])

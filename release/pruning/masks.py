@@ -1,0 +1,92 @@
+"""A published mask: one bit per prunable weight, so that anyone with the base can make the pruned model.
+
+`mask/pruned.safetensors` holds, under each prunable tensor's name, its zeros packed eight to a byte, the first weight
+in the highest bit. It lies in a folder of its own because loaders take every safetensors file beside the weights for
+weights.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from release.checkpoint.count import places, read_tensor
+from release.checkpoint.folder import Checkpoint
+from release.checkpoint.header import LENGTH_BYTES, Raw, Tensor, read_header
+from release.checkpoint.prunable import from_shapes
+from release.checkpoint.rewrite import read_at, room_for
+from release.errors import BadOption
+from release.progress import Console
+from release.pruning.recipe import Recipe
+from release.pruning.store import clear, packed
+
+FILE_NAME = "mask/pruned.safetensors"
+
+
+def require_enough(recipe: Recipe) -> None:
+    """Refuse a mask for a method whose kept weights are not the base's.
+
+    Raises:
+        BadOption: The method updates them.
+    """
+    if recipe.row.updates_kept_weights:
+        raise BadOption(
+            f"{recipe.row.title} changes the weights it keeps; base and mask do not give them again.",
+            "Leave --with-mask out.",
+        )
+
+
+def write(pruned: Checkpoint, model: Path, console: Console) -> None:
+    """Write the mask of a pruned model folder, tensor by tensor."""
+    known = places(pruned)
+    names = from_shapes(pruned.shapes)
+    header = _header({name: -(-known[name].tensor.numel // 8) for name in names})
+    target = model / FILE_NAME
+    target.parent.mkdir(exist_ok=True)
+    partial = target.with_name(f".{target.name}.partial")
+    with partial.open("wb") as file, console.step("Write the mask", len(names)) as advance:
+        file.write(header)
+        for name in names:
+            file.write(packed(known[name].tensor, read_tensor(known[name])).data)
+            advance(1)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(target)
+
+
+def _header(sizes: Mapping[str, int]) -> bytes:
+    """The header of a safetensors file of byte vectors."""
+    entries, offset = {}, 0
+    for name, size in sizes.items():
+        entries[name] = {"dtype": "U8", "shape": [size], "data_offsets": [offset, offset + size]}
+        offset += size
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(LENGTH_BYTES, "little") + text
+
+
+class PublishedMask:
+    """The mask of a release, read tensor by tensor."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._tensors = {tensor.name: tensor for tensor in read_header(path).tensors}
+
+    @property
+    def names(self) -> list[str]:
+        """The tensors it marks."""
+        return list(self._tensors)
+
+    def apply(self, tensor: Tensor, data: Raw) -> None:
+        """Set the marked weights of a dense tensor to +0.0, in place."""
+        stored = self._tensors[tensor.name]
+        marks = room_for(stored.nbytes)
+        with self._path.open("rb") as file:
+            read_at(file, stored.start, marks)
+        clear(tensor, data, marks)
+
+
+def published(model: Path) -> PublishedMask | None:
+    """The mask that lies in a model folder, if any."""
+    path = model / FILE_NAME
+    return PublishedMask(path) if path.is_file() else None

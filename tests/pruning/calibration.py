@@ -1,0 +1,16 @@
+"""Calibration on random tokens: real arithmetic, no text needed."""
+
+import numpy as np
+import torch
+
+from release.pruning.calibration import Text
+from release.pruning.prune import Calibrating, Means
+from release.record import CalibrationPlan, DataSource
+
+SOURCE = DataSource(name="random tokens", origin="a test", revision=None, licence=None, sha256="0" * 64)
+
+
+def means(windows: int = 12, length: int = 64, threads: int = 2) -> Means:
+    ids = np.random.default_rng(0).integers(3, 256, (windows, length)).astype(np.int32)
+    text = Text(CalibrationPlan(), SOURCE, "", ids)
+    return Means(threads, Calibrating(text, torch.device("cpu")))
