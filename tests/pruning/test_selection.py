@@ -174,8 +174,8 @@ def test_the_generator_gives_the_published_numbers():
 
 def test_draws_are_the_same_on_every_machine():
     draws = Draws(42, "random", 2, "model.layers.0.mlp.up_proj.weight")
-    assert draws.keys(0, 8).tolist() == []
-    assert draws.ranks(2).tolist() == []
+    assert draws.keys(0, 8).tolist() == [117, 105, 240, 238, 59, 17, 39, 66]
+    assert draws.ranks(2).tolist() == [6122384488060696029, 9194829815762036175]
 
 
 def test_keys_are_uniform():
