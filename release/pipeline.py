@@ -24,7 +24,7 @@ from release.plan import Measuring, Plan, release_name
 from release.progress import Console
 from release.pruning import masks
 from release.pruning.one import require_rows
-from release.pruning.prune import Calibrating, Job, Means, prune
+from release.pruning.prune import Calibrating, Job, Means, forget_blocks, prune
 from release.pruning.rebuild import rebuild as rebuild_weights
 from release.pruning.recipe import Recipe
 from release.record import FILE_NAME, Measurements, Pruning, Record, Storage
@@ -127,12 +127,13 @@ def prune_and_audit(
     """
     jobs = [Job(plan.recipe, where.model, where.work, sparsity.known_budgets(where.model)) for plan, where in wanted]
     results = []
-    for (plan, where), pruned in zip(wanted, prune(base, jobs, console, means), strict=True):
+    for (plan, where), job, pruned in zip(wanted, jobs, prune(base, jobs, console, means), strict=True):
         pruning = where.remember(pruned.pruning)
         carry_side_files(base.folder, where.model)
         written = open_checkpoint(where.model)
         audited = audit(base, written, plan.recipe, pruned.budgets, pruned.files, console)
         sparsity.write(audited.table, where.model)
+        forget_blocks(job)
         if plan.with_mask:
             masks.write(written, where.model, console)
         results.append((pruning, audited))

@@ -4,7 +4,6 @@ Every block is read from disk, run once dense to see what its weights are multip
 give the next block its inputs. In memory are one block and the activations of the calibration text.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -57,6 +56,8 @@ class Calibrator:
         """
         with BlockModel(self.base, self.device) as model:
             budgets = self._budgets(model, console)
+            if all(map(self.store.has, range(model.count))):
+                return budgets
             with console.step("Calibrate and prune block by block", 2 * model.count) as advance:
                 self._prune(model, budgets, advance)
         return budgets
@@ -65,13 +66,12 @@ class Calibrator:
         blocks = [self._sizes(model, index) for index in range(model.count)]
         if self.recipe.allocation == "uniform":
             return uniform({name: size for block in blocks for name, size in block.items()}, self.recipe.sparsity)
-        known = self.store.folder / "outliers.json"
-        if not known.is_file():
+        shares = self.store.outliers()
+        if shares is None:
             with console.step("Look for outliers block by block", 2 * model.count) as advance:
                 shares = list(self._outliers(model, advance))
-            self.store.folder.mkdir(parents=True, exist_ok=True)
-            known.write_text(json.dumps(shares), encoding="utf-8")
-        return owl_budgets(blocks, json.loads(known.read_text(encoding="utf-8")), self.recipe.sparsity)
+            self.store.keep_outliers(shares)
+        return owl_budgets(blocks, shares, self.recipe.sparsity)
 
     def _sizes(self, model: BlockModel, index: int) -> dict[str, int]:
         return {name: self._places[name].tensor.numel for name in model.names(index)}

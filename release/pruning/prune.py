@@ -128,7 +128,7 @@ def prune(base: Checkpoint, jobs: Sequence[Job], console: Console, means: Means)
     """
     started = time.perf_counter()
     require_room(base, [job.destination for job in jobs])
-    continued = [_left_from_before(job.destination, job.recipe.tag(base)) for job in jobs]
+    continued = [_left_from_before(base, job) for job in jobs]
     decided = [_decide(base, job, console, means) for job in jobs]
     first = jobs[0].recipe
     with console.step(f"Prune ({first.method}, {_listed(jobs)})", base.size * len(jobs)) as advance:
@@ -148,7 +148,14 @@ def _decide(base: Checkpoint, job: Job, console: Console, means: Means) -> _Deci
     """Settle how many weights each tensor loses and, for calibrated methods, which."""
     if means.calibrating is not None:
         return _calibrated(base, job, console, means.calibrating, means.workers)
-    return _Decided(job, job.known or budgets_of(base, job.recipe, console, means.workers))
+    return _Decided(job, _known(base, job) or budgets_of(base, job.recipe, console, means.workers))
+
+
+def _known(base: Checkpoint, job: Job) -> Budgets | None:
+    """The budgets of weight files that are all there already; only a finished run leaves them behind."""
+    if not all((job.destination / header.path.name).exists() for header in base.headers):
+        return None
+    return job.known if job.recipe.shares_by_weights else uniform(sizes_of(base), job.recipe.sparsity)
 
 
 def budgets_of(base: Checkpoint, recipe: Recipe, console: Console, threads: int) -> Budgets:
@@ -162,21 +169,29 @@ def budgets_of(base: Checkpoint, recipe: Recipe, console: Console, threads: int)
 def _calibrated(base: Checkpoint, job: Job, console: Console, means: Calibrating, threads: int) -> _Decided:
     from release.pruning.calibrate import Calibrator
 
-    store = Store(job.work / "blocks", job.recipe.row.updates_kept_weights)
-    finished = all((job.destination / h.path.name).exists() for h in base.headers)
-    if finished and job.known:
-        budgets = job.known
-    else:
-        budgets = Calibrator(base, job.recipe, means.text.ids, store, means.device, threads).run(console)
+    store = Store(_blocks(job), job.recipe.row.updates_kept_weights)
+    calibrator = Calibrator(base, job.recipe, means.text.ids, store, means.device, threads)
+    budgets = _known(base, job) or calibrator.run(console)
     return _Decided(job, budgets, store, means.text.described(means.device.type), store.unreached())
 
 
-def _left_from_before(destination: Path, tag: str) -> bool:
+def _left_from_before(base: Checkpoint, job: Job) -> bool:
     """Tell whether an earlier run of this recipe left anything, and remove what other recipes left half."""
-    for partial in destination.glob(".*.partial"):
+    tag = job.recipe.tag(base)
+    for partial in job.destination.glob(".*.partial"):
         if tag not in partial.name:
             partial.unlink()
-    return any(destination.glob("*.safetensors")) or any(destination.glob(".*.partial"))
+    return any(any(job.destination.glob(name)) for name in ("*.safetensors", ".*.partial")) or _blocks(job).exists()
+
+
+def forget_blocks(job: Job) -> None:
+    """Remove what calibration kept, once the weight files are whole and audited."""
+    shutil.rmtree(_blocks(job), ignore_errors=True)
+
+
+def _blocks(job: Job) -> Path:
+    """Where calibration keeps finished blocks."""
+    return job.work / "blocks"
 
 
 def _describe(base: Checkpoint, decided: _Decided, seconds: float | None, threads: int, together: int) -> Pruning:

@@ -5,7 +5,7 @@ bit per weight; a method that also changes kept weights stores the tensors thems
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 from release.checkpoint.header import Raw, Tensor
 
 UNREACHED = "unreached"
+OUTLIERS = "outliers.json"
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,18 @@ class Store:
             data[:] = stored
         else:
             clear(tensor, data, stored)
+
+    def outliers(self) -> list[float] | None:
+        """Each block's share of outliers, where they were looked for."""
+        path = self.folder / OUTLIERS
+        return [float(share) for share in json.loads(path.read_bytes())] if path.is_file() else None
+
+    def keep_outliers(self, shares: Sequence[float]) -> None:
+        """Keep each block's share of outliers."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        partial = self.folder / f"{OUTLIERS}.partial"
+        partial.write_text(json.dumps(shares), encoding="utf-8")
+        partial.replace(self.folder / OUTLIERS)
 
     def unreached(self) -> tuple[str, ...]:
         """Names of the tensors that saw no calibration token, over all finished blocks."""
