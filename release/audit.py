@@ -191,6 +191,7 @@ def _summarise(
         prunable_parameters=parameters,
         zeroed_parameters=zeros,
         zeros_before=sum(row.zeros_before for row in prunable),
+        crowded=sum(row.crowded for row in prunable),
         modules=modules(prunable),
         checks=checks,
         files=files,

@@ -251,7 +251,10 @@ def _counts_as_targeted(audit: Audit, _: Measurements) -> Finding:
         f"{text.count(audit.zeroed_parameters)} zeros in the written files, {text.count(budget)} targeted, "
         f"of {text.count(audit.prunable_parameters)} prunable"
     )
-    return Finding("supported" if audit.zeroed_parameters == budget else "contradicted", evidence)
+    if audit.crowded:
+        evidence += f"; {text.count(audit.crowded)} zeros of the base had no room in their share and stay"
+    exact = audit.zeroed_parameters == budget + audit.crowded
+    return Finding("supported" if exact else "contradicted", evidence)
 
 
 def _weak_reader(_: Audit, measurements: Measurements) -> Finding:

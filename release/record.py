@@ -227,6 +227,7 @@ class Audit(Frozen):
         zeroed_parameters: Exact zeros among them in the written files. Zeros that the base already had
             count towards the budget, so this equals the target wherever the base had fewer.
         zeros_before: Exact zeros among them in the base.
+        crowded: Zeros of the base beyond what a tensor owes, or beyond a pattern's own in their group; they stay.
     """
 
     target_sparsity: Decimal
@@ -234,6 +235,7 @@ class Audit(Frozen):
     prunable_parameters: int
     zeroed_parameters: int
     zeros_before: int
+    crowded: int = 0
     modules: tuple[ModuleAudit, ...]
     checks: tuple[Check, ...]
     files: tuple[FileDigest, ...]

@@ -222,6 +222,7 @@ def audits(draw: st.DrawFn) -> Audit:
             prunable_parameters=counts(),
             zeroed_parameters=counts(),
             zeros_before=counts(),
+            crowded=counts(),
             modules=st.lists(module, max_size=3).map(tuple),
             files=files(),
         )

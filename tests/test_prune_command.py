@@ -113,6 +113,20 @@ def test_a_pattern_must_divide_every_layers_inputs(tmp_path, capsys):
     assert "does not divide the 44 inputs of model.layers.0.mlp.down_proj.weight" in said
 
 
+def test_zeros_of_the_base_that_a_pattern_has_no_room_for_stay_and_are_counted_apart(llama, tmp_path):
+    values = checkpoints.tensors(llama)
+    values[NAME].view(-1)[:3] = 0
+    for shard in llama.glob("*.safetensors*"):
+        shard.unlink()
+    checkpoints.write(llama, values)
+    assert prune(llama, tmp_path / "out", "magnitude", "--pattern", "2:4") == 0
+    record = Record.read(tmp_path / "out")
+    assert record.audit.crowded == 1
+    assert record.audit.zeroed_parameters == record.pruning.budget + 1
+    assert {claim.key: claim.verdict for claim in record.claims}["counts_as_targeted"] == "supported"
+    assert run(["verify", str(tmp_path / "out"), "--base", str(llama), "--rebuild"]) == 0
+
+
 @pytest.mark.parametrize("pattern", ["2:3", "4:4", "0:4", "5:4", "2-4", "", "1:128", "-1:4"])
 def test_what_is_no_pattern_is_refused(pattern, llama, tmp_path, capsys):
     assert "is not understood" in refused(capsys, llama, tmp_path / "out", "magnitude", f"--pattern={pattern}")

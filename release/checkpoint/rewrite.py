@@ -8,7 +8,6 @@ last whole tensor.
 
 import errno
 import hashlib
-import io
 import mmap
 import os
 import threading
@@ -22,6 +21,7 @@ from typing import BinaryIO, Self, TypeVar
 
 import numpy as np
 
+from release.checkpoint.disk import DiskFile
 from release.checkpoint.header import Header, Raw, Tensor
 from release.errors import DiskFull, UnusableBase
 from release.progress import Advance
@@ -94,18 +94,16 @@ class _Target:
     """
 
     def __init__(self, partial: Path, header: Header) -> None:
-        partial.touch()
-        self._file = io.FileIO(partial, "r+")  # unbuffered, since the pieces are large
+        self.done = _whole_bytes(partial, header)
+        self._file = DiskFile(partial, self.done)
         self._sha = hashlib.sha256()
         self._writer, self._hasher = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
         self._in_hand: list[Future[None]] = []
-        self.done = _whole_bytes(self._file, header)
+        with partial.open("rb") as file:
+            while block := file.read(PIECE):
+                self._sha.update(block)
 
     def __enter__(self) -> Self:
-        self._file.truncate(self.done)
-        self._file.seek(0)
-        while block := self._file.read(PIECE):
-            self._sha.update(block)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -113,29 +111,25 @@ class _Target:
         self._hasher.shutdown()
         self._file.close()
 
-    def put(self, data: memoryview) -> None:
+    def put(self, data: Raw) -> None:
         """Take the next bytes, when those before are written and hashed."""
         self._settle()
-        self._in_hand = [self._writer.submit(self._write, data), self._hasher.submit(self._sha.update, data)]
+        self._in_hand = [self._writer.submit(self._file.write, data), self._hasher.submit(self._sha.update, data.data)]
 
     def finished(self) -> str:
         """Wait until all is on the disk, and return the SHA-256."""
         self._settle()
-        os.fsync(self._file.fileno())
+        self._file.finish()
         return self._sha.hexdigest()
 
     def _settle(self) -> None:
         for future in self._in_hand:
             future.result()
 
-    def _write(self, data: memoryview) -> None:
-        while data:
-            data = data[self._file.write(data) :]
 
-
-def _whole_bytes(file: io.FileIO, header: Header) -> int:
+def _whole_bytes(partial: Path, header: Header) -> int:
     """How much of a partial file can stay: all up to the end of its last whole tensor."""
-    size = file.seek(0, os.SEEK_END)
+    size = partial.stat().st_size if partial.exists() else 0
     ends = [len(header.raw), *(t.start + t.nbytes for t in header.tensors)]
     return max((end for end in ends if end <= size), default=0)
 
@@ -149,7 +143,7 @@ def _write(
     allow_nonfinite: bool,
 ) -> None:
     for target in targets:
-        target.put(memoryview(header.raw)[target.done :])
+        target.put(np.frombuffer(header.raw, dtype=np.uint8)[target.done :])
         advance(max(target.done, len(header.raw)))
     start = min(target.done for target in targets)
     with header.path.open("rb") as source:
@@ -159,7 +153,7 @@ def _write(
         for piece, results in in_order(work, pieces, threads, lambda piece: piece.nbytes, UNDER_WAY):
             for target, data in zip(targets, results, strict=True):
                 if piece.start >= target.done:
-                    target.put(data.data)
+                    target.put(data)
                     advance(piece.nbytes)
             _ROOMS.give_back(before)  # every target has taken the next piece, and so is done with this one
             before = results

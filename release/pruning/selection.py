@@ -18,9 +18,9 @@ from release.pruning.method import Scorer, Scores, Subject
 
 Indices = NDArray[np.intp]
 
-CHUNK = 1 << 17
+CHUNK = 1 << 18
 """Weights looked at together: few enough for the cache, enough that passing the GIL around costs little beside them."""
-RUNS, LENGTH = 128, 1024
+RUNS, LENGTH = 128, 8192
 """The sample: how many runs of neighbouring weights, and how many weights in each."""
 SIGMAS = 4
 """How far from the sample's guess the cut is looked for first, in standard deviations."""
@@ -99,7 +99,7 @@ def find_cut(scores: Scorer, size: int, count: int) -> Cut:
         below, places, between = _split(scores, size, low, high)
         rank = count - 1 - below
         if 0 <= rank < between.size:
-            cut = _smallest(between, rank)
+            cut = _ranked(between, rank)
             missing = rank + 1 - int(np.count_nonzero(between < cut))
             return Cut(cut, missing, places[np.flatnonzero(between == cut)])
         sigmas *= 8
@@ -120,17 +120,24 @@ def _range(sample: Scores, share: float, sigmas: int) -> tuple[int, int]:
     its runs differ; it is never less than that of independent scores.
     """
     size, place = sample.size, share * sample.size
-    inside = np.mean(sample <= _smallest(sample, min(int(place), size - 1)), axis=1)
+    inside = np.mean(sample <= _ranked(sample, min(int(place), size - 1)), axis=1)
     error = max((share * (1 - share) / size) ** 0.5, float(inside.std()) / inside.size**0.5)
     first, last = int(place - sigmas * error * size) - 1, int(place + sigmas * error * size) + 1
-    low = _smallest(sample, first) if first > 0 else 0
-    high = _smallest(sample, last) if last < size else int(np.iinfo(sample.dtype).max)
+    low = _ranked(sample, first) if first > 0 else 0
+    high = _ranked(sample, last) if last < size else int(np.iinfo(sample.dtype).max)
     return low, high
 
 
-def _smallest(values: Scores, rank: int) -> int:
-    """The value of a rank, counted from 0."""
-    return int(np.partition(values, rank, axis=None)[rank])
+def _ranked(values: Scores, rank: int) -> int:
+    """The value of a rank, counted from 0: found bit by bit, counting, which vectorises where partitioning does not."""
+    low, high = 0, int(np.iinfo(values.dtype).max)
+    while low < high:
+        middle = (low + high) // 2
+        if np.count_nonzero(values <= middle) > rank:
+            high = middle
+        else:
+            low = middle + 1
+    return low
 
 
 def _split(scores: Scorer, size: int, low: int, high: int) -> tuple[int, Indices, Scores]:
