@@ -74,7 +74,7 @@ def _read(
     base: Checkpoint, written: Checkpoint, allowed: Budgets, groups: tuple[int, int] | None, console: Console
 ) -> tuple[tuple[FileDigest, ...], tuple[TensorCount, ...], tuple[FileDigest, ...]]:
     with console.step("Audit: read the files again", written.size) as advance, Beside(base) as beside:
-        results = [count(header, allowed.zeros, beside, advance, groups) for header in written.headers]
+        results = [count(header, allowed.zeros, beside, advance, groups, from_disk=True) for header in written.headers]
         files = tuple(file for file, _ in results)
         return files, tuple(c for _, counts in results for c in counts), beside.digests()
 

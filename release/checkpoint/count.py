@@ -15,9 +15,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from release.checkpoint.disk import CachedReader, DiskReader, read_at, room_for
 from release.checkpoint.folder import Checkpoint
 from release.checkpoint.header import Bits, Header, Raw, Tensor
-from release.checkpoint.rewrite import read_at, room_for
 from release.digests import digest_of
 from release.progress import Advance
 from release.record import FileDigest, Frozen
@@ -114,14 +114,13 @@ class _Passage:
     """One file of the base, hashed as far as it was read in order."""
 
     def __init__(self, header: Header) -> None:
-        self.file = header.path.open("rb")
+        self.file = CachedReader(header.path)
         self._header = header
         self._sha = hashlib.sha256(header.raw)
         self._position = len(header.raw)
 
     def read(self, start: int, nbytes: int) -> Raw:
-        data = room_for(nbytes)
-        read_at(self.file, start, data)
+        data = self.file.read(start, nbytes)
         if start == self._position:
             self._sha.update(data.data)
             self._position += nbytes
@@ -140,6 +139,7 @@ def count(
     base: Beside | None,
     advance: Advance,
     groups: tuple[int, int] | None = None,
+    from_disk: bool = False,
 ) -> tuple[FileDigest, tuple[TensorCount, ...]]:
     """Hash one weight file and count its tensors, in one read.
 
@@ -149,12 +149,13 @@ def count(
         base: What to compare with; a tensor of another shape or type is not compared.
         advance: Told the bytes read.
         groups: n and m of the pattern that prunable tensors follow.
+        from_disk: Read past the page cache, as suits a file that was written past it.
     """
     sha = hashlib.sha256(header.raw)
     tallies = {t.name: _tally(t, t.name in prunable, base, groups) for t in header.tensors}
     with ThreadPoolExecutor(1) as hasher, ThreadPoolExecutor(1) as counter, ThreadPoolExecutor(1) as reader:
         under_way: deque[Sequence[Future[None]]] = deque()
-        for tensor, offset, data in _pieces(header):
+        for tensor, offset, data in _pieces(header, from_disk):
             place = base.find(tensor) if base else None
             before = reader.submit(base.read, place, offset, data.size) if base and place else None
             counted = counter.submit(tallies[tensor.name].add, data, before)
@@ -166,25 +167,24 @@ def count(
     return digest, tuple(tally.result() for tally in tallies.values())
 
 
-def _tally(tensor: Tensor, prunable: bool, base: Beside | None, groups: tuple[int, int] | None) -> "_Tally":
-    known = base is not None and base.find(tensor) is not None
-    return _Tally(tensor, prunable, groups if prunable else None, known)
-
-
 def _settle(under_way: deque[Sequence[Future[None]]], most: int) -> None:
     while len(under_way) > most:
         for future in under_way.popleft():
             future.result()
 
 
-def _pieces(header: Header) -> Iterator[tuple[Tensor, int, Raw]]:
+def _pieces(header: Header, from_disk: bool) -> Iterator[tuple[Tensor, int, Raw]]:
     """Every tensor's bytes, with the offset of each piece in its tensor."""
-    with header.path.open("rb") as file:
+    # Beside the pieces that wait there is the one that is read.
+    with DiskReader(header.path, PIECE, AHEAD + 1) if from_disk else CachedReader(header.path) as file:
         for tensor in header.tensors:
             for offset in range(0, tensor.nbytes, PIECE):
-                data = room_for(min(PIECE, tensor.nbytes - offset))
-                read_at(file, tensor.start + offset, data)
-                yield tensor, offset, data
+                yield tensor, offset, file.read(tensor.start + offset, min(PIECE, tensor.nbytes - offset))
+
+
+def _tally(tensor: Tensor, prunable: bool, base: Beside | None, groups: tuple[int, int] | None) -> "_Tally":
+    known = base is not None and base.find(tensor) is not None
+    return _Tally(tensor, prunable, groups if prunable else None, known)
 
 
 @dataclass

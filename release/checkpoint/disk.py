@@ -1,26 +1,52 @@
-"""Write a large file past the page cache, where the system can.
+"""Large files past the page cache, where the system can.
 
-Writing through the cache copies every byte, fills memory with a file that is not read again soon, and leaves the disk idle
-until much is waiting. Where memory is not at hand, as on a virtual machine whose host takes back what is free, that cost
-1.5 s a GB and more of a core's time; straight to the disk, 0.2 s, most of it the copy to an aligned place.
+Writing through the cache copies every byte, fills memory with a file that is not read again soon, and leaves the disk
+idle until much is waiting. It costs 0.4 s of a core a GB, and 1.5 s and more where free memory is not at hand (on a
+virtual machine whose host takes back what is free); straight to the disk costs 0.2 s, mostly for the copy to an aligned
+place. What was written so is not in the cache, and is best read back the same way: then the disk itself is verified.
 """
 
 import errno
 import mmap
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
+from typing import BinaryIO, Self
 
 import numpy as np
 
 from release.checkpoint.header import Raw
 
 BLOCK = 4096
-"""Place in the file, place in memory and length of a direct write are multiples of this."""
+"""Where a direct transfer starts in the file and in memory, and how long it is, are multiples of this."""
 STAGE = 4 << 20
-"""Bytes written at a time."""
+"""Bytes gathered before they are written, where they do not lie in memory as they will in the file."""
+TRANSFER = 64 << 20
+"""Bytes written by one call, at most."""
 
 
-class DiskFile:
+def room_for(nbytes: int) -> Raw:
+    """Return uninitialised memory; numpy asks for huge pages, so that touching it first costs little."""
+    return np.empty(nbytes, dtype=np.uint8)
+
+
+def read_at(file: BinaryIO, offset: int, target: Raw) -> None:
+    """Fill `target` from `offset` on, without moving the file's position (threads share it).
+
+    Raises:
+        EOFError: The file ends before.
+    """
+    view, got = target.data, 0
+    while got < len(view):
+        count = os.preadv(file.fileno(), [view[got:]], offset + got)
+        if not count:
+            raise EOFError(f"{file.name} ended at byte {offset + got}")
+        got += count
+
+
+class DiskWriter:
     """A file that grows at its end.
 
     Args:
@@ -28,15 +54,35 @@ class DiskFile:
     """
 
     def __init__(self, path: Path, size: int) -> None:
-        self._cached = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        os.ftruncate(self._cached, size)
-        self._direct = _open_direct(path)
-        self._stage: Raw = np.frombuffer(mmap.mmap(-1, STAGE), dtype=np.uint8)  # begins with a page
+        self._file = _File(path, os.O_RDWR | os.O_CREAT)
+        self._stage = _pages(STAGE)
         self._start = size - size % BLOCK
-        self._filled = os.preadv(self._cached, [self._stage[: size % BLOCK].data], self._start)
+        self._filled = self._file.read(self._stage[: size % BLOCK], self._start)
+        os.ftruncate(self._file.cached, size)
 
     def write(self, data: Raw) -> None:
-        """Append bytes; those of the last stage may wait in memory."""
+        """Append bytes, without a copy where `data` lies in its page as it will in the file; the last few may wait."""
+        if (place_in_page(data) - self._filled) % BLOCK == 0:
+            head = -self._filled % BLOCK
+            self._gather(data[:head])
+            data = data[head:]
+            whole = data.size // BLOCK * BLOCK
+            if whole:
+                self._flush()
+                self._transfer(data[:whole])
+            data = data[whole:]
+        self._gather(data)
+
+    def finish(self) -> None:
+        """Return when all is on the disk."""
+        self._flush()
+        os.fsync(self._file.cached)
+
+    def close(self) -> None:
+        """Close the file; what waits in memory is lost."""
+        self._file.close()
+
+    def _gather(self, data: Raw) -> None:
         while data.size:
             part = data[: STAGE - self._filled]
             # numpy copies without holding the GIL.
@@ -46,44 +92,152 @@ class DiskFile:
             if self._filled == STAGE:
                 self._flush()
 
-    def finish(self) -> None:
-        """Return when all is on the disk."""
-        self._write_cached(0)
-        os.fsync(self._cached)
-
-    def close(self) -> None:
-        """Close the file; bytes that still wait are lost."""
-        os.close(self._cached)
-        if self._direct is not None:
-            os.close(self._direct)
-
     def _flush(self) -> None:
-        self._write_cached(self._write_direct())
-        self._start += STAGE
+        self._transfer(self._stage[: self._filled])
         self._filled = 0
 
-    def _write_direct(self) -> int:
-        """Return how many bytes could be written so."""
-        if self._direct is None:
-            return 0
-        try:
-            return os.pwrite(self._direct, self._stage.data, self._start)
-        except OSError as error:
-            if error.errno != errno.EINVAL:  # some file systems open a file so, but do not write it so
-                raise
-            return 0
-
-    def _write_cached(self, done: int) -> None:
-        while done < self._filled:
-            done += os.pwrite(self._cached, self._stage[done : self._filled].data, self._start + done)
+    def _transfer(self, data: Raw) -> None:
+        for at in range(0, data.size, TRANSFER):
+            self._file.write(data[at : at + TRANSFER], self._start + at)
+        self._start += data.size
 
 
-def _open_direct(path: Path) -> int | None:
-    if not hasattr(os, "O_DIRECT"):
-        return None
+class DiskReader:
+    """A file that is read piece by piece.
+
+    Args:
+        largest: Bytes of the largest piece.
+        keep: How many pieces, with the latest, stay as they were read; the memory of older ones is used again.
+    """
+
+    def __init__(self, path: Path, largest: int, keep: int) -> None:
+        self._file = _File(path, os.O_RDONLY)
+        self._rooms = cycle([_pages(largest + 2 * BLOCK) for _ in range(keep)])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def read(self, start: int, nbytes: int) -> Raw:
+        """Read a piece.
+
+        Raises:
+            EOFError: The file ends before.
+        """
+        skip = start % BLOCK
+        whole = -(-(skip + nbytes) // BLOCK) * BLOCK
+        room = next(self._rooms)
+        if self._file.read(room[:whole], start - skip) < skip + nbytes:
+            raise EOFError(f"the file ended before byte {start + nbytes}")
+        return room[skip : skip + nbytes]
+
+
+class CachedReader:
+    """A file that is read through the page cache, into memory of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def read(self, start: int, nbytes: int) -> Raw:
+        """Read a piece.
+
+        Raises:
+            EOFError: The file ends before.
+        """
+        data = room_for(nbytes)
+        read_at(self._file, start, data)
+        return data
+
+
+class MappedReader:
+    """A file that is read through the page cache, without a copy.
+
+    Copying into memory of one's own costs as much as looking at every weight twice.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; what was read stays readable."""
+        self._file.close()
+
+    def read(self, start: int, nbytes: int) -> Raw:
+        """Return nbytes ≥ 1 as they lie in the cache. What is changed there is copied first and never reaches the file.
+
+        Raises:
+            ValueError: The file ends before.
+        """
+        skip = start % mmap.ALLOCATIONGRANULARITY
+        pages = mmap.mmap(self._file.fileno(), skip + nbytes, offset=start - skip, access=mmap.ACCESS_COPY)
+        return np.frombuffer(pages, dtype=np.uint8, offset=skip)
+
+
+class _File:
+    """One file opened twice: through the cache, and past it where the file system lets."""
+
+    def __init__(self, path: Path, flags: int) -> None:
+        self.cached = os.open(path, flags, 0o666)
+        self._direct: int | None = None
+        if hasattr(os, "O_DIRECT"):
+            with _unless_refused():
+                self._direct = os.open(path, flags | os.O_DIRECT)
+
+    def read(self, room: Raw, start: int) -> int:
+        """Fill `room`, and return how many bytes there were."""
+        got = 0
+        with _unless_refused():
+            got = os.preadv(self._direct, [room.data], start) if self._direct is not None else 0
+        while got < room.size and (more := os.preadv(self.cached, [room[got:].data], start + got)):
+            got += more
+        return got
+
+    def write(self, data: Raw, start: int) -> None:
+        done = 0
+        with _unless_refused():
+            done = os.pwrite(self._direct, data.data, start) if self._direct is not None else 0
+        while done < data.size:
+            done += os.pwrite(self.cached, data[done:].data, start + done)
+
+    def close(self) -> None:
+        for handle in (self.cached, self._direct):
+            if handle is not None:
+                os.close(handle)
+
+
+@contextmanager
+def _unless_refused() -> Iterator[None]:
+    """Go on where the system cannot do this directly: the file system lacks it, or the transfer is not aligned."""
     try:
-        return os.open(path, os.O_WRONLY | os.O_DIRECT)
+        yield
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
-        return None
+
+
+def place_in_page(data: Raw) -> int:
+    """How far into its block of memory an array begins."""
+    return int(data.__array_interface__["data"][0]) % BLOCK
+
+
+def _pages(nbytes: int) -> Raw:
+    """Memory that begins with a page."""
+    return np.frombuffer(mmap.mmap(-1, nbytes), dtype=np.uint8)

@@ -8,7 +8,6 @@ last whole tensor.
 
 import errno
 import hashlib
-import mmap
 import os
 import threading
 from collections import deque
@@ -17,18 +16,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Self, TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 
-from release.checkpoint.disk import DiskFile
+from release.checkpoint.disk import BLOCK, DiskWriter, MappedReader, place_in_page, room_for
 from release.checkpoint.header import Header, Raw, Tensor
 from release.errors import DiskFull, UnusableBase
 from release.progress import Advance
 from release.record import FileDigest
 
 Change = Callable[[Tensor, Raw], Sequence[Raw]]
-"""A tensor's bytes in, those of each target out; the bytes that came in may be changed and be one of them."""
+"""A tensor's bytes in, those of each target out. The bytes that came in may be changed and be one of them, but writing
+to others from `room_like` is faster: these lie in the page cache, and every page is copied before it is changed."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -77,6 +77,8 @@ def rewrite(
         raise DiskFull(
             f"There was no room left while writing {targets[0].name}.", "Free some space or give another --out."
         ) from None
+    finally:
+        _ROOMS.clear()
     for partial, target in zip(partials, targets, strict=True):
         partial.replace(target)
         _sync_folder(target.parent)
@@ -95,7 +97,7 @@ class _Target:
 
     def __init__(self, partial: Path, header: Header) -> None:
         self.done = _whole_bytes(partial, header)
-        self._file = DiskFile(partial, self.done)
+        self._file = DiskWriter(partial, self.done)
         self._sha = hashlib.sha256()
         self._writer, self._hasher = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
         self._in_hand: list[Future[None]] = []
@@ -146,7 +148,7 @@ def _write(
         target.put(np.frombuffer(header.raw, dtype=np.uint8)[target.done :])
         advance(max(target.done, len(header.raw)))
     start = min(target.done for target in targets)
-    with header.path.open("rb") as source:
+    with MappedReader(header.path) as source:
         work = _Work(source, changes, len(targets), allow_nonfinite)
         pieces = (piece for piece in _pieces(header, changes) if piece.start >= start)
         before: Sequence[Raw] = ()
@@ -188,13 +190,13 @@ def _pieces(header: Header, changes: Mapping[str, Change]) -> Iterator[Piece]:
 class _Work:
     """What a worker does with one piece."""
 
-    source: BinaryIO
+    source: MappedReader
     changes: Mapping[str, Change]
     targets: int
     allow_nonfinite: bool
 
     def __call__(self, piece: Piece) -> tuple[Piece, Sequence[Raw]]:
-        data = mapped(self.source, piece.start, piece.nbytes)
+        data = self.source.read(piece.start, piece.nbytes)
         if change := self.changes.get(piece.tensor.name):
             return piece, change(piece.tensor, data)
         if piece.tensor.is_float and not self.allow_nonfinite:
@@ -226,8 +228,8 @@ def nonfinite(tensor: Tensor, index: int) -> UnusableBase:
 class _Rooms:
     """Large pieces of memory that are used again.
 
-    The system clears new memory page by page when it is first touched, which costs as much as looking at every
-    weight; on a virtual machine it can cost ten times that, where the host gives the pages.
+    The system clears new memory when it is first touched, which costs as much as looking at every weight; on a virtual
+    machine it can cost ten times that, where the host has to give it.
     """
 
     def __init__(self) -> None:
@@ -235,51 +237,36 @@ class _Rooms:
         self._spare: list[Raw] = []
 
     def take(self, nbytes: int) -> Raw:
-        """Return the smallest spare piece that is large enough, or a new one in place of a spare that is too small."""
+        """Return the smallest spare one that is large enough, or a new one in place of one that is too small."""
         with self._lock:
             self._spare.sort(key=len)
             fits = next((i for i, room in enumerate(self._spare) if len(room) >= nbytes), -1)
             room = self._spare.pop(fits) if self._spare else None
-        if room is None or len(room) < nbytes:
-            room = np.empty(nbytes, dtype=np.uint8)
-        return room[:nbytes]
+        return room if room is not None and len(room) >= nbytes else room_for(nbytes)
 
-    def give_back(self, rooms: Iterable[Raw]) -> None:
+    def give_back(self, results: Iterable[Raw]) -> None:
+        """Take back what `room_like` gave; all else has no array for its base."""
         with self._lock:
-            self._spare += [room.base for room in rooms if isinstance(room.base, np.ndarray)]
+            self._spare += [room.base for room in results if isinstance(room.base, np.ndarray)]
+
+    def clear(self) -> None:
+        """Give the memory back to the system."""
+        with self._lock:
+            self._spare.clear()
 
 
 _ROOMS = _Rooms()
 
 
-def room_for(nbytes: int) -> Raw:
-    """Return uninitialised memory; numpy asks for huge pages, so that touching it first costs little."""
-    return _ROOMS.take(nbytes)
+def room_like(data: Raw) -> Raw:
+    """Return uninitialised memory of the same size, at the same place in its page.
 
-
-def mapped(file: BinaryIO, offset: int, nbytes: int) -> Raw:
-    """Return nbytes ≥ 1 of a file as they lie in the page cache, not copied until they are changed.
-
-    Copying into memory of one's own costs as much as looking at every weight twice. What is changed here is copied,
-    page by page, and never reaches the file.
+    A change that returns it hands it over: it is used again when it is written. Lying in memory as it will in the
+    file, it is written without a copy.
     """
-    skip = offset % mmap.ALLOCATIONGRANULARITY
-    view = mmap.mmap(file.fileno(), skip + nbytes, offset=offset - skip, access=mmap.ACCESS_COPY)
-    return np.frombuffer(view, dtype=np.uint8, offset=skip)
-
-
-def read_at(file: BinaryIO, offset: int, target: Raw) -> None:
-    """Fill `target` from `offset` on, without moving the file's position (threads share it).
-
-    Raises:
-        EOFError: The file ends before.
-    """
-    view, got = target.data, 0
-    while got < len(view):
-        count = os.preadv(file.fileno(), [view[got:]], offset + got)
-        if not count:
-            raise EOFError(f"{file.name} ended at byte {offset + got}")
-        got += count
+    room = _ROOMS.take(data.size + BLOCK)
+    skip = (place_in_page(data) - place_in_page(room)) % BLOCK
+    return room[skip : skip + data.size]
 
 
 def in_order(

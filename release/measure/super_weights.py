@@ -17,9 +17,9 @@ from typing import Any
 import torch
 
 from release.checkpoint.count import Place, places
+from release.checkpoint.disk import read_at, room_for
 from release.checkpoint.folder import open_checkpoint
 from release.checkpoint.prunable import BLOCK, EXPERT, block_of
-from release.checkpoint.rewrite import read_at, room_for
 from release.record import SuperWeight, SuperWeights
 
 PROMPT = "The capital of France is Paris, and the river through it is the Seine."

@@ -12,10 +12,10 @@ from decimal import Decimal
 import numpy as np
 from numpy.typing import NDArray
 
-from release.checkpoint.count import Place, places
+from release.checkpoint.count import Place, places, read_tensor
 from release.checkpoint.folder import Checkpoint
-from release.checkpoint.header import Bits, Raw, Tensor
-from release.checkpoint.rewrite import in_order, read_at, room_for
+from release.checkpoint.header import Bits, Tensor
+from release.checkpoint.rewrite import in_order
 from release.errors import UnusableBase
 from release.progress import Advance, Console
 from release.pruning.budget import Budgets, given, rounded_share, spread
@@ -90,9 +90,7 @@ def _common_width(known: Mapping[str, Place]) -> int:
 
 def _pass(tensors: Sequence[Place], prefix: int, shift: int, threads: int, advance: Advance) -> list[Digits]:
     def work(place: Place) -> tuple[int, Digits]:
-        data: Raw = room_for(place.tensor.nbytes)
-        with place.path.open("rb") as file:
-            read_at(file, place.tensor.start, data)
+        data = read_tensor(place)
         return data.size, _count(place.tensor, place.tensor.bits(data), prefix, shift)
 
     result = []

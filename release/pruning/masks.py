@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from release.checkpoint.count import places, read_tensor
+from release.checkpoint.disk import read_at, room_for
 from release.checkpoint.folder import Checkpoint
 from release.checkpoint.header import LENGTH_BYTES, Raw, Tensor, read_header
 from release.checkpoint.prunable import from_shapes
-from release.checkpoint.rewrite import read_at, room_for
 from release.errors import BadOption
 from release.progress import Console
 from release.pruning.recipe import Recipe

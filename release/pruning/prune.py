@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from release.checkpoint.folder import Checkpoint
 from release.checkpoint.header import Header, Raw, Tensor
 from release.checkpoint.prunable import block_of, from_shapes
-from release.checkpoint.rewrite import Change, rewrite, room_for
+from release.checkpoint.rewrite import Change, rewrite, room_like
 from release.digests import digest_of
 from release.errors import DiskFull
 from release.progress import Advance, Console
@@ -284,14 +284,14 @@ def _change(decided: Sequence[_Decided]) -> Change:
 def change_by_score(wanted: Sequence[tuple[Recipe, Budgets]]) -> Change:
     """Prune by weights and seed alone; what is written and what is rebuilt are the same.
 
-    The scores are prepared once for all recipes. The last result takes the place of the tensor's own bytes.
+    The scores are prepared once for all recipes.
     """
 
     def change(tensor: Tensor, data: Raw) -> Sequence[Raw]:
         recipe = wanted[0][0]
         subject = Subject(tensor, tensor.bits(data), recipe.draws(tensor.name))
         scorer = scorer_of(subject, recipe)
-        results = [*(room_for(data.size) for _ in wanted[1:]), data]
+        results = [room_like(data) for _ in wanted]
         for (each, budgets), out in zip(wanted, results, strict=True):
             prune_by_score(subject, scorer, budgets.parts[tensor.name], each, tensor.bits(out))
         return results
