@@ -15,7 +15,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from release.checkpoint.disk import CachedReader, DiskReader, read_at, room_for
+from release.checkpoint.disk import PieceReader, read_at, room_for
 from release.checkpoint.folder import Checkpoint
 from release.checkpoint.header import Bits, Header, Raw, Tensor
 from release.digests import digest_of
@@ -26,6 +26,8 @@ PIECE = 4 << 20
 """Bytes read at a time: few enough that all threads find them in the processor's shared cache."""
 AHEAD = 4
 """Pieces that may wait for the threads that look at them."""
+KEEP = AHEAD + 1
+"""Pieces that must stay as they were read: those, and the one that is read meanwhile."""
 CHUNK = 1 << 17
 """Elements counted at a time: few enough for the cache of one core."""
 
@@ -114,7 +116,7 @@ class _Passage:
     """One file of the base, hashed as far as it was read in order."""
 
     def __init__(self, header: Header) -> None:
-        self.file = CachedReader(header.path)
+        self.file = PieceReader(header.path, PIECE, KEEP, direct=False)
         self._header = header
         self._sha = hashlib.sha256(header.raw)
         self._position = len(header.raw)
@@ -175,8 +177,7 @@ def _settle(under_way: deque[Sequence[Future[None]]], most: int) -> None:
 
 def _pieces(header: Header, from_disk: bool) -> Iterator[tuple[Tensor, int, Raw]]:
     """Every tensor's bytes, with the offset of each piece in its tensor."""
-    # Beside the pieces that wait there is the one that is read.
-    with DiskReader(header.path, PIECE, AHEAD + 1) if from_disk else CachedReader(header.path) as file:
+    with PieceReader(header.path, PIECE, KEEP, direct=from_disk) as file:
         for tensor in header.tensors:
             for offset in range(0, tensor.nbytes, PIECE):
                 yield tensor, offset, file.read(tensor.start + offset, min(PIECE, tensor.nbytes - offset))

@@ -54,7 +54,7 @@ class DiskWriter:
     """
 
     def __init__(self, path: Path, size: int) -> None:
-        self._file = _File(path, os.O_RDWR | os.O_CREAT)
+        self._file = _File(path, os.O_RDWR | os.O_CREAT, direct=True)
         self._stage = _pages(STAGE)
         self._start = size - size % BLOCK
         self._filled = self._file.read(self._stage[: size % BLOCK], self._start)
@@ -102,22 +102,28 @@ class DiskWriter:
         self._start += data.size
 
 
-class DiskReader:
-    """A file that is read piece by piece.
+class PieceReader:
+    """A file that is read piece by piece, into memory that is used again.
 
     Args:
         largest: Bytes of the largest piece.
-        keep: How many pieces, with the latest, stay as they were read; the memory of older ones is used again.
+        keep: How many pieces, with the latest, stay as they were read.
+        direct: Past the page cache.
     """
 
-    def __init__(self, path: Path, largest: int, keep: int) -> None:
-        self._file = _File(path, os.O_RDONLY)
+    def __init__(self, path: Path, largest: int, keep: int, direct: bool) -> None:
+        self._path = path
+        self._file = _File(path, os.O_RDONLY, direct)
         self._rooms = cycle([_pages(largest + 2 * BLOCK) for _ in range(keep)])
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; what was read stays readable."""
         self._file.close()
 
     def read(self, start: int, nbytes: int) -> Raw:
@@ -130,35 +136,8 @@ class DiskReader:
         whole = -(-(skip + nbytes) // BLOCK) * BLOCK
         room = next(self._rooms)
         if self._file.read(room[:whole], start - skip) < skip + nbytes:
-            raise EOFError(f"the file ended before byte {start + nbytes}")
+            raise EOFError(f"{self._path.name} ended before byte {start + nbytes}")
         return room[skip : skip + nbytes]
-
-
-class CachedReader:
-    """A file that is read through the page cache, into memory of its own."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("rb")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-    def read(self, start: int, nbytes: int) -> Raw:
-        """Read a piece.
-
-        Raises:
-            EOFError: The file ends before.
-        """
-        data = room_for(nbytes)
-        read_at(self._file, start, data)
-        return data
 
 
 class MappedReader:
@@ -192,12 +171,12 @@ class MappedReader:
 
 
 class _File:
-    """One file opened twice: through the cache, and past it where the file system lets."""
+    """One file opened twice: through the cache, and past it where that is wanted and the file system lets."""
 
-    def __init__(self, path: Path, flags: int) -> None:
+    def __init__(self, path: Path, flags: int, direct: bool) -> None:
         self.cached = os.open(path, flags, 0o666)
         self._direct: int | None = None
-        if hasattr(os, "O_DIRECT"):
+        if direct and hasattr(os, "O_DIRECT"):
             with _unless_refused():
                 self._direct = os.open(path, flags | os.O_DIRECT)
 
