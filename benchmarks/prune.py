@@ -1,11 +1,12 @@
 """How long pruning takes beside copying, syncing and hashing the same files, and how much memory it needs.
 
-    python benchmarks/prune.py [--layers 32] [--rounds 3] [--folder DIR]
+    python benchmarks/prune.py [--layers 32] [--rounds 3] [--folder DIR] [--usual]
 
-Makes a synthetic bf16 checkpoint of Phi-3.5-mini's shapes (7.6 GB with all 32 layers), then runs in turn `cp` + `sync`
-+ Python's hashlib SHA-256 over the copy, random, magnitude, plain hashing, and verify. Prints the ratio of each, by
-median, and the peak memory of its process. Absolute seconds mean little on a shared machine; the ratios are taken in
-one run.
+Makes a synthetic bf16 checkpoint of Phi-3.5-mini's shapes (7.6 GB with all 32 layers), then runs in turn: `cp`, `sync`
+and Python's hashlib SHA-256 over the copy; random; magnitude; the audit of what that wrote; plain hashing; verify. With
+--usual also the usual way: load the model, multiply by a random mask, save. Prints the median seconds, the median of
+each round's ratio with the least and the largest, and the peak memory of the process. Absolute seconds mean little on a
+shared machine, and a round is only as good as the machine was idle.
 """
 
 import argparse
@@ -18,15 +19,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 HIDDEN, FFN, VOCABULARY = 3072, 8192, 32064
 SHARD_BYTES = 5_000_000_000
+NOISE = 1 << 24
+"""Different weights; tensors repeat them."""
 
-OURS = """
+Run = tuple[float, int]
+"""Seconds, and the process's peak memory in bytes (0 where it is not of interest)."""
+
+PRUNE = """
 import resource, sys, time
 from decimal import Decimal
 from pathlib import Path
@@ -36,9 +43,25 @@ from release.pruning.prune import Job, Means, prune
 from release.pruning.recipe import Recipe
 base, out, method = sys.argv[1:4]
 checkpoint = open_checkpoint(Path(base))
-job = Job(Recipe.of(method, Decimal("0.5"), 42), Path(out), Path(out) / "work")
+job = Job(Recipe.of(method, Decimal("0.5"), 42), Path(out), Path(out, "work"))
 started = time.perf_counter()
 prune(checkpoint, [job], Console(quiet=True), Means())
+print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+AUDIT = """
+import resource, sys, time
+from pathlib import Path
+from release.checkpoint.count import Beside, count
+from release.checkpoint.folder import open_checkpoint
+from release.checkpoint.header import read_header
+from release.checkpoint.prunable import from_shapes
+base = open_checkpoint(Path(sys.argv[1]))
+names = set(from_shapes(base.shapes))
+started = time.perf_counter()
+with Beside(base) as beside:
+    for path in sorted(Path(sys.argv[2]).glob("*.safetensors")):
+        count(read_header(path), names, beside, lambda _: None, from_disk=True)
+    beside.digests()
 print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 VERIFY = """
@@ -54,6 +77,35 @@ for header in checkpoint.headers:
     count(header, names, None, lambda _: None)
 print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
+USUAL = """
+import os, resource, sys, time
+import torch
+from transformers import AutoModelForCausalLM
+started = time.perf_counter()
+model = AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.bfloat16)
+with torch.inference_mode():
+    for name, weight in model.named_parameters():
+        if ".layers." in name and weight.dim() == 2:
+            weight.mul_(torch.rand_like(weight, dtype=torch.float32) >= 0.5)
+model.save_pretrained(sys.argv[2])
+os.sync()
+print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One thing that is timed.
+
+    Attributes:
+        against: The row whose time is 1.
+        fresh: Whether the output folder is emptied before.
+    """
+
+    name: str
+    work: Callable[[], Run]
+    against: str | None = None
+    fresh: bool = True
 
 
 def shapes(layers: int) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -86,14 +138,21 @@ def make(folder: Path, layers: int) -> None:
         write_shard(folder / file, shard)
     weight_map = {name: file for file, shard in zip(files, shards, strict=True) for name, _ in shard}
     (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
-    config = {"model_type": "phi3", "architectures": ["Phi3ForCausalLM"], "hidden_size": HIDDEN}
-    config |= {
+    (folder / "config.json").write_text(json.dumps(config(layers)))
+
+
+def config(layers: int) -> dict[str, object]:
+    return {
+        "model_type": "phi3",
+        "architectures": ["Phi3ForCausalLM"],
+        "hidden_size": HIDDEN,
         "intermediate_size": FFN,
         "num_hidden_layers": layers,
         "num_attention_heads": 32,
         "vocab_size": VOCABULARY,
+        "pad_token_id": 0,
+        "dtype": "bfloat16",
     }
-    (folder / "config.json").write_text(json.dumps(config | {"pad_token_id": 0, "dtype": "bfloat16"}))
 
 
 def write_shard(path: Path, shard: list[tuple[str, tuple[int, ...]]]) -> None:
@@ -104,7 +163,7 @@ def write_shard(path: Path, shard: list[tuple[str, tuple[int, ...]]]) -> None:
         offset = end
     text = json.dumps(header | {"__metadata__": {"format": "pt"}}).encode()
     text += b" " * (-len(text) % 8)
-    noise = (np.random.default_rng(0).standard_normal(1 << 24, dtype=np.float32) * 0.02).view("<u4") >> 16
+    noise = (np.random.default_rng(0).standard_normal(NOISE, dtype=np.float32) * 0.02).view("<u4") >> 16
     noise = noise.astype("<u2")
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
@@ -115,7 +174,7 @@ def write_shard(path: Path, shard: list[tuple[str, tuple[int, ...]]]) -> None:
                 left -= min(left, noise.size)
 
 
-def copy_and_hash(base: Path, out: Path) -> tuple[float, int]:
+def copy_and_hash(base: Path, out: Path) -> Run:
     started = time.perf_counter()
     for file in sorted(base.glob("*.safetensors")):
         subprocess.run(["cp", str(file), str(out / file.name)], check=True)
@@ -124,7 +183,7 @@ def copy_and_hash(base: Path, out: Path) -> tuple[float, int]:
     return time.perf_counter() - started, 0
 
 
-def hash_files(folder: Path) -> tuple[float, int]:
+def hash_files(folder: Path) -> Run:
     started = time.perf_counter()
     for file in sorted(folder.glob("*.safetensors")):
         with file.open("rb") as handle:
@@ -132,10 +191,49 @@ def hash_files(folder: Path) -> tuple[float, int]:
     return time.perf_counter() - started, 0
 
 
-def ours(code: str, *arguments: object) -> tuple[float, int]:
+def ours(code: str, *arguments: object) -> Run:
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    seconds, kib = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    seconds, kib = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
     return float(seconds), int(kib) * 1024
+
+
+def rows(base: Path, out: Path, usual: bool) -> list[Row]:
+    floor = "cp + sync + hashlib"
+    found = [
+        Row(floor, lambda: copy_and_hash(base, out)),
+        Row("random", lambda: ours(PRUNE, base, out, "random"), floor),
+        Row("magnitude", lambda: ours(PRUNE, base, out, "magnitude"), floor),
+        Row("audit, beside the base", lambda: ours(AUDIT, base, out), "hashlib", fresh=False),
+        Row("hashlib", lambda: hash_files(base)),
+        Row("verify", lambda: ours(VERIFY, base), "hashlib"),
+    ]
+    return found + [Row("load, mask, save", lambda: ours(USUAL, base, out), floor)] * usual
+
+
+def run(timed: list[Row], out: Path, rounds: int) -> dict[str, list[Run]]:
+    """Run everything in turn; the first round warms up and is not counted."""
+    results: dict[str, list[Run]] = {row.name: [] for row in timed}
+    for number in range(rounds + 1):
+        for row in timed:
+            if row.fresh:
+                shutil.rmtree(out, ignore_errors=True)
+                out.mkdir()
+                os.sync()
+            result = row.work()
+            if number:
+                results[row.name].append(result)
+    return results
+
+
+def report(timed: list[Row], results: dict[str, list[Run]]) -> None:
+    for row in timed:
+        seconds = [taken for taken, _ in results[row.name]]
+        line = f"{row.name:<22} {statistics.median(seconds):7.2f} s"
+        if row.against:
+            ratios = [mine / other for mine, (other, _) in zip(seconds, results[row.against], strict=True)]
+            line += f"   {statistics.median(ratios):5.2f} x {row.against:<19} ({min(ratios):.2f} to {max(ratios):.2f})"
+            line += f"   peak {max(memory for _, memory in results[row.name]) / 2**20:6,.0f} MiB"
+        print(line)
 
 
 def main() -> None:
@@ -143,46 +241,18 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
+    parser.add_argument("--usual", action="store_true", help="also load the model, mask it in memory, and save it")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as scratch:
         base, out = Path(scratch, "base"), Path(scratch, "out")
         base.mkdir()
         make(base, options.layers)
         size = sum(f.stat().st_size for f in base.glob("*.safetensors"))
-        print(f"{size / 1e9:.2f} GB, {options.layers} layers, {os.cpu_count()} cores, {options.rounds} rounds")
-        report(run(base, out, options.rounds))
-
-
-def run(base: Path, out: Path, rounds: int) -> dict[str, list[tuple[float, int]]]:
-    """Run everything in turn; the first round warms up and is not counted."""
-    work = {
-        "cp + sync + hashlib": lambda: copy_and_hash(base, out),
-        "random": lambda: ours(OURS, base, out, "random"),
-        "magnitude": lambda: ours(OURS, base, out, "magnitude"),
-        "hashlib": lambda: hash_files(base),
-        "verify": lambda: ours(VERIFY, base),
-    }
-    results: dict[str, list[tuple[float, int]]] = {name: [] for name in work}
-    for number in range(rounds + 1):
-        for name, job in work.items():
-            shutil.rmtree(out, ignore_errors=True)
-            out.mkdir()
-            os.sync()
-            result = job()
-            if number:
-                results[name].append(result)
-    return results
-
-
-def report(results: dict[str, list[tuple[float, int]]]) -> None:
-    against = {"random": "cp + sync + hashlib", "magnitude": "cp + sync + hashlib", "verify": "hashlib"}
-    medians = {name: statistics.median(seconds for seconds, _ in runs) for name, runs in results.items()}
-    for name, runs in results.items():
-        peak = max(memory for _, memory in runs)
-        line = f"{name:<22} {medians[name]:7.2f} s"
-        if name in against:
-            line += f"   {medians[name] / medians[against[name]]:5.2f} x {against[name]}   peak {peak / 2**20:,.0f} MiB"
-        print(line)
+        print(
+            f"{size / 1e9:.2f} GB, {options.layers} layers, {os.cpu_count()} cores, {options.rounds} rounds", flush=True
+        )
+        timed = rows(base, out, options.usual)
+        report(timed, run(timed, out, options.rounds))
 
 
 if __name__ == "__main__":

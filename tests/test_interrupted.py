@@ -81,6 +81,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_bytes_without_stray_files(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_fifty_kills_each_resumed_end_in_the_same_bytes_without_stray_files(base, whole, tmp_path):
     for number in range(50):
         out = tmp_path / f"out{number}"

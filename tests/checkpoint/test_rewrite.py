@@ -1,0 +1,97 @@
+"""Writing a file anew: several targets from one read, each continued from where it was left."""
+
+import hashlib
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from release.checkpoint.header import read_header
+from release.checkpoint.rewrite import in_order, rewrite, room_like
+from release.errors import UnusableBase
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "source" / "model.safetensors"
+    path.parent.mkdir()
+    names = ("a", "b.weight", "c", "d.weight")
+    sizes = ((300, 700), (4000, 33), (5,), (2, 50_001))
+    save_file({n: RNG.standard_normal(s).astype(np.float16) for n, s in zip(names, sizes, strict=True)}, path)
+    return path
+
+
+def written(source, folders, allow_nonfinite=False):
+    def change(tensor, data):
+        results = [room_like(data), data]
+        for add, out in enumerate(results, 1):
+            tensor.bits(out)[:] = tensor.bits(data) + np.uint16(add)
+        return results
+
+    targets = [folder / source.name for folder in folders]
+    for folder in folders:
+        folder.mkdir(exist_ok=True)
+    changes = dict.fromkeys(("b.weight", "d.weight"), change)
+    tags = [folder.name for folder in folders]
+    digests = rewrite(read_header(source), targets, changes, tags, 2, lambda _: None, allow_nonfinite)
+    assert [d.sha256 for d in digests] == [hashlib.sha256(t.read_bytes()).hexdigest() for t in targets]
+    return [target.read_bytes() for target in targets]
+
+
+def expected(source, add):
+    values = load_file(source)
+    return {n: (v.view(np.uint16) + np.uint16(add * n.endswith("weight"))) for n, v in values.items()}
+
+
+def test_each_target_gets_its_own_change_and_all_else_as_it_is(source, tmp_path):
+    folders = [tmp_path / "one", tmp_path / "two"]
+    written(source, folders)
+    for add, folder in enumerate(folders, 1):
+        found = load_file(folder / source.name)
+        assert all(np.array_equal(found[n].view(np.uint16), v) for n, v in expected(source, add).items())
+        assert [p.name for p in folder.iterdir()] == [source.name]
+
+
+@pytest.mark.parametrize("cuts", [(0.0, 1.0), (0.3, 0.9), (0.9, 0.3), (0.999, 0.5)])
+def test_targets_that_were_left_at_different_places_end_alike(source, tmp_path, cuts):
+    whole = written(source, [tmp_path / "one", tmp_path / "two"])
+    folders = [tmp_path / "again1", tmp_path / "again2"]
+    for folder, data, cut in zip(folders, whole, cuts, strict=True):
+        folder.mkdir()
+        left = data[: int(cut * len(data))] + b"torn"
+        (folder / f".{source.name}.{folder.name}.partial").write_bytes(left[: len(data)])
+    assert written(source, folders) == whole
+
+
+def test_nan_in_an_untouched_tensor_is_named_and_let_pass_only_on_request(source, tmp_path):
+    values = load_file(source)
+    values["a"][299, 699] = np.inf
+    save_file(values, source)
+    with pytest.raises(UnusableBase, match=r"^a\[299, 699\] is NaN or infinite"):
+        written(source, [tmp_path / "one", tmp_path / "two"])
+    written(source, [tmp_path / "three", tmp_path / "four"], allow_nonfinite=True)
+
+
+def test_results_come_in_order_and_what_is_under_way_is_bounded():
+    lock, held, most = threading.Lock(), [0], [0]
+    costs = [5, 1, 9, 30, 2, 2, 2, 8, 1] * 3
+
+    def work(item):
+        with lock:
+            held[0] += item[1]
+            most[0] = max(most[0], held[0])
+        time.sleep(0.002)
+        return item[0]
+
+    found = []
+    for index in in_order(work, list(enumerate(costs)), 3, lambda item: item[1], 12):
+        found.append(index)
+        with lock:
+            held[0] -= costs[index]
+    assert found == list(range(len(costs)))
+    assert most[0] == 30  # the one that is larger than what may be under way, alone
