@@ -9,7 +9,6 @@ last whole tensor.
 import errno
 import hashlib
 import os
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,15 +19,16 @@ from typing import Self, TypeVar
 
 import numpy as np
 
-from release.checkpoint.disk import BLOCK, DiskWriter, MappedReader, place_in_page, room_for
+from release.checkpoint.disk import DiskWriter, MappedReader
 from release.checkpoint.header import Header, Raw, Tensor
+from release.checkpoint.rooms import ROOMS
 from release.errors import DiskFull, UnusableBase
 from release.progress import Advance
 from release.record import FileDigest
 
 Change = Callable[[Tensor, Raw], Sequence[Raw]]
 """A tensor's bytes in, those of each target out. The bytes that came in may be changed and be one of them, but writing
-to others from `room_like` is faster: these lie in the page cache, and every page is copied before it is changed."""
+to others from `rooms.room_like` is faster: these lie in the page cache, and a page is copied before it is changed."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -78,7 +78,7 @@ def rewrite(
             f"There was no room left while writing {targets[0].name}.", "Free some space or give another --out."
         ) from None
     finally:
-        _ROOMS.clear()
+        ROOMS.clear()
     for partial, target in zip(partials, targets, strict=True):
         partial.replace(target)
         _sync_folder(target.parent)
@@ -157,7 +157,7 @@ def _write(
                 if piece.start >= target.done:
                     target.put(data)
                     advance(piece.nbytes)
-            _ROOMS.give_back(before)  # every target has taken the next piece, and so is done with this one
+            ROOMS.give_back(before)  # every target has taken the next piece, and so is done with this one
             before = results
 
 
@@ -223,50 +223,6 @@ def nonfinite(tensor: Tensor, index: int) -> UnusableBase:
         f"{tensor.name}[{place}] is NaN or infinite in the base.",
         "Fetch the base again; if that is how it was published, --allow-nonfinite prunes it all the same.",
     )
-
-
-class _Rooms:
-    """Large pieces of memory that are used again.
-
-    The system clears new memory when it is first touched, which costs as much as looking at every weight; on a virtual
-    machine it can cost ten times that, where the host has to give it.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._spare: list[Raw] = []
-
-    def take(self, nbytes: int) -> Raw:
-        """Return the smallest spare one that is large enough, or a new one in place of one that is too small."""
-        with self._lock:
-            self._spare.sort(key=len)
-            fits = next((i for i, room in enumerate(self._spare) if len(room) >= nbytes), -1)
-            room = self._spare.pop(fits) if self._spare else None
-        return room if room is not None and len(room) >= nbytes else room_for(nbytes)
-
-    def give_back(self, results: Iterable[Raw]) -> None:
-        """Take back what `room_like` gave; all else has no array for its base."""
-        with self._lock:
-            self._spare += [room.base for room in results if isinstance(room.base, np.ndarray)]
-
-    def clear(self) -> None:
-        """Give the memory back to the system."""
-        with self._lock:
-            self._spare.clear()
-
-
-_ROOMS = _Rooms()
-
-
-def room_like(data: Raw) -> Raw:
-    """Return uninitialised memory of the same size, at the same place in its page.
-
-    A change that returns it hands it over: it is used again when it is written. Lying in memory as it will in the
-    file, it is written without a copy.
-    """
-    room = _ROOMS.take(data.size + BLOCK)
-    skip = (place_in_page(data) - place_in_page(room)) % BLOCK
-    return room[skip : skip + data.size]
 
 
 def in_order(

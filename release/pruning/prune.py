@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from release.checkpoint.folder import Checkpoint
 from release.checkpoint.header import Header, Raw, Tensor
 from release.checkpoint.prunable import block_of, from_shapes
-from release.checkpoint.rewrite import Change, rewrite, room_like
+from release.checkpoint.rewrite import Change, rewrite
+from release.checkpoint.rooms import room_like
 from release.digests import digest_of
 from release.errors import DiskFull
 from release.progress import Advance, Console

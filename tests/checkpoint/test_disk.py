@@ -86,13 +86,33 @@ def test_a_file_that_ends_too_early_is_named(tmp_path, direct):
         reader.read(4000, 1001)
 
 
-def test_a_full_disk_is_no_refusal(tmp_path, monkeypatch):
-    def full(*_):
-        raise OSError(errno.ENOSPC, "full")
+@pytest.mark.parametrize("kept", [0, 5, 3 * BLOCK])
+def test_what_lies_in_its_page_as_in_the_file_goes_straight_to_the_disk(tmp_path, monkeypatch, kept):
+    path = tmp_path / "file"
+    path.write_bytes(CONTENT[:kept].tobytes())
+    writer, direct, write = DiskWriter(path, kept), [], os.pwrite
 
-    writer = DiskWriter(tmp_path / "file", 0)
-    monkeypatch.setattr(os, "pwrite", full)
-    with pytest.raises(OSError, match="full"):
+    def watched(handle, data, place):
+        written = write(handle, data, place)
+        direct.append((is_direct(handle), written))
+        return written
+
+    monkeypatch.setattr(os, "pwrite", watched)
+    for start, end in ((kept, 20_000), (20_000, 100_001), (100_001, 300_000)):
+        writer.write(at(start, end - start, start))
+    assert all(past_cache for past_cache, _ in direct)
+    assert sum(written for _, written in direct) == 300_000 // BLOCK * BLOCK - kept // BLOCK * BLOCK
+    writer.close()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_a_direct_transfer_that_fails_is_no_refusal(tmp_path, monkeypatch, number):
+    def failing(*_):
+        raise OSError(number, "failed")
+
+    writer, write = DiskWriter(tmp_path / "file", 0), os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda handle, *rest: (failing if is_direct(handle) else write)(handle, *rest))
+    with pytest.raises(OSError, match="failed"):
         writer.write(CONTENT[: 2 * STAGE])
     writer.close()
 

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from release.checkpoint import rewrite as module
 from release.checkpoint.header import read_header
-from release.checkpoint.rewrite import in_order, rewrite, room_like
+from release.checkpoint.rewrite import in_order, rewrite
+from release.checkpoint.rooms import room_like
 from release.errors import UnusableBase
 
 RNG = np.random.default_rng(0)
@@ -68,7 +70,28 @@ def test_targets_that_were_left_at_different_places_end_alike(source, tmp_path, 
     assert written(source, folders) == whole
 
 
-def test_nan_in_an_untouched_tensor_is_named_and_let_pass_only_on_request(source, tmp_path):
+def test_many_tensors_of_one_size_keep_their_own_bytes(tmp_path):
+    """Memory is used again: never before it is written and hashed."""
+    path = tmp_path / "model.safetensors"
+    save_file(
+        {f"{i:02}.weight": RNG.integers(0, 1000, 1 << 20).astype(np.int16).view(np.float16) for i in range(20)}, path
+    )
+
+    def change(tensor, data):
+        out = room_like(data)
+        np.add(tensor.bits(data), np.uint16(1), out=tensor.bits(out))
+        return [out]
+
+    names = [tensor.name for tensor in read_header(path).tensors]
+    target = tmp_path / "out.safetensors"
+    [digest] = rewrite(read_header(path), [target], dict.fromkeys(names, change), ["tag"], 3, lambda _: None)
+    assert digest.sha256 == hashlib.sha256(target.read_bytes()).hexdigest()
+    found = load_file(target)
+    assert all(np.array_equal(found[n].view(np.uint16), v.view(np.uint16) + 1) for n, v in load_file(path).items())
+
+
+def test_nan_in_an_untouched_tensor_is_named_and_let_pass_only_on_request(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "PIECE", 4096)
     values = load_file(source)
     values["a"][299, 699] = np.inf
     save_file(values, source)
