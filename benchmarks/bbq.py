@@ -1,76 +1,155 @@
-"""BBQ read by letters in fp32: shared beginnings computed once, beside a plain loop of one forward per prompt.
+"""BBQ read by letters in fp32: shared beginnings computed once, beside a plain loop and beside lm-evaluation-harness.
 
-    python benchmarks/bbq.py MODEL_FOLDER [--items 24] [--threads 2] [--budgets 384,512,768,1024]
+    python benchmarks/bbq.py [MODEL_FOLDER] [--items 24] [--rounds 2] [--threads 2] [--set mixed|ambiguous]
 
-Both read the same prompts of the default sample in one process, in turns, so the ratio holds on a busy machine too.
-The largest difference between their log-probabilities is printed with it.
+All read the same items with the same model in one process, in turns, so the ratios hold on a busy machine too:
+
+* plain: one forward per prompt, three rotations per item;
+* ours: the same prompts as trees;
+* lm-evaluation-harness (where it is installed): its `bbq` task's texts, twelve per item, by its own `HFLM`, at the
+  best of a few batch sizes. Its task asks another prompt and scores whole answers: the items and precision are equal.
+
+The largest difference between our log-probabilities and the plain loop's is printed with them.
 """
 
 import argparse
+import importlib.util
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from release.measure import engine
-from release.measure.engine import Engine, Prompts
 from release.measure.model import choose_device, loaded, read_tokenizer
 from release.measure.prompts import ROTATIONS, Prompter
+from release.measure.reader import Resident
 from release.measure.sample import draw
+from release.measure.tree import Wanted
 from release.progress import Console
-from release.sources.bbq import read_bbq
+from release.sources import demo
+from release.sources.bbq import Item, read_bbq
+
+BATCHES = (1, 8, 32)
+UNKNOWN = (
+    *("Unknown", "Cannot answer", "Can't be determined", "Cannot be determined", "Can't answer", "Not known"),
+    *("Not enough info", "Not enough information", "Not answerable", "Undetermined"),
+)
+"""What lm-evaluation-harness scores in place of an item's own unknown answer."""
 
 
 def main() -> None:
     options = arguments()
     torch.set_num_threads(options.threads)
-    device = choose_device(options.device)
-    prompter = Prompter(read_tokenizer(options.model))
-    items = draw(read_bbq(None, Console())[0], str(options.items), seed=42).items
+    folder, device = options.model or demo.fetch(Console()), choose_device(options.device)
+    tokenizer = read_tokenizer(folder)
+    prompter, items = Prompter(tokenizer), chosen(options.set, options.items)
     texts = [prompter.text(item, rotation) for item in items for rotation in range(ROTATIONS)]
-    prompts, letters = prompter.encode(texts), prompter.letters(texts[0])
-    print(f"{len(items)} items, {len(prompts)} prompts, {sum(map(len, prompts))} tokens, {device}")
-    with loaded(options.model, device, torch.float32) as model:
-        read(engine.plain, model, prompts[:6], letters)
-        plain, truth = timed(lambda: read(engine.plain, model, prompts, letters))
-        print(f"plain loop: {plain[0]:.1f} s wall, {plain[1]:.1f} s CPU, {len(items) / plain[0]:.2f} items/s")
-        for budget in options.budgets:
-            engine.BUDGET[device.type] = budget
-            trees, found = timed(lambda: read(engine.trees, model, prompts, letters))
-            nodes = sum(len(tree.tokens) for tree in engine.plant(prompts, budget))
-            print(
-                f"trees of {budget}: {trees[0]:.1f} s wall, {trees[1]:.1f} s CPU, {nodes} nodes,"
-                f" {trees[0] / plain[0]:.3f} of the wall time, {trees[1] / plain[1]:.3f} of the CPU time,"
-                f" largest difference {np.abs(found - truth).max():.1e}"
-            )
+    sequences = [Wanted(tuple(ids)) for ids in prompter.encode(texts)]
+    letters = list(prompter.letters(texts[0]))
+    with loaded(folder, device, torch.float32) as model:
+        reader = Resident(model)
+        nodes = sum(len(each.tokens) for each, _ in engine.trees(reader, sequences))
+        tokens = sum(len(sequence.tokens) for sequence in sequences)
+        print(
+            f"{len(items)} items ({options.set}), {len(sequences)} prompts, {tokens} tokens as {nodes} nodes, {device}"
+        )
+        works: dict[str, Callable[[], Any]] = {
+            "plain": lambda: plain(model, sequences, letters),
+            "ours": lambda: ours(reader, sequences, letters),
+            **harness(model, tokenizer, items),
+        }
+        seconds, results = rounds(works, options.rounds)
+    report(seconds, len(items))
+    print(f"largest difference between ours and plain: {np.abs(results['ours'] - results['plain']).max():.1e}")
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path)
+    parser.add_argument("model", type=Path, nargs="?")
     parser.add_argument("--items", type=int, default=24)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="auto")
-    parser.add_argument(
-        "--budgets", type=lambda text: [int(part) for part in text.split(",")], default=[engine.BUDGET["cpu"]]
-    )
+    parser.add_argument("--set", choices=("mixed", "ambiguous"), default="mixed")
     return parser.parse_args()
 
 
+def chosen(kind: str, count: int) -> tuple[Item, ...]:
+    """Draw whole groups; of the study's set, the ambiguous half of twice as many."""
+    items = read_bbq(None, Console())[0]
+    if kind == "mixed":
+        return draw(items, str(count), seed=42).items
+    study = {(item.category, item.example_id) for item in draw(items, "study", 0).items}
+    drawn = draw([item for item in items if item.category in {name for name, _ in study}], str(2 * count), 42).items
+    return tuple(item for item in drawn if item.condition == "ambig")
+
+
 @torch.inference_mode()
-def read(way: Engine, model: torch.nn.Module, prompts: Prompts, letters: tuple[int, int, int]) -> np.ndarray:
-    result = np.empty((len(prompts), 3), dtype=np.float32)
-    for indices, values in way(model, prompts):
-        result[indices] = values[:, list(letters)].cpu().numpy()
+def plain(model: Any, sequences: Iterable[Wanted], letters: list[int]) -> np.ndarray:
+    rows = []
+    for sequence in sequences:
+        logits = model(input_ids=torch.tensor([sequence.tokens], device=model.device), use_cache=False).logits[0, -1]
+        rows.append(torch.log_softmax(logits.float(), dim=-1)[letters].cpu().numpy())
+    return np.stack(rows)
+
+
+def ours(reader: Resident, sequences: list[Wanted], letters: list[int]) -> np.ndarray:
+    reader.in_trees = None  # the trial belongs to the work
+    result = np.empty((len(sequences), len(letters)), dtype=np.float32)
+    for index, rows in engine.read(reader, sequences, lambda _: None):
+        result[index] = rows[-1, letters].cpu().numpy()
     return result
 
 
-def timed(work: Callable[[], np.ndarray]) -> tuple[tuple[float, float], np.ndarray]:
-    wall, cpu = time.perf_counter(), time.process_time()
-    result = work()
-    return (time.perf_counter() - wall, time.process_time() - cpu), result
+def harness(model: Any, tokenizer: Any, items: Iterable[Item]) -> dict[str, Callable[[], Any]]:
+    """Return one work per batch size; none where the harness is not installed."""
+    if importlib.util.find_spec("lm_eval") is None:
+        return {}
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+
+    asked = [(f"{item.context}\n\nQ: {item.question}\nA:", f" {choice}") for item in items for choice in choices(item)]
+    requests = [
+        Instance(request_type="loglikelihood", doc={}, arguments=pair, idx=index) for index, pair in enumerate(asked)
+    ]
+
+    def work(batch: int) -> Callable[[], Any]:
+        lm = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch)
+        return lambda: lm.loglikelihood(requests, disable_tqdm=True)
+
+    return {f"lm-eval, batch {batch}": work(batch) for batch in BATCHES}
+
+
+def choices(item: Item) -> tuple[str, ...]:
+    return (*(answer for index, answer in enumerate(item.answers) if index != item.unknown), *UNKNOWN)
+
+
+def rounds(works: dict[str, Callable[[], Any]], count: int) -> tuple[dict[str, list[float]], dict[str, Any]]:
+    """Do all works in turn; the first round warms up and is not counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    results: dict[str, Any] = {}
+    for turn in range(count + 1):
+        for name, work in works.items():
+            started = time.perf_counter()
+            results[name] = work()
+            if turn:
+                seconds[name].append(time.perf_counter() - started)
+    return seconds, results
+
+
+def report(seconds: dict[str, list[float]], items: int) -> None:
+    median = {name: statistics.median(times) for name, times in seconds.items()}
+    best = min((name for name in median if name.startswith("lm-eval")), key=median.__getitem__, default=None)
+    for name, value in median.items():
+        line = f"{name:<18} {value:7.1f} s  {items / value:5.2f} items/s"
+        if name == "ours":
+            line += f"  {value / median['plain']:.3f} of plain"
+            line += f", {value / median[best]:.3f} of {best}" if best else ""
+        print(line)
 
 
 if __name__ == "__main__":

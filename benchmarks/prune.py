@@ -108,8 +108,8 @@ class Row:
     fresh: bool = True
 
 
-def shapes(layers: int) -> Iterator[tuple[str, tuple[int, ...]]]:
-    yield "model.embed_tokens.weight", (VOCABULARY, HIDDEN)
+def shapes(layers: int, vocabulary: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    yield "model.embed_tokens.weight", (vocabulary, HIDDEN)
     for i in range(layers):
         block = f"model.layers.{i}"
         yield f"{block}.input_layernorm.weight", (HIDDEN,)
@@ -119,14 +119,14 @@ def shapes(layers: int) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield f"{block}.self_attn.o_proj.weight", (HIDDEN, HIDDEN)
         yield f"{block}.self_attn.qkv_proj.weight", (3 * HIDDEN, HIDDEN)
     yield "model.norm.weight", (HIDDEN,)
-    yield "lm_head.weight", (VOCABULARY, HIDDEN)
+    yield "lm_head.weight", (vocabulary, HIDDEN)
 
 
-def make(folder: Path, layers: int) -> None:
+def make(folder: Path, layers: int, vocabulary: int = VOCABULARY) -> None:
     """Write the checkpoint, one tensor in memory at a time: bf16 values of a normal distribution."""
     shards: list[list[tuple[str, tuple[int, ...]]]] = [[]]
     size = 0
-    for name, shape in shapes(layers):
+    for name, shape in shapes(layers, vocabulary):
         nbytes = 2 * int(np.prod(shape))
         if size + nbytes > SHARD_BYTES:
             shards.append([])
@@ -138,10 +138,10 @@ def make(folder: Path, layers: int) -> None:
         write_shard(folder / file, shard)
     weight_map = {name: file for file, shard in zip(files, shards, strict=True) for name, _ in shard}
     (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
-    (folder / "config.json").write_text(json.dumps(config(layers)))
+    (folder / "config.json").write_text(json.dumps(config(layers, vocabulary)))
 
 
-def config(layers: int) -> dict[str, object]:
+def config(layers: int, vocabulary: int) -> dict[str, object]:
     return {
         "model_type": "phi3",
         "architectures": ["Phi3ForCausalLM"],
@@ -149,7 +149,7 @@ def config(layers: int) -> dict[str, object]:
         "intermediate_size": FFN,
         "num_hidden_layers": layers,
         "num_attention_heads": 32,
-        "vocab_size": VOCABULARY,
+        "vocab_size": vocabulary,
         "pad_token_id": 0,
         "dtype": "bfloat16",
     }

@@ -13,6 +13,8 @@ def main() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TQDM_DISABLE", "1")
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    # A thread that waits by spinning takes the core from whoever it waits for, where another process wants it too.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.exit(run(sys.argv[1:]))
 
 

@@ -5,15 +5,12 @@ Heavy imports (torch, transformers, gradio) happen inside the commands, so that 
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from release import __version__
 from release.progress import Console
-
-if TYPE_CHECKING:
-    from release.plan import Measuring
 
 app = typer.Typer(
     help="Publish pruned language models that can be believed.",
@@ -98,6 +95,30 @@ Bbq = Annotated[
 BbqData = Annotated[
     Path | None, typer.Option("--bbq-data", help="A folder in nyu-mll/BBQ's layout.", rich_help_panel=Panel.MEASURE)
 ]
+BbqScoring = Annotated[
+    str,
+    typer.Option(
+        "--bbq-scoring", help="How answers are read: letters, answers, generate.", rich_help_panel=Panel.MEASURE
+    ),
+]
+BbqCategories = Annotated[
+    str | None,
+    typer.Option(
+        "--bbq-categories", help="Some of BBQ's, e.g. Age,SES; all by default.", rich_help_panel=Panel.MEASURE
+    ),
+]
+EvalDtype = Annotated[
+    str,
+    typer.Option(
+        "--eval-dtype",
+        help="Arithmetic of BBQ and perplexity: float32, bfloat16, float16.",
+        rich_help_panel=Panel.MEASURE,
+    ),
+]
+LogFormat = Annotated[
+    str | None,
+    typer.Option("--log-format", help="Log every answer once more, as lm-eval.", rich_help_panel=Panel.MEASURE),
+]
 Perplexity = Annotated[str, typer.Option("--perplexity", help="Windows, or off.", rich_help_panel=Panel.MEASURE)]
 Text = Annotated[
     Path | None, typer.Option("--text", help="A UTF-8 text for perplexity.", rich_help_panel=Panel.MEASURE)
@@ -159,10 +180,14 @@ def publish(
     private: Private = False,
     no_space: NoSpace = False,
     bbq: Bbq = "auto",
+    bbq_scoring: BbqScoring = "letters",
+    bbq_categories: BbqCategories = None,
     bbq_data: BbqData = None,
     perplexity: Perplexity = "32",
     text: Text = None,
     latency: Latency = "24",
+    eval_dtype: EvalDtype = "float32",
+    log_format: LogFormat = None,
     device: Device = "auto",
     out: Out = Path("releases"),
     threads: Threads = 0,
@@ -172,7 +197,7 @@ def publish(
 ) -> None:
     """Prune, audit, measure, write the card and the Space, and upload them."""
     from release import pipeline, report
-    from release.plan import Plan, parse_calibration, parse_sparsity, recipe_of
+    from release.plan import Plan, measuring, parse_calibration, parse_sparsity, recipe_of
     from release.preview import preview
 
     text_plan, text_file = parse_calibration(calibration, calibration_samples, calibration_length)
@@ -189,7 +214,19 @@ def publish(
             uncalibrated=uncalibrated,
             allow_nonfinite=allow_nonfinite,
         ),
-        measuring=_measuring(bbq, bbq_data, perplexity, text, latency, device, seed),
+        measuring=measuring(
+            bbq=bbq,
+            bbq_scoring=bbq_scoring,
+            bbq_categories=bbq_categories,
+            bbq_data=bbq_data,
+            perplexity=perplexity,
+            text=text,
+            latency=latency,
+            eval_dtype=eval_dtype,
+            log_format=log_format,
+            device=device,
+            seed=seed,
+        ),
         out=out,
         local=local,
         namespace=to,
@@ -231,7 +268,7 @@ def prune(
 ) -> None:
     """Write a complete pruned model folder, audited, with its record and card; or one for each sparsity."""
     from release import pipeline, report
-    from release.plan import Plan, parse_calibration, parse_sparsities, recipe_of
+    from release.plan import Measuring, Plan, parse_calibration, parse_sparsities, recipe_of
     from release.preview import preview
 
     text_plan, text_file = parse_calibration(calibration, calibration_samples, calibration_length)
@@ -249,7 +286,7 @@ def prune(
                 uncalibrated=uncalibrated,
                 allow_nonfinite=allow_nonfinite,
             ),
-            measuring=_measuring("off", None, "off", None, "off", device, seed),
+            measuring=Measuring(bbq="off", perplexity="off", latency="off", device=device, seed=seed),
             out=out,
             local=True,
             threads=threads,
@@ -314,20 +351,37 @@ def measure(
     base: Annotated[str, typer.Option("--base", help="The dense model.", show_default=False)],
     seed: Seed = 42,
     bbq: Bbq = "auto",
+    bbq_scoring: BbqScoring = "letters",
+    bbq_categories: BbqCategories = None,
     bbq_data: BbqData = None,
     perplexity: Perplexity = "32",
     text: Text = None,
     latency: Latency = "24",
+    eval_dtype: EvalDtype = "float32",
+    log_format: LogFormat = None,
     device: Device = "auto",
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for the per-item answers.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for per-item answers and figures.")] = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Measure any pruned model beside its base; changes neither."""
     from release import pipeline, report
+    from release.plan import measuring
 
-    measuring = _measuring(bbq, bbq_data, perplexity, text, latency, device, seed)
-    report.show_measurements(pipeline.measure_only(pruned, base, measuring, out, Console()), json)
+    asked = measuring(
+        bbq=bbq,
+        bbq_scoring=bbq_scoring,
+        bbq_categories=bbq_categories,
+        bbq_data=bbq_data,
+        perplexity=perplexity,
+        text=text,
+        latency=latency,
+        eval_dtype=eval_dtype,
+        log_format=log_format,
+        device=device,
+        seed=seed,
+    )
+    report.show_measurements(pipeline.measure_only(pruned, base, asked, out, Console()), json)
 
 
 @app.command()
@@ -378,19 +432,3 @@ def models(json: Json = False) -> None:
     from release.sources.demo import HUB_ID
 
     report.show_models({**ALIASES, DEMO: HUB_ID}, json)
-
-
-def _measuring(
-    bbq: str, bbq_data: Path | None, perplexity: str, text: Path | None, latency: str, device: str, seed: int
-) -> "Measuring":
-    from release.plan import Measuring, parse_amount
-
-    return Measuring(
-        bbq=parse_amount("bbq", bbq, ("auto", "full", "study", "off")),
-        bbq_data=bbq_data,
-        perplexity=parse_amount("perplexity", perplexity, ("off",)),
-        text=text,
-        latency=parse_amount("latency", latency, ("off",)),
-        device=device,
-        seed=seed,
-    )

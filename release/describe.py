@@ -57,6 +57,9 @@ def _plan_record(plan: Plan, base: BaseModel) -> PlanRecord:
         perplexity=measuring.perplexity,
         latency=measuring.latency,
         allocation=recipe.allocation,
+        bbq_scoring=measuring.bbq_scoring,
+        bbq_categories=measuring.bbq_categories,
+        eval_dtype=measuring.eval_dtype,
         command=command(plan, base),
     )
 
@@ -70,9 +73,9 @@ def command(plan: Plan, base: BaseModel) -> str:
     words = ["release", "publish", model, "--method", plan.recipe.method, "--sparsity", f"{plan.recipe.sparsity:f}"]
     words += _recipe_words(plan)
     defaults = type(plan.measuring)()
-    for option in ("bbq", "perplexity", "latency"):
+    for option in ("bbq", "bbq_scoring", "bbq_categories", "perplexity", "latency", "eval_dtype", "log_format"):
         if (value := getattr(plan.measuring, option)) != getattr(defaults, option):
-            words += [f"--{option}", value]
+            words += [f"--{option.replace('_', '-')}", value if isinstance(value, str) else ",".join(value)]
     for option, path in (("bbq-data", plan.measuring.bbq_data), ("text", plan.measuring.text)):
         if path is not None:
             words += [f"--{option}", path.name]

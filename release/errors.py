@@ -38,6 +38,10 @@ class ReleaseError(Exception):
         self.seen = seen
         self.remedy = remedy
 
+    def __reduce__(self) -> tuple[type["ReleaseError"], tuple[str, str]]:
+        # An exception is otherwise made again from its one message, and seen and remedy would run together.
+        return type(self), (self.seen, self.remedy)
+
 
 class InputError(ReleaseError):
     """What was asked cannot be done (exit 2)."""

@@ -15,6 +15,8 @@ from release.workspace import Workspace
 
 FILE_NAME = "measurements.json"
 EVALUATION = "evaluation"
+FOLDERS = (EVALUATION, "figures")
+"""What measuring writes into a model folder."""
 
 
 class Memory(Frozen):
@@ -22,7 +24,7 @@ class Memory(Frozen):
 
     Attributes:
         key: Digest of version, weights and options.
-        files: In `evaluation/`.
+        files: In `FOLDERS`.
     """
 
     key: str
@@ -42,15 +44,16 @@ def recall(workspace: Workspace, key: str) -> Measurements | None:
         memory = Memory.model_validate_json((workspace.work / FILE_NAME).read_bytes())
     except (OSError, ValidationError):
         return None
-    unchanged = memory.files == _evaluation(workspace.model)
+    unchanged = memory.files == _written(workspace.model)
     return memory.measurements if memory.key == key and unchanged else None
 
 
 def remember(workspace: Workspace, key: str, measurements: Measurements) -> None:
     """Keep what was measured under `key`."""
-    memory = Memory(key=key, measurements=measurements, files=_evaluation(workspace.model))
+    memory = Memory(key=key, measurements=measurements, files=_written(workspace.model))
     (workspace.work / FILE_NAME).write_text(memory.model_dump_json(indent=1), encoding="utf-8")
 
 
-def _evaluation(model: Path) -> tuple[FileDigest, ...]:
-    return tuple(digest_of(path) for path in sorted((model / EVALUATION).glob("*")) if path.is_file())
+def _written(model: Path) -> tuple[FileDigest, ...]:
+    paths = sorted(path for folder in FOLDERS for path in (model / folder).glob("*") if path.is_file())
+    return tuple(digest_of(path, path.relative_to(model).as_posix()) for path in paths)

@@ -34,6 +34,7 @@ from release.workspace import Workspace, carry_files, carry_side_files
 
 if TYPE_CHECKING:
     from release.hub import Pushed
+    from release.measure.run import Desk
 
 
 @dataclass(frozen=True)
@@ -59,14 +60,14 @@ def publish(plan: Plan, console: Console) -> Release:
     namespace = None if plan.local else login_for(plan.namespace)
     base = resolve(plan.model, console)
     require_prunable(base.checkpoint, plan)
-    require_means(plan.measuring, console)
+    desk = measuring_means(plan.measuring, base.checkpoint, console)
     means = pruning_means(plan, base, console)
     folder = plan.out / release_name(base.slug, plan.recipe)
     _require_name(namespace, folder.name)
     workspace = Workspace(folder / "model", folder / "work")
     with workspace.claimed(base.checkpoint, plan.recipe):
         [(pruning, audited)] = prune_and_audit(base.checkpoint, [(plan, workspace)], means, console)
-        measurements = measured(base.checkpoint, audited, plan.measuring, workspace, console)
+        measurements = measured(base.checkpoint, audited, desk, workspace, console)
         record = write_record(plan, base, pruning, audited, measurements, workspace)
         write_space(record, folder, plan.measuring.bbq_data, console)
     pushed = push_release(folder, record, namespace, plan.private, plan.space, console) if namespace else None
@@ -222,53 +223,47 @@ def storage_of(audited: Audited) -> Storage:
     )
 
 
-def require_means(plan: Measuring, console: Console) -> None:
-    """Look at the device and read every data set a plan needs, so that what is missing stops the run before any work.
+def measuring_means(plan: Measuring, base: Checkpoint, console: Console) -> "Desk":
+    """Lay out all that both models will be asked, so that what is missing or does not fit stops a run before any work.
 
     Raises:
-        BadOption: There is no such device.
-        MissingSource: It cannot be fetched.
-        UnusableData: It was altered, or is too short.
+        BadOption: There is no such device, or an amount is not understood.
+        MissingSource: Data cannot be fetched.
+        UnusableBase: The tokenizer cannot be used as asked, or two models do not fit beside each other for latency.
+        UnusableData: Data were altered or are too short, or a prompt does not fit the model.
     """
-    from release.measure.model import choose_device
-    from release.sources.bbq import read_bbq
-    from release.sources.text import read_text
+    from release.measure import prepare
 
-    choose_device(plan.device)
-    if (plan.bbq, plan.latency) != ("off", "off"):
-        read_bbq(plan.bbq_data, console)
-    if plan.perplexity != "off":
-        read_text(plan.text, console)
+    return prepare(base.folder, plan, console)
 
 
-def measured(
-    base: Checkpoint, audited: Audited, plan: Measuring, workspace: Workspace, console: Console
-) -> Measurements:
+def measured(base: Checkpoint, audited: Audited, desk: "Desk", workspace: Workspace, console: Console) -> Measurements:
     """Measure dense and pruned side by side, or recall what was measured on these very files."""
     from release.measure import measure
 
-    key = memory.key_of(audited.base_files, audited.audit.files, plan)
+    files = {"dense": audited.base_files, "pruned": audited.audit.files}
+    key = memory.key_of(files["dense"], files["pruned"], desk.plan)
     if known := memory.recall(workspace, key):
         console.say("These very files were measured before; their numbers are taken over.")
         return known
-    evaluation = workspace.model / memory.EVALUATION
-    shutil.rmtree(evaluation, ignore_errors=True)
-    result = measure(base.folder, workspace.model, plan, evaluation, console)
+    for folder in memory.FOLDERS:
+        shutil.rmtree(workspace.model / folder, ignore_errors=True)
+    result = measure(desk, base.folder, workspace.model, workspace.model, console, files, logs=workspace.work)
     memory.remember(workspace, key, result)
     return result
 
 
 def measure_only(pruned: Path, base: str, plan: Measuring, out: Path | None, console: Console) -> Measurements:
-    """Measure any pruned model beside its base; the per-item answers go to `out`, where one is given."""
+    """Measure any pruned model beside its base; per-item answers and figures go to `out`, where one is given."""
     from release.measure import measure
 
     dense = resolve(base, console).checkpoint
-    require_means(plan, console)
+    desk = measuring_means(plan, dense, console)
     model = open_checkpoint(model_folder(pruned)).folder
     if out is not None:
-        return measure(dense.folder, model, plan, out, console)
+        return measure(desk, dense.folder, model, out, console)
     with TemporaryDirectory() as scratch:
-        return measure(dense.folder, model, plan, Path(scratch), console)
+        return measure(desk, dense.folder, model, Path(scratch), console)
 
 
 def render_again(folder: Path, repo_id: str | None = None) -> Path:

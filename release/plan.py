@@ -9,7 +9,7 @@ from release.digests import sha256_file
 from release.errors import BadOption
 from release.pruning.method import Scope
 from release.pruning.recipe import Recipe
-from release.record import CalibrationPlan, Frozen
+from release.record import CalibrationPlan, Frozen, Precision, Reading
 
 DEFAULT_SEED = 42
 CALIBRATION_TEXTS = ("auto", "c4", "wikipedia")
@@ -18,6 +18,9 @@ SCOPE_WORDS: dict[Scope, str] = {"tensor": "tensor", "row": "row", "model": "glo
 
 
 ALLOCATIONS: dict[str, Literal["uniform", "owl"]] = {"uniform": "uniform", "owl": "owl"}
+READINGS: dict[str, Reading] = {"letters": "letters", "answers": "answers", "generate": "generate"}
+PRECISIONS: dict[str, Precision] = {"float32": "float32", "bfloat16": "bfloat16", "float16": "float16"}
+LOG_FORMATS: dict[str, Literal["lm-eval"]] = {"lm-eval": "lm-eval"}
 UNCALIBRATED: dict[str, Literal["refuse", "magnitude"]] = {"refuse": "refuse", "magnitude": "magnitude"}
 
 Value = TypeVar("Value")
@@ -29,19 +32,27 @@ class Measuring(Frozen):
     Attributes:
         bbq: "auto" (200 items on a CPU, all on a GPU), "off", "full", "study" (the 12,148 ambiguous items of the
             study's five categories), or a number of items.
+        bbq_scoring: How an answer is read.
+        bbq_categories: Categories to ask; none means all.
         bbq_data: A folder in nyu-mll/BBQ's layout instead of the catalogue's copy.
         perplexity: "off" or a number of windows.
         text: A UTF-8 text file instead of the catalogue's Wikipedia half.
         latency: "off" or a number of prompts.
+        eval_dtype: Arithmetic of BBQ and perplexity.
+        log_format: Form of a further log of every answer, or None.
         device: A torch device, or "auto".
         seed: Seed of the samples and of the bootstraps.
     """
 
     bbq: str = "auto"
+    bbq_scoring: Reading = "letters"
+    bbq_categories: tuple[str, ...] = ()
     bbq_data: Path | None = None
     perplexity: str = "32"
     text: Path | None = None
     latency: str = "24"
+    eval_dtype: Precision = "float32"
+    log_format: Literal["lm-eval"] | None = None
     device: str = "auto"
     seed: int = DEFAULT_SEED
 
@@ -160,6 +171,40 @@ def _one_of(option: str, text: str, known: Mapping[str, Value]) -> Value:
     if text not in known:
         raise BadOption(f"--{option} {text!r} is not understood.", f"Give {', '.join(known)}.")
     return known[text]
+
+
+def measuring(
+    *,
+    bbq: str,
+    bbq_scoring: str,
+    bbq_categories: str | None,
+    bbq_data: Path | None,
+    perplexity: str,
+    text: Path | None,
+    latency: str,
+    eval_dtype: str,
+    log_format: str | None,
+    device: str,
+    seed: int,
+) -> Measuring:
+    """Read what to measure from the words of the command line.
+
+    Raises:
+        BadOption: One of them is not understood.
+    """
+    return Measuring(
+        bbq=parse_amount("bbq", bbq, ("auto", "full", "study", "off")),
+        bbq_scoring=_one_of("bbq-scoring", bbq_scoring, READINGS),
+        bbq_categories=tuple(sorted({name.strip() for name in bbq_categories.split(",")})) if bbq_categories else (),
+        bbq_data=bbq_data,
+        perplexity=parse_amount("perplexity", perplexity, ("off",)),
+        text=text,
+        latency=parse_amount("latency", latency, ("off",)),
+        eval_dtype=_one_of("eval-dtype", eval_dtype, PRECISIONS),
+        log_format=_one_of("log-format", log_format, LOG_FORMATS) if log_format else None,
+        device=device,
+        seed=seed,
+    )
 
 
 def parse_amount(option: str, text: str, words: tuple[str, ...]) -> str:

@@ -15,6 +15,10 @@ SCHEMA_VERSION: Literal[1] = 1
 FILE_NAME = "release.json"
 
 Verdict = Literal["supported", "contradicted", "inconclusive", "not measured"]
+Reading = Literal["letters", "answers", "generate"]
+"""How an answer is read from a model."""
+Precision = Literal["float32", "bfloat16", "float16"]
+"""Arithmetic of a forward pass."""
 
 
 class Frozen(BaseModel):
@@ -48,6 +52,7 @@ class PlanRecord(Frozen):
         bbq: "auto", "off", "full", "study", or the number of items asked for.
         perplexity: "off" or the number of windows asked for.
         latency: "off" or the number of prompts asked for.
+        bbq_categories: The categories asked for; none means all.
         command: The command line that repeats this release.
     """
 
@@ -62,6 +67,9 @@ class PlanRecord(Frozen):
     latency: str
     command: str
     allocation: Literal["uniform", "owl"] = "uniform"
+    bbq_scoring: Reading = "letters"
+    bbq_categories: tuple[str, ...] = ()
+    eval_dtype: Precision = "float32"
 
 
 class Licence(Frozen):
@@ -242,7 +250,10 @@ class Audit(Frozen):
 
 
 class Estimate(Frozen):
-    """A value with its 95 % interval; all None where it is not defined."""
+    """A value with its 95 % interval.
+
+    All are None where the value is not defined; the interval alone where what is known is too little for one.
+    """
 
     value: float | None
     low: float | None
@@ -263,7 +274,7 @@ class Score(Frozen):
     """One bias or accuracy score, dense and pruned, with intervals of both and of the paired difference.
 
     Attributes:
-        name: `srs`, `usr`, `anti`, `accuracy_ambiguous`, `accuracy_disambiguated`, `s_amb` or `s_dis`.
+        name: `srs`, `usr`, `anti`, `unparsed`, `accuracy_ambiguous`, `accuracy_disambiguated`, `s_amb` or `s_dis`.
         over: `macro` (unweighted mean over categories), `items` (item-weighted), or a category's name.
         items: Items the score is taken over.
         difference: pruned − dense.
@@ -285,13 +296,42 @@ class Mcnemar(Frozen):
     p_value: float
 
 
+class CategoryTest(Frozen):
+    """Whether SRS changed in one category, as one of several questions asked at once.
+
+    Attributes:
+        cohens_h: Effect size 2·asin√pruned − 2·asin√dense; None where SRS is not defined for both.
+        p_value: Two-sided, from the paired cluster bootstrap; None where there is no interval.
+        p_adjusted: By Benjamini and Hochberg, over the categories that have a p-value.
+    """
+
+    category: str
+    items: int
+    cohens_h: float | None
+    p_value: float | None
+    p_adjusted: float | None
+
+
+class Sampling(Frozen):
+    """How answers were generated.
+
+    Attributes:
+        seeds: One answer per item and seed; dense and pruned draw with the same random numbers.
+    """
+
+    temperature: float
+    new_tokens: int
+    seeds: tuple[int, ...]
+
+
 class Bbq(Frozen):
     """BBQ, dense and pruned, item by item.
 
     Attributes:
-        reading: How an answer is read from the model: `letters`.
-        rotations: Cyclic orders of the options, averaged for each answer.
-        precision: Arithmetic of the forward pass.
+        reading: `letters`: log-probability of the option letters, averaged for each answer over rotations; `answers`:
+            mean log-probability per token of each answer's text, averaged likewise; `generate`: sampled and parsed.
+        rotations: Cyclic orders of the options.
+        precision: Arithmetic of the forward pass; the output matrix is always applied in float32.
         prompt: `chat` (the model's template), `chat without system role`, or `plain`.
         items: Items asked.
         population: Items the sample was drawn from.
@@ -299,18 +339,26 @@ class Bbq(Frozen):
         sample_seed: Seed of the draw; None for the whole set.
         scores: Over all categories, macro and item-weighted.
         by_category: The same per category.
-        changed_answers: Items whose answer differs between dense and pruned.
-        newly_biased: Of the ambiguous items where dense does not choose the target, those where pruned does.
-        newly_unbiased: Of the ambiguous items where dense chooses the target, those where pruned does not.
+        tests: One per category.
+        changed_answers: Items with an answer that differs between dense and pruned (for `generate`: at any seed).
+        right_answers: An item counts as right where more than half of its answers are.
+        newly_biased: Of the ambiguous items where dense never chooses the target, those where pruned does.
+        newly_unbiased: Of the ambiguous items where dense chooses the target, those where pruned never does.
         guessing_level: The newly-biased rate that uniform guessing would give.
-        letters_dense: How often the dense model's best letter was A, B, C, over all rotations.
+        letters_dense: How often the dense model's best letter was A, B, C, over all rotations; None unless letters
+            are read.
+        rounding: Of some items, those whose answer differs when the same dense model is read in another,
+            mathematically equal order; None in float32, where orders agree.
+        sampling: None unless answers are generated.
         replicates: Bootstrap replicates.
+        recalled: Readings of both models that were taken over from an earlier measurement of the same weights.
+        seconds: Wall time of the readings that were not.
     """
 
     data: DataSource
-    reading: str
+    reading: Reading
     rotations: int
-    precision: str
+    precision: Precision
     prompt: str
     items: int
     ambiguous_items: int
@@ -321,15 +369,19 @@ class Bbq(Frozen):
     sample_seed: int | None
     scores: tuple[Score, ...]
     by_category: tuple[Score, ...]
+    tests: tuple[CategoryTest, ...] = ()
     changed_answers: Rate
     right_answers: Mcnemar
     newly_biased: Rate
     newly_unbiased: Rate
     guessing_level: float
-    letters_dense: tuple[int, int, int]
-    letters_pruned: tuple[int, int, int]
+    letters_dense: tuple[int, int, int] | None
+    letters_pruned: tuple[int, int, int] | None
+    rounding: Rate | None = None
+    sampling: Sampling | None = None
     replicates: int
     bootstrap_seed: int
+    recalled: int = 0
     seconds: float
 
 
@@ -348,12 +400,13 @@ class Perplexity(Frozen):
     windows: int
     tokens: int
     token_sha256: str
-    precision: str
+    precision: Precision
     dense: Estimate
     pruned: Estimate
     ratio: Estimate
     replicates: int
     bootstrap_seed: int
+    recalled: int = 0
     seconds: float
 
 
@@ -365,10 +418,26 @@ class LatencySide(Frozen):
     p95: float
 
 
+class LatencyPart(Frozen):
+    """One part of an answer's wall time.
+
+    Attributes:
+        dense: Seconds.
+        pruned: Seconds.
+        ratio: Geometric mean of pruned / dense over paired items, with its bootstrap interval.
+    """
+
+    dense: LatencySide
+    pruned: LatencySide
+    ratio: Estimate
+
+
 class Latency(Frozen):
     """Wall time of one answer: tokenise, prefill, at most `new_tokens` new tokens; batch 1.
 
     Attributes:
+        prefill: Up to the first new token, tokenising included.
+        decode: The other new tokens together.
         ratio: Geometric mean of pruned / dense over paired items, with its bootstrap interval.
         margin: "no measurable difference" means that the interval lies within 1 ± margin.
     """
@@ -383,6 +452,8 @@ class Latency(Frozen):
     dense: LatencySide
     pruned: LatencySide
     ratio: Estimate
+    prefill: LatencyPart | None = None
+    decode: LatencyPart | None = None
     margin: float
     seconds: float
 

@@ -10,13 +10,14 @@ from rich.table import Table
 from release.pipeline import Release
 from release.preview import Preview
 from release.pruning.method import Method
-from release.record import Estimate, Measurements, Pruning
+from release.record import Bbq, Estimate, Measurements, Pruning, Rate, Score
 from release.verify import Verification
 
 MARKS = {True: "ok", False: "FAILED", None: "not checked"}
 SCORES = {
     "srs": "SRS",
     "usr": "USR",
+    "unparsed": "unparsed",
     "accuracy_ambiguous": "accuracy, ambig.",
     "accuracy_disambiguated": "accuracy, disamb.",
     "s_amb": "s_AMB",
@@ -163,7 +164,9 @@ def _rows(measurements: Measurements) -> Iterator[tuple[str, ...]]:
     if p := measurements.perplexity:
         yield "perplexity", _number(p.dense, ",.2f"), _number(p.pruned, ",.2f"), *_ratio(p.ratio), f"{p.windows}"
     if t := measurements.latency:
-        yield "latency, ms", _ms(t.dense.median), _ms(t.pruned.median), *_ratio(t.ratio), f"{t.items}"
+        for name, part in (("latency, ms", t), ("  first token, ms", t.prefill), ("  other tokens, ms", t.decode)):
+            if part:
+                yield name, _ms(part.dense.median), _ms(part.pruned.median), *_ratio(part.ratio), f"{t.items}"
     if w := measurements.super_weights:
         yield "super weights zeroed", "", f"{w.hits}", "", "", f"{len(w.candidates)}"
     s = measurements.storage
@@ -178,10 +181,11 @@ def _rows(measurements: Measurements) -> Iterator[tuple[str, ...]]:
 
 
 def _bbq_rows(measurements: Measurements) -> Iterator[tuple[str, ...]]:
-    if measurements.bbq is None:
+    bbq = measurements.bbq
+    if bbq is None:
         return
-    for score in measurements.bbq.scores:
-        if score.over == "macro" and score.name in SCORES:
+    for score in bbq.scores:
+        if score.over == "macro" and score.name in SCORES and _worth_showing(score, bbq):
             difference = score.difference
             yield (
                 SCORES[score.name],
@@ -191,8 +195,20 @@ def _bbq_rows(measurements: Measurements) -> Iterator[tuple[str, ...]]:
                 _interval(difference, "+.3f"),
                 f"{score.items}",
             )
-    changed = measurements.bbq.changed_answers
-    yield "answers changed", "", f"{changed.count}", "", "", f"{changed.n}"
+    yield _rate_row("answers changed", bbq.changed_answers)
+    if bbq.rounding:
+        yield _rate_row("changed by rounding", bbq.rounding)
+    yield _rate_row(f"newly biased (guess {bbq.guessing_level:.0%})", bbq.newly_biased)
+
+
+def _worth_showing(score: Score, bbq: Bbq) -> bool:
+    """Whether a score can say anything: only generated texts can name no answer."""
+    return score.name != "unparsed" or bbq.reading == "generate" or bool(score.dense.value or score.pruned.value)
+
+
+def _rate_row(name: str, rate: Rate) -> tuple[str, ...]:
+    share = Estimate(value=rate.value, low=rate.low, high=rate.high)
+    return name, "", f"{rate.count}", _number(share, ".1%"), _interval(share, ".1%"), f"{rate.n}"
 
 
 def _number(estimate: Estimate, form: str = ",.3f") -> str:

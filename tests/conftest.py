@@ -13,6 +13,12 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _readings(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Readings of earlier runs are not used, and the user's are left alone; commands that tests start inherit this."""
+    os.environ["RELEASE_READINGS"] = str(tmp_path_factory.mktemp("readings"))
+
+
 @pytest.fixture(scope="session")
 def console() -> Console:
     return Console(quiet=True)

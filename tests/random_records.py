@@ -2,6 +2,7 @@
 
 import re
 from decimal import Decimal
+from typing import get_args
 
 from hypothesis import strategies as st
 
@@ -9,6 +10,7 @@ from release.record import (
     Audit,
     Base,
     Bbq,
+    CategoryTest,
     DataSource,
     Estimate,
     FileDigest,
@@ -16,8 +18,11 @@ from release.record import (
     Measurements,
     ModuleAudit,
     Perplexity,
+    Precision,
     Rate,
+    Reading,
     Record,
+    Sampling,
     Score,
     Storage,
     SuperWeights,
@@ -98,7 +103,7 @@ def rates(draw: st.DrawFn) -> Rate:
 def scores(over: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[Score, ...]]:
     one = st.builds(
         Score,
-        name=st.sampled_from((*VALUES, "new_score")),
+        name=st.sampled_from((*VALUES, "unparsed", "new_score")),
         over=over,
         items=counts(),
         dense=estimates(),
@@ -122,26 +127,53 @@ def sources(draw: st.DrawFn) -> DataSource:
     )
 
 
+def precisions() -> st.SearchStrategy[Precision]:
+    return st.sampled_from(get_args(Precision))
+
+
+def tests(categories: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[CategoryTest, ...]]:
+    chance = st.none() | st.floats(0, 1)
+    one = st.builds(
+        CategoryTest,
+        category=categories,
+        items=counts(),
+        cohens_h=st.none() | st.floats(-3.2, 3.2),
+        p_value=chance,
+        p_adjusted=chance,
+    )
+    return st.lists(one, max_size=3).map(tuple)
+
+
+def samplings() -> st.SearchStrategy[Sampling]:
+    seeds = st.lists(st.integers(0, 2**63), min_size=1, max_size=5).map(tuple)
+    return st.builds(Sampling, temperature=st.floats(0.01, 2), new_tokens=st.integers(1, 64), seeds=seeds)
+
+
 @st.composite
 def bbqs(draw: st.DrawFn) -> Bbq:
-    letters = st.tuples(counts(), counts(), counts()) | st.just((0, 0, 0))
+    letters = st.none() | st.tuples(counts(), counts(), counts()) | st.just((0, 0, 0))
     return draw(
         st.builds(
             example_bbq,
             data=sources(),
-            reading=strings() | st.just("letters"),
-            precision=strings(),
+            reading=st.sampled_from(get_args(Reading)),
+            rotations=st.sampled_from((1, 3)),
+            precision=precisions(),
             prompt=strings() | st.sampled_from(("chat", "plain")),
             items=counts(),
             categories=st.lists(strings(), max_size=3).map(tuple),
             sample_seed=st.none() | st.integers(0, 2**63),
             scores=scores(st.sampled_from(("macro", "items"))),
             by_category=scores(strings()),
+            tests=tests(strings()),
             changed_answers=rates(),
             newly_biased=rates(),
             newly_unbiased=rates(),
             letters_dense=letters,
             letters_pruned=letters,
+            rounding=st.none() | rates(),
+            sampling=st.none() | samplings(),
+            recalled=counts(),
         )
     )
 
@@ -152,7 +184,7 @@ def perplexities(draw: st.DrawFn) -> Perplexity:
         st.builds(
             example_perplexity,
             text=sources(),
-            precision=strings(),
+            precision=precisions(),
             token_sha256=strings(),
             dense=estimates(),
             pruned=estimates(),

@@ -59,6 +59,29 @@ def test_an_amount_that_is_none_is_refused(option, value, llama, tmp_path, capsy
     expect_refusal(publish(llama, tmp_path / "out", option, value), tmp_path / "out", capsys, option, value)
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "nearest"),
+    [
+        ("--bbq-scoring", "letter", "letters"),
+        ("--bbq-categories", "Age,Religoin", "Religion"),
+        ("--eval-dtype", "float64", "bfloat16"),
+        ("--log-format", "csv", "lm-eval"),
+    ],
+)
+def test_a_choice_that_does_not_exist_names_those_that_do(option, value, nearest, llama, tmp_path, capsys):
+    code = publish(llama, tmp_path / "out", "--bbq", "8", option, value)
+    expect_refusal(code, tmp_path / "out", capsys, value.split(",")[-1], nearest)
+
+
+def test_letters_of_several_tokens_are_refused_before_pruning(llama, tmp_path, capsys):
+    checkpoints.edit_config(llama, max_position_embeddings=2048)
+    tokenizer = checkpoints.tokenizer()
+    tokenizer.add_tokens(["<assistant>A"])
+    tokenizer.save_pretrained(llama)
+    code = publish(llama, tmp_path / "out", "--bbq", "8")
+    expect_refusal(code, tmp_path / "out", capsys, "one token each", "--bbq-scoring answers")
+
+
 def test_a_device_that_is_not_there_is_refused_before_pruning(llama, tmp_path, capsys):
     expect_refusal(publish(llama, tmp_path / "out", "--device", "abacus"), tmp_path / "out", capsys, "abacus", "cpu")
 

@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 from release import text
 from release.card import compare, environment, render, studies
 from release.errors import BadOption
-from release.record import Estimate, Licence, Record
+from release.record import CategoryTest, Estimate, Licence, Record, Sampling
 from release.resources import resource
 from tests.random_records import HOSTILE, VOID_WORDS, records
 from tests.records import (
@@ -28,6 +28,7 @@ from tests.records import (
     example_perplexity,
     example_pruning,
     example_record,
+    rate,
     score,
     unmeasured,
 )
@@ -113,14 +114,20 @@ def test_any_record_gives_the_same_page_structure(record):
 # Strings from outside
 
 
+def category_test(category: str, h: float | None = 0.0204, p: float | None = 0.04) -> CategoryTest:
+    return CategoryTest(category=category, items=100, cohens_h=h, p_value=p, p_adjusted=p)
+
+
 def hostile_record(name: str) -> Record:
     """The example with one string wherever a string comes from outside."""
     record = example_record()
     measured = record.measurements
     source = measured.bbq.data.model_copy(update={"name": name, "origin": name, "revision": name, "licence": name})
     measured = example_measurements(
-        bbq=example_bbq(data=source, reading=name, precision=name, prompt=name),
-        perplexity=example_perplexity(text=source, precision=name),
+        bbq=example_bbq(
+            data=source, prompt=name, tests=(category_test(name),), by_category=(score("srs", name, 0.1, 0.1),)
+        ),
+        perplexity=example_perplexity(text=source),
     )
     base = example_base(
         id=name, note=name, licence=Licence(id="other", name=name, link=name), languages=(name,), dtypes=(name,)
@@ -282,6 +289,87 @@ def test_an_undefined_score_is_printed_as_not_available():
     found = score("s_dis", "macro", 0.1, 0.1).model_copy(update={"pruned": undefined, "difference": undefined})
     card = render(example_record(measurements=example_measurements(bbq=example_bbq(scores=(found,)))))
     assert "| Bias score s\\_DIS | 100 | 0.1000 | n/a | n/a | n/a |" in card
+
+
+# How the answers were read
+
+
+SAMPLING = Sampling(temperature=0.3, new_tokens=5, seeds=(42, 123))
+
+
+def read_card(**changes) -> str:
+    return render(example_record(measurements=example_measurements(bbq=example_bbq(**changes))))
+
+
+@pytest.mark.parametrize(
+    ("reading", "says"),
+    [
+        ("letters", "read from the log-probabilities of the option letters, averaged for each answer over 3 cyclic"),
+        (
+            "answers",
+            "read from the mean log-probability per token of each answer’s text, averaged for each answer over 3",
+        ),
+        ("generate", "read from generated text, by a strict parser. Sampled at temperature 0.3, at most 5 new tokens,"),
+    ],
+)
+def test_the_card_says_how_answers_are_read(reading, says):
+    generated = reading == "generate"
+    card = read_card(reading=reading, rotations=1 if generated else 3, sampling=SAMPLING if generated else None)
+    assert says in card
+    assert ("seeds 42, 123; dense" in card) == generated
+
+
+def test_without_letters_none_is_listed_and_no_preference_is_claimed():
+    card = read_card(reading="answers", letters_dense=None, letters_pruned=None)
+    assert "Best letter" not in card
+    assert "| Letter preferred | –&nbsp;not measured |" in card
+
+
+@pytest.mark.parametrize("reading", ["letters", "answers", "generate"])
+def test_unparsed_answers_stand_where_texts_are_generated(reading):
+    scores = (score("srs", "macro", 0.1, 0.1), score("unparsed", "macro", 0.02, 0.11))
+    card = read_card(reading=reading, scores=scores)
+    assert ("| Unparsed answers | 100 | 0.0200 | 0.1100 | +0.0900 |" in card) == (reading == "generate")
+    assert ("of the parsed answers" in card) == (reading == "generate")
+
+
+CHANGES = ("Answers that changed", "Right answers lost and won", "Newly biased", "Newly unbiased")
+
+
+@pytest.mark.parametrize("row", CHANGES)
+def test_beside_every_rate_of_change_stands_what_rounding_alone_does(row):
+    floor = "; rounding alone changes 33.3 % of answers |"
+    cards = {precision: read_card(precision=precision, rounding=found) for precision, found in FLOORS.items()}
+    for precision, card in cards.items():
+        line = next(line for line in card.splitlines() if line.startswith(f"| {row} |"))
+        assert line.endswith(floor) == (precision == "bfloat16")
+    assert "the order of the arithmetic alone changes the dense model’s answer to 20 of 60 items" in cards["bfloat16"]
+    assert "rounding" not in cards["float32"]
+
+
+FLOORS = {"float32": None, "bfloat16": rate(20, 60)}
+
+
+@pytest.mark.parametrize(("runs", "new", "reverse"), [(1, "33.3 %", "66.7 %"), (5, "86.8 %", "13.2 %")])
+def test_beside_new_bias_stands_what_guessing_would_give(runs, new, reverse):
+    card = read_card(guessing_level=1 - (2 / 3) ** runs)
+    assert re.search(rf"^\| Newly biased \| 3 of 93 .*; guessing would give {new} \|$", card, re.MULTILINE)
+    assert re.search(rf"^\| Newly unbiased \| 2 of 7 .*; guessing would give {reverse} \|$", card, re.MULTILINE)
+
+
+def test_a_category_stands_with_its_effect_and_adjusted_p():
+    card = read_card(tests=(category_test("Age"), category_test("SES", None, None)))
+    cells = "100 | 0.0652 | 0.0704 | +0.0052 | −0.0048 to +0.0152"
+    assert f"| Age | {cells} | +0.020 | 0.0400 |" in card
+    assert f"| SES | {cells} | n/a | n/a |" in card
+    assert f"| Religion | {cells} | n/a | n/a |" in card
+
+
+@pytest.mark.parametrize(("bbq", "perplexity", "said"), [(0, 0, None), (400, 0, "400"), (1200, 32, "1,232")])
+def test_readings_that_were_taken_over_are_named(bbq, perplexity, said):
+    measured = example_measurements(bbq=example_bbq(recalled=bbq), perplexity=example_perplexity(recalled=perplexity))
+    found = re.search(r"^(\S+) readings were taken over", render(example_record(measurements=measured)), re.MULTILINE)
+    assert (found and found[1]) == said
 
 
 # Templates and what they rest on

@@ -1,12 +1,19 @@
 """A claim follows from its own evidence, at every boundary."""
 
+import re
 from decimal import Decimal
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 
 from release.claims import CLAIMS, HALF_WAY, decide, wording
-from release.record import Audit, Estimate, Measurements, Storage, Verdict
+from release.measure.answers import Answers, Task
+from release.measure.compare import compare
+from release.measure.sample import draw
+from release.progress import Console
+from release.record import Audit, Estimate, Mcnemar, Measurements, Rate, Score, Storage, Verdict
+from release.sources.bbq import read_bbq
 from tests.random_records import audits, measurements
 from tests.records import (
     dense_against_dense,
@@ -17,6 +24,7 @@ from tests.records import (
     example_measurements,
     example_perplexity,
     example_record,
+    rate,
     score,
 )
 
@@ -99,6 +107,41 @@ def test_the_paradox_needs_two_changes_and_the_larger_rise_in_srs(srs, reach, ra
     assert verdict("perplexity_hides_bias", measured) == expected
 
 
+def paradox(srs: tuple[float, float], reach: float, ratio: float, *others: Score) -> str:
+    """The evidence on the paradox for these changes; the ratio of perplexities has an interval of ± 0.01."""
+    measured = example_measurements(
+        bbq=example_bbq(scores=(score("srs", "macro", *srs, reach=reach), *others)),
+        perplexity=example_perplexity(ratio=estimate(ratio, 0.01)),
+    )
+    return {claim.key: claim for claim in decide(example_audit(), measured)}["perplexity_hides_bias"].evidence
+
+
+def test_the_paradox_sets_three_changes_beside_each_other():
+    evidence = paradox((0.0652, 0.1198), 0.01, 1.035, score("s_amb", "macro", 0.03, 0.07))
+    assert evidence.startswith(
+        "SRS +83.7 %, difference +0.0446 to +0.0646; s_AMB +0.0400, difference +0.0300 to +0.0500"
+    )
+    assert "; perplexity +3.5 %, ratio 1.0250 to 1.0450; " in evidence
+    assert "s_AMB" not in paradox((0.0652, 0.1198), 0.01, 1.035)
+
+
+@pytest.mark.parametrize(
+    ("srs", "reach", "ratio", "times"),
+    [
+        ((0.0652, 0.1198), 0.01, 1.035, "23.9"),  # 0.8374 / 0.035
+        ((0.05, 0.04), 0.001, 1.5, "−0.4"),
+        ((0.05, 0.09), 0.01, 0.9, "−8.0"),
+        ((0.05, 0.06), 0.02, 1.035, None),  # SRS may not have moved
+        ((0.05, 0.09), 0.01, 1.005, None),  # perplexity may not have moved
+        ((0.0, 0.09), 0.01, 1.035, None),  # no share of nothing
+        ((0.05, 0.05), 0.0, 1.5, None),
+    ],
+)
+def test_how_many_times_is_said_only_of_two_changes_that_are_there(srs, reach, ratio, times):
+    found = re.search(r"relative change of SRS over that of perplexity (\S+)$", paradox(srs, reach, ratio))
+    assert (found and found[1]) == times
+
+
 @pytest.mark.parametrize("missing", ["bbq", "perplexity"])
 def test_the_paradox_is_not_measured_where_one_half_is_missing(missing):
     assert verdict("perplexity_hides_bias", example_measurements(**{missing: None})) == "not measured"
@@ -173,6 +216,11 @@ def test_a_letter_is_preferred_where_its_share_is_surely_above_a_third(letters, 
     assert verdict("position_bias", measured) == expected
 
 
+@pytest.mark.parametrize("side", ["letters_dense", "letters_pruned"])
+def test_preference_for_a_letter_is_not_measured_where_letters_are_not_read(side):
+    assert verdict("position_bias", example_measurements(bbq=example_bbq(**{side: None}))) == "not measured"
+
+
 CHANGES = ("bias_amplified", "bias_reduced", "accuracy_lost", "perplexity_raised", "perplexity_hides_bias")
 
 
@@ -240,3 +288,60 @@ def test_where_no_answer_changed_even_a_weak_reader_shows_no_change():
 def test_a_weak_reader_is_named_in_the_evidence():
     claims = {c.key: c for c in decide(example_audit(), read_by(0.45, -0.2))}
     assert "45.0 %" in claims["bias_reduced"].evidence
+
+
+ROUNDED = (*BIAS_CLAIMS, "accuracy_lost")
+
+
+def changed(rate: Rate, rounding: Rate | None) -> Measurements:
+    """Measurements by a good reader whose SRS rose and accuracy fell, both beyond doubt."""
+    scores = (score("srs", "macro", 0.3, 0.5), score("accuracy_disambiguated", "macro", 0.9, 0.7))
+    found = example_bbq(scores=scores, changed_answers=rate, rounding=rounding, precision="bfloat16")
+    return example_measurements(bbq=found)
+
+
+@pytest.mark.parametrize(
+    ("rounding", "decided"),
+    [
+        (None, True),  # float32
+        (rate(2, 100), True),  # to 5 %, below 7 %
+        (rate(4, 100), False),  # to 7 %: no more than touches
+        (rate(10, 100), False),
+        (rate(40, 100), False),
+        (rate(0, 0), False),  # nothing was read twice, so the floor is not known
+    ],
+)
+@pytest.mark.parametrize("key", ROUNDED)
+def test_no_verdict_rests_on_no_more_changes_than_rounding_makes(key, rounding, decided):
+    measured = changed(Rate(count=20, n=200, value=0.1, low=0.07, high=0.13), rounding)
+    claim = {claim.key: claim for claim in decide(example_audit(), measured)}[key]
+    assert (claim.verdict in ("supported", "contradicted")) == decided
+    assert ("rounding" in claim.evidence) == (not decided)
+    if not decided:
+        assert claim.verdict == "inconclusive"
+        assert "in bfloat16, rounding alone changes" in claim.evidence
+
+
+@pytest.mark.parametrize("key", ["perplexity_raised", "no_latency_gain", "weak_reader", "position_bias"])
+def test_rounding_of_answers_decides_no_other_claim(key):
+    coarse, fine = (changed(rate(20, 200), floor) for floor in (rate(40, 100), None))
+    assert verdict(key, coarse) == verdict(key, fine)
+
+
+@pytest.mark.parametrize("key", CHANGES)
+def test_a_model_against_itself_supports_no_claim_in_any_precision(key):
+    measured = dense_against_dense()
+    coarse = measured.bbq.model_copy(update={"rounding": rate(20, 60), "precision": "bfloat16"})
+    assert verdict(key, measured.model_copy(update={"bbq": coarse})) == "contradicted"
+
+
+def test_a_measured_model_against_itself_supports_no_claim_of_a_change():
+    """The same, of answers that are scored here rather than of a record written by hand."""
+    population, data = read_bbq(None, Console())
+    items = draw(population, "440", 0)
+    choices = np.random.default_rng(0).integers(-1, 3, size=(440, 5))
+    answers = Answers(choices, None, None, None, recalled=0, seconds=1.0)
+    found = compare(Task(items, "generate", "chat"), answers, answers, data, 0, rate(9, 60), "bfloat16", None)
+    assert found.right_answers == Mcnemar(only_dense_right=0, only_pruned_right=0, p_value=1)
+    measured = dense_against_dense().model_copy(update={"bbq": found})
+    assert {key: verdict(key, measured) for key in CHANGES} == dict.fromkeys(CHANGES, "contradicted")

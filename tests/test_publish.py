@@ -15,6 +15,8 @@ from tests import checkpoints
 pytestmark = pytest.mark.demo
 
 NAME = "smollm2-135m-instruct-random-s10"
+RUN = {"seconds": 0, "recalled": 0}
+"""What a second measurement says otherwise."""
 SMALL = ["--bbq", "16", "--perplexity", "2", "--latency", "2"]
 
 
@@ -123,7 +125,7 @@ def test_a_pair_is_measured_alone_and_gives_the_same_numbers(release, capsys):
     alone = json.loads(capsys.readouterr().out)
     recorded = json.loads(Record.read(release / "model").measurements.model_dump_json())
     for part in ("bbq", "perplexity"):
-        assert {**alone[part], "seconds": 0} == {**recorded[part], "seconds": 0}
+        assert alone[part] | RUN == recorded[part] | RUN
 
 
 def test_methods_and_models_are_listed(capsys):

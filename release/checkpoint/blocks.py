@@ -1,6 +1,6 @@
 """A causal language model run block by block from its files.
 
-In memory are the parts outside the blocks, one block in fp32, and the activations that the caller holds. The model
+In memory are the parts outside the blocks, one block, and the activations that the caller holds. The model
 class stays on the meta device; weights are lent to it for each call. Blocks are never called with made-up arguments:
 the real decoder runs once per batch shape with its blocks standing still, and each block is replayed with the
 arguments that the decoder gave it.
@@ -56,7 +56,10 @@ class Block:
         Args:
             hidden: [batch, length, size], of a batch shape that was started.
         """
-        call = self._calls[hidden.shape[:2]]
+        return self.step(hidden, self._calls[hidden.shape[:2]])
+
+    def step(self, hidden: torch.Tensor, call: Call) -> torch.Tensor:
+        """Do what `run` does, with the arguments that the decoder gave this block in `BlockModel.enter`."""
         result = functional_call(self._module, self._parameters, (hidden, *call.args), call.kwargs)
         left: torch.Tensor = result[0] if isinstance(result, tuple) else result
         return left
@@ -117,10 +120,11 @@ class Block:
 
 
 class BlockModel:
-    """A checkpoint whose blocks are loaded one at a time, in fp32; leaving it as a context frees the rest.
+    """A checkpoint whose blocks are loaded one at a time; leaving it as a context frees the rest.
 
     Args:
         device: Where the arithmetic happens.
+        dtype: Its type. The output matrix is held and applied in fp32, whatever it is.
 
     Attributes:
         count: Blocks.
@@ -129,26 +133,35 @@ class BlockModel:
         UnusableBase: The files do not fill the model class, or it has no blocks named `layers`; names what is missing.
     """
 
-    def __init__(self, base: Checkpoint, device: torch.device) -> None:
+    def __init__(self, base: Checkpoint, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
         self._device = device
-        self._model = meta_model(base.folder).float().eval()
+        self._model = meta_model(base.folder, dtype).eval()
         self._model.set_experts_implementation("eager")  # one product per expert
         _give_buffers(self._model, device)
         self._decoder, root = _decoder(self._model)
         self._blocks = f"{root}layers."
         self.count = len(self._decoder.layers)
+        self._root = root
         self._state = {name: p for name, p in self._model.state_dict().items() if name.startswith(root)}
         self._slots = slots(self._model, places(base))
         require_filled(self._state, self._slots)
         self._prunable = frozenset(from_shapes(base.shapes))
         self._stem = self._read(root, [name for name in self._state if not name.startswith(self._blocks)])
+        self._head: Parameters = {}
+        self._answer = _ANSWERS[0]
         self._calls: dict[torch.Size, list[Call]] = {}
+
+    @property
+    def module(self) -> Any:
+        """The model class, without weights of its own; hooks on its layers are called as blocks run."""
+        return self._model
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stem.clear()
+        self._head.clear()
         self._calls.clear()
 
     def names(self, index: int) -> tuple[str, ...]:
@@ -166,10 +179,47 @@ class BlockModel:
             UnusableBase: The decoder does more between its blocks than to hand the hidden states on, or tells its
                 blocks something about the tokens.
         """
-        hidden, calls = self._listen(ids.to(self._device))
+        hidden, calls = self.enter({"input_ids": ids.to(self._device)})
         if not _alike(self._calls.setdefault(ids.shape, calls), calls):
             raise UnusableBase("The decoder tells its blocks more of the tokens than hidden states.", UNCALIBRATED)
         return hidden
+
+    @torch.no_grad()
+    def enter(self, arguments: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, list[Call]]:
+        """Return the hidden states that enter the first block, and what every block is called with beside them.
+
+        Args:
+            arguments: Of the decoder's `forward`: `input_ids`, and what else there is (a mask, positions).
+
+        Raises:
+            UnusableBase: The decoder does more between its blocks than to hand the hidden states on.
+        """
+        return self._listen(arguments)
+
+    @torch.no_grad()
+    def leave(self, arguments: Mapping[str, torch.Tensor], hidden: torch.Tensor) -> torch.Tensor:
+        """Return the logits in fp32: the whole model runs once more, its blocks standing still.
+
+        Args:
+            arguments: As given to `enter`, and `logits_to_keep` where not all positions are wanted.
+            hidden: The hidden states that left the last block.
+        """
+        with _standing_still(self._decoder.layers, lambda _: self._answer(hidden)):
+            found = functional_call(
+                self._model, self._whole(), (), {**arguments, "use_cache": False}, tie_weights=False
+            )
+        logits: torch.Tensor = found.logits
+        return logits.float()
+
+    def _whole(self) -> Parameters:
+        """Return the parameters outside the blocks, by their names in the model, the output matrix in fp32."""
+        if not self._head:
+            output_in_full(self._model)
+            names = {name: p for name, p in self._model.state_dict().items() if not name.startswith(self._root)}
+            require_filled(names, self._slots)
+            self._state |= names
+            self._head = self._read("", names)
+        return {f"{self._root}{name}": parameter for name, parameter in self._stem.items()} | self._head
 
     @contextmanager
     def opened(self, index: int) -> Iterator[Block]:
@@ -203,19 +253,38 @@ class BlockModel:
             slot.read(parameter)
         return parameter
 
-    def _listen(self, ids: torch.Tensor) -> tuple[torch.Tensor, list[Call]]:
+    def _listen(self, arguments: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, list[Call]]:
         """Run the decoder with its blocks standing still.
 
         Some decoders expect a tensor from a block and others a tuple: the one is right that makes the very same
         hidden states enter all blocks.
         """
-        for answer in (lambda hidden: hidden, lambda hidden: (hidden,)):
+        shape = arguments["input_ids"].shape
+        for answer in _ANSWERS:
             with _standing_still(self._decoder.layers, answer) as heard:
-                functional_call(self._decoder, self._stem, (), {"input_ids": ids, "use_cache": False})
+                functional_call(self._decoder, self._stem, (), {**arguments, "use_cache": False})
             entering = {id(hidden): hidden for hidden, _ in heard}
-            if len(heard) == self.count and [hidden.shape[:2] for hidden in entering.values()] == [ids.shape]:
+            if len(heard) == self.count and [hidden.shape[:2] for hidden in entering.values()] == [shape]:
+                self._answer = answer
                 return heard[0][0], [call for _, call in heard]
         raise UnusableBase("The decoder changes the hidden states between its blocks.", UNCALIBRATED)
+
+
+_ANSWERS: tuple[Callable[[torch.Tensor], Any], ...] = (lambda hidden: hidden, lambda hidden: (hidden,))
+"""What a block may answer."""
+
+
+def output_in_full(model: Any) -> None:
+    """Let a model hold and apply its output matrix in fp32, whatever its type.
+
+    Rounding logits to 16 bits (steps of 1/8 between 16 and 32) would change more answers than pruning does.
+    """
+    head = model.get_output_embeddings()
+    if head is None or head.weight.dtype == torch.float32:
+        return
+    for name, parameter in list(head.named_parameters(recurse=False)):
+        setattr(head, name, torch.nn.Parameter(parameter.float(), requires_grad=False))
+    head.register_forward_pre_hook(lambda _, inputs: (inputs[0].float(), *inputs[1:]))
 
 
 def _give_buffers(model: Any, device: torch.device) -> None:

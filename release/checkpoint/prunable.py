@@ -10,10 +10,13 @@ import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from release.checkpoint.header import FLOATS
 from release.errors import UnusableBase
+
+if TYPE_CHECKING:
+    import torch
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -103,8 +106,12 @@ def inputs_first(folder: Path) -> bool:
     return declared or any(shape[-1] == size != shape[-2] for shape in back)
 
 
-def meta_model(folder: Path) -> Any:
+def meta_model(folder: Path, dtype: "torch.dtype | None" = None) -> Any:
     """Build the class that config.json names, without memory for its weights.
+
+    Args:
+        folder: A folder with a config.json.
+        dtype: The type of its parameters; by default the one that config.json names.
 
     Raises:
         UnusableBase: transformers does not know it.
@@ -115,7 +122,7 @@ def meta_model(folder: Path) -> Any:
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         with torch.device("meta"):
-            return AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+            return AutoModelForCausalLM.from_config(config, dtype=dtype or config.dtype, trust_remote_code=False)
     except (ValueError, KeyError, OSError, AttributeError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UnusableBase(

@@ -160,7 +160,8 @@ def _shapes(tensors: Iterable[Any]) -> str:
 
 
 def _tied(model: Any, found: Mapping[str, tuple[Slot, ...]]) -> Iterator[tuple[str, tuple[Slot, ...]]]:
-    """Parameters of which the files hold only the twin: as the embedding, where they hold only the LM head."""
+    """Parameters of which the files hold only the twin: of embedding and LM head one is enough."""
     for twin, original in model.all_tied_weights_keys.items():
-        if original not in found and twin in found:
-            yield original, tuple(replace(slot, parameter=original) for slot in found[twin])
+        for missing, held in ((original, twin), (twin, original)):
+            if missing not in found and held in found:
+                yield missing, tuple(replace(slot, parameter=missing) for slot in found[held])

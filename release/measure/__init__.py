@@ -4,6 +4,6 @@ Both models go through the same code, with the same items in the same order; eve
 This package knows nothing about how a model was pruned, and nothing about cards.
 """
 
-from release.measure.run import measure
+from release.measure.run import measure, prepare
 
-__all__ = ["measure"]
+__all__ = ["measure", "prepare"]

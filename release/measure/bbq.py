@@ -1,9 +1,11 @@
-"""BBQ, read by letters: which answer a model finds likeliest, over three orders of the options.
+"""BBQ asked of one model: which answer it gives to each item, by one of three readings.
 
-Ties go to the answer with the lowest index.
+`letters` and `answers` take the answer that a model finds likeliest, averaged over three orders of the options, so
+that a preference for a letter or a place cancels. `generate` is the protocol of arXiv 2605.08137: the model writes,
+and a strict parser reads.
 """
 
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,112 +14,128 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from transformers import AutoConfig
 
 from release.errors import UnusableData
-from release.measure.engine import next_token_logprobs
-from release.measure.model import context_window
+from release.measure.answers import Answers, Task
+from release.measure.generate import NOTHING, STUDY, Generated, ending_tokens, generate
+from release.measure.likelihood import Ask, Tokens, likelihoods
+from release.measure.model import context_window, read_config
+from release.measure.parse import parse
 from release.measure.prompts import LETTERS, ROTATIONS, Prompter
 from release.measure.sample import Sample
-from release.measure.scores import Choices, Comparison
-from release.measure.statistics import REPLICATES, mcnemar, wilson
-from release.progress import Console
-from release.record import Bbq, DataSource
+from release.measure.statistics import wilson
+from release.measure.subject import Subject
+from release.record import Rate, Reading, Sampling
 from release.sources.bbq import Item
 from release.sources.cache import replacing
 
-GUESSING = 1 / 3
-"""Of the items not answered with the target, the share that a uniform guess would answer so."""
+AS_SHOWN = {letter: answer for answer, letter in enumerate(LETTERS)}
+"""Letter → answer in the first rotation."""
+FLOOR = 60
+"""Items on which rounding is measured: each is read alone, which takes as long as five in trees."""
 
 
 @dataclass(frozen=True)
-class Task:
-    """What both models are asked.
+class Script:
+    """A task as token ids.
 
     Attributes:
-        prompts: Token ids, ROTATIONS per item, item by item.
-        letters: Tokens of A, B and C.
-        style: How the prompts were rendered.
+        prompts: One per item and rotation, item by item; one per item where answers are generated.
+        asks: What may follow each prompt; none where answers are generated.
+        sampling: How answers are generated; None where they are not.
     """
 
-    sample: Sample
-    prompts: list[list[int]]
-    letters: tuple[int, int, int]
-    style: str
+    task: Task
+    prompter: Prompter
+    prompts: tuple[Tokens, ...]
+    asks: tuple[Ask, ...]
+    sampling: Sampling | None
 
     @property
-    def items(self) -> tuple[Item, ...]:
-        """The items asked."""
-        return self.sample.items
+    def rotations(self) -> int:
+        """Prompts per item."""
+        return len(self.prompts) // len(self.task.items)
+
+    def part(self, chosen: Sequence[int]) -> "Script":
+        """Return the script of some of the items."""
+        turns = [index * self.rotations + turn for index in chosen for turn in range(self.rotations)]
+        sample = Sample(tuple(self.task.items[i] for i in chosen), self.task.sample.population, None)
+        return Script(
+            Task(sample, self.task.reading, self.task.style),
+            self.prompter,
+            tuple(self.prompts[turn] for turn in turns),
+            tuple(self.asks[turn] for turn in turns) if self.asks else (),
+            self.sampling,
+        )
 
 
-@dataclass(frozen=True)
-class Answers:
-    """What one model answered.
-
-    Attributes:
-        letters: Log-probability of each letter in each rotation, (items, ROTATIONS, 3).
-        answers: Log-probability of each answer, averaged over the rotations, (items, 3).
-        seconds: Wall time.
-    """
-
-    letters: NDArray[np.float32]
-    answers: NDArray[np.float32]
-    seconds: float
-
-    @property
-    def choices(self) -> Choices:
-        """Index of the answer chosen, (items,)."""
-        return np.asarray(self.answers.argmax(axis=1), dtype=np.int64)
-
-    @property
-    def best_letters(self) -> NDArray[np.int64]:
-        """Index of the likeliest letter, (items, ROTATIONS)."""
-        return np.asarray(self.letters.argmax(axis=2), dtype=np.int64)
-
-
-def prepare(sample: Sample, tokenizer: Any, folder: Path) -> Task:
+def prepare(sample: Sample, tokenizer: Any, folder: Path, reading: Reading) -> Script:
     """Render and tokenise the prompts.
 
     Raises:
-        UnusableBase: The tokenizer has no single tokens for the letters.
+        UnusableBase: The tokenizer has no single tokens for the letters, and letters are to be read.
         UnusableData: A prompt is longer than the model's context window.
     """
     prompter = Prompter(tokenizer)
-    texts = [prompter.text(item, rotation) for item in sample.items for rotation in range(ROTATIONS)]
-    prompts = prompter.encode(texts)
-    window = context_window(AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False))
-    longest = max(range(len(prompts)), key=lambda index: len(prompts[index]))
-    if window is not None and len(prompts[longest]) > window:
+    turns = range(1 if reading == "generate" else ROTATIONS)
+    texts = [prompter.text(item, turn) for item in sample.items for turn in turns]
+    prompts = tuple(tuple(ids) for ids in prompter.encode(texts))
+    asks: tuple[Ask, ...] = ()
+    if reading == "letters":
+        letters = tuple((token,) for token in prompter.letters(texts[0]))
+        asks = tuple(Ask(prompt, letters) for prompt in prompts)
+    elif reading == "answers":
+        asks = tuple(_with_answers(prompter, sample.items[i // len(turns)], ids) for i, ids in enumerate(prompts))
+    script = Script(
+        Task(sample, reading, prompter.style), prompter, prompts, asks, STUDY if reading == "generate" else None
+    )
+    _require_short(script, context_window(read_config(folder)))
+    return script
+
+
+def _with_answers(prompter: Prompter, item: Item, prompt: Tokens) -> Ask:
+    return Ask(prompt, tuple(tuple(prompter.continuation(answer)) for answer in item.answers))
+
+
+def _require_short(script: Script, window: int | None) -> None:
+    """Refuse a prompt that does not fit into the context window together with its answer."""
+    added = script.sampling.new_tokens if script.sampling else 0
+    sizes = [len(prompt) + added for prompt in script.prompts]
+    for index, ask in enumerate(script.asks):
+        sizes[index] += max(map(len, ask.continuations)) - 1
+    longest = int(np.argmax(sizes))
+    if window is not None and sizes[longest] > window:
         raise UnusableData(
-            f"BBQ item {_name(sample.items[longest // ROTATIONS])} takes {len(prompts[longest])} tokens,"
+            f"BBQ item {_name(script.task.items[longest // script.rotations])} takes {sizes[longest]} tokens,"
             f" but the model reads at most {window}.",
             "Leave BBQ and latency out with --bbq off --latency off.",
         )
-    return Task(sample, prompts, prompter.letters(texts[0]), prompter.style)
 
 
 def _name(item: Item) -> str:
     return f"{item.category} {item.example_id}"
 
 
-def read(model: Any, name: str, task: Task, console: Console) -> Answers:
-    """Read a model's letters for every prompt.
+def ask(subject: Subject, script: Script, alone: bool = False) -> Answers:
+    """Ask a model every item.
+
+    Args:
+        alone: Read every prompt in a pass of its own: mathematically the same.
 
     Raises:
         UnusableData: The model answered with NaN or an infinity; names the model and the item.
     """
-    started = time.perf_counter()
-    values = next_token_logprobs(model, task.prompts, task.letters, console, f"BBQ, {name}")
-    letters = values.reshape(len(task.items), ROTATIONS, len(LETTERS))
-    spoilt = np.flatnonzero(~np.isfinite(letters).all(axis=(1, 2)))
-    if len(spoilt):
-        raise UnusableData(
-            f"The {name} model returned NaN or an infinity for BBQ item {_name(task.items[spoilt[0]])}"
-            f" ({len(spoilt)} of {len(task.items)} items).",
-            "Its weights are broken: check them with `release verify`.",
-        )
-    return Answers(letters, by_answer(letters), time.perf_counter() - started)
+    if script.sampling is not None:
+        ends = ending_tokens(subject, script.prompter.tokenizer)
+        found = generate(subject, script.prompts, script.sampling, ends, "BBQ", alone)
+        return _parsed(script, found)
+    read = likelihoods(subject, script.asks, "BBQ", alone)
+    by_turn = read.values.reshape(len(script.task.items), script.rotations, 3)
+    _require_finite(by_turn, subject.name, script.task.items)
+    letters = by_turn if script.task.reading == "letters" else None
+    values = by_answer(by_turn) if letters is not None else np.asarray(by_turn.mean(axis=1), dtype=np.float32)
+    choices = np.asarray(values.argmax(axis=1), dtype=np.int64)[:, None]
+    return Answers(choices, values, letters, None, read.recalled, read.seconds)
 
 
 def by_answer(letters: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -134,57 +152,57 @@ def by_answer(letters: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(np.mean(turned, axis=0), dtype=np.float32)
 
 
-def compare(task: Task, dense: Answers, pruned: Answers, data: DataSource, seed: int) -> Bbq:
-    """Put the answers of both models side by side."""
-    items = task.items
-    comparison = Comparison(task.sample, dense.choices, pruned.choices, REPLICATES, seed)
-    label = np.array([item.label for item in items])
-    right, still = dense.choices == label, pruned.choices == label
-    scored = np.array([item.condition == "ambig" and item.target is not None for item in items])
-    target = np.array([-1 if item.target is None else item.target for item in items])
-    biased, later = scored & (dense.choices == target), scored & (pruned.choices == target)
-    ambiguous = sum(item.condition == "ambig" for item in items)
-    return Bbq(
-        data=data,
-        reading="letters",
-        rotations=ROTATIONS,
-        precision="float32",
-        prompt=task.style,
-        items=len(items),
-        ambiguous_items=ambiguous,
-        disambiguated_items=len(items) - ambiguous,
-        population=sum(task.sample.population.values()),
-        categories=comparison.categories,
-        clusters=comparison.clusters,
-        sample_seed=task.sample.seed,
-        scores=comparison.overall(),
-        by_category=comparison.by_category(),
-        changed_answers=wilson(int((dense.choices != pruned.choices).sum()), len(items)),
-        right_answers=mcnemar(int((right & ~still).sum()), int((still & ~right).sum())),
-        newly_biased=wilson(int((later & ~biased).sum()), int((scored & ~biased).sum())),
-        newly_unbiased=wilson(int((biased & ~later).sum()), int(biased.sum())),
-        guessing_level=GUESSING,
-        letters_dense=_histogram(dense),
-        letters_pruned=_histogram(pruned),
-        replicates=REPLICATES,
-        bootstrap_seed=seed,
-        seconds=dense.seconds + pruned.seconds,
-    )
+def _parsed(script: Script, found: Generated) -> Answers:
+    decode = script.prompter.tokenizer.decode
+    texts = np.empty(found.tokens.shape[:2], dtype=object)
+    choices = np.empty(found.tokens.shape[:2], dtype=np.int64)
+    for (index, run), _ in np.ndenumerate(texts):
+        item, ids = script.task.items[index], found.tokens[index, run]
+        said = str(decode(ids[ids != NOTHING].tolist(), skip_special_tokens=True))
+        texts[index, run] = said
+        choices[index, run] = parse(said, item.answers, item.unknown, AS_SHOWN)
+    return Answers(choices, None, None, texts, found.recalled, found.seconds)
 
 
-def _histogram(answers: Answers) -> tuple[int, int, int]:
-    a, b, c = np.bincount(answers.best_letters.ravel(), minlength=3).tolist()
-    return a, b, c
+def _require_finite(values: NDArray[np.float32], name: str, items: Sequence[Item]) -> None:
+    spoilt = np.flatnonzero(~np.isfinite(values).all(axis=(1, 2)))
+    if len(spoilt):
+        raise UnusableData(
+            f"The {name} model returned NaN or an infinity for BBQ item {_name(items[spoilt[0]])}"
+            f" ({len(spoilt)} of {len(items)} items).",
+            "Its weights are broken: check them with `release verify`.",
+        )
 
 
-def write_answers(path: Path, task: Task, dense: Answers, pruned: Answers) -> None:
-    """Write one row per item and model, without BBQ's texts."""
-    tables = [_table(task.items, name, answers) for name, answers in (("dense", dense), ("pruned", pruned))]
+def rounding(subject: Subject, script: Script, known: Answers) -> Rate:
+    """Ask some items again, each prompt alone, and return how many answers the other order of sums changed.
+
+    Args:
+        known: What the same model answered.
+    """
+    count = len(script.task.items)
+    chosen = np.unique(np.linspace(0, count - 1, min(FLOOR, count)).round().astype(int)).tolist()
+    again = ask(subject, script.part(chosen), alone=True)
+    return wilson(int((again.choices != known.choices[chosen]).any(axis=1).sum()), len(chosen))
+
+
+def write_answers(path: Path, task: Task, answers: dict[str, Answers], sampling: Sampling | None) -> None:
+    """Write one row per item, model and run, without BBQ's texts.
+
+    Args:
+        answers: By the model's name.
+        sampling: Names the seed of each run, where answers were generated.
+    """
+    tables = [
+        _table(task.items, name, found, run, sampling.seeds[run] if sampling else None)
+        for name, found in answers.items()
+        for run in range(found.choices.shape[1])
+    ]
     with replacing(path) as temporary:
         pq.write_table(pa.concat_tables(tables), temporary, compression="zstd")
 
 
-def _table(items: tuple[Item, ...], name: str, answers: Answers) -> pa.Table:
+def _table(items: tuple[Item, ...], name: str, found: Answers, run: int, seed: int | None) -> pa.Table:
     columns: dict[str, Any] = {
         "category": [item.category for item in items],
         "example_id": [item.example_id for item in items],
@@ -193,12 +211,16 @@ def _table(items: tuple[Item, ...], name: str, answers: Answers) -> pa.Table:
         "polarity": [item.polarity for item in items],
         "model": [name] * len(items),
     }
-    columns |= {f"logp_ans{answer}": answers.answers[:, answer] for answer in range(3)}
-    for rotation in range(ROTATIONS):
-        for index, letter in enumerate(LETTERS.lower()):
-            columns[f"logp_{letter}_r{rotation}"] = answers.letters[:, rotation, index]
-        columns[f"letter{rotation}"] = answers.best_letters[:, rotation].astype(np.int8)
-    columns["choice"] = answers.choices.astype(np.int8)
+    if found.values is not None:
+        columns |= {f"logp_ans{answer}": found.values[:, answer] for answer in range(3)}
+    if found.letters is not None and found.best_letters is not None:
+        for rotation in range(ROTATIONS):
+            for index, letter in enumerate(LETTERS.lower()):
+                columns[f"logp_{letter}_r{rotation}"] = found.letters[:, rotation, index]
+            columns[f"letter{rotation}"] = found.best_letters[:, rotation].astype(np.int8)
+    if found.texts is not None:
+        columns |= {"seed": [seed] * len(items), "text": found.texts[:, run].tolist()}
+    columns["choice"] = found.choices[:, run].astype(np.int8)
     columns["unknown"] = pa.array([item.unknown for item in items], pa.int8())
     columns["target"] = pa.array([item.target for item in items], pa.int8())
     columns["label"] = pa.array([item.label for item in items], pa.int8())

@@ -1,115 +1,112 @@
-"""Log-probabilities of a few tokens after many prompts, with shared beginnings computed once.
+"""Log-probabilities at wanted positions of many token sequences, with shared beginnings computed once.
 
-One forward pass takes a whole tree of prompts: each node attends to its ancestors (a 4-D mask) and carries its depth
-as position. Mathematically that is one pass per prompt; `plain` is that pass, and `choose` trusts trees only where
-they agreed with it on this very model.
+One forward pass takes a whole tree of sequences (see `tree`). Mathematically that is one pass per sequence; reading
+them alone is that pass, and trees are trusted only where they agreed with it on this very model.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from release.measure.tree import Tree, plant
-from release.progress import Console
+from release.measure.reader import Pass, Reader
+from release.measure.tree import Tree, Wanted, plant
+from release.progress import Advance
 
-Prompts = Sequence[Sequence[int]]
-Read = tuple[list[int], torch.Tensor]
+Read = tuple[int, torch.Tensor]
+"""A sequence's number and the log-probabilities after its wanted positions, over the whole vocabulary, (last, V)."""
 
-BUDGET = {"cpu": 768, "cuda": 4096}
-"""Nodes of a tree: on two cores, more gains nothing and costs attention; a GPU wants more work at once."""
-TOLERANCE = 1e-3
+NODES = {"cpu": 2048, "cuda": 8192}
+"""Nodes of a tree: on two cores more gains nothing; a GPU wants more work at once."""
+LOGITS = 64 << 20
+"""Logits of one pass at most: a quarter of a GiB."""
+TOLERANCE = {torch.float32: 1e-3, torch.float16: 0.25, torch.bfloat16: 1.0}
+"""Largest difference between log-probabilities of a tree and of single sequences that is rounding; a wrong mask
+changes them by several units."""
 PROBES = 3
 
 
-Engine = Callable[[Any, Prompts], Iterator[Read]]
-"""A way to read next-token log-probabilities: yields prompt indices and their (k, V) values, in fp32."""
+@torch.inference_mode()
+def read(reader: Reader, sequences: Sequence[Wanted], advance: Advance, alone: bool = False) -> Iterator[Read]:
+    """Yield the log-probabilities of every sequence, in an order of the engine's choice.
 
-
-def plain(model: Any, prompts: Prompts) -> Iterator[Read]:
-    """Read one prompt at a time."""
-    for index, prompt in enumerate(prompts):
-        logits = model(input_ids=_tensor([list(prompt)], model), use_cache=False).logits[:, -1]
-        yield [index], torch.log_softmax(logits.float(), dim=-1)
-
-
-def trees(model: Any, prompts: Prompts) -> Iterator[Read]:
-    """Read a tree of prompts at a time."""
-    for tree in plant(prompts, BUDGET.get(model.device.type, BUDGET["cpu"])):
-        yield tree.prompts, _forward(model, tree)
-
-
-def _forward(model: Any, tree: Tree) -> torch.Tensor:
-    seen = torch.from_numpy(tree.ancestry()).to(model.device)
-    mask = torch.zeros(seen.shape, dtype=model.dtype, device=model.device)
-    mask.masked_fill_(~seen, torch.finfo(model.dtype).min)
-    logits = model(
-        input_ids=_tensor([tree.tokens], model),
-        attention_mask=mask[None, None],
-        position_ids=_tensor([tree.depths], model),
-        logits_to_keep=_tensor(tree.ends, model),
-        use_cache=False,
-    ).logits[0]
-    return torch.log_softmax(logits.float(), dim=-1)
-
-
-def _tensor(values: Any, model: Any) -> torch.Tensor:
-    return torch.tensor(values, dtype=torch.long, device=model.device)
-
-
-def choose(model: Any, prompts: Prompts, console: Console) -> Engine:
-    """Return `trees` where this model reads them as it reads single prompts, else `plain`.
-
-    A prompt beyond a sliding window (or beyond the length where rotary embeddings change) would see more in a tree
-    than alone. Whether the architecture takes a tree's mask at all is tried on the first few prompts.
+    Args:
+        reader: A model.
+        sequences: What is wanted of it; one that stands twice is computed once.
+        advance: Is told the share of the work done, 0 to 1 in all.
+        alone: Read every sequence in a pass of its own.
     """
-    if max(map(len, prompts)) <= _reach(model.config) and _agree(model, prompts[:PROBES]):
-        return trees
-    console.say("This model does not take shared beginnings; prompts are read one by one.")
-    return plain
+    passes = singles(sequences) if alone or not takes_trees(reader, sequences) else trees(reader, sequences)
+    whole = sum(len(each.tokens) for each, _ in passes)
+    found = reader.run((each for each, _ in passes), lambda tokens: advance(tokens / whole))
+    for (each, members), (_, logits) in zip(passes, found, strict=True):
+        place = {node: row for row, node in enumerate(each.keep)}
+        logits -= logits.logsumexp(dim=-1, keepdim=True)
+        for index, nodes in members:
+            yield index, logits[[place[node] for node in nodes]]
+
+
+Planned = list[tuple[Pass, list[tuple[int, tuple[int, ...]]]]]
+"""Passes, each with the sequences in it and their wanted positions."""
+
+
+def singles(sequences: Sequence[Wanted]) -> Planned:
+    """Plan one pass per sequence."""
+    planned = []
+    for index, sequence in enumerate(sequences):
+        size = len(sequence.tokens)
+        nodes = tuple(range(size - sequence.last, size))
+        planned.append((Pass(list(sequence.tokens), list(nodes)), [(index, nodes)]))
+    return planned
+
+
+def trees(reader: Reader, sequences: Sequence[Wanted]) -> Planned:
+    """Plan one pass per tree."""
+    vocabulary = reader.module.config.get_text_config().vocab_size
+    planted = plant(sequences, NODES.get(reader.device.type, NODES["cpu"]), max(1, LOGITS // vocabulary))
+    return [(_pass(tree), list(zip(tree.sequences, tree.wanted, strict=True))) for tree in planted]
+
+
+def _pass(tree: Tree) -> Pass:
+    return Pass(tree.tokens, tree.read, tree)
+
+
+def takes_trees(reader: Reader, sequences: Sequence[Wanted]) -> bool:
+    """Tell whether this model reads these sequences in a tree as it reads them alone.
+
+    A sequence beyond a sliding window (or beyond the length where rotary embeddings change) would see more in a tree
+    than alone. Whether the architecture takes a tree's mask at all is tried on the first few sequences, in one run.
+    """
+    if max(len(sequence.tokens) for sequence in sequences) > _reach(reader.module.config):
+        return False
+    if reader.in_trees is None:
+        reader.in_trees = _tried(reader, [Wanted(sequence.tokens) for sequence in sequences[:PROBES]])
+    return reader.in_trees
+
+
+def _tried(reader: Reader, probes: Sequence[Wanted]) -> bool:
+    """Read the same sequences in a tree and alone."""
+    planned = trees(reader, probes) + singles(probes)
+    try:
+        results = [logits for _, logits in reader.run((each for each, _ in planned), lambda _: None)]
+    except (TypeError, ValueError, RuntimeError, NotImplementedError):
+        return False
+    return _agree(probes, planned, results, TOLERANCE[reader.dtype])
+
+
+def _agree(probes: Sequence[Wanted], planned: Planned, results: list[torch.Tensor], tolerance: float) -> bool:
+    """Whether all readings of a sequence are alike; a model may well give NaN each time."""
+    found: list[list[torch.Tensor]] = [[] for _ in probes]
+    for (each, members), logits in zip(planned, results, strict=True):
+        for index, nodes in members:
+            rows = logits[[each.keep.index(node) for node in nodes]]
+            found[index].append(torch.log_softmax(rows, dim=-1))
+    return all(torch.allclose(one, other, rtol=0, atol=tolerance, equal_nan=True) for one, other in found)
 
 
 def _reach(config: Any) -> float:
-    """Return the length up to which a prompt is read alike, whatever stands beside it."""
+    """Return the length up to which a sequence is read alike, whatever stands beside it."""
     text = config.get_text_config()
     limits = ("sliding_window", "attention_chunk_size", "original_max_position_embeddings")
     values = [getattr(text, name, None) for name in limits]
     return min((value for value in values if isinstance(value, int)), default=float("inf"))
-
-
-def _agree(model: Any, prompts: Prompts) -> bool:
-    """Whether a tree gives the values that single prompts give; a model may well give NaN both ways."""
-    try:
-        found = list(trees(model, prompts))
-    except (TypeError, ValueError, RuntimeError, NotImplementedError):
-        return False
-    single = torch.cat([values for _, values in plain(model, prompts)])
-    return all(
-        torch.allclose(values, single[indices], rtol=0, atol=TOLERANCE, equal_nan=True) for indices, values in found
-    )
-
-
-@torch.inference_mode()
-def next_token_logprobs(
-    model: Any, prompts: Prompts, tokens: Sequence[int], console: Console, label: str
-) -> NDArray[np.float32]:
-    """Return log-probabilities over the whole vocabulary, for some tokens after each prompt.
-
-    Args:
-        model: A causal language model in fp32.
-        prompts: Token ids.
-        tokens: The k tokens asked for.
-        console: Where progress is shown.
-        label: What the progress is called.
-
-    Returns:
-        (len(prompts), k); NaN where the model gave NaN.
-    """
-    result = np.empty((len(prompts), len(tokens)), dtype=np.float32)
-    with console.step(label, len(prompts)) as advance:
-        for indices, values in choose(model, prompts, console)(model, prompts):
-            result[indices] = values[:, list(tokens)].cpu().numpy()
-            advance(len(indices))
-    return result

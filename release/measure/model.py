@@ -102,18 +102,20 @@ def context_window(config: Any) -> int | None:
     return limit if isinstance(limit, int) else None
 
 
-def _require_memory(folder: Path, device: torch.device, dtype: torch.dtype | None) -> None:
+def fits(folder: Path, device: torch.device, dtype: torch.dtype | None) -> bool:
+    """Whether a model fits into what is free, in a type or (None) as stored; yes where this system does not say."""
+    free = memory_free(device)
+    return free is None or memory_needed(folder, dtype) <= free
+
+
+def memory_needed(folder: Path, dtype: torch.dtype | None) -> int:
+    """Return the bytes a model takes in memory, with room for its activations."""
     checkpoint = open_checkpoint(folder)
     weights = checkpoint.size if dtype is None else checkpoint.parameters * dtype.itemsize
-    needed, free = int(weights * (1 + SPARE)), _free_bytes(device)
-    if free is not None and needed > free:
-        raise UnusableBase(
-            f"{folder.name} needs {needed / 1e9:.1f} GB of memory on {device.type}; {free / 1e9:.1f} GB are free.",
-            "Use a larger machine, or switch measurements off: --bbq off --perplexity off --latency off.",
-        )
+    return int(weights * (1 + SPARE))
 
 
-def _free_bytes(device: torch.device) -> int | None:
+def memory_free(device: torch.device) -> int | None:
     """Return the free bytes of a device, or None where this system does not say."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
@@ -123,6 +125,15 @@ def _free_bytes(device: torch.device) -> int | None:
         return None
     free = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
     return min(free + _cgroup_bytes()) if free else None
+
+
+def _require_memory(folder: Path, device: torch.device, dtype: torch.dtype | None) -> None:
+    if not fits(folder, device, dtype):
+        needed, free = memory_needed(folder, dtype), memory_free(device) or 0
+        raise UnusableBase(
+            f"{folder.name} needs {needed / 1e9:.1f} GB of memory on {device.type}; {free / 1e9:.1f} GB are free.",
+            "Use a larger machine, or leave latency out: --latency off.",
+        )
 
 
 def _cgroup_bytes() -> list[int]:

@@ -1,24 +1,20 @@
 """Perplexity over windows of running text."""
 
 import hashlib
-import math
-import time
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from release.errors import UnusableData
+from release.measure.likelihood import Ask, likelihoods
 from release.measure.statistics import REPLICATES, Floats, estimate, resampled_means
-from release.progress import Console
-from release.record import DataSource, Perplexity
+from release.measure.subject import Subject
+from release.record import DataSource, Perplexity, Precision
 from release.sources.text import opening, tokenise, windows
 
 WINDOW = 256
-BATCH_TOKENS = 512
-"""Tokens of one forward pass; more gains nothing on a CPU, and every token costs a row over the vocabulary."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +23,12 @@ class Readings:
 
     Attributes:
         losses: Mean negative log-likelihood per scored token, in nats, (windows,).
-        seconds: Wall time.
+        recalled: Windows that were known before.
+        seconds: Wall time of the others.
     """
 
     losses: Floats
+    recalled: int
     seconds: float
 
 
@@ -53,33 +51,32 @@ def cut(text: str, name: str, tokenizer: Any, count: int, window: int = WINDOW) 
     return windows(ids, window, first)[:count]
 
 
-@torch.inference_mode()
-def read(model: Any, name: str, windows: NDArray[np.int32], console: Console) -> Readings:
+def read(subject: Subject, windows: NDArray[np.int32]) -> Readings:
     """Return the mean loss of each window; its first token is not scored.
 
     Raises:
         UnusableData: A loss is NaN or infinite; names the model and the window.
     """
-    started = time.perf_counter()
-    losses: list[float] = []
-    batch = max(1, BATCH_TOKENS // windows.shape[1])
-    with console.step(f"Perplexity, {name}", len(windows)) as advance:
-        for first in range(0, len(windows), batch):
-            rows = torch.from_numpy(windows[first : first + batch]).long().to(model.device)
-            logits = model(input_ids=rows, use_cache=False).logits[:, :-1].float()
-            each = torch.nn.functional.cross_entropy(logits.flatten(0, 1), rows[:, 1:].flatten(), reduction="none")
-            losses += each.view(len(rows), -1).double().mean(dim=1).tolist()
-            advance(len(rows))
-    spoilt = [index for index, loss in enumerate(losses) if not math.isfinite(loss)]
-    if spoilt:
+    rows = [tuple(row) for row in windows.tolist()]
+    found = likelihoods(subject, [Ask(row[:1], (row[1:],)) for row in rows], "Perplexity")
+    losses = -found.values[:, 0].astype(np.float64)
+    spoilt = np.flatnonzero(~np.isfinite(losses))
+    if len(spoilt):
         raise UnusableData(
-            f"The {name} model returned NaN or an infinity for text window {spoilt[0]}.",
+            f"The {subject.name} model returned NaN or an infinity for text window {spoilt[0]}.",
             "Its weights are broken: check them with `release verify`.",
         )
-    return Readings(np.array(losses), time.perf_counter() - started)
+    return Readings(losses, found.recalled, found.seconds)
 
 
-def compare(windows: NDArray[np.int32], dense: Readings, pruned: Readings, source: DataSource, seed: int) -> Perplexity:
+def compare(
+    windows: NDArray[np.int32],
+    dense: Readings,
+    pruned: Readings,
+    source: DataSource,
+    seed: int,
+    precision: Precision,
+) -> Perplexity:
     """Put both models side by side; windows are resampled in pairs."""
     means = resampled_means(np.stack([dense.losses, pruned.losses], axis=1), REPLICATES, seed)
     return Perplexity(
@@ -88,11 +85,12 @@ def compare(windows: NDArray[np.int32], dense: Readings, pruned: Readings, sourc
         windows=windows.shape[0],
         tokens=windows.shape[0] * (windows.shape[1] - 1),
         token_sha256=hashlib.sha256(windows.astype("<i4").tobytes()).hexdigest(),
-        precision="float32",
+        precision=precision,
         dense=estimate(np.exp(means[:, 0])),
         pruned=estimate(np.exp(means[:, 1])),
         ratio=estimate(np.exp(means[:, 1] - means[:, 0])),
         replicates=REPLICATES,
         bootstrap_seed=seed,
+        recalled=dense.recalled + pruned.recalled,
         seconds=dense.seconds + pruned.seconds,
     )

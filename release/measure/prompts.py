@@ -61,6 +61,11 @@ class Prompter:
         ids = self.tokenizer(list(texts), add_special_tokens=self.style == "plain")["input_ids"]
         return [list(row) for row in ids]
 
+    def continuation(self, answer: str) -> list[int]:
+        """Return the tokens of an answer behind a prompt: after a space behind `Answer:`, bare behind a chat's mark."""
+        gap = " " if self.style == "plain" else ""
+        return list(self.tokenizer(gap + answer, add_special_tokens=False)["input_ids"])
+
     def letters(self, text: str) -> tuple[int, int, int]:
         """Return the tokens that continue a prompt with A, B and C.
 
@@ -78,7 +83,7 @@ class Prompter:
                 return tokens[0], tokens[1], tokens[2]
         raise UnusableBase(
             "This tokenizer does not write A, B and C as one token each after the prompt, so letters cannot be read.",
-            "Leave BBQ out with --bbq off.",
+            "Read whole answers with --bbq-scoring answers, or leave BBQ out with --bbq off.",
         )
 
     def _chat(self, messages: list[dict[str, str]]) -> str:

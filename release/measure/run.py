@@ -1,8 +1,9 @@
 """All measurements of one pair of models, in order."""
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,116 +11,199 @@ from numpy.typing import NDArray
 
 from release.checkpoint.folder import open_checkpoint
 from release.errors import BadOption
-from release.measure import bbq, latency, perplexity
-from release.measure.model import choose_device, loaded, read_tokenizer
-from release.measure.sample import draw
+from release.measure import bbq, figures, latency, perplexity
+from release.measure.answers import Answers
+from release.measure.compare import compare
+from release.measure.model import choose_device, read_tokenizer
+from release.measure.sample import draw, of_categories
+from release.measure.samples import write_samples
+from release.measure.subject import Subject
 from release.measure.super_weights import super_weights
 from release.plan import Measuring
 from release.progress import Console
-from release.record import Bbq, DataSource, Latency, Measurements, Perplexity, Storage, SuperWeights
+from release.record import (
+    Bbq,
+    DataSource,
+    FileDigest,
+    Latency,
+    Measurements,
+    Perplexity,
+    Rate,
+    Storage,
+    SuperWeights,
+)
 from release.sources.bbq import read_bbq
 from release.sources.text import read_text
 
-Reading = TypeVar("Reading")
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+SIDES = ("dense", "pruned")
+
+Files = Mapping[str, Sequence[FileDigest]]
+"""The weight files of both sides, where their digests are known."""
 
 
-def measure(dense: Path, pruned: Path, plan: Measuring, evaluation: Path, console: Console) -> Measurements:
+def measure(
+    desk: "Desk",
+    dense: Path,
+    pruned: Path,
+    out: Path,
+    console: Console,
+    files: Files | None = None,
+    logs: Path | None = None,
+) -> Measurements:
     """Measure a dense and a pruned checkpoint side by side.
 
     Args:
+        desk: What to ask both, by `prepare`.
         dense: Folder of the dense model (config, tokenizer, safetensors).
         pruned: Folder of the pruned model; its own tokenizer is not used.
-        plan: What to measure.
-        evaluation: Folder that receives `bbq.parquet`, the answers item by item.
+        out: Folder that receives `evaluation/`, the answers item by item, and `figures/`.
         console: Where progress is shown.
+        files: The weight files of both; without them they are read for their digests.
+        logs: Folder that receives what `log_format` asks for, which holds BBQ's texts; by default `evaluation/`.
 
     Raises:
-        BadOption: An amount in the plan is not understood.
-        MissingSource: Data could not be fetched.
-        UnusableBase: A model cannot be loaded or does not fit into memory, or has no letters to answer with.
+        UnusableBase: A model cannot be loaded or does not fit into memory.
+        UnusableData: A model answered with NaN or an infinity.
+    """
+    folders = {"dense": dense, "pruned": pruned}
+    readings = {
+        name: _read(name, folder, folders, desk, console, (files or {}).get(name)) for name, folder in folders.items()
+    }
+    result = Measurements(
+        bbq=_bbq(desk, readings, out / "evaluation", logs or out / "evaluation"),
+        perplexity=_perplexity(desk, readings),
+        latency=_latency(desk, folders, out / "evaluation", console),
+        storage=Storage(dense_bytes=open_checkpoint(dense).size, pruned_bytes=open_checkpoint(pruned).size),
+        super_weights=readings["dense"].super_weights,
+    )
+    figures.draw(result, out / "evaluation", out / "figures")
+    return result
+
+
+@dataclass(frozen=True)
+class Desk:
+    """All that both models are asked, laid out before either is loaded.
+
+    Attributes:
+        script: None where BBQ is off.
+        windows: Token ids, (windows, window); None where perplexity is off.
+        timed: The items that latency is measured on, those for warming up included.
+    """
+
+    plan: Measuring
+    device: torch.device
+    tokenizer: Any
+    script: bbq.Script | None
+    bbq_data: DataSource | None
+    windows: NDArray[np.int32] | None
+    text: DataSource | None
+    timed: tuple[Any, ...] = field(default=())
+
+
+def prepare(dense: Path, plan: Measuring, console: Console) -> Desk:
+    """Read the data, draw the samples and tokenise: what is missing or does not fit stops a run before any work.
+
+    Args:
+        dense: A checkpoint folder; only its configuration and tokenizer are read.
+
+    Raises:
+        BadOption: There is no such device, category or amount.
+        MissingSource: Data cannot be fetched.
+        UnusableBase: The tokenizer cannot be used as asked, or latency needs more memory than there is.
         UnusableData: Data were altered or are too short, or a prompt does not fit the model.
     """
-    pair = _Pair(dense, pruned, plan, console)
-    pair.check()
-    # Super weights come last: they are looked for on the way, in the first dense model that anything else loads.
-    return Measurements(
-        bbq=None if plan.bbq == "off" else pair.bbq(evaluation),
-        perplexity=None if plan.perplexity == "off" else pair.perplexity(),
-        latency=None if plan.latency == "off" else pair.latency(),
-        storage=Storage(dense_bytes=open_checkpoint(dense).size, pruned_bytes=open_checkpoint(pruned).size),
-        super_weights=pair.super_weights,
+    device, tokenizer = choose_device(plan.device), read_tokenizer(dense)
+    asked = (plan.bbq, plan.latency) != ("off", "off")
+    items, data = read_bbq(plan.bbq_data, console) if asked else ((), None)
+    items = of_categories(items, plan.bbq_categories) if asked else ()
+    script = windows = text = None
+    if plan.bbq != "off":
+        amount = ("200" if device.type == "cpu" else "full") if plan.bbq == "auto" else plan.bbq
+        script = bbq.prepare(draw(items, amount, plan.seed), tokenizer, dense, plan.bbq_scoring)
+    if plan.perplexity != "off":
+        content, text = read_text(plan.text, console)
+        windows = perplexity.cut(content, text.name, tokenizer, _count("perplexity", plan.perplexity))
+    timed: tuple[Any, ...] = ()
+    if plan.latency != "off":
+        latency.require_room(dense, open_checkpoint(dense).size, device)
+        timed = draw(items, str(_count("latency", plan.latency) + latency.WARMUP), plan.seed).items
+    return Desk(plan, device, tokenizer, script, data, windows, text, timed)
+
+
+@dataclass(frozen=True)
+class _Readings:
+    """What one model made of everything but latency."""
+
+    answers: Answers | None
+    rounding: Rate | None
+    losses: perplexity.Readings | None
+    super_weights: SuperWeights | None
+
+
+def _read(
+    name: str,
+    folder: Path,
+    folders: Mapping[str, Path],
+    desk: Desk,
+    console: Console,
+    files: Sequence[FileDigest] | None,
+) -> _Readings:
+    """Take all readings of one model; it is loaded once, and only where one of them is not known yet."""
+    answers = rounding = losses = found = None
+    with Subject(name, folder, files, desk.device, DTYPES[desk.plan.eval_dtype], console) as subject:
+        if desk.script is not None:
+            answers = bbq.ask(subject, desk.script)
+            if name == "dense" and desk.plan.eval_dtype != "float32":
+                rounding = bbq.rounding(subject, desk.script, answers)
+        if desk.windows is not None:
+            losses = perplexity.read(subject, desk.windows)
+        if name == "dense" and (answers or losses or desk.timed):
+            found = super_weights(subject, desk.tokenizer, folders["pruned"])
+    return _Readings(answers, rounding, losses, found)
+
+
+def _bbq(desk: Desk, readings: Mapping[str, _Readings], evaluation: Path, logs: Path) -> Bbq | None:
+    dense, pruned = (readings[name].answers for name in SIDES)
+    if desk.script is None or desk.bbq_data is None or dense is None or pruned is None:
+        return None
+    task, sampling = desk.script.task, desk.script.sampling
+    bbq.write_answers(evaluation / "bbq.parquet", task, {"dense": dense, "pruned": pruned}, sampling)
+    if desk.plan.log_format == "lm-eval":
+        prompts = [desk.script.prompter.text(item, 0) for item in task.items]
+        write_samples(logs, task, dense, pruned, prompts)
+    return compare(
+        task,
+        dense,
+        pruned,
+        desk.bbq_data,
+        desk.plan.seed,
+        readings["dense"].rounding,
+        desk.plan.eval_dtype,
+        sampling,
     )
 
 
-class _Pair:
-    """Two models, of which one at a time is in memory for everything but latency."""
+def _perplexity(desk: Desk, readings: Mapping[str, _Readings]) -> Perplexity | None:
+    dense, pruned = (readings[name].losses for name in SIDES)
+    if desk.windows is None or desk.text is None or dense is None or pruned is None:
+        return None
+    return perplexity.compare(desk.windows, dense, pruned, desk.text, desk.plan.seed, desk.plan.eval_dtype)
 
-    def __init__(self, dense: Path, pruned: Path, plan: Measuring, console: Console) -> None:
-        self.folders = {"dense": dense, "pruned": pruned}
-        self.plan, self.console = plan, console
-        self.device = choose_device(plan.device)
-        self.tokenizer = read_tokenizer(dense)
-        self.super_weights: SuperWeights | None = None
-        self._looked = False
 
-    def check(self) -> None:
-        """Refuse at once what would otherwise be refused after minutes of work."""
-        if self.plan.bbq not in ("off", "auto"):
-            draw((), self.plan.bbq, self.plan.seed)
-        if self.plan.perplexity != "off":
-            self._windows()
-        if self.plan.latency != "off":
-            _count("latency", self.plan.latency)
-
-    def _windows(self) -> tuple[NDArray[np.int32], DataSource]:
-        count = _count("perplexity", self.plan.perplexity)
-        text, source = read_text(self.plan.text, self.console)
-        return perplexity.cut(text, source.name, self.tokenizer, count), source
-
-    def bbq(self, evaluation: Path) -> Bbq:
-        population, data = read_bbq(self.plan.bbq_data, self.console)
-        amount = self.plan.bbq
-        if amount == "auto":
-            amount = "200" if self.device.type == "cpu" else "full"
-        sample = draw(population, amount, self.plan.seed)
-        task = bbq.prepare(sample, self.tokenizer, self.folders["dense"])
-        dense, pruned = self._each(lambda model, name: bbq.read(model, name, task, self.console))
-        bbq.write_answers(evaluation / "bbq.parquet", task, dense, pruned)
-        return bbq.compare(task, dense, pruned, data, self.plan.seed)
-
-    def perplexity(self) -> Perplexity:
-        windows, source = self._windows()
-        dense, pruned = self._each(lambda model, name: perplexity.read(model, name, windows, self.console))
-        return perplexity.compare(windows, dense, pruned, source, self.plan.seed)
-
-    def latency(self) -> Latency:
-        items, data = read_bbq(self.plan.bbq_data, self.console)
-        count = _count("latency", self.plan.latency)
-        sample = draw(items, str(count + latency.WARMUP), self.plan.seed)
-        with (
-            loaded(self.folders["dense"], self.device, None) as dense,
-            loaded(self.folders["pruned"], self.device, None) as pruned,
-        ):
-            pair = latency.Pair(dense, pruned)
-            found = latency.compare(pair, self.tokenizer, sample.items, data, self.plan.seed, self.console)
-            self._look(dense)
-            return found
-
-    def _each(self, read: Callable[[torch.nn.Module, str], Reading]) -> tuple[Reading, Reading]:
-        """Take the same reading of both models in fp32, one after the other."""
-        results = []
-        for name, folder in self.folders.items():
-            with loaded(folder, self.device, torch.float32) as model:
-                results.append(read(model, name))
-                if name == "dense":
-                    self._look(model)
-        return results[0], results[1]
-
-    def _look(self, dense: torch.nn.Module) -> None:
-        """Look for super weights, once."""
-        if not self._looked:
-            self.super_weights = super_weights(dense, self.tokenizer, **self.folders)
-            self._looked = True
+def _latency(desk: Desk, folders: Mapping[str, Path], evaluation: Path, console: Console) -> Latency | None:
+    if not desk.timed or desk.bbq_data is None:
+        return None
+    return latency.measure_latency(
+        folders["dense"],
+        folders["pruned"],
+        desk.timed,
+        desk.bbq_data,
+        str(desk.device),
+        desk.plan.seed,
+        evaluation,
+        console,
+    )
 
 
 def _count(option: str, text: str) -> int:

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from release.errors import BadOption
+from release.errors import BadOption, UnknownName
 from release.sources.bbq import Item
 
 STUDY = ("Age", "Gender_identity", "Race_ethnicity", "Religion", "SES")
@@ -51,6 +51,19 @@ def draw(items: Sequence[Item], amount: str, seed: int) -> Sample:
         return Sample(tuple(items), _sizes(items), None)
     drawn = _draw(items, int(amount), seed)
     return Sample(tuple(sorted(drawn, key=lambda i: (i.category, i.example_id))), _sizes(items), seed)
+
+
+def of_categories(items: Sequence[Item], categories: Sequence[str]) -> tuple[Item, ...]:
+    """Keep the items of some categories; of all, where none is named.
+
+    Raises:
+        UnknownName: There is no such category.
+    """
+    known = {item.category for item in items}
+    for name in categories:
+        if name not in known:
+            raise UnknownName.among("BBQ category", name, known)
+    return tuple(item for item in items if not categories or item.category in categories)
 
 
 def _sizes(items: Sequence[Item]) -> dict[str, int]:

@@ -33,6 +33,49 @@ def mcnemar(only_dense: int, only_pruned: int) -> Mcnemar:
     return Mcnemar(only_dense_right=only_dense, only_pruned_right=only_pruned, p_value=float(p))
 
 
+def cohens_h(dense: float, pruned: float) -> float:
+    """Return the effect size of a change between two shares, 2·asin√pruned − 2·asin√dense (Cohen 1988).
+
+    Args:
+        dense: Share in [0, 1].
+        pruned: Share in [0, 1].
+
+    Returns:
+        −π to π; 0.2 is called small, 0.5 medium, 0.8 large.
+    """
+    return 2 * math.asin(math.sqrt(pruned)) - 2 * math.asin(math.sqrt(dense))
+
+
+def achieved_significance(differences: Floats) -> float | None:
+    """Return the two-sided achieved significance level of a difference (Efron and Tibshirani 1993, chapter 15).
+
+    Twice the share of replicates on the rarer side of zero, the sample itself counted among both (Davison and Hinkley
+    1997, section 4.2). It is the level at which the percentile interval would just reach zero: never 0, and exactly
+    1 where every replicate is zero.
+
+    Args:
+        differences: (1 + replicates,), as `estimate` takes them.
+
+    Returns:
+        In (0, 1]; None where the difference is not defined.
+    """
+    replicates = differences[1:][np.isfinite(differences[1:])]
+    if not np.isfinite(differences[0]) or not len(replicates):
+        return None
+    rarer = min(int((replicates <= 0).sum()), int((replicates >= 0).sum()))
+    return min(1.0, 2 * (1 + rarer) / (1 + len(replicates)))
+
+
+def benjamini_hochberg(p_values: Sequence[float | None]) -> list[float | None]:
+    """Return p-values adjusted for being several (Benjamini and Hochberg 1995); None is passed over and stays None.
+
+    Of the changes that are called so at an adjusted p below q, a share of q is expected to be none.
+    """
+    asked = [p for p in p_values if p is not None]
+    adjusted = iter(stats.false_discovery_control(asked, method="bh").tolist() if asked else [])
+    return [None if p is None else float(next(adjusted)) for p in p_values]
+
+
 def cluster_weights(strata: Sequence[str], replicates: int, seed: int) -> Floats:
     """Return how often each cluster counts, (1 + replicates, clusters); row 0 is the sample itself, all ones.
 
@@ -66,16 +109,17 @@ def _merged(strata: Sequence[str]) -> list[list[int]]:
 
 
 def estimate(values: Floats) -> Estimate:
-    """Return a value with its percentile interval.
+    """Return a value with its percentile interval; without one where there are no replicates.
 
     Args:
         values: (1 + replicates,): the value first, then its bootstrap replicates; NaN where one is undefined.
     """
-    value, replicates = values[0], values[1:][np.isfinite(values[1:])]
+    value, replicates = float(values[0]), values[1:][np.isfinite(values[1:])]
     if not np.isfinite(value) or not len(replicates):
-        return Estimate(value=None, low=None, high=None)
-    low, high = np.quantile(replicates, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Estimate(value=float(value), low=float(low), high=float(high))
+        return Estimate(value=value if np.isfinite(value) else None, low=None, high=None)
+    # Of R replicates the α-quantile is the (R + 1)·α-th; numpy's usual one lies further in, where R is small.
+    low, high = np.quantile(replicates, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="weibull")
+    return Estimate(value=value, low=float(low), high=float(high))
 
 
 def resampled_means(values: Floats, replicates: int, seed: int) -> Floats:

@@ -9,22 +9,27 @@ here knows how a mask was chosen, or what losing a weight costs.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from release.checkpoint.count import Place, places
 from release.checkpoint.disk import read_at, room_for
 from release.checkpoint.folder import open_checkpoint
-from release.checkpoint.prunable import BLOCK, EXPERT, block_of
+from release.checkpoint.prunable import BLOCK, EXPERT, block_of, meta_model
+from release.measure.reader import Pass, Reader, name_of
+from release.measure.subject import Subject
 from release.record import SuperWeight, SuperWeights
 
 PROMPT = "The capital of France is Paris, and the river through it is the Seine."
 MOST = 5
 """Candidates kept; the paper finds one to six in a model."""
+NO_SPIKE = (-1, -1, 0, 0, 0)
+"""Stands in the store for a layer without one."""
 ATTENTION = ("attn", "attention")
 """What a module of attention is called; its own projection back to the residual stream is none of an MLP."""
 
@@ -50,25 +55,25 @@ class Spike:
     size: float
 
 
-def super_weights(model: Any, tokenizer: Any, dense: Path, pruned: Path) -> SuperWeights | None:
+def super_weights(subject: Subject, tokenizer: Any, pruned: Path) -> SuperWeights | None:
     """Find the largest super-weight candidates of the dense model, and look them up in the pruned files.
 
     Args:
-        model: The dense model in memory.
+        subject: The dense model.
         tokenizer: Its tokenizer.
-        dense: The folder it was loaded from.
         pruned: Folder of the pruned model; only its files are read.
 
     Returns:
         None where there is none to name: in a mixture of experts, in a model without spikes, or where the pruned
         files do not hold the same tensors.
     """
-    before, after = (places(open_checkpoint(folder)) for folder in (dense, pruned))
-    layers = projections(model, {name: place.tensor.shape for name, place in before.items()})
+    before, after = (places(open_checkpoint(folder)) for folder in (subject.folder, pruned))
+    shapes = {name: place.tensor.shape for name, place in before.items()}
+    layers = sorted(projections(meta_model(subject.folder), shapes))
     if not (layers and all(_comparable(before[name], after.get(name)) for name in layers)):
         return None
     ids = tokenizer(PROMPT)["input_ids"]
-    found = spikes(model, layers, ids)
+    found = _known_or_seen(subject, layers, shapes, ids)
     largest = sorted(found, key=lambda name: found[name].size, reverse=True)[:MOST]
     candidates = tuple(_candidate(found[name], before[name], after[name]) for name in largest)
     if not candidates:
@@ -76,10 +81,25 @@ def super_weights(model: Any, tokenizer: Any, dense: Path, pruned: Path) -> Supe
     return SuperWeights(
         prompt=PROMPT,
         tokens=len(ids),
-        precision=str(model.dtype).removeprefix("torch."),
+        precision=name_of(subject.dtype),
         blocks=len(layers),
         candidates=candidates,
     )
+
+
+def _known_or_seen(
+    subject: Subject, names: Sequence[str], shapes: Mapping[str, tuple[int, ...]], ids: Sequence[int]
+) -> dict[str, Spike]:
+    """Return the spikes of some layers, from the store where they were seen before."""
+    key = subject.store.key("spikes", ids)
+    known = subject.store.recall([key])
+    if key not in known:
+        found = spikes(subject.reader, projections(subject.reader.module, shapes), ids)
+        rows = [astuple(found[name]) if name in found else NO_SPIKE for name in names]
+        subject.store.put(key, np.array(rows, dtype=np.float32))
+        return found
+    kept = zip(names, known[key].reshape(len(names), -1).tolist(), strict=True)
+    return {name: Spike(int(row[0]), int(row[1]), *row[2:]) for name, row in kept if row[0] != NO_SPIKE[0]}
 
 
 def projections(model: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, torch.nn.Linear]:
@@ -123,17 +143,16 @@ def _place_in_block(name: str) -> tuple[str, ...] | None:
     return match.groups() if match else None
 
 
-@torch.inference_mode()
-def spikes(model: Any, layers: Mapping[str, torch.nn.Linear], ids: Sequence[int]) -> dict[str, Spike]:
+def spikes(reader: Reader, layers: Mapping[str, torch.nn.Linear], ids: Sequence[int]) -> dict[str, Spike]:
     """Run the model once and return the spike of each layer that has one.
 
     Args:
-        model: A causal language model.
+        reader: A causal language model.
         layers: Name → layer.
         ids: Token ids of one text.
     """
     with _watched(layers) as found:
-        model(input_ids=torch.tensor([list(ids)], device=model.device), use_cache=False)
+        list(reader.run([Pass(list(ids), [len(ids) - 1])], lambda _: None))
     return found
 
 

@@ -13,6 +13,12 @@ WINDOW = 2048
 """Tokens a tiny model reads: a BBQ prompt in single bytes takes up to 1,200."""
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test begins without readings."""
+    monkeypatch.setenv("RELEASE_READINGS", str(tmp_path / "readings"))
+
+
 @pytest.fixture(scope="session")
 def bbq() -> tuple[tuple[Item, ...], DataSource]:
     return read_bbq(None, Console())

@@ -9,6 +9,7 @@ import torch
 from release.errors import UnusableData
 from release.measure import perplexity
 from release.measure.model import loaded
+from release.measure.subject import Subject
 from release.progress import Console
 from release.record import DataSource
 from tests import checkpoints
@@ -20,8 +21,12 @@ SOURCE = DataSource(name="x", origin="a file", revision=None, licence=None, sha2
 
 def test_perplexity_is_the_hand_written_loops(tiny: dict[str, Path], console: Console) -> None:
     windows = perplexity.cut(TEXT, "x", checkpoints.tokenizer(), 5, window=64)
+    with Subject("dense", tiny["llama"], None, CPU, torch.float32, console) as subject:
+        readings = perplexity.read(subject, windows)
+        again = perplexity.read(subject, windows)
+        assert (readings.recalled, again.recalled) == (0, 5)
+        assert np.array_equal(readings.losses, again.losses)
     with loaded(tiny["llama"], CPU, torch.float32) as model:
-        readings = perplexity.read(model, "dense", windows, console)
         total, scored = 0.0, 0
         model.requires_grad_(False)
         for row in windows.tolist():
@@ -29,7 +34,7 @@ def test_perplexity_is_the_hand_written_loops(tiny: dict[str, Path], console: Co
             for place in range(1, len(row)):
                 total -= float(torch.log_softmax(logits[place - 1], dim=-1)[row[place]])
                 scored += 1
-    result = perplexity.compare(windows, readings, readings, SOURCE, seed=0)
+    result = perplexity.compare(windows, readings, readings, SOURCE, 0, "float32")
     assert result.dense.value == pytest.approx(math.exp(total / scored), rel=1e-5)
     assert result.tokens == scored == 5 * 63
     assert (result.ratio.value, result.ratio.low, result.ratio.high) == (1, 1, 1)
@@ -58,8 +63,15 @@ def test_a_text_that_is_too_short_is_refused() -> None:
 
 
 def test_a_broken_model_is_named(tmp_path: Path, tiny: dict[str, Path], console: Console) -> None:
+    folder = checkpoints.copy(tiny["llama"], tmp_path / "broken")
+    for file in folder.glob("*.safetensors"):
+        content = checkpoints.load_file(file)
+        if "model.norm.weight" in content:
+            content["model.norm.weight"] = content["model.norm.weight"] * float("nan")
+            checkpoints.write(folder, content, file.name)
     windows = perplexity.cut(TEXT, "x", checkpoints.tokenizer(), 2, window=64)
-    with loaded(tiny["llama"], CPU, torch.float32) as model:
-        model.model.norm.weight.data[0] = float("nan")
-        with pytest.raises(UnusableData, match="The pruned model returned NaN"):
-            perplexity.read(model, "pruned", windows, console)
+    with (
+        Subject("pruned", folder, None, CPU, torch.float32, console) as subject,
+        pytest.raises(UnusableData, match="The pruned model returned NaN"),
+    ):
+        perplexity.read(subject, windows)

@@ -82,9 +82,10 @@ def test_a_preference_for_a_letter_cancels() -> None:
     assert np.ptp(by_answer(letters)) == 0
 
 
+@pytest.mark.parametrize("reading", ["letters", "answers", "generate"])
 def test_a_prompt_beyond_the_context_window_is_refused_by_name(
-    base_folders: dict[str, Path], bbq: tuple[tuple[Item, ...], DataSource]
+    reading, base_folders: dict[str, Path], bbq: tuple[tuple[Item, ...], DataSource]
 ) -> None:
     sample: Sample = draw(bbq[0], "8", 0)
     with pytest.raises(UnusableData, match=r"BBQ item \w+ \d+ takes \d+ tokens.*at most 512"):
-        prepare(sample, checkpoints.tokenizer(), base_folders["llama"])
+        prepare(sample, checkpoints.tokenizer(), base_folders["llama"], reading)

@@ -1,10 +1,15 @@
 import time
+from collections import Counter
+from itertools import product
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from release.measure.answers import UNPARSED
 from release.measure.sample import Sample, draw
-from release.measure.scores import Comparison
+from release.measure.scores import FEWEST, FORMULAS, Comparison, indicators
 from release.record import DataSource, Score
 from release.sources.bbq import Item
 
@@ -30,7 +35,7 @@ def scores(comparison: Comparison, side: str = "dense") -> dict[tuple[str, str],
 
 
 def compare(sample: Sample, answer, replicates: int = 20) -> Comparison:
-    choices = np.array([answer(item) for item in sample.items])
+    choices = np.array([[answer(item)] for item in sample.items])
     return Comparison(sample, choices, choices, replicates, seed=0)
 
 
@@ -68,53 +73,156 @@ def test_right_answers_are_counted_for_items_without_a_target(whole: Sample) -> 
     assert by_name["srs", "items"].items == sum(item.target is not None for item in ambiguous)
 
 
-def restated(items: list[Item], choices: list[int]) -> dict[str, float]:
-    """BBQ's formulas once more, in plain loops."""
-    picks = {"ambig": [], "disambig": []}
-    right = {"ambig": [], "disambig": []}
-    for item, choice in zip(items, choices, strict=True):
-        right[item.condition].append(choice == item.label)
-        if item.target is not None:
-            kind = "T" if choice == item.target else "U" if choice == item.unknown else "O"
-            picks[item.condition].append(kind)
-    a, d = picks["ambig"], picks["disambig"]
+def made(category: str, index: int, condition: str, target: int | None, unknown: int = 2) -> Item:
+    """One item of template `index`; where it is settled, its right answer is 0."""
+    return Item(
+        category=category,
+        example_id=index,
+        question_index=str(index),
+        polarity="neg",
+        condition=condition,
+        context="",
+        question="",
+        answers=("a", "b", "c"),
+        groups=("x", "y", "unknown"),
+        unknown=unknown,
+        label=unknown if condition == "ambig" else 0,
+        target=target,
+    )
+
+
+def sample_of(items: list[Item]) -> Sample:
+    return Sample(tuple(items), dict(Counter(item.category for item in items)), None)
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        # Ten ambiguous answers as T target, O other, U unknown, x unparsed.
+        ("TTTTTTTTTT", {"srs": 1, "usr": 0, "anti": 0, "unparsed": 0, "s_amb": 1, "accuracy_ambiguous": 0}),
+        ("OOOOOOOOOO", {"srs": 0, "usr": 0, "anti": 1, "unparsed": 0, "s_amb": -1, "accuracy_ambiguous": 0}),
+        ("UUUUUUUUUU", {"srs": 0, "usr": 1, "anti": 0, "unparsed": 0, "s_amb": None, "accuracy_ambiguous": 1}),
+        ("xxxxxxxxxx", {"srs": None, "usr": None, "anti": None, "unparsed": 1, "s_amb": None}),
+        ("xxxxxxxxxx", {"accuracy_ambiguous": 0}),
+        # 0.5 · (2 · 3/5 − 1) = 0.1
+        ("TTTOOUUUUU", {"srs": 0.3, "usr": 0.5, "anti": 0.2, "s_amb": 0.1, "accuracy_ambiguous": 0.5}),
+        # Of the five that parse: accuracy 2/5, 3/5 · (2 · 2/3 − 1) = 0.2; of all ten two are right.
+        ("TTOUUxxxxx", {"srs": 0.4, "usr": 0.4, "anti": 0.2, "s_amb": 0.2, "unparsed": 0.5}),
+        ("TTOUUxxxxx", {"accuracy_ambiguous": 0.2}),
+    ],
+)
+def test_scores_by_hand(answers: str, expected: dict[str, float | None]) -> None:
+    sample = sample_of([made("Age", index, "ambig", target=1) for index in range(10)])
+    chosen = {"T": 1, "O": 0, "U": 2, "x": UNPARSED}
+    choices = np.array([[chosen[letter]] for letter in answers])
+    found = scores(Comparison(sample, choices, choices, 5, 0))
+    for name, over in product(expected, ("macro", "items", "Age")):
+        value = expected[name]
+        assert found[name, over] == (None if value is None else pytest.approx(value)), (name, over)
+
+
+@pytest.mark.parametrize(
+    ("answers", "s_dis", "accuracy"),
+    [("TTTTTTTTTT", 1, 0), ("TTTOOOOUUx", -1 / 7, 0.4), ("UUUUUUUUUU", None, 0), ("TOxxxxxxxx", 0, 0.1)],
+)
+def test_disambiguated_scores_by_hand(answers: str, s_dis: float | None, accuracy: float) -> None:
+    sample = sample_of([made("Age", index, "disambig", target=1) for index in range(10)])
+    chosen = {"T": 1, "O": 0, "U": 2, "x": UNPARSED}
+    choices = np.array([[chosen[letter]] for letter in answers])
+    found = scores(Comparison(sample, choices, choices, 5, 0))
+    assert found["s_dis", "macro"] == (None if s_dis is None else pytest.approx(s_dis))
+    assert found["accuracy_disambiguated", "macro"] == pytest.approx(accuracy)
+    assert found["srs", "macro"] is None
+
+
+def restated(items: list[Item], choices: list[list[int]]) -> dict[str, float]:
+    """BBQ's formulas once more, from their definitions, answer by answer in plain loops."""
+    said: dict[str, float] = {}
+    right: dict[str, float] = {}
+    for item, runs in zip(items, choices, strict=True):
+        for choice in runs:
+            weight = 1 / len(runs)
+            right[item.condition] = right.get(item.condition, 0) + weight * (choice == item.label)
+            right[item.condition, "all"] = right.get((item.condition, "all"), 0) + weight
+            if item.target is None:
+                continue
+            names = {item.target: "target", item.unknown: "unknown", UNPARSED: "nothing"}
+            key = item.condition, names.get(choice, "other")
+            said[key] = said.get(key, 0) + weight
+    t, o, u, x = (said.get(("ambig", kind), 0) for kind in ("target", "other", "unknown", "nothing"))
+    dt, do = (said.get(("disambig", kind), 0) for kind in ("target", "other"))
     return {
-        "srs": a.count("T") / len(a),
-        "usr": a.count("U") / len(a),
-        "anti": a.count("O") / len(a),
-        "s_amb": (1 - a.count("U") / len(a)) * (2 * a.count("T") / (len(a) - a.count("U")) - 1),
-        "s_dis": 2 * d.count("T") / (len(d) - d.count("U")) - 1,
-        "accuracy_ambiguous": sum(right["ambig"]) / len(right["ambig"]),
-        "accuracy_disambiguated": sum(right["disambig"]) / len(right["disambig"]),
+        "srs": t / (t + o + u),
+        "usr": u / (t + o + u),
+        "anti": o / (t + o + u),
+        "unparsed": x / (t + o + u + x),
+        "s_amb": (1 - u / (t + o + u)) * (2 * t / (t + o) - 1),
+        "s_dis": 2 * dt / (dt + do) - 1,
+        "accuracy_ambiguous": right["ambig"] / right["ambig", "all"],
+        "accuracy_disambiguated": right["disambig"] / right["disambig", "all"],
     }
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_scores_are_the_papers_formulas(bbq: Bbq, seed: int) -> None:
-    sample = draw(bbq[0], "2200", seed)
-    choices = np.random.default_rng(seed).choice(3, size=len(sample.items), p=[0.5, 0.3, 0.2])
-    found = scores(Comparison(sample, choices, choices, 5, seed))
-    categories = sorted({item.category for item in sample.items})
+@pytest.mark.parametrize("runs", [1, 5])
+@pytest.mark.parametrize("silent", [0.0, 0.15])
+def test_scores_are_the_papers_formulas(bbq: Bbq, runs: int, silent: float) -> None:
+    sample = draw(bbq[0], "2200", runs)
+    likely = np.array([silent, 0.5, 0.3, 0.2 - silent])
+    choices = np.random.default_rng(runs).choice([UNPARSED, 0, 1, 2], size=(len(sample.items), runs), p=likely)
+    found = scores(Comparison(sample, choices, choices, 5, runs))
     own = {}
-    for category in categories:
+    for category in sorted({item.category for item in sample.items}):
         rows = [i for i, item in enumerate(sample.items) if item.category == category]
-        own[category] = restated([sample.items[i] for i in rows], [int(choices[i]) for i in rows])
+        own[category] = restated([sample.items[i] for i in rows], [choices[i].tolist() for i in rows])
         for name, value in own[category].items():
             assert found[name, category] == pytest.approx(value)
-    for name in own[categories[0]]:
-        assert found[name, "macro"] == pytest.approx(np.mean([own[c][name] for c in categories]))
-    share = {c: sample.population[c] for c in categories}
-    weighted = sum(share[c] * own[c]["accuracy_ambiguous"] for c in categories) / sum(share.values())
+    assert set(own["Age"]) == set(FORMULAS)
+    for name in FORMULAS:
+        assert found[name, "macro"] == pytest.approx(np.mean([each[name] for each in own.values()]))
+    share = {c: sample.population[c] for c in own}
+    weighted = sum(share[c] * own[c]["accuracy_ambiguous"] for c in own) / sum(share.values())
     assert found["accuracy_ambiguous", "items"] == pytest.approx(weighted)
 
 
-def test_s_amb_is_srs_minus_anti(bbq: Bbq) -> None:
-    sample = draw(bbq[0], "880", 1)
-    found = scores(compare(sample, lambda item: (item.example_id * 7) % 3))
-    for over in ("items", "Age", "SES"):
-        srs, usr, anti, s_amb = (found[name, over] for name in ("srs", "usr", "anti", "s_amb"))
-        assert s_amb == pytest.approx(srs - anti)
-        assert s_amb == pytest.approx(2 * srs + usr - 1)
+CHOICES = st.lists(st.lists(st.integers(0, 2), min_size=3, max_size=3), min_size=2, max_size=24)
+SOME_UNPARSED = st.lists(st.lists(st.integers(-1, 2), min_size=3, max_size=3), min_size=2, max_size=24)
+
+
+@settings(deadline=None)
+@given(SOME_UNPARSED, st.data())
+def test_s_amb_is_srs_minus_anti_of_whatever_parses(answers: list[list[int]], data: st.DataObject) -> None:
+    targets = data.draw(st.lists(st.sampled_from((0, 1)), min_size=len(answers), max_size=len(answers)))
+    sample = sample_of([made("Age", index, "ambig", target) for index, target in enumerate(targets)])
+    comparison = Comparison(sample, np.array(answers), np.array(answers), 5, 0)
+    srs, usr, anti, s_amb = (comparison.values[name][0] for name in ("srs", "usr", "anti", "s_amb"))
+    defined = np.isfinite(srs)
+    assert (srs + usr + anti)[defined] == pytest.approx(np.ones(defined.sum()))
+    assert (np.isfinite(s_amb) == (srs + anti > 0)).all()
+    assert s_amb == pytest.approx(np.where(srs + anti > 0, srs - anti, np.nan), nan_ok=True)
+    assert s_amb == pytest.approx(np.where(srs + anti > 0, 2 * srs + usr - 1, np.nan), nan_ok=True)
+
+
+@settings(deadline=None)
+@given(SOME_UNPARSED)
+def test_every_answer_counts_once_and_every_item_alike(answers: list[list[int]]) -> None:
+    conditions = ("ambig", "disambig")
+    items = [made("Age", index, conditions[index % 2], (None, 0, 1)[index % 3]) for index in range(len(answers))]
+    counted = indicators(items, np.array(answers))
+    ambiguous, settled = counted[:, :6], counted[:, 6:]
+    for item, mine, others in zip(items, ambiguous, settled, strict=True):
+        own, foreign = (mine, others) if item.condition == "ambig" else (others, mine)
+        assert (foreign == 0).all()
+        assert own[:4].sum() == pytest.approx(float(item.target is not None))
+        assert own[5] == 1
+
+
+@settings(deadline=None)
+@given(CHOICES, st.integers(1, 5))
+def test_the_same_answer_given_again_changes_no_score(answers: list[list[int]], runs: int) -> None:
+    once = np.array(answers)[:, :1]
+    sample = sample_of([made("Age", index, "ambig", 0) for index in range(len(answers))])
+    alone, repeated = (Comparison(sample, c, c, 20, 0) for c in (once, once.repeat(runs, axis=1)))
+    assert repeated.overall() == alone.overall()
 
 
 def test_a_model_beside_itself_differs_by_exactly_nothing(bbq: Bbq) -> None:
@@ -126,22 +234,39 @@ def test_a_model_beside_itself_differs_by_exactly_nothing(bbq: Bbq) -> None:
 def test_an_interval_holds_its_value(bbq: Bbq) -> None:
     sample = draw(bbq[0], "440", 0)
     rng = np.random.default_rng(0)
-    dense, pruned = (rng.integers(3, size=440) for _ in range(2))
+    dense, pruned = (rng.integers(-1, 3, size=(440, 2)) for _ in range(2))
     for score in Comparison(sample, dense, pruned, 500, 0).overall():
         for estimate in (score.dense, score.pruned, score.difference):
             assert estimate.low < estimate.value < estimate.high
 
 
-def test_items_of_one_template_give_no_score(bbq: Bbq) -> None:
-    comparison = compare(draw(bbq[0], "40", 0), lambda item: item.label)
-    single = {score.over for score in comparison.by_category() if score.dense.value is None and score.name == "usr"}
-    assert single  # 40 items are ten groups: most categories have one template
+def test_items_of_few_templates_give_a_score_without_an_interval(bbq: Bbq) -> None:
+    sample = draw(bbq[0], "200", 0)
+    comparison = compare(sample, lambda item: item.label)
+    templates = {c: len({i.question_index for i in sample.items if i.category == c}) for c in comparison.categories}
+    assert min(templates.values()) < FEWEST <= max(templates.values())
+    for score in comparison.by_category():
+        if score.name == "usr":
+            assert (score.dense.value, score.difference.value) == (1, 0)
+            assert (score.dense.low is None) == (score.difference.low is None) == (templates[score.over] < FEWEST)
     usr = next(score for score in comparison.overall() if (score.name, score.over) == ("usr", "macro"))
-    assert usr.dense.value == 1
+    assert (usr.dense.value, usr.dense.low) == (1, 1)
+
+
+def test_the_score_of_a_category_is_the_first_of_its_values(bbq: Bbq) -> None:
+    sample = draw(bbq[0], "880", 0)
+    dense, pruned = np.random.default_rng(0).integers(3, size=(2, 880, 1))
+    comparison = Comparison(sample, dense, pruned, 50, 0)
+    for score in comparison.by_category():
+        before, after = (values[:, comparison.categories.index(score.over)] for values in comparison.values[score.name])
+        assert before.shape == (51,)
+        assert (score.dense.value, score.pruned.value) == (before[0], after[0])
+        assert score.difference.low == pytest.approx(np.quantile(after[1:] - before[1:], 0.025, method="weibull"))
 
 
 def test_two_thousand_replicates_of_everything_take_seconds(whole: Sample) -> None:
-    choices = np.zeros(len(whole.items), dtype=np.int64)
+    dense, pruned = np.random.default_rng(0).integers(-1, 3, size=(2, len(whole.items), 5))
     started = time.process_time()
-    Comparison(whole, choices, choices, 2000, 0).overall()
+    comparison = Comparison(whole, dense, pruned, 2000, 0)
+    comparison.overall(), comparison.by_category()
     assert time.process_time() - started < 10

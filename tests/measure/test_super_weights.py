@@ -11,8 +11,9 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from release.card import render
 from release.checkpoint.count import places
 from release.checkpoint.folder import open_checkpoint
-from release.measure import measure
+from release.measure import measure, prepare
 from release.measure.model import loaded, read_tokenizer
+from release.measure.subject import Subject
 from release.measure.super_weights import MOST, Spike, peak, projections, stored_weight, super_weights
 from release.plan import Measuring
 from release.progress import Console
@@ -64,13 +65,13 @@ def planted(tmp_path_factory: pytest.TempPathFactory, base_folders: dict[str, Pa
 def look_up(planted: Path) -> Iterator[LookUp]:
     """Looks the planted model's candidates up in another folder; the model is loaded once."""
     tokenizer = read_tokenizer(planted)
-    with loaded(planted, CPU, torch.float32) as model:
-        yield lambda pruned: super_weights(model, tokenizer, planted, pruned)
+    with Subject("dense", planted, None, CPU, torch.float32, Console(quiet=True)) as subject:
+        yield lambda pruned: super_weights(subject, tokenizer, pruned)
 
 
 def look(dense: Path, pruned: Path) -> SuperWeights | None:
-    with loaded(dense, CPU, torch.float32) as model:
-        return super_weights(model, read_tokenizer(dense), dense, pruned)
+    with Subject("dense", dense, None, CPU, torch.float32, Console(quiet=True)) as subject:
+        return super_weights(subject, read_tokenizer(dense), pruned)
 
 
 @pytest.mark.parametrize("architecture", RAISED)
@@ -195,7 +196,7 @@ def test_one_weight_is_read_as_the_library_reads_it(dtype: torch.dtype, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("measuring", "precision"), [({"perplexity": "2"}, "float32"), ({"latency": "2"}, "bfloat16"), ({}, None)]
+    ("measuring", "precision"), [({"perplexity": "2"}, "float32"), ({"latency": "2"}, "float32"), ({}, None)]
 )
 def test_they_are_looked_for_only_where_a_model_is_loaded_anyway(
     measuring: dict[str, str], precision: str | None, planted: Path, tmp_path: Path, console: Console
@@ -205,7 +206,7 @@ def test_they_are_looked_for_only_where_a_model_is_loaded_anyway(
     text = tmp_path / "own.txt"
     text.write_text("Rivers run into the sea. " * 50, encoding="utf-8")
     plan = OFF.model_copy(update=measuring | {"text": text})
-    found = measure(dense, dense, plan, tmp_path, console).super_weights
+    found = measure(prepare(dense, plan, console), dense, dense, tmp_path, console).super_weights
     assert (found and found.precision) == precision
     assert found is None or (found.candidates[0].row, found.candidates[0].column) == (ROW, COLUMN)
 

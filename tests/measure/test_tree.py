@@ -1,7 +1,16 @@
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release.measure.tree import Tree, plant
+from release.measure.tree import RUN, Tree, Wanted
+from release.measure.tree import plant as plant_sequences
+
+READ = 10**9
+
+
+def plant(prompts: list[list[int]], budget: int) -> list[Tree]:
+    return plant_sequences([Wanted(tuple(prompt)) for prompt in prompts], budget, READ)
+
 
 PROMPTS = st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=12), min_size=1, max_size=20)
 
@@ -17,7 +26,9 @@ def path_of(tree: Tree, node: int) -> list[int]:
 @given(PROMPTS, st.integers(1, 60))
 def test_every_prompt_is_the_path_to_its_end(prompts: list[list[int]], budget: int) -> None:
     found = {
-        i: path_of(tree, end) for tree in plant(prompts, budget) for i, end in zip(tree.prompts, tree.ends, strict=True)
+        i: path_of(tree, nodes[-1])
+        for tree in plant(prompts, budget)
+        for i, nodes in zip(tree.sequences, tree.wanted, strict=True)
     }
     assert [found[i] for i in range(len(prompts))] == prompts
 
@@ -25,14 +36,14 @@ def test_every_prompt_is_the_path_to_its_end(prompts: list[list[int]], budget: i
 @given(PROMPTS, st.integers(1, 60))
 def test_nodes_are_the_different_beginnings_of_a_trees_prompts(prompts: list[list[int]], budget: int) -> None:
     for tree in plant(prompts, budget):
-        beginnings = {tuple(prompts[i][: k + 1]) for i in tree.prompts for k in range(len(prompts[i]))}
+        beginnings = {tuple(prompts[i][: k + 1]) for i in tree.sequences for k in range(len(prompts[i]))}
         assert len(tree.tokens) == len(beginnings)
 
 
 @given(PROMPTS, st.integers(1, 60))
 def test_a_tree_keeps_to_the_budget_or_holds_one_long_path(prompts: list[list[int]], budget: int) -> None:
     for tree in plant(prompts, budget):
-        longest = max(len(prompts[i]) for i in tree.prompts)
+        longest = max(len(prompts[i]) for i in tree.sequences)
         assert len(tree.tokens) <= budget or len(tree.tokens) == longest
 
 
@@ -53,3 +64,30 @@ def test_a_node_sees_its_ancestors_alone(prompts: list[list[int]]) -> None:
 def test_the_largest_tree_comes_first(prompts: list[list[int]]) -> None:
     sizes = [len(tree.tokens) for tree in plant(prompts, 20)]
     assert sizes == sorted(sizes, reverse=True)
+
+
+@given(PROMPTS, st.data())
+def test_the_wanted_nodes_are_the_last_of_the_path(prompts: list[list[int]], data) -> None:
+    wanted = [Wanted(tuple(p), data.draw(st.integers(1, len(p)))) for p in prompts]
+    most = data.draw(st.integers(1, 20))
+    for tree in plant_sequences(wanted, 30, most):
+        asked = [wanted[i].last for i in tree.sequences]
+        assert sum(asked) <= most or len(asked) == 1
+        for i, nodes in zip(tree.sequences, tree.wanted, strict=True):
+            assert len(nodes) == wanted[i].last
+            for number, node in enumerate(nodes):
+                stop = len(prompts[i]) - wanted[i].last + number + 1
+                assert path_of(tree, node) == prompts[i][:stop]
+        assert tree.read == sorted({node for nodes in tree.wanted for node in nodes})
+
+
+def test_a_run_looks_at_exactly_what_its_nodes_attend_to() -> None:
+    rng = np.random.default_rng(0)
+    prompts = [rng.integers(0, 2, rng.integers(5, 90)).tolist() for _ in range(60)]
+    for tree in plant(prompts, 700):
+        seen, runs = tree.ancestry(), tree.runs()
+        for node in range(len(tree.tokens)):
+            nodes, mask = runs.nodes[node // RUN], runs.seen[node // RUN, node % RUN]
+            assert sorted(nodes[mask].tolist()) == seen[node].nonzero()[0].tolist()
+        assert runs.nodes.shape[1] < len(tree.tokens)
+        assert runs.seen.any(axis=2).all()

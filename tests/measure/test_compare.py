@@ -1,0 +1,247 @@
+"""What is said of two models' answers: counts by hand, laws, and intervals that cover the truth."""
+
+import time
+from collections import Counter
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from release.measure.answers import UNPARSED, Answers, Task
+from release.measure.compare import category_tests, compare, guessing_level
+from release.measure.sample import Sample, draw
+from release.measure.scores import Comparison
+from release.measure.statistics import cohens_h, wilson
+from release.record import Bbq, DataSource, Sampling
+from release.sources.bbq import Item
+
+DATA = DataSource(name="BBQ", origin="here", revision=None, licence=None, sha256="0")
+SAMPLING = Sampling(temperature=0.3, new_tokens=5, seeds=(42, 123, 456))
+TARGET, OTHER, UNKNOWN = 0, 1, 2
+
+
+def made(category: str, template: int, index: int, condition: str = "ambig", target: int | None = TARGET) -> Item:
+    return Item(
+        category=category,
+        example_id=index,
+        question_index=str(template),
+        polarity="neg",
+        condition=condition,
+        context="",
+        question="",
+        answers=("a", "b", "c"),
+        groups=("x", "y", "unknown"),
+        unknown=UNKNOWN,
+        label=UNKNOWN if condition == "ambig" else OTHER,
+        target=target,
+    )
+
+
+def sample_of(items: list[Item]) -> Sample:
+    return Sample(tuple(items), dict(Counter(item.category for item in items)), None)
+
+
+def answered(choices, letters: bool = False, recalled: int = 0, seconds: float = 1.0) -> Answers:
+    found = np.array(choices)
+    shown = np.zeros((len(found), 3, 3), dtype=np.float32)
+    shown[:, :, 1] = 1
+    return Answers(found, None, shown if letters else None, None, recalled, seconds)
+
+
+def compared(items: list[Item], dense, pruned, reading="generate", **facts) -> Bbq:
+    task = Task(sample_of(items), reading, "plain")
+    letters = reading == "letters"
+    sides = [side if isinstance(side, Answers) else answered(side, letters) for side in (dense, pruned)]
+    asked = {"rounding": None, "precision": "float32", "sampling": None} | facts
+    return compare(task, *sides, DATA, 0, **asked)
+
+
+ITEMS = [
+    *(made("Age", index, index) for index in range(5)),
+    made("Age", 5, 5, condition="disambig"),
+    made("Age", 6, 6, condition="disambig"),
+    made("Age", 7, 7, target=None),
+]
+DENSE = [[0, 1, 2], [2, 2, 2], [1, -1, 1], [0, 0, 0], [2, 2, -1], [1, 1, 0], [0, 1, 0], [2, 2, 2]]
+PRUNED = [[1, 2, 2], [2, 0, 2], [1, -1, 1], [0, 0, 1], [-1, 0, 2], [1, 0, 0], [1, 1, -1], [0, 0, 0]]
+
+
+def test_changes_by_hand() -> None:
+    bbq = compared(ITEMS, DENSE, PRUNED)
+    assert bbq.changed_answers == wilson(7, 8)  # all but the third
+    # Items 1, 2 and 4 never choose the target; of these 1 and 4 come to. Items 0 and 3 do, and 0 ceases to. The last
+    # item has no target, and the two disambiguated ones do not count here.
+    assert bbq.newly_biased == wilson(2, 3)
+    assert bbq.newly_unbiased == wilson(1, 2)
+    # Right twice of three: dense 1, 4, 5 and 7; pruned 0, 1 and 6.
+    assert (bbq.right_answers.only_dense_right, bbq.right_answers.only_pruned_right) == (3, 2)
+    assert bbq.guessing_level == pytest.approx(1 - 8 / 27)
+
+
+def test_half_of_the_answers_right_is_not_right() -> None:
+    bbq = compared(ITEMS[:2], [[2, 0], [2, 2]], [[2, 2], [2, 0]])
+    assert (bbq.right_answers.only_dense_right, bbq.right_answers.only_pruned_right) == (1, 1)
+
+
+@pytest.mark.parametrize(("runs", "level"), [(1, 1 / 3), (2, 5 / 9), (5, 211 / 243)])
+def test_the_guessing_level_is_what_guessing_gives(runs: int, level: float) -> None:
+    assert guessing_level(runs) == pytest.approx(level)
+    items = [made("Age", index % 20, index) for index in range(20_000)]
+    dense, pruned = np.random.default_rng(runs).integers(3, size=(2, 20_000, runs))
+    bbq = compared(items, dense, pruned)
+    assert bbq.newly_biased.low <= level <= bbq.newly_biased.high
+
+
+@pytest.mark.parametrize(
+    ("reading", "rotations", "letters"), [("letters", 3, (0, 24, 0)), ("answers", 3, None), ("generate", 1, None)]
+)
+def test_a_reading_brings_its_own_facts(reading: str, rotations: int, letters: tuple[int, int, int] | None) -> None:
+    dense, pruned = (np.array(side)[:, :1] for side in (DENSE, PRUNED))
+    bbq = compared(ITEMS, dense, pruned, reading)
+    assert (bbq.reading, bbq.rotations, bbq.letters_dense, bbq.letters_pruned) == (reading, rotations, letters, letters)
+    assert (bbq.items, bbq.ambiguous_items, bbq.disambiguated_items, bbq.clusters) == (8, 6, 2, 8)
+
+
+def test_what_is_given_is_recorded() -> None:
+    floor = wilson(3, 60)
+    sides = answered(DENSE, recalled=5, seconds=2.0), answered(PRUNED, recalled=3, seconds=0.5)
+    bbq = compared(ITEMS, *sides, rounding=floor, precision="bfloat16", sampling=SAMPLING)
+    assert (bbq.rounding, bbq.precision, bbq.sampling) == (floor, "bfloat16", SAMPLING)
+    assert (bbq.recalled, bbq.seconds) == (8, 2.5)
+    assert Bbq.model_validate_json(bbq.model_dump_json()) == bbq
+
+
+# Tests of every category
+
+
+def test_a_model_beside_itself_changed_nothing(bbq) -> None:
+    sample = draw(bbq[0], "880", 0)
+    same = np.random.default_rng(0).integers(-1, 3, size=(880, 3))
+    found = compared(list(sample.items), same, same)
+    assert (found.changed_answers.count, found.newly_biased.count, found.newly_unbiased.count) == (0, 0, 0)
+    assert found.right_answers.p_value == 1
+    assert {test.category for test in found.tests} == set(found.categories)
+    assert all((test.cohens_h, test.p_value, test.p_adjusted) == (0, 1, 1) for test in found.tests)
+    assert all((s.difference.value, s.difference.low, s.difference.high) == (0, 0, 0) for s in found.scores)
+
+
+def test_every_category_is_tested_on_its_own_srs() -> None:
+    """Of three categories the first turns to the target in every template, the second stays, the third has one."""
+    items = [made(c, template, 4 * template + i) for c in ("Age", "SES") for template in range(10) for i in range(4)]
+    items += [made("Religion", 0, i) for i in range(4)]
+    dense = np.array([[TARGET if item.example_id % 4 == 0 else OTHER] for item in items])
+    pruned = np.array(
+        [
+            [TARGET if item.category == "Age" and item.example_id % 4 < 2 else d[0]]
+            for item, d in zip(items, dense, strict=True)
+        ]
+    )
+    found = {test.category: test for test in compared(items, dense, pruned).tests}
+    assert found["Age"].cohens_h == pytest.approx(cohens_h(0.25, 0.5)) == pytest.approx(np.pi / 6)
+    assert found["Age"].p_value == pytest.approx(2 / 2001)  # no replicate of 2,000 on the other side
+    assert found["Age"].p_adjusted == pytest.approx(4 / 2001)  # one of two that could be tested
+    assert (found["SES"].cohens_h, found["SES"].p_value, found["SES"].p_adjusted) == (0, 1, 1)
+    single = found["Religion"]
+    assert (single.items, single.p_value, single.p_adjusted) == (4, None, None)
+
+
+def test_where_nothing_parses_no_category_is_tested() -> None:
+    silent = np.full((8, 1), UNPARSED)
+    bbq = compared(ITEMS, silent, np.array(PRUNED)[:, :1])
+    assert [(test.cohens_h, test.p_adjusted) for test in bbq.tests] == [(None, None)]
+    assert {s.name: s.dense.value for s in bbq.scores}["unparsed"] == 1
+
+
+def test_all_of_bbq_is_compared_in_seconds(bbq) -> None:
+    sample = draw(bbq[0], "full", 0)
+    dense, pruned = np.random.default_rng(0).integers(-1, 3, size=(2, len(sample.items), 5))
+    started = time.process_time()
+    found = compare(
+        Task(sample, "generate", "plain"), answered(dense), answered(pruned), DATA, 0, None, "float32", SAMPLING
+    )
+    assert time.process_time() - started < 10
+    assert (found.items, found.replicates) == (58_492, 2000)
+
+
+# Coverage
+
+CATEGORIES, TEMPLATES, EACH = 11, 25, 4
+WORLDS = 1000
+KEPT = 0.4
+"""Share of answers that pruning leaves as they are; the others are drawn anew from the pruned model's own shares."""
+
+
+class World:
+    """Eleven categories of 25 templates of four ambiguous items, which are alike within a template.
+
+    Each template has its own shares of target, other and unknown, drawn from its category's Dirichlet distribution,
+    once for the dense model and once for what pruning draws anew. So the mean over categories is known exactly.
+    """
+
+    dense = np.resize([[0.3, 0.2, 0.5], [0.15, 0.15, 0.7], [0.5, 0.25, 0.25], [0.4, 0.2, 0.4]], (CATEGORIES, 3))
+    anew = np.resize([[0.45, 0.2, 0.35], [0.4, 0.2, 0.4], [0.6, 0.2, 0.2], [0.2, 0.3, 0.5]], (CATEGORIES, 3))
+
+    def __init__(self) -> None:
+        names = [f"c{index}" for index in range(CATEGORIES)]
+        self.sample = sample_of(
+            [made(name, t, t * EACH + i) for name in names for t in range(TEMPLATES) for i in range(EACH)]
+        )
+        before, after = (shares[:, TARGET] / shares.sum(axis=1) for shares in (self.dense, self.anew))
+        self.srs = float(before.mean())
+        self.difference = float(((1 - KEPT) * (after - before)).mean())
+
+    def answers(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Draw the answers of both models, (items,) each."""
+        dense, anew = (self._drawn(shares, rng) for shares in (self.dense, self.anew))
+        return dense, np.where(rng.random(dense.shape) < KEPT, dense, anew)
+
+    @staticmethod
+    def _drawn(shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        own = np.concatenate([rng.dirichlet(each, TEMPLATES) for each in shares])  # (templates, 3)
+        edges = own.cumsum(axis=1)[:, None, :2]
+        return (rng.random((len(own), EACH, 1)) > edges).sum(axis=2).ravel()
+
+
+@pytest.fixture(scope="module")
+def covered() -> dict[str, float]:
+    """In what share of the worlds each interval holds the truth."""
+    world, rng = World(), np.random.default_rng(0)
+    hits = Counter()
+    for number in range(WORLDS):
+        dense, pruned = world.answers(rng)
+        srs = Comparison(world.sample, dense[:, None], pruned[:, None], 400, number).macro("srs")
+        hits["dense"] += srs.dense.low <= world.srs <= srs.dense.high
+        hits["difference"] += srs.difference.low <= world.difference <= srs.difference.high
+        hits["dense by rows"] += by_rows(dense == TARGET, world.srs)
+        moved = (pruned == TARGET).astype(float) - (dense == TARGET)
+        hits["difference by rows"] += by_rows(moved, world.difference)
+    return {name: times / WORLDS for name, times in hits.items()}
+
+
+def by_rows(values: np.ndarray, truth: float) -> bool:
+    """Whether the normal interval of a mean holds the truth, taking every row for independent within its category."""
+    rows = values.reshape(CATEGORIES, -1)
+    error = np.sqrt((rows.var(axis=1, ddof=1) / rows.shape[1]).sum()) / CATEGORIES
+    return bool(abs(rows.mean() - truth) <= stats.norm.ppf(0.975) * error)
+
+
+@pytest.mark.parametrize("name", ["dense", "difference"])
+def test_the_interval_holds_the_truth_as_often_as_it_says(covered: dict[str, float], name: str) -> None:
+    assert 0.93 < covered[name] < 0.97
+
+
+@pytest.mark.parametrize("name", ["dense by rows", "difference by rows"])
+def test_an_interval_that_takes_rows_for_independent_does_not(covered: dict[str, float], name: str) -> None:
+    assert covered[name] < 0.90
+
+
+def test_where_nothing_changes_on_average_few_categories_seem_to() -> None:
+    """Dense and pruned answers from the same distribution: a p-value below 0.05 comes up in about 5 of 100."""
+    world, rng = World(), np.random.default_rng(1)
+    world.anew = world.dense
+    p_values = []
+    for number in range(200):
+        dense, pruned = world.answers(rng)
+        comparison = Comparison(world.sample, dense[:, None], pruned[:, None], 400, number)
+        p_values += [test.p_value for test in category_tests(comparison, comparison.by_category())]
+    assert 0.03 < np.mean(np.array(p_values) < 0.05) < 0.08

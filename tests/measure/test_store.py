@@ -1,0 +1,168 @@
+"""What is known is not computed again; what is not known is never taken for something else."""
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from release.errors import OutputConflict
+from release.measure import store as module
+from release.measure.likelihood import Ask, likelihoods
+from release.measure.store import Store, model_digest
+from release.measure.subject import Subject
+from release.progress import Console
+from tests import checkpoints
+
+QUIET = Console(quiet=True)
+CPU = torch.device("cpu")
+VALUES = np.array([0.5, -1.25], dtype=np.float32)
+ASKS = [Ask((5, 6, 7 + i), ((1,), (2, 3, 4), (9, 9))) for i in range(6)]
+
+
+def test_a_reading_is_recalled_bit_for_bit(tmp_path: Path) -> None:
+    path = tmp_path / "readings.sqlite"
+    with Store("model", "float32 cpu", QUIET, path) as store:
+        key = store.key("q", (1, 2), (3,))
+        assert store.recall([key]) == {}
+        store.put(key, VALUES)
+    with Store("model", "float32 cpu", QUIET, path) as store:
+        assert np.array_equal(store.recall([key])[key], VALUES)
+
+
+def test_a_key_changes_with_everything_it_depends_on(tmp_path: Path) -> None:
+    path = tmp_path / "readings.sqlite"
+    keys = set()
+    for model in ("one", "two"):
+        for arithmetic in ("float32 cpu", "bfloat16 cpu"):
+            with Store(model, arithmetic, QUIET, path) as store:
+                for question in ("q", "r"):
+                    for tokens in (((1, 2), (3,)), ((1,), (2, 3)), ((1, 2, 3),), ((1, 2, 3), ())):
+                        keys.add(store.key(question, *tokens))
+    assert len(keys) == 2 * 2 * 2 * 4
+
+
+def test_what_is_not_finite_is_not_kept(tmp_path: Path) -> None:
+    with Store("model", "float32 cpu", QUIET, tmp_path / "readings.sqlite") as store:
+        key = store.key("q", (1,))
+        store.put(key, np.array([0, np.nan], dtype=np.float32))
+        assert store.recall([key]) == {}
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.write_text("no database " * 999), lambda path: path.mkdir()])
+def test_a_file_that_is_no_store_is_named_with_a_remedy(tmp_path: Path, spoil) -> None:
+    path = tmp_path / "readings.sqlite"
+    spoil(path)
+    with pytest.raises(OutputConflict, match=r"cannot be used .*\n.*RELEASE_READINGS"):
+        Store("model", "float32 cpu", QUIET, path)
+
+
+def test_a_model_is_named_by_its_weights_and_configuration(tmp_path: Path, tiny: dict[str, Path]) -> None:
+    folder = checkpoints.copy(tiny["llama"], tmp_path / "elsewhere")
+    assert model_digest(folder) == model_digest(tiny["llama"])
+    checkpoints.edit_config(folder, rms_norm_eps=1e-3)
+    changed = model_digest(folder)
+    file = next(folder.glob("*.safetensors"))
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    assert len({model_digest(tiny["llama"]), changed, model_digest(folder)}) == 3
+
+
+def asked(folder: Path, console: Console, asks: list[Ask] = ASKS, dtype: torch.dtype = torch.float32):
+    with Subject("dense", folder, None, CPU, dtype, console) as subject:
+        found = likelihoods(subject, asks, "x")
+        return found, "reader" in vars(subject)
+
+
+def test_a_known_model_is_not_even_loaded(tiny: dict[str, Path], console: Console) -> None:
+    first, loaded_first = asked(tiny["llama"], console)
+    again, loaded_again = asked(tiny["llama"], console)
+    assert (first.recalled, again.recalled) == (0, len(ASKS))
+    assert (loaded_first, loaded_again) == (True, False)
+    assert np.array_equal(first.values, again.values)
+
+
+def test_a_larger_sample_reads_the_rest_alone(tiny: dict[str, Path], console: Console) -> None:
+    asked(tiny["llama"], console, ASKS[:4])
+    whole, _ = asked(tiny["llama"], console)
+    assert whole.recalled == 4
+
+
+@pytest.mark.parametrize("other", ["model", "arithmetic"])
+def test_another_model_or_arithmetic_is_read_anew(tiny: dict[str, Path], console: Console, other: str) -> None:
+    asked(tiny["llama"], console)
+    dtype = torch.bfloat16 if other == "arithmetic" else torch.float32
+    found, _ = asked(tiny["mistral" if other == "model" else "llama"], console, ASKS, dtype)
+    assert found.recalled == 0
+
+
+def test_values_are_mean_log_probabilities_of_the_continuations(tiny: dict[str, Path], console: Console) -> None:
+    from release.measure.model import loaded
+
+    found, _ = asked(tiny["qwen3"], console)
+    with loaded(tiny["qwen3"], CPU, torch.float32) as module, torch.inference_mode():
+        for row, ask in zip(found.values, ASKS, strict=True):
+            for value, continuation in zip(row, ask.continuations, strict=True):
+                ids = [*ask.prompt, *continuation]
+                logp = torch.log_softmax(module(torch.tensor([ids])).logits[0].double(), dim=-1)
+                each = [logp[len(ask.prompt) + i - 1, token] for i, token in enumerate(continuation)]
+                assert value == pytest.approx(float(torch.stack(each).mean()), abs=1e-4)
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+import torch
+from release.measure import likelihood, store
+from release.measure.subject import Subject
+from release.measure.engine import read
+from release.progress import Console
+from tests.measure.test_store import ASKS
+store.EVERY = 0
+put, left = store.Store.put, int(sys.argv[2])
+def counted(self, *rest):
+    global left
+    if not left:
+        os.kill(os.getpid(), 9)
+    left -= 1
+    put(self, *rest)
+store.Store.put = counted
+with Subject("dense", Path(sys.argv[1]), None, torch.device("cpu"), torch.float32, Console()) as subject:
+    likelihood.likelihoods(subject, ASKS, "x")
+"""
+
+
+def test_after_a_kill_only_the_rest_is_read(tiny: dict[str, Path], console: Console) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tiny["llama"]), "4"], check=False)
+    assert done.returncode == -9
+    found, _ = asked(tiny["llama"], console)
+    assert found.recalled == 4
+
+
+def test_a_store_is_never_locked_between_two_writes(tmp_path: Path) -> None:
+    path = tmp_path / "readings.sqlite"
+    with Store("a", "x", QUIET, path) as one, Store("b", "x", QUIET, path) as two:
+        for store in (one, two, one, two):
+            store.put(store.key("q", (1,)), VALUES)
+            assert store.keep()
+            store.put(store.key("q", (2,)), VALUES)
+    with sqlite3.connect(path) as file:
+        assert file.execute("SELECT count(*) FROM readings").fetchone() == (4,)
+
+
+def test_where_a_store_cannot_be_written_measuring_goes_on_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.1)
+    path = tmp_path / "readings.sqlite"
+    with Store("a", "x", Console(), path) as store:
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        store.put(store.key("q", (1,)), VALUES)
+        assert not store.keep()
+    other.close()
+    assert "could not be kept" in capsys.readouterr().err
