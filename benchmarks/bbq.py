@@ -60,7 +60,7 @@ def main() -> None:
         works: dict[str, Callable[[], Any]] = {
             "plain": lambda: plain(model, sequences, letters),
             "ours": lambda: ours(reader, sequences, letters),
-            **harness(model, tokenizer, items),
+            **(harness(model, tokenizer, items) if options.harness else {}),
         }
         seconds, results = rounds(works, options.rounds)
     report(seconds, len(items))
@@ -74,6 +74,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--harness", action="store_true", help="beside lm-evaluation-harness, which must be installed")
     parser.add_argument("--set", choices=("mixed", "ambiguous"), default="mixed")
     return parser.parse_args()
 

@@ -23,7 +23,8 @@ LOGITS = 64 << 20
 TOLERANCE = {torch.float32: 1e-3, torch.float16: 0.25, torch.bfloat16: 1.0}
 """Largest difference between log-probabilities of a tree and of single sequences that is rounding; a wrong mask
 changes them by several units."""
-PROBES = 3
+PROBE = 24
+"""Tokens of a sequence that it is tried on."""
 
 
 @torch.inference_mode()
@@ -75,28 +76,34 @@ def takes_trees(reader: Reader, sequences: Sequence[Wanted]) -> bool:
     """Tell whether this model reads these sequences in a tree as it reads them alone.
 
     A sequence beyond a sliding window (or beyond the length where rotary embeddings change) would see more in a tree
-    than alone. Whether the architecture takes a tree's mask at all is tried on the first few sequences, in one run.
+    than alone. Whether the architecture takes a tree's mask at all is tried on a few short sequences, in one run.
     """
     if max(len(sequence.tokens) for sequence in sequences) > _reach(reader.module.config):
         return False
     if reader.in_trees is None:
-        reader.in_trees = _tried(reader, [Wanted(sequence.tokens) for sequence in sequences[:PROBES]])
+        reader.in_trees = _tried(reader, probes(sequences[0].tokens))
     return reader.in_trees
 
 
-def _tried(reader: Reader, probes: Sequence[Wanted]) -> bool:
+def probes(tokens: tuple[int, ...]) -> list[Wanted]:
+    """Make a few short sequences that share beginnings: what a mask does shows in them, and they cost little."""
+    start, half = tokens[:PROBE], tokens[: PROBE // 2]
+    return [Wanted(start), Wanted((*half, *half)), Wanted((*half, *start[::-1])), Wanted(half)]
+
+
+def _tried(reader: Reader, asked: Sequence[Wanted]) -> bool:
     """Read the same sequences in a tree and alone."""
-    planned = trees(reader, probes) + singles(probes)
+    planned = trees(reader, asked) + singles(asked)
     try:
         results = [logits for _, logits in reader.run((each for each, _ in planned), lambda _: None)]
     except (TypeError, ValueError, RuntimeError, NotImplementedError):
         return False
-    return _agree(probes, planned, results, TOLERANCE[reader.dtype])
+    return _agree(len(asked), planned, results, TOLERANCE[reader.dtype])
 
 
-def _agree(probes: Sequence[Wanted], planned: Planned, results: list[torch.Tensor], tolerance: float) -> bool:
+def _agree(count: int, planned: Planned, results: list[torch.Tensor], tolerance: float) -> bool:
     """Whether all readings of a sequence are alike; a model may well give NaN each time."""
-    found: list[list[torch.Tensor]] = [[] for _ in probes]
+    found: list[list[torch.Tensor]] = [[] for _ in range(count)]
     for (each, members), logits in zip(planned, results, strict=True):
         for index, nodes in members:
             rows = logits[[each.keep.index(node) for node in nodes]]
