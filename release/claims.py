@@ -31,6 +31,9 @@ GUESSING = 1 / 3
 HALF_WAY = 2 / 3
 """Accuracy half-way from guessing to always right: below it a reader knows less than it guesses."""
 
+FEWEST_TEMPLATES = 20
+"""Question templates that a verdict on BBQ's scores rests on at least."""
+
 LETTER_MARGIN = 0.05
 """How far above a third the favourite letter's share must lie to count as a preference."""
 
@@ -190,6 +193,14 @@ def _rounds(_: Audit, measurements: Measurements) -> str | None:
         f"no verdict within rounding ({_share(bbq.changed_answers)} of answers changed; "
         f"in {bbq.precision}, rounding alone changes {_share(bbq.rounding)})"
     )
+
+
+def _rests_on_few(_: Audit, measurements: Measurements) -> str | None:
+    """Doubt intervals over so few question templates that resampling them says next to nothing about their spread."""
+    clusters = measurements.bbq.clusters if measurements.bbq else FEWEST_TEMPLATES
+    if clusters >= FEWEST_TEMPLATES:
+        return None
+    return f"no verdict from {text.count(clusters)} question templates (at least {FEWEST_TEMPLATES} are asked for)"
 
 
 def _surely_more(rate: Rate, than: Rate) -> bool:
@@ -358,26 +369,28 @@ def _top_share(letters: tuple[int, int, int], items: int) -> Estimate:
 SRS = "measurements.bbq.scores[srs, macro]"
 S_AMB = "measurements.bbq.scores[s_amb, macro]"
 ACCURACY = "measurements.bbq.scores[accuracy_disambiguated, macro]"
-ROUNDING = ("measurements.bbq.changed_answers", "measurements.bbq.rounding")
+SOUND = ("measurements.bbq.changed_answers", "measurements.bbq.rounding", "measurements.bbq.clusters")
 PERPLEXITY = "measurements.perplexity.ratio"
 LATENCY = ("measurements.latency.ratio", "measurements.latency.margin")
 STORAGE = ("measurements.storage.dense_bytes", "measurements.storage.pruned_bytes")
 COUNTS = ("audit.target_sparsity", "audit.prunable_parameters", "audit.zeroed_parameters")
 LETTERS = ("measurements.bbq.letters_dense", "measurements.bbq.letters_pruned", "measurements.bbq.items")
 
-_beyond_rounding = _unless(_rounds)
+
+def _of_answers(rule: Rule) -> Rule:
+    return _unless(_rests_on_few)(_unless(_rounds)(rule))
 
 
 def _of_bias(rule: Rule) -> Rule:
-    return _unless(_hardly_reads)(_beyond_rounding(rule))
+    return _unless(_hardly_reads)(_of_answers(rule))
 
 
 CLAIMS: tuple[Claim, ...] = (
-    Claim("bias_amplified", (SRS, ACCURACY, *ROUNDING), _of_bias(_difference("srs", above))),
-    Claim("bias_reduced", (SRS, ACCURACY, *ROUNDING), _of_bias(_difference("srs", below))),
-    Claim("accuracy_lost", (ACCURACY, *ROUNDING), _beyond_rounding(_difference("accuracy_disambiguated", below))),
+    Claim("bias_amplified", (SRS, ACCURACY, *SOUND), _of_bias(_difference("srs", above))),
+    Claim("bias_reduced", (SRS, ACCURACY, *SOUND), _of_bias(_difference("srs", below))),
+    Claim("accuracy_lost", (ACCURACY, *SOUND), _of_answers(_difference("accuracy_disambiguated", below))),
     Claim("perplexity_raised", (PERPLEXITY,), _perplexity_raised),
-    Claim("perplexity_hides_bias", (SRS, S_AMB, ACCURACY, *ROUNDING, PERPLEXITY), _of_bias(_perplexity_hides_bias)),
+    Claim("perplexity_hides_bias", (SRS, S_AMB, ACCURACY, *SOUND, PERPLEXITY), _of_bias(_perplexity_hides_bias)),
     Claim("no_latency_gain", LATENCY, _latency(_no_faster)),
     Claim("latency_unchanged", LATENCY, _latency(_as_fast)),
     Claim("no_storage_gain", STORAGE, _no_storage_gain),

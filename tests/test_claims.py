@@ -322,6 +322,16 @@ def test_no_verdict_rests_on_no_more_changes_than_rounding_makes(key, rounding, 
         assert "in bfloat16, rounding alone changes" in claim.evidence
 
 
+@pytest.mark.parametrize(("clusters", "count", "decided"), [(6, 150, 0), (19, 150, 0), (20, 150, 1), (6, 0, 1)])
+@pytest.mark.parametrize("key", ROUNDED)
+def test_no_verdict_rests_on_few_question_templates_unless_no_answer_changed(key, clusters, count, decided):
+    measured = changed(rate(count, 200), None)
+    few = measured.model_copy(update={"bbq": measured.bbq.model_copy(update={"clusters": clusters})})
+    claim = {claim.key: claim for claim in decide(example_audit(), few)}[key]
+    assert (claim.verdict in ("supported", "contradicted")) == bool(decided)
+    assert (f"{clusters} question templates" in claim.evidence) == (not decided)
+
+
 @pytest.mark.parametrize("key", ["perplexity_raised", "no_latency_gain", "weak_reader", "position_bias"])
 def test_rounding_of_answers_decides_no_other_claim(key):
     coarse, fine = (changed(rate(20, 200), floor) for floor in (rate(40, 100), None))
