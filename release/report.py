@@ -14,6 +14,9 @@ from release.record import Bbq, Estimate, Measurements, Pruning, Rate, Score
 from release.verify import Verification
 
 MARKS = {True: "ok", False: "FAILED", None: "not checked"}
+WIDTH = 160
+"""Columns a table may take where the terminal has fewer, or where there is none."""
+HUGE = 1e6
 SCORES = {
     "srs": "SRS",
     "usr": "USR",
@@ -97,6 +100,7 @@ def show_models(models: Mapping[str, str], as_json: bool) -> None:
 
 def _print(data: dict[str, Any], as_json: bool, tables: Iterable[RenderableType]) -> None:
     console = Console(highlight=False, soft_wrap=True)
+    console.width = max(console.width, WIDTH)  # a cell that is cut short loses what it says
     if as_json:
         console.print(json.dumps(data, indent=2, ensure_ascii=False), markup=False)
         return
@@ -162,7 +166,7 @@ def _measured(measurements: Measurements) -> Table:
 def _rows(measurements: Measurements) -> Iterator[tuple[str, ...]]:
     yield from _bbq_rows(measurements)
     if p := measurements.perplexity:
-        yield "perplexity", _number(p.dense, ",.2f"), _number(p.pruned, ",.2f"), *_ratio(p.ratio), f"{p.windows}"
+        yield "perplexity", _perplexity(p.dense), _perplexity(p.pruned), *_ratio(p.ratio), f"{p.windows}"
     if t := measurements.latency:
         for name, part in (("latency, ms", t), ("  first token, ms", t.prefill), ("  other tokens, ms", t.decode)):
             if part:
@@ -213,6 +217,11 @@ def _rate_row(name: str, rate: Rate) -> tuple[str, ...]:
 
 def _number(estimate: Estimate, form: str = ",.3f") -> str:
     return "n/a" if estimate.value is None else format(estimate.value, form)
+
+
+def _perplexity(estimate: Estimate) -> str:
+    """Write a perplexity; one in the millions is a model in ruins, and its cents say nothing."""
+    return _number(estimate, ",.2f" if (estimate.value or 0) < HUGE else ",.4g")
 
 
 def _interval(estimate: Estimate, form: str) -> str:

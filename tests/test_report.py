@@ -1,5 +1,7 @@
 """What a measurement looks like on screen."""
 
+import re
+
 import pytest
 
 from release.record import Measurements
@@ -60,3 +62,10 @@ def test_unparsed_answers_have_a_row_where_texts_are_generated(capsys, reading, 
 )
 def test_the_table_stays_narrow_whatever_it_holds(capsys, measured):
     assert shown(capsys, measured)["Measured"] == "Measured"
+
+
+def test_no_number_is_cut_short_however_large(capsys):
+    measured = example_measurements(perplexity=example_perplexity((32.13, 38_102_460.5)))
+    rows = shown(capsys, measured)
+    assert "32.13 3.81e+07 × 1.186e+06" in rows["perplexity"]
+    assert not [row for row in rows.values() if re.search(r"\S…|…\S", row)]
