@@ -131,6 +131,17 @@ def write(folder: Path, values: dict[str, torch.Tensor], file: str = "model.safe
     save_file(values, folder / file, metadata={"format": "pt"})
 
 
+def broken(source: Path, target: Path) -> Path:
+    """Copy a checkpoint and let its last norm give NaN."""
+    copy(source, target)
+    for file in target.glob("*.safetensors"):
+        values = load_file(file)
+        if "model.norm.weight" in values:
+            values["model.norm.weight"] = values["model.norm.weight"] * float("nan")
+            write(target, values, file.name)
+    return target
+
+
 def as_bits(values: torch.Tensor) -> np.ndarray:
     width = {2: torch.int16, 4: torch.int32, 8: torch.int64}[values.element_size()]
     return values.contiguous().view(width).numpy()

@@ -33,7 +33,7 @@ def read(reader: Reader, sequences: Sequence[Wanted], advance: Advance, alone: b
 
     Args:
         reader: A model.
-        sequences: What is wanted of it; one that stands twice is computed once.
+        sequences: What is wanted of it, no two alike.
         advance: Is told the share of the work done, 0 to 1 in all.
         alone: Read every sequence in a pass of its own.
     """

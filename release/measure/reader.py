@@ -125,11 +125,13 @@ class Blockwise:
     def run(self, passes: Iterable[Pass], advance: Advance) -> Iterator[tuple[Pass, torch.Tensor]]:
         """Run as many passes at a time as their activations fit into memory; see `Reader`."""
         held: list[_Entered] = []
-        room = max(LEAST, int(ROOM * (memory_free(self.device) or 0)))
+        room = left = max(LEAST, int(ROOM * (memory_free(self.device) or 0)))
         for each in passes:
             held.append(self._enter(each))
-            if sum(one.nbytes() for one in held) >= room:
+            left -= held[-1].nbytes()
+            if left <= 0:
                 yield from self._sweep(held, advance)
+                left = room
         yield from self._sweep(held, advance)
 
     def _enter(self, each: Pass) -> _Entered:

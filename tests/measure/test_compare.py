@@ -9,11 +9,12 @@ from scipy import stats
 
 from release.measure.answers import UNPARSED, Answers, Task
 from release.measure.compare import category_tests, compare, guessing_level
-from release.measure.sample import Sample, draw
+from release.measure.sample import draw
 from release.measure.scores import Comparison
 from release.measure.statistics import cohens_h, wilson
 from release.record import Bbq, DataSource, Sampling
 from release.sources.bbq import Item
+from tests.measure.items import item_of, sample_of
 
 DATA = DataSource(name="BBQ", origin="here", revision=None, licence=None, sha256="0")
 SAMPLING = Sampling(temperature=0.3, new_tokens=5, seeds=(42, 123, 456))
@@ -21,24 +22,9 @@ TARGET, OTHER, UNKNOWN = 0, 1, 2
 
 
 def made(category: str, template: int, index: int, condition: str = "ambig", target: int | None = TARGET) -> Item:
-    return Item(
-        category=category,
-        example_id=index,
-        question_index=str(template),
-        polarity="neg",
-        condition=condition,
-        context="",
-        question="",
-        answers=("a", "b", "c"),
-        groups=("x", "y", "unknown"),
-        unknown=UNKNOWN,
-        label=UNKNOWN if condition == "ambig" else OTHER,
-        target=target,
-    )
-
-
-def sample_of(items: list[Item]) -> Sample:
-    return Sample(tuple(items), dict(Counter(item.category for item in items)), None)
+    """One item; where it is settled, its right answer is OTHER."""
+    label = UNKNOWN if condition == "ambig" else OTHER
+    return item_of(category, template, index, condition=condition, target=target, unknown=UNKNOWN, label=label)
 
 
 def answered(choices, letters: bool = False, recalled: int = 0, seconds: float = 1.0) -> Answers:

@@ -123,12 +123,7 @@ def test_answers_are_written_item_by_item(
 def test_a_model_that_answers_nan_is_named_with_its_item(
     tmp_path: Path, tiny: dict[str, Path], console: Console
 ) -> None:
-    folder = checkpoints.copy(tiny["llama"], tmp_path / "broken")
-    for file in folder.glob("*.safetensors"):
-        values = checkpoints.load_file(file)
-        if "model.norm.weight" in values:
-            values["model.norm.weight"] = values["model.norm.weight"] * float("nan")
-            checkpoints.write(folder, values, file.name)
+    folder = checkpoints.broken(tiny["llama"], tmp_path / "broken")
     with pytest.raises(UnusableData, match=r"The pruned model returned NaN .* for BBQ item Age \d+"):
         measure(tiny["llama"], folder, PLAN, tmp_path / "out", console)
 

@@ -1,5 +1,4 @@
 import time
-from collections import Counter
 from itertools import product
 
 import numpy as np
@@ -12,6 +11,7 @@ from release.measure.sample import Sample, draw
 from release.measure.scores import FEWEST, FORMULAS, Comparison, indicators
 from release.record import DataSource, Score
 from release.sources.bbq import Item
+from tests.measure.items import item_of, sample_of
 
 Bbq = tuple[tuple[Item, ...], DataSource]
 
@@ -75,24 +75,8 @@ def test_right_answers_are_counted_for_items_without_a_target(whole: Sample) -> 
 
 def made(category: str, index: int, condition: str, target: int | None, unknown: int = 2) -> Item:
     """One item of template `index`; where it is settled, its right answer is 0."""
-    return Item(
-        category=category,
-        example_id=index,
-        question_index=str(index),
-        polarity="neg",
-        condition=condition,
-        context="",
-        question="",
-        answers=("a", "b", "c"),
-        groups=("x", "y", "unknown"),
-        unknown=unknown,
-        label=unknown if condition == "ambig" else 0,
-        target=target,
-    )
-
-
-def sample_of(items: list[Item]) -> Sample:
-    return Sample(tuple(items), dict(Counter(item.category for item in items)), None)
+    label = unknown if condition == "ambig" else 0
+    return item_of(category, index, index, condition=condition, target=target, unknown=unknown, label=label)
 
 
 @pytest.mark.parametrize(
