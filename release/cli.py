@@ -315,15 +315,15 @@ def verify(
 ) -> None:
     """Read every weight again and compare with record, card and base; exit 1 where they disagree."""
     from release import report
-    from release.sources.base import pruned_folder, resolve
+    from release.sources.base import base_files, pruned_files
     from release.verify import Again
-    from release.verify import verify as verify_folder
+    from release.verify import verify as verify_files
 
     console = Console()
-    folder = pruned_folder(path_or_repo, console)
-    dense = resolve(base, console).checkpoint if base else None
+    files = pruned_files(path_or_repo, console)
+    dense = base_files(base, console) if base else None
     again = Again(calibration, device) if rebuild else None
-    verification = verify_folder(folder, dense, console, again)
+    verification = verify_files(files, dense, console, again)
     report.show_verification(verification, json)
     raise typer.Exit(0 if verification.ok else 1)
 
@@ -341,7 +341,7 @@ def rebuild(
     from release.sources.base import pruned_folder
 
     console = Console()
-    folder = pruned_folder(release_or_repo, console, weights=False)
+    folder = pruned_folder(release_or_repo, console)
     report.show_facts({"folder": str(pipeline.rebuild(folder, base, out, console))}, json)
 
 

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from release import card, memory, sparsity
 from release.audit import Audited, audit, refuse_failed
 from release.checkpoint import prunable
-from release.checkpoint.folder import Checkpoint, open_checkpoint
+from release.checkpoint.files import Folder
+from release.checkpoint.folder import Checkpoint, model_folder, open_checkpoint
 from release.checkpoint.prunable import from_shapes
 from release.describe import CARD, describe
 from release.plan import Measuring, Plan, release_name
@@ -29,7 +30,7 @@ from release.pruning.rebuild import rebuild as rebuild_weights
 from release.pruning.recipe import Recipe
 from release.record import FILE_NAME, Measurements, Pruning, Record, Storage
 from release.sources.base import BaseModel, resolve
-from release.verify import model_folder, required_record, verify
+from release.verify import required_record, verify
 from release.workspace import Workspace, carry_files, carry_side_files
 
 if TYPE_CHECKING:
@@ -211,7 +212,7 @@ def rebuild(release: Path, base: str, out: Path, console: Console) -> Path:
         rebuild_weights(dense, recipe, masks.published(source), record.audit.files, out, console)
         carry_files(source, out, [file.name for file in record.files] + [FILE_NAME, CARD])
     workspace.close()
-    refuse_failed(verify(out, dense, console).checks)
+    refuse_failed(verify(Folder(out), Folder(dense.folder), console).checks)
     return out
 
 
@@ -283,7 +284,7 @@ def push_only(folder: Path, namespace: str | None, private: bool, space: bool, c
     """
     record = required_record(model_folder(folder))
     namespace = login_for(namespace)
-    refuse_failed(verify(folder, None, console).checks)
+    refuse_failed(verify(Folder(model_folder(folder)), None, console).checks)
     return push_release(folder, record, namespace, private, space, console)
 
 

@@ -12,6 +12,7 @@ from release.pruning.budget import Budgets, given
 from release.record import Frozen
 
 FILE_NAME = "sparsity.csv"
+REMEDY = "Build the release again."
 
 
 class Row(Frozen):
@@ -94,10 +95,25 @@ def read(folder: Path) -> tuple[Row, ...]:
     Raises:
         UnusableData: It is missing or not such a table.
     """
-    path = folder / FILE_NAME
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return tuple(Row.model_validate(row) for row in csv.DictReader(file))
-    except (OSError, ValueError) as error:
-        reason = "is missing" if isinstance(error, OSError) else "is not the table this tool writes"
-        raise UnusableData(f"{FILE_NAME} {reason}.", "Build the release again.") from None
+        return parse((folder / FILE_NAME).read_bytes())
+    except OSError:
+        raise missing() from None
+
+
+def parse(table: bytes) -> tuple[Row, ...]:
+    """Read the table's text.
+
+    Raises:
+        UnusableData: It is not such a table.
+    """
+    try:
+        text = io.StringIO(table.decode("utf-8"), newline="")
+        return tuple(Row.model_validate(row) for row in csv.DictReader(text))
+    except (ValueError, csv.Error):
+        raise UnusableData(f"{FILE_NAME} is not the table this tool writes.", REMEDY) from None
+
+
+def missing() -> UnusableData:
+    """Return the error for a model that lacks its table."""
+    return UnusableData(f"{FILE_NAME} is missing.", REMEDY)

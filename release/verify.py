@@ -5,9 +5,11 @@ held against it; where there is a base, every kept weight is held against that.
 """
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -15,10 +17,10 @@ from pydantic import ValidationError
 from release import card, sparsity
 from release.audit import check_budgets, check_files, check_finite, check_kept, listed
 from release.checkpoint.count import Beside, TensorCount, count
-from release.checkpoint.folder import Checkpoint, open_checkpoint
+from release.checkpoint.files import Files, Folder, content, digest
+from release.checkpoint.folder import AT_ONCE, Checkpoint, open_checkpoint, open_files
 from release.checkpoint.prunable import from_shapes
-from release.describe import CARD, side_files
-from release.digests import digest_of
+from release.describe import CARD
 from release.errors import AuditFailed, OutputConflict, ReleaseError, UnusableBase
 from release.progress import Console
 from release.pruning.budget import given, uniform
@@ -64,12 +66,30 @@ class Verification(Frozen):
 
 
 @dataclass(frozen=True)
+class _Subject:
+    """The model in question.
+
+    Attributes:
+        written: Its headers.
+        record: None where there is none.
+    """
+
+    files: Files
+    written: Checkpoint
+    record: Record | None
+
+
+@dataclass(frozen=True)
 class _Seen:
-    """What reading the files once gave."""
+    """What reading the weights once gave.
+
+    Attributes:
+        base_files: Digests of the base's weight files; None where no base was read.
+    """
 
     files: tuple[FileDigest, ...]
     counts: tuple[TensorCount, ...]
-    compared: bool
+    base_files: tuple[FileDigest, ...] | None
 
 
 @dataclass(frozen=True)
@@ -85,11 +105,10 @@ class Again:
     device: str = "auto"
 
 
-def verify(folder: Path, base: Checkpoint | None, console: Console, again: Again | None = None) -> Verification:
-    """Verify a release, its model/ folder, or any other pruned checkpoint.
+def verify(files: Files, base: Files | None, console: Console, again: Again | None = None) -> Verification:
+    """Verify a release's model folder, or any other pruned checkpoint, wherever its files lie.
 
     Args:
-        folder: A release, or a model folder.
         base: What to compare kept weights with; by default the base the record names, where it was fetched before.
         again: Make every mask again from base, recipe and seed, and compare; None leaves that out.
 
@@ -97,41 +116,37 @@ def verify(folder: Path, base: Checkpoint | None, console: Console, again: Again
         UnusableBase: There is no checkpoint there.
         AuditFailed: There is a record, but it or a weight file cannot be read.
     """
-    model = model_folder(folder)
-    record = read_record(model)
-    written = _open(model, record)
+    record = read_record(files)
+    subject = _Subject(files, _open(files, record), record)
     base = base or (bases.cached(record.base.source, record.base.id, record.base.revision) if record else None)
-    seen = _read(written, base, console)
-    checks = [*_checks(model, written, record, base, seen)]
+    if base is not None and again is not None:
+        base = Folder(base.folder())  # what is made again is read here and there, and more than once
+    seen = _read(subject, base, console)
+    checks = [*_checks(subject, seen)]
     if again is not None:
-        checks.append(_rebuilt(written, record, base, seen, again, console))
-    return _report(written, record, seen, tuple(checks))
+        checks.append(_rebuilt(subject, base, seen, again, console))
+    return _report(subject, seen, tuple(checks))
 
 
-def model_folder(folder: Path) -> Path:
-    """The model/ folder of a release, or the folder itself."""
-    return folder / "model" if (folder / "model").is_dir() else folder
-
-
-def _open(model: Path, record: Record | None) -> Checkpoint:
+def _open(files: Files, record: Record | None) -> Checkpoint:
     try:
-        return open_checkpoint(model)
+        return open_files(files, Path(files.name))
     except UnusableBase as error:
         if record is None:
             raise
         raise AuditFailed(f"weight files: {error.seen}", "Fetch the release again.") from None
 
 
-def read_record(model: Path) -> Record | None:
+def read_record(files: Files) -> Record | None:
     """Read release.json, where there is one.
 
     Raises:
         AuditFailed: It does not follow the schema; names the first field that is wrong.
     """
-    if not (model / FILE_NAME).is_file():
+    if FILE_NAME not in files.sizes:
         return None
     try:
-        return Record.read(model)
+        return Record.model_validate_json(content(files, FILE_NAME))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the file"
@@ -144,46 +159,58 @@ def required_record(model: Path) -> Record:
     Raises:
         OutputConflict: There is none.
     """
-    record = read_record(model)
+    record = read_record(Folder(model))
     if record is None:
         raise OutputConflict(f"{model} has no {FILE_NAME}.", "Give a folder that `release` made.")
     return record
 
 
-def _read(written: Checkpoint, base: Checkpoint | None, console: Console) -> _Seen:
+def _read(subject: _Subject, base: Files | None, console: Console) -> _Seen:
+    written = subject.written
     prunable = set(from_shapes(written.shapes))
+    dense = Beside(open_files(base, Path(base.name)), base) if base else None
     step = console.step("Verify: read every weight", written.size)
-    with step as advance, Beside(base) if base else nullcontext() as beside:
-        results = [count(header, prunable, beside, advance) for header in written.headers]
-    return _Seen(tuple(f for f, _ in results), tuple(c for _, cs in results for c in cs), base is not None)
+    with step as advance, dense or nullcontext():
+        results = [count(h, prunable, dense, advance, files=subject.files) for h in written.headers]
+        base_files = dense.digests() if dense else None
+    return _Seen(tuple(f for f, _ in results), tuple(c for _, cs in results for c in cs), base_files)
 
 
-def _checks(
-    model: Path, written: Checkpoint, record: Record | None, base: Checkpoint | None, seen: _Seen
-) -> Iterator[Check]:
-    if record is None:
+def _checks(subject: _Subject, seen: _Seen) -> Iterator[Check]:
+    if subject.record is None:
         yield Check(name="record", ok=None, detail=f"no {FILE_NAME}: not made by this tool; counted only")
     else:
-        yield from _against_record(model, written, record, seen)
-    yield from _against_base(written, record, base, seen)
-    if not seen.compared:
+        yield from _against_record(subject, subject.record, seen)
+    yield from _against_base(subject, seen)
+    if seen.base_files is None:
         yield check_finite(seen.counts)
 
 
-def _against_record(model: Path, written: Checkpoint, record: Record, seen: _Seen) -> Iterator[Check]:
+def _against_record(subject: _Subject, record: Record, seen: _Seen) -> Iterator[Check]:
     yield Check(name="record", ok=True, detail=f"{FILE_NAME} follows schema {record.schema_version}")
     yield check_files("weight files", record.audit.files, seen.files, "as recorded")
-    weights = {file.name for file in seen.files}
-    yield check_files("other files", record.files, side_files(model, weights), "as recorded")
-    yield from _against_table(model, written, record, seen)
-    yield _totals(record, written, seen)
-    yield from card.compare(record, (model / CARD).read_text(encoding="utf-8") if (model / CARD).is_file() else "")
+    yield check_files("other files", record.files, _other_files(subject.files, seen), "as recorded")
+    yield from _against_table(subject, record, seen)
+    yield _totals(record, subject.written, seen)
+    yield from card.compare(record, _card(subject.files))
 
 
-def _against_table(model: Path, written: Checkpoint, record: Record, seen: _Seen) -> Iterator[Check]:
+def _other_files(files: Files, seen: _Seen) -> tuple[FileDigest, ...]:
+    """Digest every file but weights, card, the record itself and hidden ones, as was done for the record."""
+    left_out = {*(file.name for file in seen.files), CARD, FILE_NAME}
+    names = [name for name in sorted(files.sizes) if name not in left_out and not name.startswith(".")]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return tuple(pool.map(partial(digest, files), names))
+
+
+def _card(files: Files) -> str:
+    return content(files, CARD).decode("utf-8", errors="replace") if CARD in files.sizes else ""
+
+
+def _against_table(subject: _Subject, record: Record, seen: _Seen) -> Iterator[Check]:
     """Hold each tensor against sparsity.csv, which tells a damaged tensor from its neighbours."""
     try:
-        table = {row.name: row for row in sparsity.read(model)}
+        table = {row.name: row for row in _table(subject.files)}
     except ReleaseError as error:
         yield Check(name="tensors", ok=False, detail=error.seen)
         return
@@ -193,7 +220,13 @@ def _against_table(model: Path, written: Checkpoint, record: Record, seen: _Seen
     for name in sorted(table.keys() & found.keys()):
         wrong += _tensor_differences(table[name], found[name])
     yield Check(name="tensors", ok=not wrong, detail=listed(wrong) or f"{len(table)} tensors, as recorded")
-    yield _budgets(written, record, seen, list(table.values()))
+    yield _budgets(subject.written, record, seen, list(table.values()))
+
+
+def _table(files: Files) -> tuple[sparsity.Row, ...]:
+    if sparsity.FILE_NAME not in files.sizes:
+        raise sparsity.missing()
+    return sparsity.parse(content(files, sparsity.FILE_NAME))
 
 
 def _tensor_differences(row: sparsity.Row, seen: TensorCount) -> Iterator[str]:
@@ -220,26 +253,25 @@ def _budgets(written: Checkpoint, record: Record, seen: _Seen, table: Sequence[s
     return check_budgets(allowed, seen.counts, {row.name: row.crowded for row in table})
 
 
-def _rebuilt(
-    written: Checkpoint, record: Record | None, base: Checkpoint | None, seen: _Seen, again: Again, console: Console
-) -> Check:
+def _rebuilt(subject: _Subject, base: Files | None, seen: _Seen, again: Again, console: Console) -> Check:
     """Make every mask again and compare; possible where the recipe alone decides it."""
+    record = subject.record
     if record is None or base is None:
         return Check(name="rebuild", ok=None, detail="needs release.json and --base MODEL")
-    recipe = Recipe.recorded(record.pruning)
+    recipe, dense = Recipe.recorded(record.pruning), open_checkpoint(base.folder())
     if recipe.version != recipe.row.version:
         detail = f"made by version {recipe.version} of {recipe.method}; this is version {recipe.row.version}"
         return Check(name="rebuild", ok=None, detail=detail)
     if record.pruning.calibration is not None:
-        return _recalibrated(written, record, base, again, console)
+        return _recalibrated(subject, record, dense, again, console)
     found = {c.name: c.sha256 for c in seen.counts}
-    allowed = budgets_of(base, recipe, console, CORES)
-    wrong = differing(base, recipe, allowed, found, console)
+    allowed = budgets_of(dense, recipe, console, CORES)
+    wrong = differing(dense, recipe, allowed, found, console)
     detail = f"{len(allowed.zeros)} tensors made again from base, recipe and seed: identical"
     return Check(name="rebuild", ok=not wrong, detail=listed(wrong) or detail)
 
 
-def _recalibrated(written: Checkpoint, record: Record, base: Checkpoint, again: Again, console: Console) -> Check:
+def _recalibrated(subject: _Subject, record: Record, base: Checkpoint, again: Again, console: Console) -> Check:
     """Calibrate again and say how far the masks agree; floating-point sums differ a little between machines."""
     from release.measure.model import choose_device
     from release.pruning.calibration import text_again
@@ -254,6 +286,7 @@ def _recalibrated(written: Checkpoint, record: Record, base: Checkpoint, again: 
     if text.token_sha256 != recorded.token_sha256:
         return Check(name="rebuild", ok=False, detail="the calibration text gives other tokens than recorded")
     means = Calibrating(text, choose_device(again.device))
+    written = open_checkpoint(subject.files.folder())
     agreeing, total = agreement(base, written, Recipe.recorded(record.pruning), means, console)
     detail = f"calibrated again: {agreeing:,} of {total:,} prunable weights agree ({agreeing / total:.4%})"
     return Check(name="rebuild", ok=agreeing >= AGREEMENT * total, detail=detail)
@@ -269,14 +302,14 @@ def _totals(record: Record, written: Checkpoint, seen: _Seen) -> Check:
     return Check(name="totals", ok=found == recorded, detail=detail)
 
 
-def _against_base(written: Checkpoint, record: Record | None, base: Checkpoint | None, seen: _Seen) -> Iterator[Check]:
-    if base is None:
+def _against_base(subject: _Subject, seen: _Seen) -> Iterator[Check]:
+    if seen.base_files is None:
         reason = "no base at hand; give --base MODEL to compare every kept weight"
         yield Check(name="kept weights", ok=None, detail=reason)
         return
+    record, prunable = subject.record, {c.name for c in _prunable(subject.written, seen)}
     if record is not None:
-        yield check_files("base files", record.base.files, [digest_of(h.path) for h in base.headers], "as recorded")
-    prunable = {c.name for c in _prunable(written, seen)}
+        yield check_files("base files", record.base.files, seen.base_files, "as recorded")
     if record is None or not _updates(record):
         yield check_kept([c for c in seen.counts if c.name in prunable], "kept weights")
     yield check_kept([c for c in seen.counts if c.name not in prunable], "untouched tensors")
@@ -292,8 +325,8 @@ def _prunable(written: Checkpoint, seen: _Seen) -> Sequence[TensorCount]:
     return sorted((c for c in seen.counts if c.name in names), key=lambda c: c.name)
 
 
-def _report(written: Checkpoint, record: Record | None, seen: _Seen, checks: tuple[Check, ...]) -> Verification:
-    prunable = _prunable(written, seen)
+def _report(subject: _Subject, seen: _Seen, checks: tuple[Check, ...]) -> Verification:
+    record, prunable = subject.record, _prunable(subject.written, seen)
     parameters, zeros = sum(c.numel for c in prunable), sum(c.zeros for c in prunable)
     return Verification(
         ok=all(check.ok is not False for check in checks),

@@ -8,6 +8,7 @@ import hashlib
 from collections import deque
 from collections.abc import Container, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -15,19 +16,16 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from release.checkpoint.disk import PieceReader, read_at, room_for
+from release.checkpoint.disk import read_at, room_for
+from release.checkpoint.files import KEEP, PIECE, Files, Folder
+from release.checkpoint.files import digest as digest_of
 from release.checkpoint.folder import Checkpoint
 from release.checkpoint.header import Bits, Header, Raw, Tensor
-from release.digests import digest_of
 from release.progress import Advance
 from release.record import FileDigest, Frozen
 
-PIECE = 4 << 20
-"""Bytes read at a time: few enough that all threads find them in the processor's shared cache."""
-AHEAD = 4
-"""Pieces that may wait for the threads that look at them."""
-KEEP = AHEAD + 1
-"""Pieces that must stay as they were read: those, and the one that is read meanwhile."""
+AHEAD = KEEP - 1
+"""Pieces that may wait for the threads that look at them, while one more is read."""
 CHUNK = 1 << 17
 """Elements counted at a time: few enough for the cache of one core."""
 
@@ -85,11 +83,15 @@ def read_tensor(place: Place) -> Raw:
 
 
 class Beside:
-    """A base's weight files, read beside the files that are compared with them, and hashed on the way."""
+    """A base's weight files, read beside the files that are compared with them, and hashed on the way.
 
-    def __init__(self, base: Checkpoint) -> None:
+    Args:
+        files: Where the base's bytes come from; by default the folder it lies in.
+    """
+
+    def __init__(self, base: Checkpoint, files: Files | None = None) -> None:
         self._places = places(base)
-        self._passages = {header.path: _Passage(header) for header in base.headers}
+        self._passages = {header.path: _Passage(header, files or Folder(header.path.parent)) for header in base.headers}
 
     def __enter__(self) -> Self:
         return self
@@ -115,9 +117,10 @@ class Beside:
 class _Passage:
     """One file of the base, hashed as far as it was read in order."""
 
-    def __init__(self, header: Header) -> None:
-        self.file = PieceReader(header.path, PIECE, KEEP, direct=False)
+    def __init__(self, header: Header, files: Files) -> None:
+        self.file = files.open(header.path.name)
         self._header = header
+        self._files = files
         self._sha = hashlib.sha256(header.raw)
         self._position = len(header.raw)
 
@@ -129,10 +132,10 @@ class _Passage:
         return data
 
     def digest(self) -> FileDigest:
-        path, size = self._header.path, self._header.size
+        name, size = self._header.path.name, self._header.size
         if self._position < size:
-            return digest_of(path)
-        return FileDigest(name=path.name, bytes=size, sha256=self._sha.hexdigest())
+            return digest_of(self._files, name)
+        return FileDigest(name=name, bytes=size, sha256=self._sha.hexdigest())
 
 
 def count(
@@ -142,6 +145,7 @@ def count(
     advance: Advance,
     groups: tuple[int, int] | None = None,
     from_disk: bool = False,
+    files: Files | None = None,
 ) -> tuple[FileDigest, tuple[TensorCount, ...]]:
     """Hash one weight file and count its tensors, in one read.
 
@@ -152,12 +156,14 @@ def count(
         advance: Told the bytes read.
         groups: n and m of the pattern that prunable tensors follow.
         from_disk: Read past the page cache, as suits a file that was written past it.
+        files: Where its bytes come from; by default the folder it lies in.
     """
+    files = files or Folder(header.path.parent, direct=from_disk)
     sha = hashlib.sha256(header.raw)
     tallies = {t.name: _tally(t, t.name in prunable, base, groups) for t in header.tensors}
     with ThreadPoolExecutor(1) as hasher, ThreadPoolExecutor(1) as counter, ThreadPoolExecutor(1) as reader:
         under_way: deque[Sequence[Future[None]]] = deque()
-        for tensor, offset, data in _pieces(header, from_disk):
+        for tensor, offset, data in _pieces(header, files):
             place = base.find(tensor) if base else None
             before = reader.submit(base.read, place, offset, data.size) if base and place else None
             counted = counter.submit(tallies[tensor.name].add, data, before)
@@ -175,9 +181,9 @@ def _settle(under_way: deque[Sequence[Future[None]]], most: int) -> None:
             future.result()
 
 
-def _pieces(header: Header, from_disk: bool) -> Iterator[tuple[Tensor, int, Raw]]:
+def _pieces(header: Header, files: Files) -> Iterator[tuple[Tensor, int, Raw]]:
     """Every tensor's bytes, with the offset of each piece in its tensor."""
-    with PieceReader(header.path, PIECE, KEEP, direct=from_disk) as file:
+    with closing(files.open(header.path.name)) as file:
         for tensor in header.tensors:
             for offset in range(0, tensor.nbytes, PIECE):
                 yield tensor, offset, file.read(tensor.start + offset, min(PIECE, tensor.nbytes - offset))

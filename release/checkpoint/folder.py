@@ -2,13 +2,15 @@
 
 import fnmatch
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from release.checkpoint.header import Header, Tensor, read_header
+from release.checkpoint.files import Files, Folder, content
+from release.checkpoint.header import Header, Tensor
 from release.errors import UnusableBase
 
 CONFIG = "config.json"
@@ -31,13 +33,16 @@ SIDE_FILES = (
     "use_policy*",
 )
 """What belongs to a model beside config, index and weights: no code, no card. Patterns, in lower case."""
+AT_ONCE = 8
+"""Headers that are asked for at the same time, where each takes a way over the network."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model on disk, known by its headers alone.
+    """A model known by its headers alone.
 
     Attributes:
+        folder: Where it lies; only a name where the files lie elsewhere, as the headers' paths are then.
         config: config.json as it stands.
         headers: One per weight file, by file name.
     """
@@ -79,17 +84,21 @@ def is_side_file(name: str) -> bool:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
+    """Read config.json of a folder; see `config_of`."""
+    return config_of(Folder(folder))
+
+
+def config_of(files: Files) -> dict[str, Any]:
     """Read config.json.
 
     Raises:
         UnusableBase: There is none, it is no JSON object, or it describes a quantised model.
     """
-    path = folder / CONFIG
-    if not path.is_file():
-        raise UnusableBase(f"{folder.name}/ has no config.json.", "Give the folder that from_pretrained would load.")
+    if CONFIG not in files.sizes:
+        raise UnusableBase(f"{files.name} has no config.json.", "Give the folder that from_pretrained would load.")
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        config = json.loads(content(files, CONFIG))
+    except (ValueError, RecursionError) as error:
         raise UnusableBase(f"config.json is not JSON ({error}).", "Fetch or copy it again.") from None
     if not isinstance(config, dict):
         raise UnusableBase("config.json is not a JSON object.", "Fetch or copy it again.")
@@ -111,54 +120,63 @@ def refuse_quantised(config: dict[str, Any]) -> None:
         )
 
 
-def weight_files(folder: Path) -> list[Path]:
+def weight_names(files: Files) -> list[str]:
     """The safetensors files that belong to the model: those of the index, else the single file.
 
     Raises:
         UnusableBase: There are none, or the index names one that is missing.
     """
-    index = folder / INDEX
-    if index.is_file():
-        return _indexed(folder, index)
-    if (folder / SINGLE).is_file():
-        return [folder / SINGLE]
-    others = sorted(p for p in folder.glob("*.safetensors") if not p.name.startswith("consolidated"))
+    if INDEX in files.sizes:
+        return _indexed(files.sizes, content(files, INDEX))
+    if SINGLE in files.sizes:
+        return [SINGLE]
+    top = [name for name in files.sizes if name.endswith(".safetensors") and "/" not in name]
+    others = [name for name in top if not name.startswith("consolidated")]
     if len(others) == 1:
         return others
     found = "several safetensors files and no index" if others else "no safetensors files"
     raise UnusableBase(
-        f"{folder.name}/ has {found}.",
+        f"{files.name} has {found}.",
         "Give a folder with model.safetensors, or with shards and model.safetensors.index.json; "
         "other formats can be converted with save_pretrained.",
     )
 
 
-def _indexed(folder: Path, index: Path) -> list[Path]:
+def _indexed(present: Collection[str], index: bytes) -> list[str]:
     try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        names = sorted(set(json.loads(index)["weight_map"].values()))
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise UnusableBase(f"{INDEX} cannot be read ({error!r}).", "Fetch or copy it again.") from None
     outside = [name for name in names if Path(str(name)).name != name]
-    missing = [name for name in names if name not in outside and not (folder / name).is_file()]
+    missing = [name for name in names if name not in outside and name not in present]
     if outside or missing:
         wrong = (outside or missing)[0]
         raise UnusableBase(
             f"{INDEX} names {wrong}, which {'lies outside the folder' if outside else 'is missing'}.",
             "Fetch the missing file, or the whole checkpoint again.",
         )
-    return [folder / name for name in names]
+    return names
 
 
 def open_checkpoint(folder: Path) -> Checkpoint:
-    """Read config and headers of a checkpoint folder; loads no weights.
+    """Read config and headers of a checkpoint folder; loads no weights. See `open_files`."""
+    return open_files(Folder(folder), folder)
+
+
+def open_files(files: Files, place: Path) -> Checkpoint:
+    """Read config and headers of a model, wherever its files lie; loads no weights.
+
+    Args:
+        place: The folder, or what stands for it in names.
 
     Raises:
-        UnusableBase: See `read_config`, `weight_files` and `read_header`; or a tensor stands in two files.
+        UnusableBase: See `config_of`, `weight_names` and `Files.header`; or a tensor stands in two files.
     """
-    config = read_config(folder)
-    headers = tuple(read_header(path) for path in weight_files(folder))
+    config = config_of(files)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        headers = tuple(pool.map(files.header, weight_names(files)))
     _refuse_repeats(headers)
-    return Checkpoint(folder, config, headers)
+    return Checkpoint(place, config, headers)
 
 
 def _refuse_repeats(headers: tuple[Header, ...]) -> None:
@@ -171,3 +189,8 @@ def _refuse_repeats(headers: tuple[Header, ...]) -> None:
                     "Fetch the checkpoint again.",
                 )
             seen[tensor.name] = header.path.name
+
+
+def model_folder(folder: Path) -> Path:
+    """The model/ folder of a release, or the folder itself."""
+    return folder / "model" if (folder / "model").is_dir() else folder

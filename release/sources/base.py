@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import yaml
 
-from release.checkpoint.folder import Checkpoint, open_checkpoint
+from release.checkpoint.files import Files, Folder
+from release.checkpoint.folder import Checkpoint, model_folder, open_checkpoint
 from release.errors import BadOption, HubUnreachable, UnknownName
 from release.progress import Console
 from release.record import Licence
@@ -160,11 +161,8 @@ def front_matter(path: Path) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def pruned_folder(path_or_repo: str, console: Console, weights: bool = True) -> Path:
-    """Find a release: a folder, or a repository on the Hub, which is brought to this disk.
-
-    Args:
-        weights: Whether to bring its weight files too.
+def pruned_folder(path_or_repo: str, console: Console) -> Path:
+    """Find a release: a folder, or a repository on the Hub, of which all but the weights is brought to this disk.
 
     Raises:
         UnknownName: It is neither.
@@ -175,10 +173,60 @@ def pruned_folder(path_or_repo: str, console: Console, weights: bool = True) -> 
     from release.sources import hub
 
     repo_id, _, revision = hub_id(path_or_repo).partition("@")
-    return hub.fetch(repo_id, revision or None, console, "all" if weights else "all but weights").folder
+    return hub.fetch(repo_id, revision or None, console, "all but weights").folder
 
 
-def cached(source: str, model_id: str, revision: str | None) -> Checkpoint | None:
+def pruned_files(path_or_repo: str, console: Console) -> Files:
+    """Find the files of a release or of any pruned model: a folder's, or a repository's on the Hub as it is there now.
+
+    Raises:
+        UnknownName: It is neither.
+        HubUnreachable: It has to come from the Hub and nobody answers.
+    """
+    if Path(path_or_repo).is_dir():
+        return Folder(model_folder(Path(path_or_repo)))
+    from release.sources import remote
+
+    repo_id, _, revision = hub_id(path_or_repo).partition("@")
+    return remote.open_repo(repo_id, revision or None, console)
+
+
+def base_files(model: str, console: Console) -> Files:
+    """Find the files of a base that is only read: a copy on this disk where there is one, else the Hub's.
+
+    Args:
+        model: As in `resolve`.
+
+    Raises:
+        UnknownName: It is none of these.
+        HubUnreachable: It has to come from the Hub and nobody answers.
+    """
+    if model == DEMO:
+        from release.sources import demo
+
+        return Folder(demo.fetch(console))
+    if Path(model).is_dir():
+        return Folder(Path(model))
+    repo_id, _, revision = hub_id(model).partition("@")
+    return _base_on_hub(repo_id, revision or None, console)
+
+
+def _base_on_hub(repo_id: str, revision: str | None, console: Console) -> Files:
+    from release.sources import hub, remote
+
+    try:
+        repository = remote.open_repo(repo_id, revision, console)
+    except HubUnreachable as error:
+        folder = hub.cached(repo_id, revision)
+        if folder is None:
+            raise
+        console.say(f"{error.seen} The copy fetched before is used, commit {folder.name}.")
+        return Folder(folder)
+    folder = hub.cached(repository.id, repository.revision)
+    return Folder(folder) if folder else repository
+
+
+def cached(source: str, model_id: str, revision: str | None) -> Files | None:
     """Find a base that was fetched before, by what a record says of it; no network."""
     if source == "demo":
         from release.sources import demo
@@ -190,4 +238,4 @@ def cached(source: str, model_id: str, revision: str | None) -> Checkpoint | Non
         folder = hub.cached(model_id, revision)
     else:
         folder = None
-    return open_checkpoint(folder) if folder else None
+    return Folder(folder) if folder else None

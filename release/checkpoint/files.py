@@ -1,0 +1,130 @@
+"""A model's files, wherever they lie: their names and sizes, and their bytes in order.
+
+Reading and verifying need no more than `Files` promises. A folder on this disk is one kind; `release.sources.remote`
+makes a repository on the Hub another.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+from release.checkpoint.disk import PieceReader
+from release.checkpoint.header import Header, Raw, read_header
+from release.errors import UnusableBase
+from release.record import FileDigest
+
+PIECE = 4 << 20
+"""Bytes read at a time: few enough that all threads find them in the processor's shared cache."""
+KEEP = 5
+"""Pieces that must stay as they were read, the latest among them."""
+LARGEST_TEXT = 64 << 20
+"""Bytes of a file that is read as a whole, at most; no config, index, record, table or card comes near."""
+
+
+class Reader(Protocol):
+    """One file's bytes; quickest when they are asked for in order."""
+
+    def read(self, start: int, nbytes: int) -> Raw:
+        """Read a piece.
+
+        Raises:
+            EOFError: The file ends before.
+            ReleaseError: It cannot be brought here.
+        """
+
+    def close(self) -> None:
+        """Let go of the file; what was read stays readable."""
+
+
+class Files(Protocol):
+    """The files of one model."""
+
+    @property
+    def name(self) -> str:
+        """What to call the whole in messages."""
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """Path with forward slashes → bytes, of every file."""
+
+    def open(self, name: str) -> Reader:
+        """Open a file that is read in pieces of up to `PIECE` bytes, the latest `KEEP` of which stay as they were."""
+
+    def header(self, name: str) -> Header:
+        """Read and check the header of a safetensors file.
+
+        Raises:
+            UnusableBase: The file is cut, no safetensors, or empty.
+        """
+
+    def folder(self) -> Path:
+        """A folder on this disk that holds the same model, for those who must read here and there."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """The files of a folder on this disk.
+
+    Attributes:
+        direct: Read past the page cache, as suits files that were written past it.
+    """
+
+    path: Path
+    direct: bool = False
+
+    @property
+    def name(self) -> str:
+        """The folder's own name."""
+        return f"{self.path.name}/"
+
+    @cached_property
+    def sizes(self) -> Mapping[str, int]:
+        """Path with forward slashes → bytes, of every file below."""
+        found = (Path(at, name) for at, _, names in os.walk(self.path) for name in names)
+        return {path.relative_to(self.path).as_posix(): path.stat().st_size for path in found if path.is_file()}
+
+    def open(self, name: str) -> Reader:
+        """Open a file that is read in pieces."""
+        return PieceReader(self.path / name, PIECE, KEEP, self.direct)
+
+    def header(self, name: str) -> Header:
+        """Read and check the header of a safetensors file."""
+        return read_header(self.path / name)
+
+    def folder(self) -> Path:
+        """The folder itself."""
+        return self.path
+
+
+def pieces(files: Files, name: str) -> Iterator[Raw]:
+    """Read a file from its first byte to its last; a piece holds until the next is asked for."""
+    size, reader = files.sizes[name], files.open(name)
+    try:
+        for start in range(0, size, PIECE):
+            yield reader.read(start, min(PIECE, size - start))
+    finally:
+        reader.close()
+
+
+def digest(files: Files, name: str) -> FileDigest:
+    """Read a whole file and return its size and SHA-256."""
+    sha = hashlib.sha256()
+    for piece in pieces(files, name):
+        sha.update(piece.data)
+    return FileDigest(name=name, bytes=files.sizes[name], sha256=sha.hexdigest())
+
+
+def content(files: Files, name: str) -> bytes:
+    """Read a small file.
+
+    Raises:
+        UnusableBase: It is far larger than what bears its name.
+    """
+    if files.sizes[name] > LARGEST_TEXT:
+        seen = f"{name} of {files.name} has {files.sizes[name]:,} bytes; it is read as a whole up to {LARGEST_TEXT:,}."
+        raise UnusableBase(seen, "Fetch it again, or look at what was put in its place.")
+    return b"".join(piece.tobytes() for piece in pieces(files, name))
