@@ -32,8 +32,8 @@ def info(call: Call) -> Answer:
 def _sibling(call: Call, name: str, entry: Entry) -> dict[str, Any]:
     if not call.asks("blobs"):
         return {"rfilename": name}
-    entry = call.store.lying(entry) if entry.lfs else entry
-    facts = {"rfilename": name, "size": entry.size, "blobId": call.store.oid(entry)}
+    oid, entry = call.store.oid(entry), call.store.lying(entry) if entry.lfs else entry
+    facts = {"rfilename": name, "size": entry.size, "blobId": oid}
     return facts | ({"lfs": _lfs(entry)} if entry.lfs else {})
 
 

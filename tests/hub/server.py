@@ -52,15 +52,16 @@ class Fault:
     Attributes:
         path: A regular expression that is searched for in the path.
         times: How many matching requests it happens to.
-        action: A status to answer, "reset" to drop the connection, or a function to call before the request
-            is answered as usual (to alter what lies on disk, or to commit in between).
+        action: A status to answer, "reset" to drop the connection, "cut" to drop it in the middle of the answer's
+            body, or a function to call before the request is answered as usual (to alter what lies on disk, or to
+            commit in between).
         after: How many matching requests pass before it begins.
     """
 
     method: str
     path: str
     times: int = 1
-    action: int | Literal["reset"] | Callable[[], None] = 503
+    action: int | Literal["reset", "cut"] | Callable[[], None] = 503
     after: int = 0
 
     def strikes(self, method: str, path: str) -> bool:
@@ -75,12 +76,16 @@ class Fault:
 
 @dataclass(frozen=True)
 class Seen:
-    """One request as it was answered; `status` is 0 where the connection was dropped."""
+    """One request as it was answered; `status` is 0 where the connection was dropped.
+
+    `range` is the part of a file that was asked for.
+    """
 
     method: str
     path: str
     status: int
     authorized: bool
+    range: str | None = None
 
 
 class HubServer:
@@ -157,12 +162,12 @@ class Handler(BaseHTTPRequestHandler):
         try:
             if fault is not None and callable(fault.action):
                 fault.action()
-            elif fault is not None:
+            elif fault is not None and fault.action != "cut":
                 raise Refused(int(fault.action), "A fault that a test asked for.")
             answer = self._route(path, body)
         except Refused as refusal:
             answer = refusal.answer()
-        self._send(path, answer, body)
+        self._send(path, answer, body, cut=fault is not None and fault.action == "cut")
 
     def _route(self, path: str, body: Body) -> Answer:
         method = "GET" if self.command == "HEAD" else self.command
@@ -183,7 +188,7 @@ class Handler(BaseHTTPRequestHandler):
             raise Refused(401, "Invalid credentials in Authorization header")
         return self.hub.accounts.get(token)
 
-    def _send(self, path: str, answer: Answer, body: Body) -> None:
+    def _send(self, path: str, answer: Answer, body: Body, cut: bool = False) -> None:
         for _ in body.pieces():  # what was not read would be taken for the next request
             pass
         self._note(path, answer.status)
@@ -193,17 +198,26 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             for piece in answer.pieces():
-                self.wfile.write(piece)
+                self.wfile.write(piece[: len(piece) // 2] if cut else piece)
+                if cut:
+                    self.wfile.flush()
+                    self._hang_up()
+                    return
 
     def _drop(self, path: str) -> None:
         """Close the connection so that the client sees a reset, not an end."""
         self._note(path, 0)
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._hang_up()
+
+    def _hang_up(self) -> None:
         self.connection.shutdown(socket.SHUT_RDWR)
         self.close_connection = True
 
     def _note(self, path: str, status: int) -> None:
-        self.hub.seen.append(Seen(self.command, path, status, "Authorization" in self.headers))
+        self.hub.seen.append(
+            Seen(self.command, path, status, "Authorization" in self.headers, self.headers.get("Range"))
+        )
 
     def log_message(self, *args: object) -> None:
         """Say nothing: `seen` keeps what was asked."""

@@ -1,0 +1,158 @@
+"""`release verify` straight from a Hub: the same answer as for the folder, nothing kept, and what breaks goes on."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from release.__main__ import run
+from tests import checkpoints, remote
+from tests.hub import Fault
+
+PRUNED, BASE = "lab/pruned", "ada/base"
+
+
+@pytest.fixture(scope="module")
+def release(base_folders, tmp_path_factory) -> Path:
+    """A pruned model folder in several shards, with its record; not to be changed."""
+    out = tmp_path_factory.mktemp("release") / "model"
+    command = ["prune", str(base_folders["llama"]), "--method", "random", "--sparsity", "0.3", "--out", str(out)]
+    assert run(command) == 0
+    assert len(list(out.glob("*.safetensors"))) > 1
+    return out
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory):
+    with remote.desk(tmp_path_factory.mktemp("desk")) as desk:
+        yield desk
+
+
+@pytest.fixture
+def desk(machine, release, base_folders):
+    """A Hub that holds the release and its base as they are, and a machine that holds nothing."""
+    machine.hub.faults.clear()
+    machine.hub.seen.clear()
+    shutil.rmtree(machine.home / "hf", ignore_errors=True)
+    remote.lay(machine.hub, PRUNED, release)
+    remote.lay(machine.hub, BASE, base_folders["llama"])
+    return machine
+
+
+def on_disk(capsys, *words: str) -> dict:
+    capsys.readouterr()
+    run(["verify", *words, "--json"])
+    return json.loads(capsys.readouterr().out)
+
+
+def failed(answer: dict) -> str:
+    return "; ".join(f"{c['name']}: {c['detail']}" for c in answer["checks"] if c["ok"] is False)
+
+
+def weights(desk, repo_id: str = PRUNED) -> dict[str, str]:
+    """Where the Hub serves each weight file's bytes."""
+    files = desk.hub.store.repo("models", repo_id).resolve("main").files
+    return {name: f"/lfs/{entry.sha256}" for name, entry in files.items() if name.endswith(".safetensors")}
+
+
+def test_the_answer_is_the_folders_and_nothing_is_kept(desk, release, capsys):
+    code, answer = desk.verify(PRUNED)
+    assert (code, failed(answer)) == (0, "")
+    assert answer == on_disk(capsys, str(release))
+    assert desk.kept() == []
+    assert not any(seen.authorized for seen in desk.hub.seen)
+
+
+def test_a_base_on_the_hub_is_read_beside_it_and_not_kept_either(desk, release, base_folders, capsys):
+    code, answer = desk.verify(PRUNED, "--base", BASE)
+    assert (code, answer) == (0, on_disk(capsys, str(release), "--base", str(base_folders["llama"])))
+    assert {c["name"]: c["ok"] for c in answer["checks"]}["kept weights"] is True
+    assert desk.kept() == []
+
+
+def test_every_byte_of_a_weight_file_is_asked_for_once(desk):
+    desk.verify(PRUNED)
+    for path in weights(desk).values():
+        first, header, data = [seen.range for seen in desk.hub.seen if seen.path == path]
+        size = desk.hub.store.blob(path.removeprefix("/lfs/")).stat().st_size
+        (_, length), (start, end) = (map(int, span.removeprefix("bytes=").split("-")) for span in (header, data))
+        assert (first, header, start, end) == ("bytes=0-7", f"bytes=8-{length}", length + 1, size - 1)
+
+
+@pytest.mark.parametrize("name", ["model-00001-of", "config.json", "sparsity.csv", "README.md"])
+def test_what_was_altered_on_the_server_is_named(name, desk, release):
+    [file] = [p.name for p in release.iterdir() if p.name.startswith(name)]
+    place = -1 if name == "model-00001-of" else (release / file).read_bytes().index(b"0")
+    remote.alter(desk.hub, PRUNED, file, place)
+    code, answer = desk.verify(PRUNED)
+    assert code == 1
+    assert (file if name != "README.md" else "card: line") in failed(answer)
+
+
+def test_a_private_release_needs_its_token(desk, release):
+    remote.lay(desk.hub, "ada/hidden", release, private=True)
+    assert desk.verify("ada/hidden", token=desk.hub.token)[0] == 0
+    code, answer = desk.verify("ada/hidden")
+    assert (code, "not yours to see" in answer["error"]) == (2, True)
+
+
+def test_a_revision_is_read_as_it_was(desk, base_folders, capsys):
+    first = desk.hub.store.repo("models", PRUNED).branches["main"]
+    remote.lay(desk.hub, PRUNED, base_folders["llama"])
+    assert desk.verify(PRUNED)[1]["method"] is None
+    assert desk.verify(f"{PRUNED}@{first}")[1]["method"] == "random"
+
+
+@pytest.mark.parametrize("repo_id", [PRUNED, BASE])
+@pytest.mark.parametrize("action", ["cut", "reset", 503])
+def test_a_connection_that_breaks_goes_on_where_it_stopped(action, repo_id, desk, release, base_folders, capsys):
+    name, path = next(iter(weights(desk, repo_id).items()))
+    desk.hub.faults.append(Fault("GET", path, action=action, after=2))
+    code, answer = desk.verify(PRUNED, "--base", BASE)
+    assert (code, answer) == (0, on_disk(capsys, str(release), "--base", str(base_folders["llama"])))
+    spans = [seen.range for seen in desk.hub.seen if seen.path == path][2:]
+    starts = [int(span.removeprefix("bytes=").split("-")[0]) for span in spans]
+    assert len(starts) == 2
+    assert (starts[1] > starts[0]) == (action == "cut")
+    assert desk.kept() == []
+
+
+def test_a_hub_that_stays_away_is_said_and_nothing_is_concluded(desk):
+    path = next(iter(weights(desk).values()))
+    desk.hub.faults.append(Fault("GET", path, action=410, after=2, times=9))
+    code, answer = desk.verify(PRUNED)
+    assert (code, "broke off" in answer["error"], "it answered 410" in answer["error"]) == (3, True, True)
+
+
+@pytest.mark.parametrize("rebuilt", ["random", pytest.param("wanda", marks=pytest.mark.long)])
+def test_masks_made_again_bring_the_base_to_this_disk(rebuilt, desk, release, base_folders, tmp_path):
+    out = tmp_path / "model"
+    command = ["prune", str(base_folders["llama"]), "--method", rebuilt, "--sparsity", "0.3", "--out", str(out)]
+    assert run([*command, *checkpoints.CALIBRATION]) == 0
+    remote.lay(desk.hub, PRUNED, out)
+    more = ["--rebuild", "--calibration", str(checkpoints.README)]
+    code, answer = desk.verify(PRUNED, "--base", BASE, *more)
+    assert code == 0, failed(answer)
+    assert {c["name"]: c["ok"] for c in answer["checks"]}["rebuild"] is True
+
+
+def cut(data: bytes) -> bytes:
+    return data[:-2]
+
+
+def no_header(data: bytes) -> bytes:
+    return b"\xff" * 8 + data[8:]
+
+
+def of_no_length(data: bytes) -> bytes:
+    return b"abc"
+
+
+@pytest.mark.parametrize("spoil", [cut, no_header, of_no_length], ids=lambda s: s.__name__)
+def test_a_weight_file_that_is_none_fails_as_it_does_in_a_folder(spoil, desk, release, tmp_path, capsys):
+    copy = checkpoints.copy(release, tmp_path / "model")
+    shard = sorted(copy.glob("*.safetensors"))[0]
+    shard.write_bytes(spoil(shard.read_bytes()))
+    remote.lay(desk.hub, PRUNED, copy)
+    assert desk.verify(PRUNED) == (1, on_disk(capsys, str(copy)))
