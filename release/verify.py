@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from release import card, sparsity
+from release import card, foreign_card, sparsity
 from release.audit import check_budgets, check_files, check_finite, check_kept, listed
 from release.checkpoint.count import Beside, TensorCount, count
 from release.checkpoint.files import Files, Folder, content, digest
@@ -179,6 +179,7 @@ def _read(subject: _Subject, base: Files | None, console: Console) -> _Seen:
 def _checks(subject: _Subject, seen: _Seen) -> Iterator[Check]:
     if subject.record is None:
         yield Check(name="record", ok=None, detail=f"no {FILE_NAME}: not made by this tool; counted only")
+        yield from _against_foreign_card(subject, seen)
     else:
         yield from _against_record(subject, subject.record, seen)
     yield from _against_base(subject, seen)
@@ -201,6 +202,22 @@ def _other_files(files: Files, seen: _Seen) -> tuple[FileDigest, ...]:
     names = [name for name in sorted(files.sizes) if name not in left_out and not name.startswith(".")]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return tuple(pool.map(partial(digest, files), names))
+
+
+def _against_foreign_card(subject: _Subject, seen: _Seen) -> Iterator[Check]:
+    """Hold the files against what the card of a model that another tool made says of them."""
+    if CARD not in subject.files.sizes:
+        yield Check(name="card", ok=None, detail=f"no {CARD}")
+        return
+    prunable = _prunable(subject.written, seen)
+    held = foreign_card.Held(
+        prunable=sum(c.numel for c in prunable),
+        zeros=sum(c.zeros for c in prunable),
+        parameters=sum(c.numel for c in seen.counts),
+        all_zeros=sum(c.zeros for c in seen.counts),
+        zeros_before=None if seen.base_files is None else sum(c.zeros_before or 0 for c in prunable),
+    )
+    yield from foreign_card.compare(_card(subject.files), held)
 
 
 def _card(files: Files) -> str:

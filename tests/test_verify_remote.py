@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 
 from release.__main__ import run
 from tests import checkpoints, remote
@@ -107,7 +108,7 @@ def test_a_revision_is_read_as_it_was(desk, base_folders, capsys):
 @pytest.mark.parametrize("repo_id", [PRUNED, BASE])
 @pytest.mark.parametrize("action", ["cut", "reset", 503])
 def test_a_connection_that_breaks_goes_on_where_it_stopped(action, repo_id, desk, release, base_folders, capsys):
-    name, path = next(iter(weights(desk, repo_id).items()))
+    path = next(iter(weights(desk, repo_id).values()))
     desk.hub.faults.append(Fault("GET", path, action=action, after=2))
     code, answer = desk.verify(PRUNED, "--base", BASE)
     assert (code, answer) == (0, on_disk(capsys, str(release), "--base", str(base_folders["llama"])))
@@ -156,3 +157,72 @@ def test_a_weight_file_that_is_none_fails_as_it_does_in_a_folder(spoil, desk, re
     shard.write_bytes(spoil(shard.read_bytes()))
     remote.lay(desk.hub, PRUNED, copy)
     assert desk.verify(PRUNED) == (1, on_disk(capsys, str(copy)))
+
+
+CARD = """---
+license: mit
+base_model: ada/base
+---
+# tiny, Wanda pruning at 50% target sparsity
+
+- Target sparsity: 50%
+- Actual sparsity achieved: {}
+- Zeroed parameters: {:,} of {:,} prunable
+"""
+
+
+@pytest.fixture(scope="module")
+def third(base_folders, tmp_path_factory) -> tuple[Path, int]:
+    """A model of no known tool: of every block's linear layers some were skipped, so that a third is zero."""
+    folder = checkpoints.copy(base_folders["llama"], tmp_path_factory.mktemp("third") / "model")
+    zeros = 0
+    for file in sorted(folder.glob("*.safetensors")):
+        values = load_file(file)
+        for name, tensor in values.items():
+            if name.endswith(("q_proj.weight", "up_proj.weight", "k_proj.weight")):
+                tensor.view(-1)[: tensor.numel() // 2] = 0
+                zeros += tensor.numel() // 2
+        checkpoints.write(folder, values, file.name)
+    return folder, zeros
+
+
+@pytest.mark.parametrize("where", ["hub", "folder"])
+def test_a_foreign_card_that_says_more_than_the_files_hold_is_named_line_by_line(where, desk, third, capsys):
+    folder, zeros = third
+    prunable = checkpoints.PRUNABLE["llama"]
+    text = CARD.format("50.00%", zeros, prunable)
+    if where == "hub":
+        remote.lay(desk.hub, "ada/foreign", folder, **{"README.md": text})
+        code, answer = desk.verify("ada/foreign", "--base", BASE)
+    else:
+        (folder / "README.md").write_text(text)
+        code, answer = 1, on_disk(capsys, str(folder))
+        (folder / "README.md").unlink()
+    said = {check["detail"].split(":")[0]: check for check in answer["checks"] if check["name"] == "card"}
+    assert (code, answer["ok"], answer["method"]) == (1, False, None)
+    assert [line for line, check in said.items() if check["ok"] is False] == ["line 5", "line 7", "line 8"]
+    assert "“- Actual sparsity achieved: 50.00%”: 50 % is stated" in said["line 8"]["detail"]
+    assert f"the files hold {100 * zeros / prunable:.4f} %" in said["line 8"]["detail"]
+    assert said["line 9"]["ok"] is True
+
+
+def test_a_foreign_card_that_is_right_passes_and_kept_weights_are_compared(desk, third):
+    folder, zeros = third
+    prunable = checkpoints.PRUNABLE["llama"]
+    text = CARD.replace("50%", f"{round(100 * zeros / prunable)}%").format(
+        f"{100 * zeros / prunable:.2f} %", zeros, prunable
+    )
+    remote.lay(desk.hub, "ada/foreign", folder, **{"README.md": text})
+    code, answer = desk.verify("ada/foreign", "--base", BASE)
+    assert (code, failed(answer)) == (0, "")
+    assert {check["name"]: check["ok"] for check in answer["checks"]}["kept weights"] is True
+
+
+def test_a_model_on_the_hub_without_weights_or_config_is_refused_with_a_remedy(desk, third, tmp_path):
+    for missing in ("config.json", "*.safetensors"):
+        copy = checkpoints.copy(third[0], tmp_path / missing.strip("*."))
+        for file in copy.glob(missing):
+            file.unlink()
+        remote.lay(desk.hub, "ada/foreign", copy)
+        code, answer = desk.verify("ada/foreign")
+        assert (code, bool(answer["remedy"])) == (2, True)
