@@ -136,6 +136,10 @@ Private = Annotated[
     bool, typer.Option("--private", help="Leave the repositories private.", rich_help_panel=Panel.PUBLISH)
 ]
 NoSpace = Annotated[bool, typer.Option("--no-space", help="Publish no demo Space.", rich_help_panel=Panel.PUBLISH)]
+Sign = Annotated[
+    Path | None,
+    typer.Option("--sign", help="Sign the model's files with this private key (PEM).", rich_help_panel=Panel.PUBLISH),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; needs only config and headers.")]
@@ -179,6 +183,7 @@ def publish(
     local: Local = False,
     private: Private = False,
     no_space: NoSpace = False,
+    sign: Sign = None,
     bbq: Bbq = "auto",
     bbq_scoring: BbqScoring = "letters",
     bbq_categories: BbqCategories = None,
@@ -239,7 +244,7 @@ def publish(
     if dry_run:
         report.show_preview(preview(plan), json)
     else:
-        report.show_release(pipeline.publish(plan, Console()), json)
+        report.show_release(pipeline.publish(plan, Console(), sign), json)
 
 
 @app.command()
@@ -309,21 +314,24 @@ def verify(
     calibration: Annotated[
         Path | None, typer.Option("--calibration", help="The text file a release was calibrated on, for --rebuild.")
     ] = None,
+    key: Annotated[
+        Path | None, typer.Option("--key", help="The signer's public key (PEM), to check model.sig with.")
+    ] = None,
     device: Device = "auto",
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Read every weight again and compare with record, card and base; exit 1 where they disagree."""
     from release import report
+    from release.again import Again
     from release.sources.base import base_files, pruned_files
-    from release.verify import Again
     from release.verify import verify as verify_files
 
     console = Console()
     files = pruned_files(path_or_repo, console)
     dense = base_files(base, console) if base else None
     again = Again(calibration, device) if rebuild else None
-    verification = verify_files(files, dense, console, again)
+    verification = verify_files(files, dense, console, again, key)
     report.show_verification(verification, json)
     raise typer.Exit(0 if verification.ok else 1)
 
@@ -398,13 +406,15 @@ def push(
     to: To = None,
     private: Private = False,
     no_space: NoSpace = False,
+    sign: Sign = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Upload a release that was built before."""
     from release import pipeline, report
 
-    report.show_facts(pipeline.push_only(release, to, private, not no_space, Console()).model_dump(mode="json"), json)
+    pushed = pipeline.push_only(release, to, private, not no_space, Console(), sign)
+    report.show_facts(pushed.model_dump(mode="json"), json)
 
 
 @app.command()

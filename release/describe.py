@@ -13,6 +13,10 @@ from release.record import FILE_NAME, Base, CalibrationPlan, FileDigest, Measure
 from release.sources.base import BaseModel
 
 CARD = "README.md"
+SIGNATURE = "model.sig"
+"""Made last, over all the other files."""
+UNRECORDED = (CARD, FILE_NAME, SIGNATURE)
+"""What the record cannot hold digests of, since it is made from the record or after it."""
 
 
 def describe(
@@ -35,10 +39,10 @@ def describe(
 
 
 def side_files(model: Path, weights: set[str]) -> tuple[FileDigest, ...]:
-    """Digest every file of a model folder but its weights, its card, the record itself and hidden ones."""
+    """Digest every file of a model folder but its weights, its card, its signature, the record and hidden ones."""
     paths = sorted(p for p in model.rglob("*") if p.is_file())
     names = {path: path.relative_to(model).as_posix() for path in paths}
-    left_out = {*weights, CARD, FILE_NAME}
+    left_out = {*weights, *UNRECORDED}
     return tuple(
         digest_of(path, name) for path, name in names.items() if name not in left_out and not name.startswith(".")
     )

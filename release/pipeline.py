@@ -1,7 +1,7 @@
 """How a release comes to be, top to bottom.
 
     MODEL ─resolve→ Base ─prune→ model/ + Pruned ─audit→ Audit ─measure→ Measurements
-          ─record→ release.json ─render→ README.md ─space→ space/ ─push→ Hub (model repo + Space)
+          ─record→ release.json ─render→ README.md ─space→ space/ [─sign→ model.sig] ─push→ Hub (model repo + Space)
 
 This is the one place that knows the order. Every step takes frozen values and gives one; nothing flows backwards.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from release import card, memory, sparsity
+from release import card, memory, signing, sparsity
 from release.audit import Audited, audit, refuse_failed
 from release.checkpoint import prunable
 from release.checkpoint.files import Folder
@@ -29,6 +29,7 @@ from release.pruning.prune import Calibrating, Job, Means, forget_blocks, prune
 from release.pruning.rebuild import rebuild as rebuild_weights
 from release.pruning.recipe import Recipe
 from release.record import FILE_NAME, Measurements, Pruning, Record, Storage
+from release.signing import Signer
 from release.sources.base import BaseModel, resolve
 from release.verify import required_record, verify
 from release.workspace import Workspace, carry_files, carry_side_files
@@ -52,12 +53,16 @@ class Release:
     pushed: "Pushed | None" = None
 
 
-def publish(plan: Plan, console: Console) -> Release:
+def publish(plan: Plan, console: Console, key: Path | None = None) -> Release:
     """Make a release: the whole path of the flow above.
+
+    Args:
+        key: The private key that its files are signed with at last.
 
     Raises:
         ReleaseError: Any of its kinds; see `release.errors`.
     """
+    signer = signing.signer(key) if key else None
     namespace = None if plan.local else login_for(plan.namespace)
     base = resolve(plan.model, console)
     require_prunable(base.checkpoint, plan)
@@ -71,8 +76,10 @@ def publish(plan: Plan, console: Console) -> Release:
         measurements = measured(base.checkpoint, audited, desk, workspace, console)
         record = write_record(plan, base, pruning, audited, measurements, workspace)
         write_space(record, folder, plan.measuring.bbq_data, console)
-    pushed = push_release(folder, record, namespace, plan.private, plan.space, console) if namespace else None
-    return Release(folder, record, pushed)
+    if namespace is None:
+        sign(folder / "model", signer, console)
+        return Release(folder, record)
+    return Release(folder, record, push_release(folder, record, namespace, plan.private, plan.space, console, signer))
 
 
 def require_prunable(base: Checkpoint, plan: Plan) -> None:
@@ -156,6 +163,14 @@ def write_record(
     (model / FILE_NAME).write_text(record.to_json(), encoding="utf-8")
     (model / CARD).write_text(card.render(record), encoding="utf-8")
     return record
+
+
+def sign(model: Path, signer: Signer | None, console: Console) -> None:
+    """Sign a model folder whose other files are all there; without a key, an old signature stays where it holds."""
+    if signer is not None:
+        signer.seal(model, console)
+    else:
+        signing.drop_void(model, console)
 
 
 def prune_only(plans: Sequence[Plan], console: Console) -> list[Release]:
@@ -275,23 +290,35 @@ def render_again(folder: Path, repo_id: str | None = None) -> Path:
     return path
 
 
-def push_only(folder: Path, namespace: str | None, private: bool, space: bool, console: Console) -> "Pushed":
+def push_only(
+    folder: Path, namespace: str | None, private: bool, space: bool, console: Console, key: Path | None = None
+) -> "Pushed":
     """Upload a release that was built before, once it has verified.
+
+    Args:
+        key: The private key that its files are signed with.
 
     Raises:
         NotLoggedIn: Before anything else.
         AuditFailed: It is not what its record says.
     """
     record = required_record(model_folder(folder))
+    signer = signing.signer(key) if key else None
     namespace = login_for(namespace)
     refuse_failed(verify(Folder(model_folder(folder)), None, console).checks)
-    return push_release(folder, record, namespace, private, space, console)
+    return push_release(folder, record, namespace, private, space, console, signer)
 
 
 def push_release(
-    folder: Path, record: Record, namespace: str, private: bool, space: bool, console: Console
+    folder: Path,
+    record: Record,
+    namespace: str,
+    private: bool,
+    space: bool,
+    console: Console,
+    signer: Signer | None = None,
 ) -> "Pushed":
-    """Write card and Space for the repositories they go to, and upload both."""
+    """Write card and Space for the repositories they go to, sign the model's files, and upload both."""
     from release import hub
 
     repo_id = f"{namespace}/{record.name}"
@@ -299,6 +326,7 @@ def push_release(
     space_folder = folder / "space" if space and (folder / "space").is_dir() else None
     if space_folder:
         write_space(record, folder, None, console, repo_id)
+    sign(model_folder(folder), signer, console)
     return hub.push(model_folder(folder), space_folder, repo_id, repo_id, console, private=private)
 
 

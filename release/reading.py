@@ -1,0 +1,122 @@
+"""What verification reads of a model, wherever its files lie: the record, every weight once, and the small files."""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from release import sparsity
+from release.checkpoint.count import Beside, TensorCount, count
+from release.checkpoint.files import Files, content, digest
+from release.checkpoint.folder import AT_ONCE, Checkpoint, open_files
+from release.checkpoint.prunable import from_shapes
+from release.describe import CARD, UNRECORDED
+from release.errors import AuditFailed, UnusableBase
+from release.progress import Console
+from release.record import FILE_NAME, FileDigest, Record
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The model in question.
+
+    Attributes:
+        written: Its headers.
+        record: None where there is none.
+    """
+
+    files: Files
+    written: Checkpoint
+    record: Record | None
+
+    @cached_property
+    def other_files(self) -> tuple[FileDigest, ...]:
+        """Digests of every file but weights, card, record, signature and hidden ones, as taken for the record."""
+        left_out = {*(header.path.name for header in self.written.headers), *UNRECORDED}
+        names = [name for name in sorted(self.files.sizes) if name not in left_out and not name.startswith(".")]
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return tuple(pool.map(partial(digest, self.files), names))
+
+    @property
+    def card(self) -> str | None:
+        """The text of its card; None where there is none."""
+        return content(self.files, CARD).decode("utf-8", errors="replace") if CARD in self.files.sizes else None
+
+    def table(self) -> tuple[sparsity.Row, ...]:
+        """Read its table of tensors.
+
+        Raises:
+            UnusableData: It is missing or not such a table.
+        """
+        if sparsity.FILE_NAME not in self.files.sizes:
+            raise sparsity.missing()
+        return sparsity.parse(content(self.files, sparsity.FILE_NAME))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What reading the weights once gave.
+
+    Attributes:
+        counts: One per tensor, file by file.
+        prunable: Those of the prunable ones, in name order.
+        base_files: Digests of the base's weight files; None where no base was read.
+    """
+
+    files: tuple[FileDigest, ...]
+    counts: tuple[TensorCount, ...]
+    prunable: tuple[TensorCount, ...]
+    base_files: tuple[FileDigest, ...] | None
+
+
+def open_subject(files: Files) -> Subject:
+    """Read record, config and headers.
+
+    Raises:
+        UnusableBase: There is no checkpoint there.
+        AuditFailed: There is a record, but it or a weight file cannot be read.
+    """
+    record = read_record(files)
+    try:
+        return Subject(files, open_files(files, Path(files.name)), record)
+    except UnusableBase as error:
+        if record is None:
+            raise
+        raise AuditFailed(f"weight files: {error.seen}", "Fetch the release again.") from None
+
+
+def read_record(files: Files) -> Record | None:
+    """Read release.json, where there is one.
+
+    Raises:
+        AuditFailed: It does not follow the schema; names the first field that is wrong.
+    """
+    if FILE_NAME not in files.sizes:
+        return None
+    try:
+        return Record.model_validate_json(content(files, FILE_NAME))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise AuditFailed(f"{FILE_NAME}: {place}: {first['msg']}.", "Build the release again.") from None
+
+
+def read_weights(subject: Subject, base: Files | None, console: Console) -> Seen:
+    """Hash every weight file and count every tensor, in step with the base's where there is one.
+
+    Raises:
+        UnusableBase: The base is none.
+    """
+    written = subject.written
+    prunable = set(from_shapes(written.shapes))
+    dense = Beside(open_files(base, Path(base.name)), base) if base else None
+    step = console.step("Verify: read every weight", written.size)
+    with step as advance, dense or nullcontext():
+        results = [count(header, prunable, dense, advance, files=subject.files) for header in written.headers]
+        base_files = dense.digests() if dense else None
+    counts = tuple(c for _, found in results for c in found)
+    chosen = sorted((c for c in counts if c.name in prunable), key=lambda c: c.name)
+    return Seen(tuple(file for file, _ in results), counts, tuple(chosen), base_files)

@@ -1,0 +1,172 @@
+"""Who vouches for a release: a signature over the digests of all its files, made and checked with elliptic key files.
+
+The package `model-signing` makes it and reads it; it is an extra, and is imported only where a key is given. Nothing
+here uses the network.
+"""
+
+import base64
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from release.checkpoint.files import Files, Folder, content, digest
+from release.describe import SIGNATURE
+from release.errors import BadOption, MissingSource
+from release.progress import Console
+from release.record import Check, FileDigest
+
+NAME = "signature"
+SERIALISATION = {"method": "files", "hash_type": "sha256", "allow_symlinks": False, "ignore_paths": [SIGNATURE]}
+"""How the package describes a list of whole files and their SHA-256."""
+REMEDY = "Give the PEM file of an elliptic key on P-256, P-384 or P-521, without a password."
+
+
+@dataclass(frozen=True)
+class Signer:
+    """Signs folders with one private key.
+
+    Attributes:
+        signing: The package's own means, with the key loaded.
+        public: The key that checks what it signs, as PEM.
+    """
+
+    signing: Any
+    public: bytes
+
+    def seal(self, model: Path, console: Console) -> None:
+        """Write the signature of a model folder's files; one that holds already stays, byte for byte."""
+        digests = signed_files(Folder(model))
+        path = model / SIGNATURE
+        with TemporaryDirectory() as scratch:
+            public = Path(scratch, "public.pem")
+            public.write_bytes(self.public)
+            if path.is_file() and check(path.read_bytes(), digests, public).ok:
+                return
+        self.signing.set_hashing_config(_Known(digests)).sign(model, path)
+        console.say(f"Signed {len(digests)} files: {SIGNATURE}.")
+
+
+def signer(key: Path) -> Signer:
+    """Load a private key, before any work is done.
+
+    Raises:
+        BadOption: The file holds no such key.
+        MissingSource: The package is not installed.
+    """
+    with _understood("--sign", key):
+        from cryptography.hazmat.primitives import serialization as pem
+        from model_signing import signing
+
+        means = signing.Config().use_elliptic_key_signer(private_key=key)
+        public = pem.load_pem_private_key(key.read_bytes(), None).public_key()
+    return Signer(means, public.public_bytes(pem.Encoding.PEM, pem.PublicFormat.SubjectPublicKeyInfo))
+
+
+def drop_void(model: Path, console: Console) -> None:
+    """Remove a signature that lists other files than lie here; it would only be found broken by others."""
+    path = model / SIGNATURE
+    if path.is_file() and not _lists(path.read_bytes(), signed_files(Folder(model))):
+        path.unlink()
+        console.say(f"{SIGNATURE} was made for other files and is removed; sign again with --sign KEY.")
+
+
+def verification(files: Files, known: Sequence[FileDigest], key: Path | None) -> Iterator[Check]:
+    """Say what a model's signature is worth: nothing where there is neither a signature nor a key.
+
+    Args:
+        known: Digests that were taken already.
+        key: The public key to check it with.
+    """
+    if SIGNATURE not in files.sizes:
+        if key is not None:
+            yield Check(name=NAME, ok=False, detail=f"there is no {SIGNATURE}")
+    elif key is None:
+        yield Check(name=NAME, ok=None, detail="signed, not checked: give the signer's key with --key PUBLIC")
+    else:
+        yield check(content(files, SIGNATURE), signed_files(files, known), key)
+
+
+def signed_files(files: Files, known: Sequence[FileDigest] = ()) -> tuple[FileDigest, ...]:
+    """Digest every file that is published, but the signature itself."""
+    taken = {file.name: file for file in known}
+    names = [name for name in sorted(files.sizes) if name != SIGNATURE and not _hidden(name)]
+    return tuple(taken.get(name) or digest(files, name) for name in names)
+
+
+def check(signature: bytes, digests: Sequence[FileDigest], key: Path) -> Check:
+    """Check a signature: made with this key, and over these very files.
+
+    Raises:
+        BadOption: `key` holds no public key.
+        MissingSource: The package is not installed.
+    """
+    with _understood("--key", key):
+        from cryptography.exceptions import InvalidSignature
+        from model_signing import verifying
+
+        means = verifying.Config().use_elliptic_key_verifier(public_key=key)
+    with TemporaryDirectory() as scratch, redirect_stdout(sys.stderr):  # the package prints its warnings
+        path = Path(scratch, SIGNATURE)
+        path.write_bytes(signature)
+        try:
+            means.set_hashing_config(_Known(digests)).verify(scratch, path)
+        except InvalidSignature:
+            return Check(name=NAME, ok=False, detail="the signature is not this key's, or was altered")
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+            return Check(name=NAME, ok=False, detail=" ".join(str(error).split())[:500])
+    return Check(name=NAME, ok=True, detail=f"{len(digests)} files, signed with this key")
+
+
+class _Known:
+    """Stands where the package would read the model once more: the digests of its files are known."""
+
+    def __init__(self, digests: Sequence[FileDigest]) -> None:
+        self._digests = digests
+
+    def hash(self, model: Path, **_: object) -> Any:
+        """Put the digests into the package's own form."""
+        from model_signing import manifest
+        from model_signing._hashing.hashing import Digest
+
+        kind = manifest.SerializationType.from_args(SERIALISATION)
+        items = [kind.new_item(file.name, Digest("sha256", bytes.fromhex(file.sha256))) for file in self._digests]
+        return manifest.Manifest(Path(model).name, items, kind)
+
+    def add_ignored_paths(self, **_: object) -> None:
+        """Take no notice: which files count is settled."""
+
+
+def _hidden(name: str) -> bool:
+    """Whether a file is never published."""
+    return any(part.startswith((".", "__pycache__")) for part in PurePosixPath(name).parts)
+
+
+def _lists(signature: bytes, digests: Sequence[FileDigest]) -> bool:
+    """Whether a signature speaks of these files, whoever made it."""
+    try:
+        payload = json.loads(base64.b64decode(json.loads(signature)["dsseEnvelope"]["payload"]))
+        listed = {(item["name"], item["digest"]) for item in payload["predicate"]["resources"]}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False
+    return listed == {(file.name, file.sha256) for file in digests}
+
+
+@contextmanager
+def _understood(option: str, key: Path) -> Iterator[None]:
+    """Say what is wrong with a key file, without quoting it."""
+    try:
+        from cryptography.exceptions import UnsupportedAlgorithm
+
+        yield
+    except ImportError:
+        seen = f"{option} needs the package model-signing, which is not installed."
+        raise MissingSource(seen, "Install it with `pip install 'release[signing]'`.") from None
+    except OSError as error:
+        raise BadOption(f"{option} {key} cannot be read ({error.strerror}).", REMEDY) from None
+    except (ValueError, TypeError, AttributeError, UnsupportedAlgorithm) as error:
+        raise BadOption(f"{option} {key} holds no key that is understood ({type(error).__name__}).", REMEDY) from None

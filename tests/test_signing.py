@@ -1,0 +1,205 @@
+"""Signed releases: what was signed verifies with its key alone, here and on a Hub; anything else is refused."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from release import signing
+from release.__main__ import run
+from release.checkpoint.files import Folder
+from tests import checkpoints, remote
+
+INSTALLED = importlib.util.find_spec("model_signing") is not None
+signed_only = pytest.mark.skipif(not INSTALLED, reason="the extra `signing` is not installed")
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory) -> dict[str, Path]:
+    """Two pairs of keys, and files that hold none that can be used."""
+    from cryptography.hazmat.primitives import serialization as pem
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+    folder = tmp_path_factory.mktemp("keys")
+    plain, subject = pem.NoEncryption(), pem.PublicFormat.SubjectPublicKeyInfo
+
+    def write(name: str, data: bytes) -> None:
+        (folder / name).write_bytes(data)
+
+    made = {"mine": ec.SECP256R1(), "other": ec.SECP384R1(), "curve": ec.SECP256K1()}
+    for name, private in {n: ec.generate_private_key(c) for n, c in made.items()}.items():
+        write(name, private.private_bytes(pem.Encoding.PEM, pem.PrivateFormat.PKCS8, plain))
+        write(f"{name}.pub", private.public_key().public_bytes(pem.Encoding.PEM, subject))
+        locked = pem.BestAvailableEncryption(b"secret")
+        write(f"{name}-locked", private.private_bytes(pem.Encoding.PEM, pem.PrivateFormat.PKCS8, locked))
+    edwards = ed25519.Ed25519PrivateKey.generate()
+    write("edwards", edwards.private_bytes(pem.Encoding.PEM, pem.PrivateFormat.PKCS8, plain))
+    write("text", b"no key\n")
+    return {path.name: path for path in folder.iterdir()} | {"missing": folder / "missing"}
+
+
+@pytest.fixture(scope="module")
+def release(base_folders, tmp_path_factory) -> Path:
+    """A pruned model folder; not to be changed."""
+    out = tmp_path_factory.mktemp("release") / "model"
+    command = ["prune", str(base_folders["llama"]), "--method", "random", "--sparsity", "0.3", "--out", str(out)]
+    assert run(command) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def sealed(release, keys, console, tmp_path_factory) -> Path:
+    """The same, signed; not to be changed."""
+    folder = checkpoints.copy(release, tmp_path_factory.mktemp("sealed") / "model")
+    signing.signer(keys["mine"]).seal(folder, console)
+    return folder
+
+
+@pytest.fixture
+def signed(sealed, tmp_path) -> Path:
+    return checkpoints.copy(sealed, tmp_path / "model")
+
+
+def verdict(folder: Path, capsys, *more: str) -> tuple[int, bool | None, str]:
+    capsys.readouterr()
+    code = run(["verify", str(folder), *more, "--json"])
+    said = json.loads(capsys.readouterr().out)
+    found = [check for check in said["checks"] if check["name"] == "signature"]
+    return (code, found[0]["ok"], found[0]["detail"]) if found else (code, None, "")
+
+
+@signed_only
+def test_a_signed_release_verifies_with_the_signers_key_and_says_so_without_it(signed, keys, capsys):
+    assert verdict(signed, capsys, "--key", str(keys["mine.pub"]))[:2] == (0, True)
+    code, ok, detail = verdict(signed, capsys)
+    assert (code, ok, "signed, not checked" in detail) == (0, None, True)
+
+
+@signed_only
+def test_another_key_and_a_missing_signature_are_refused(signed, release, keys, capsys):
+    assert verdict(signed, capsys, "--key", str(keys["other.pub"]))[:2] == (1, False)
+    assert verdict(release, capsys, "--key", str(keys["mine.pub"]))[:2] == (1, False)
+    assert verdict(release, capsys) == (0, None, "")
+
+
+def change(folder: Path, name: str) -> None:
+    path = folder / name
+    path.write_bytes(path.read_bytes()[:-1] + b" ")
+
+
+TOUCHES = {
+    "README.md": lambda folder: change(folder, "README.md"),
+    "release.json": lambda folder: change(folder, "release.json"),
+    "config.json": lambda folder: change(folder, "config.json"),
+    "model-00001-of": lambda folder: change(folder, min(p.name for p in folder.glob("*.safetensors"))),
+    "more.txt": lambda folder: (folder / "more.txt").write_text("more"),
+    "sparsity.csv": lambda folder: (folder / "sparsity.csv").unlink(),
+}
+
+
+@signed_only
+@pytest.mark.parametrize("name", TOUCHES)
+def test_any_file_that_was_altered_added_or_removed_breaks_the_signature_and_is_named(name, signed, keys, capsys):
+    TOUCHES[name](signed)
+    code, ok, detail = verdict(signed, capsys, "--key", str(keys["mine.pub"]))
+    assert (code, ok) == (1, False)
+    assert name in detail
+
+
+@signed_only
+def test_the_package_itself_accepts_what_was_signed_here(signed, keys):
+    command = [sys.executable, "-m", "model_signing", "verify", "key", str(signed)]
+    options = ["--signature", str(signed / "model.sig"), "--public_key", str(keys["mine.pub"])]
+    done = subprocess.run([*command, *options], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    change(signed, "config.json")
+    assert subprocess.run([*command, *options], capture_output=True, text=True).returncode != 0
+
+
+@signed_only
+def test_signing_again_changes_nothing_and_a_void_signature_is_replaced_or_removed(signed, keys, console):
+    before, signer = (signed / "model.sig").read_bytes(), signing.signer(keys["mine"])
+    signer.seal(signed, console)
+    signing.drop_void(signed, console)
+    assert (signed / "model.sig").read_bytes() == before
+    change(signed, "README.md")
+    signer.seal(signed, console)
+    after = (signed / "model.sig").read_bytes()
+    assert signing.check(after, signing.signed_files(Folder(signed)), keys["mine.pub"]).ok
+    change(signed, "config.json")
+    signing.drop_void(signed, console)
+    assert not (signed / "model.sig").exists()
+
+
+@signed_only
+@pytest.mark.parametrize("name", ["text", "missing", "mine.pub", "mine-locked", "curve", "edwards"])
+def test_a_key_that_cannot_sign_is_refused_before_any_work(name, keys, base_folders, tmp_path, capsys):
+    words = ["publish", str(base_folders["llama"]), "--method", "random", "--sparsity", "0.3", "--local"]
+    assert run([*words, "--out", str(tmp_path / "out"), "--sign", str(keys[name])]) == 2
+    assert "--sign" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@signed_only
+@pytest.mark.parametrize("name", ["text", "missing", "mine", "curve.pub"])
+def test_a_key_that_cannot_check_is_refused(name, keys, signed, capsys):
+    assert run(["verify", str(signed), "--key", str(keys[name])]) == 2
+    assert "--key" in capsys.readouterr().err
+
+
+@signed_only
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_no_altered_signature_passes_or_makes_it_fail(data, sealed, keys):
+    whole, digests = (sealed / "model.sig").read_bytes(), signing.signed_files(Folder(sealed))
+    text = json.loads(whole)
+    place = data.draw(st.integers(0, len(whole) - 1))
+    other = bytes([data.draw(st.integers(0, 255))])
+    altered = data.draw(
+        st.sampled_from(
+            [whole[:place], whole[:place] + other + whole[place + 1 :], b"", b"{}", b"[]", b"[" * 9999]
+            + [json.dumps(text | {key: value}).encode() for key in text for value in (None, [], {}, "x")]
+        )
+    )
+    checked = signing.check(altered, digests, keys["mine.pub"])
+    try:
+        same = json.loads(altered) == text
+    except (ValueError, RecursionError):
+        same = False
+    assert checked.ok is False or same
+
+
+@signed_only
+def test_a_release_is_signed_on_its_way_to_the_hub_and_verifies_from_there(release, keys, tmp_path):
+    folder = checkpoints.copy(release, tmp_path / "model")
+    with remote.desk(tmp_path) as desk:
+        words = ["push", str(folder), "--to", "lab", "--sign", str(keys["mine"]), "--json"]
+        pushed = desk.run(*words, token=desk.hub.token)
+        assert pushed["code"] == 0, pushed["err"]
+        assert json.loads(desk.run(*words, token=desk.hub.token)["out"])["changed"] is False
+        repo_id = json.loads(pushed["out"])["model_url"].removeprefix(desk.hub.url + "/")
+        code, answer = desk.verify(repo_id, "--key", str(keys["mine.pub"]))
+        assert (code, answer["checks"][-1]["name"], answer["checks"][-1]["ok"]) == (0, "signature", True)
+        remote.alter(desk.hub, repo_id, "tokenizer.json", 9)
+        code, answer = desk.verify(repo_id, "--key", str(keys["mine.pub"]))
+        assert (code, answer["checks"][-1]["ok"], "tokenizer.json" in answer["checks"][-1]["detail"]) == (
+            1,
+            False,
+            True,
+        )
+
+
+@pytest.mark.skipif(INSTALLED, reason="the extra `signing` is installed")
+@pytest.mark.parametrize("option", ["--sign", "--key"])
+def test_without_the_package_the_way_to_get_it_is_named(option, release, tmp_path, capsys):
+    (tmp_path / "key").write_text("no key")
+    folder = checkpoints.copy(release, tmp_path / "model")
+    (folder / "model.sig").write_text("{}")
+    command = ["verify", str(folder)] if option == "--key" else ["push", str(folder)]
+    assert run([*command, option, str(tmp_path / "key")]) == 2
+    assert "release[signing]" in capsys.readouterr().err
