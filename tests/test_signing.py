@@ -1,5 +1,6 @@
 """Signed releases: what was signed verifies with its key alone, here and on a Hub; anything else is refused."""
 
+import base64
 import importlib.util
 import json
 import subprocess
@@ -160,18 +161,17 @@ def test_no_altered_signature_passes_or_makes_it_fail(data, sealed, keys):
     text = json.loads(whole)
     place = data.draw(st.integers(0, len(whole) - 1))
     other = bytes([data.draw(st.integers(0, 255))])
-    altered = data.draw(
-        st.sampled_from(
-            [whole[:place], whole[:place] + other + whole[place + 1 :], b"", b"{}", b"[]", b"[" * 9999]
-            + [json.dumps(text | {key: value}).encode() for key in text for value in (None, [], {}, "x")]
-        )
-    )
+    pieces = [whole[:place], whole[:place] + other + whole[place + 1 :], b"", b"{}", b"[]", b"[" * 9999]
+    pieces += [json.dumps(text | {key: value}).encode() for key in text for value in (None, [], {}, "x")]
+    altered = data.draw(st.sampled_from(pieces))
     checked = signing.check(altered, digests, keys["mine.pub"])
-    try:
-        same = json.loads(altered) == text
-    except (ValueError, RecursionError):
-        same = False
-    assert checked.ok is False or same
+    assert checked.ok is False or meaning(altered) == meaning(whole)
+
+
+def meaning(signature: bytes) -> tuple[bytes, bytes]:
+    """What is signed, and the signature; a space, or a bit that base64 does not use, changes neither."""
+    envelope = json.loads(signature)["dsseEnvelope"]
+    return base64.b64decode(envelope["payload"]), base64.b64decode(envelope["signatures"][0]["sig"])
 
 
 @signed_only

@@ -98,6 +98,16 @@ def test_a_private_release_needs_its_token(desk, release):
     assert (code, "not yours to see" in answer["error"]) == (2, True)
 
 
+def test_a_gated_release_is_named_as_such_and_opens_to_whom_it_is_open(desk, release):
+    remote.lay(desk.hub, "ada/gated", release)
+    repo = desk.hub.store.repo("models", "ada/gated")
+    repo.gated = "auto"
+    repo.save()
+    code, answer = desk.verify("ada/gated")
+    assert (code, "is gated" in answer["error"]) == (2, True)
+    assert desk.verify("ada/gated", token=desk.hub.token)[0] == 0
+
+
 def test_a_revision_is_read_as_it_was(desk, base_folders, capsys):
     first = desk.hub.store.repo("models", PRUNED).branches["main"]
     remote.lay(desk.hub, PRUNED, base_folders["llama"])
