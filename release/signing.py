@@ -19,6 +19,7 @@ from release.describe import SIGNATURE
 from release.errors import BadOption, MissingSource
 from release.progress import Console
 from release.record import Check, FileDigest
+from release.text import one_line
 
 NAME = "signature"
 SERIALISATION = {"method": "files", "hash_type": "sha256", "allow_symlinks": False, "ignore_paths": [SIGNATURE]}
@@ -118,7 +119,7 @@ def check(signature: bytes, digests: Sequence[FileDigest], key: Path) -> Check:
         except InvalidSignature:
             return Check(name=NAME, ok=False, detail="the signature is not this key's, or was altered")
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-            return Check(name=NAME, ok=False, detail=" ".join(str(error).split())[:500])
+            return Check(name=NAME, ok=False, detail=one_line(str(error))[:500])
     return Check(name=NAME, ok=True, detail=f"{len(digests)} files, signed with this key")
 
 

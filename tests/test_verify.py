@@ -281,6 +281,14 @@ def test_a_foreign_checkpoint_is_counted(base_folders, capsys):
     assert answer["prunable_parameters"] == checkpoints.PRUNABLE["qwen2"]
 
 
+def test_our_own_card_without_its_record_is_read_as_a_foreign_one_and_agrees(pruned, base_folders, capsys):
+    (pruned / "release.json").unlink()
+    _, answer = verify(pruned, capsys)
+    said = [check["ok"] for check in answer["checks"] if check["name"] == "card"]
+    assert True in said
+    assert False not in said
+
+
 def test_the_gate_refuses_files_that_are_not_as_planned(pruned, base_folders, console):
     touched = fill_a_zero(pruned)
     base, written = open_checkpoint(base_folders["mistral"]), open_checkpoint(pruned)

@@ -72,6 +72,25 @@ def test_a_base_on_the_hub_is_read_beside_it_and_not_kept_either(desk, release, 
     assert desk.kept() == []
 
 
+def test_a_base_that_is_sharded_otherwise_is_read_out_of_order_with_the_same_answer(
+    desk, release, base_folders, tmp_path, capsys
+):
+    base = checkpoints.copy(base_folders["llama"], tmp_path / "base")
+    values = checkpoints.tensors(base)
+    for file in base.glob("*.safetensors"):
+        file.unlink()
+    names = sorted(values)
+    shards = {f"model-{i + 1:05}-of-00002.safetensors": names[i::2][::-1] for i in range(2)}
+    for file, members in shards.items():
+        checkpoints.write(base, {name: values[name] for name in members}, file)
+    weight_map = {name: file for file, members in shards.items() for name in members}
+    (base / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+    remote.lay(desk.hub, BASE, base)
+    code, answer = desk.verify(PRUNED, "--base", BASE)
+    assert (code, answer) == (1, on_disk(capsys, str(release), "--base", str(base)))
+    assert [check["name"] for check in answer["checks"] if check["ok"] is False] == ["base files"]
+
+
 def test_every_byte_of_a_weight_file_is_asked_for_once(desk):
     desk.verify(PRUNED)
     for path in weights(desk).values():
