@@ -1,13 +1,13 @@
 """The card's front matter: what the Hub reads of a release, as one dictionary that YAML is dumped from."""
 
 import re
-from collections.abc import Iterable
 from typing import Any
 
 import yaml
 
 from release.claims import find_score
 from release.record import Bbq, Record
+from release.resources import resource
 
 TAGS = ("pruned", "pruning", "llm-compression", "bias-evaluation", "research-only")
 
@@ -28,7 +28,13 @@ def dump(facts: dict[str, Any]) -> str:
     return yaml.dump(facts, Dumper=_Dumper, sort_keys=False, width=float("inf"))
 
 
-def front_matter(record: Record, papers: Iterable[str]) -> dict[str, Any]:
+def gate() -> dict[str, Any]:
+    """Return the form in front of a gated release, in the Hub's fields; the gate itself is a setting there."""
+    form: dict[str, Any] = yaml.safe_load((resource("templates") / "gate.yaml").read_text(encoding="utf-8"))
+    return form
+
+
+def front_matter(record: Record) -> dict[str, Any]:
     """Return the card's metadata.
 
     Licence, base and languages are as the base states them, never defaulted. `datasets` is for what a model was
@@ -36,11 +42,10 @@ def front_matter(record: Record, papers: Iterable[str]) -> dict[str, Any]:
 
     Args:
         record: All that is known about the release.
-        papers: arXiv ids to tag it with.
     """
     licence, base = record.base.licence, record.base
     pattern = "semi-structured-pruning" if record.pruning.pattern else "unstructured-pruning"
-    arxiv = (f"arxiv:{paper}" for paper in papers)
+    paper = (f"arxiv:{record.study.arxiv}",) if record.study and record.study.arxiv else ()
     facts: dict[str, Any] = {
         "license": licence.id,
         "license_name": licence.name,
@@ -50,7 +55,7 @@ def front_matter(record: Record, papers: Iterable[str]) -> dict[str, Any]:
         "library_name": "transformers",
         "pipeline_tag": "text-generation",
         "language": list(base.languages) or None,
-        "tags": list(dict.fromkeys((*TAGS, pattern, record.pruning.method, *arxiv))),
+        "tags": list(dict.fromkeys((*TAGS, pattern, record.pruning.method, *paper))),
         "model-index": _model_index(record),
     }
     return {key: value for key, value in facts.items() if value is not None}

@@ -136,6 +136,10 @@ Private = Annotated[
     bool, typer.Option("--private", help="Leave the repositories private.", rich_help_panel=Panel.PUBLISH)
 ]
 NoSpace = Annotated[bool, typer.Option("--no-space", help="Publish no demo Space.", rich_help_panel=Panel.PUBLISH)]
+StudyFile = Annotated[
+    str | None,
+    typer.Option("--study", help="A study's YAML file, or none; see docs/study.md.", rich_help_panel=Panel.PUBLISH),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; needs only config and headers.")]
@@ -175,6 +179,7 @@ def publish(
     uncalibrated: Uncalibrated = "refuse",
     allow_nonfinite: AllowNonfinite = False,
     with_mask: WithMask = False,
+    study: StudyFile = None,
     to: To = None,
     local: Local = False,
     private: Private = False,
@@ -199,6 +204,7 @@ def publish(
     from release import pipeline, report
     from release.plan import Plan, measuring, parse_calibration, parse_sparsity, recipe_of
     from release.preview import preview
+    from release.study import study_of
 
     text_plan, text_file = parse_calibration(calibration, calibration_samples, calibration_length)
     plan = Plan(
@@ -235,6 +241,8 @@ def publish(
         threads=threads,
         calibration_file=text_file,
         with_mask=with_mask,
+        study=study_of(study),
+        study_file=Path(study).name if study else None,
     )
     if dry_run:
         report.show_preview(preview(plan), json)
@@ -260,6 +268,7 @@ def prune(
     uncalibrated: Uncalibrated = "refuse",
     allow_nonfinite: AllowNonfinite = False,
     with_mask: WithMask = False,
+    study: StudyFile = None,
     device: Device = "auto",
     threads: Threads = 0,
     dry_run: DryRun = False,
@@ -270,6 +279,7 @@ def prune(
     from release import pipeline, report
     from release.plan import Measuring, Plan, parse_calibration, parse_sparsities, recipe_of
     from release.preview import preview
+    from release.study import study_of
 
     text_plan, text_file = parse_calibration(calibration, calibration_samples, calibration_length)
     plans = [
@@ -292,6 +302,8 @@ def prune(
             threads=threads,
             calibration_file=text_file,
             with_mask=with_mask,
+            study=study_of(study),
+            study_file=Path(study).name if study else None,
         )
         for share in parse_sparsities(sparsity)
     ]
@@ -385,11 +397,19 @@ def measure(
 
 
 @app.command()
-def card(release: ReleaseFolder, json: Json = False, debug: Debug = False) -> None:
-    """Write the card anew from the record alone."""
+def card(
+    release: ReleaseFolder,
+    diff: Annotated[bool, typer.Option("--diff", help="Only show what would change.")] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write the card anew from the record alone; what you wrote around it stays."""
     from release import pipeline, report
 
-    report.show_facts({"card": str(pipeline.render_again(release))}, json)
+    if diff:
+        report.show_changes(pipeline.card_changes(release), json)
+    else:
+        report.show_facts({"card": str(pipeline.render_again(release))}, json)
 
 
 @app.command()

@@ -13,6 +13,7 @@
     │   └── NotLoggedIn          no token, or one the Hub does not accept
     ├── GateError        exit 1  the result is not what it must be; nothing is uploaded
     │   ├── AuditFailed          the written files differ from the plan
+    │   ├── LeakFound            the release would give away a path, a name, an address or a secret
     │   └── ChecksumMismatch     the Hub holds other bytes than this machine
     └── HubFailed        exit 3  the Hub or the network failed while at work
 
@@ -98,6 +99,10 @@ class GateError(ReleaseError):
 
 class AuditFailed(GateError):
     """The written files differ from the plan."""
+
+
+class LeakFound(GateError):
+    """The release would give away a path, a name, an address or a secret."""
 
 
 class ChecksumMismatch(GateError):

@@ -14,13 +14,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from release import card, memory, sparsity
+from release import card_file, leaks, memory, sparsity
 from release.audit import Audited, audit, refuse_failed
+from release.card_parts import NOWHERE, Target
 from release.checkpoint import prunable
 from release.checkpoint.folder import Checkpoint, open_checkpoint
 from release.checkpoint.prunable import from_shapes
 from release.describe import CARD, describe
-from release.plan import Measuring, Plan, release_name
+from release.plan import Measuring, Plan
 from release.progress import Console
 from release.pruning import masks
 from release.pruning.one import require_rows
@@ -62,10 +63,11 @@ def publish(plan: Plan, console: Console) -> Release:
     require_prunable(base.checkpoint, plan)
     desk = measuring_means(plan.measuring, base.checkpoint, console)
     means = pruning_means(plan, base, console)
-    folder = plan.out / release_name(base.slug, plan.recipe)
+    folder = plan.out / plan.name(base.slug)
     _require_name(namespace, folder.name)
     workspace = Workspace(folder / "model", folder / "work")
     with workspace.claimed(base.checkpoint, plan.recipe):
+        card_file.require_intact(workspace.model, workspace.record())
         [(pruning, audited)] = prune_and_audit(base.checkpoint, [(plan, workspace)], means, console)
         measurements = measured(base.checkpoint, audited, desk, workspace, console)
         record = write_record(plan, base, pruning, audited, measurements, workspace)
@@ -153,7 +155,8 @@ def write_record(
     if (known := workspace.record()) and record.same_but_date(known):
         record = known
     (model / FILE_NAME).write_text(record.to_json(), encoding="utf-8")
-    (model / CARD).write_text(card.render(record), encoding="utf-8")
+    card_file.write(model, record, NOWHERE)
+    leaks.refuse([model])
     return record
 
 
@@ -177,7 +180,7 @@ def prune_only(plans: Sequence[Plan], console: Console) -> list[Release]:
 
 
 def _pruned_workspace(plan: Plan, base: BaseModel, several: bool) -> Workspace:
-    folder = plan.out / release_name(base.slug, plan.recipe) if several else plan.out
+    folder = plan.out / plan.name(base.slug) if several else plan.out
     return Workspace(folder, folder / ".release")
 
 
@@ -266,12 +269,20 @@ def measure_only(pruned: Path, base: str, plan: Measuring, out: Path | None, con
         return measure(desk, dense.folder, model, Path(scratch), console)
 
 
-def render_again(folder: Path, repo_id: str | None = None) -> Path:
-    """Write the card of a release anew, from its record alone, and return its path."""
+def render_again(folder: Path, target: Target = NOWHERE, on_hub: str | None = None) -> Path:
+    """Write the card of a release anew, from its record alone, and return its path.
+
+    Raises:
+        OutputConflict: Somebody wrote where it is generated.
+    """
     model = model_folder(folder)
-    path = model / CARD
-    path.write_text(card.render(required_record(model), repo_id), encoding="utf-8")
-    return path
+    return card_file.write(model, required_record(model), target, on_hub, folder / "work")
+
+
+def card_changes(folder: Path) -> str:
+    """Return how the card of a release would change if it were written anew; "" for not at all."""
+    model = model_folder(folder)
+    return card_file.changes(model, required_record(model), card_file.target_of(model))
 
 
 def push_only(folder: Path, namespace: str | None, private: bool, space: bool, console: Console) -> "Pushed":
@@ -292,13 +303,17 @@ def push_release(
 ) -> "Pushed":
     """Write card and Space for the repositories they go to, and upload both."""
     from release import hub
+    from release.sources.hub import text_on_hub
 
     repo_id = f"{namespace}/{record.name}"
-    render_again(folder, repo_id)
+    render_again(folder, Target(repo_id), text_on_hub(repo_id, CARD))
+    leaks.refuse([model_folder(folder)])
     space_folder = folder / "space" if space and (folder / "space").is_dir() else None
     if space_folder:
         write_space(record, folder, None, console, repo_id)
-    return hub.push(model_folder(folder), space_folder, repo_id, repo_id, console, private=private)
+    pushed = hub.push(model_folder(folder), space_folder, repo_id, repo_id, console, private=private)
+    card_file.remember(model_folder(folder), folder / "work")
+    return pushed
 
 
 def login_for(namespace: str | None) -> str:

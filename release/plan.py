@@ -10,6 +10,7 @@ from release.errors import BadOption
 from release.pruning.method import Scope
 from release.pruning.recipe import Recipe
 from release.record import CalibrationPlan, Frozen, Precision, Reading
+from release.study import Study
 
 DEFAULT_SEED = 42
 CALIBRATION_TEXTS = ("auto", "c4", "wikipedia")
@@ -70,6 +71,8 @@ class Plan(Frozen):
         threads: Worker threads; 0 means one per core.
         calibration_file: The text file that the recipe's calibration names.
         with_mask: Whether the mask is published beside the weights.
+        study: The study that the release accompanies.
+        study_file: What --study named, without its path; None for the study that ships.
     """
 
     model: str
@@ -83,10 +86,16 @@ class Plan(Frozen):
     threads: int = 0
     calibration_file: Path | None = None
     with_mask: bool = False
+    study: Study | None = None
+    study_file: str | None = None
+
+    def name(self, base_slug: str) -> str:
+        """The name of the release and of its repository."""
+        return release_name(base_slug, self.recipe, self.study.suffix if self.study else "")
 
 
-def release_name(base_slug: str, recipe: Recipe) -> str:
-    """Name a release and its repository: `<base>-<method>-s<NN>[-<choices>][-seed<N>]`, NN in percent.
+def release_name(base_slug: str, recipe: Recipe, suffix: str = "") -> str:
+    """Name a release and its repository: `<base>-<method>-s<NN>[-<choices>][-seed<N>][-<suffix>]`, NN in percent.
 
     Choices are a pattern (`2of4`), a scope other than the method's own, and an allocation other than uniform.
     """
@@ -99,7 +108,7 @@ def release_name(base_slug: str, recipe: Recipe) -> str:
         words.append(recipe.allocation)
     if recipe.seed != DEFAULT_SEED:
         words.append(f"seed{recipe.seed}")
-    return "-".join(words)
+    return "-".join([*words, suffix] if suffix else words)
 
 
 def recipe_of(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from release.checkpoint.folder import open_checkpoint, read_config
 from release.checkpoint.prunable import class_parameters, class_shapes, from_shapes, module_of, require_prunable
-from release.plan import Plan, release_name
+from release.plan import Plan
 from release.pruning.budget import rounded_share
 from release.pruning.one import require_rows
 from release.pruning.prune import SPARE
@@ -83,8 +83,8 @@ def preview(plan: Plan) -> Preview:
     require_rows(outline.folder, {name: outline.shapes[name] for name in names}, plan.recipe)
     total = sum(math.prod(outline.shapes[name]) for name in names)
     return Preview(
-        name=release_name(outline.slug, plan.recipe),
-        repositories=_repositories(plan, release_name(outline.slug, plan.recipe)),
+        name=plan.name(outline.slug),
+        repositories=_repositories(plan, plan.name(outline.slug)),
         method=plan.recipe.method,
         target_sparsity=plan.recipe.sparsity,
         seed=plan.recipe.seed,

@@ -9,7 +9,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from release.frozen import Frozen as Frozen
+from release.study import Study
 
 SCHEMA_VERSION: Literal[1] = 1
 FILE_NAME = "release.json"
@@ -19,12 +20,6 @@ Reading = Literal["letters", "answers", "generate"]
 """How an answer is read from a model."""
 Precision = Literal["float32", "bfloat16", "float16"]
 """Arithmetic of a forward pass."""
-
-
-class Frozen(BaseModel):
-    """A record that cannot be changed and knows all its fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class FileDigest(Frozen):
@@ -166,6 +161,23 @@ class Calibration(Frozen):
     device: str
 
 
+class PruneWork(Frozen):
+    """Where the time of pruning went, in seconds.
+
+    The last three are the time that threads were busy, summed over them: they work side by side, so that the wall time
+    is less than the sum.
+
+    Attributes:
+        decide: Wall time of settling how many weights each tensor loses; for calibrated methods that is calibration.
+        prune: Reading and choosing; a page of the base is read when a weight on it is first looked at.
+    """
+
+    decide: float
+    prune: float
+    write: float
+    hash: float
+
+
 class Pruning(Frozen):
     """How the weights were chosen.
 
@@ -176,6 +188,7 @@ class Pruning(Frozen):
         target_sparsity: As asked, exact.
         seconds: Wall time of calibration, read, mask, write and hash together, which overlap; None where an
             interrupted run was continued, since no one clock saw it all.
+        work: The same, split up.
         threads: Worker threads used.
         together: Pruned copies that were written from the same read; `seconds` is the time of all of them.
         allocation: How the zeros were shared out over the blocks.
@@ -194,6 +207,7 @@ class Pruning(Frozen):
     target_sparsity: Decimal
     budget: int
     seconds: float | None
+    work: PruneWork | None = None
     threads: int
     together: int = 1
     allocation: Literal["uniform", "owl"] = "uniform"
@@ -563,6 +577,7 @@ class Record(Frozen):
         name: The repository's name, `<base>-<method>-s<NN>…`.
         created: UTC date, ISO 8601.
         files: Everything else that a card's number rests on (`sparsity.csv`, `evaluation/bbq.parquet`, …).
+        study: The study it accompanies, which its card quotes; None where it stands by itself.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -576,6 +591,7 @@ class Record(Frozen):
     claims: tuple[ClaimRecord, ...]
     environment: Environment
     files: tuple[FileDigest, ...]
+    study: Study | None = None
 
     def to_json(self) -> str:
         """Return the text of `release.json`: indented, keys in the order of the schema."""

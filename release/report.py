@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from release.pipeline import Release
 from release.preview import Preview
@@ -85,6 +86,12 @@ def show_measurements(measurements: Measurements, as_json: bool) -> None:
 def show_facts(facts: Mapping[str, Any], as_json: bool) -> None:
     """Show a few named facts."""
     _print(dict(facts), as_json, [_facts("", {key: str(value) for key, value in facts.items()})])
+
+
+def show_changes(changes: str, as_json: bool) -> None:
+    """Show how a card would change."""
+    shown = Text(changes or "The card would stay as it is.")
+    _print({"changed": bool(changes), "difference": changes}, as_json, [shown])
 
 
 def show_methods(methods: Iterable[Method], as_json: bool) -> None:

@@ -4,7 +4,7 @@ import yaml
 from huggingface_hub import ModelCard
 from hypothesis import given, settings
 
-from release.card import render, studies
+from release.card import render
 from release.card_metadata import dump, front_matter
 from release.record import Licence
 from tests.random_records import records
@@ -18,7 +18,7 @@ def metadata(card: str) -> dict[str, object]:
 @settings(max_examples=40, deadline=None)
 @given(records())
 def test_any_front_matter_reads_back_as_it_was(record):
-    facts = front_matter(record, (study.arxiv for study in studies()))
+    facts = front_matter(record)
     assert yaml.safe_load(dump(facts)) == facts
 
 
