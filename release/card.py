@@ -15,11 +15,13 @@ from release.card_check import differences
 from release.card_merge import Copy, Merged, merge
 from release.card_metadata import dump, front_matter, gate
 from release.card_parts import NOWHERE, REPO_ID, Card, Target, generated, parse
+from release.card_rules import broken
 from release.card_templates import HUB, environment, templates_digest
 from release.claims import CLAIMS, Claim, decide
 from release.errors import BadOption
 from release.frozen import Frozen
-from release.record import Check, ClaimRecord, DataSource, Record, Verdict
+from release.measurements import DataSource
+from release.record import Check, ClaimRecord, Record, Verdict
 from release.resources import resource
 
 
@@ -62,10 +64,10 @@ def compare(record: Record, card: str) -> tuple[Check, ...]:
         card: The text of its README.md; "" where there is none.
 
     Returns:
-        One failed check for each difference, with the card's line number, or one that passed; and one on whether
-        the record's claims follow from its evidence.
+        One failed check for each difference, with the card's line number, or one that passed; one on the Hub's rules
+        for the front matter; and one on whether the record's claims follow from its evidence.
     """
-    return (*_compare_text(record, card), _compare_claims(record))
+    return (*_compare_text(record, card), _ask_rules(card), _compare_claims(record))
 
 
 def _compare_text(record: Record, card: str) -> tuple[Check, ...]:
@@ -79,6 +81,12 @@ def _compare_text(record: Record, card: str) -> tuple[Check, ...]:
     passed = agree if same else f"other templates made this card: only the numbers on its {agree}"
     checks = tuple(Check(name="card", ok=False, detail=detail) for detail in failed)
     return checks or (Check(name="card", ok=True, detail=passed),)
+
+
+def _ask_rules(card: str) -> Check:
+    found = parse(card)
+    wrong = broken(found.facts) if found else []
+    return Check(name="front matter", ok=not wrong, detail="; ".join(wrong) or "keeps the Hub's rules")
 
 
 def _compare_claims(record: Record) -> Check:

@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined
 
 from release import __version__, text
 from release.card_parts import REPO_ID
-from release.record import Score
+from release.measurements import Score
 from release.resources import resource
 
 HUB = "https://huggingface.co"

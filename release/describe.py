@@ -8,8 +8,9 @@ from release import claims
 from release.audit import Audited
 from release.digests import digest_of
 from release.environment import environment
+from release.measurements import Measurements
 from release.plan import DEFAULT_SEED, SCOPE_WORDS, Plan
-from release.record import FILE_NAME, Base, CalibrationPlan, FileDigest, Measurements, PlanRecord, Pruning, Record
+from release.record import FILE_NAME, Base, CalibrationPlan, FileDigest, PlanRecord, Pruning, Record
 from release.sources.base import BaseModel
 
 CARD = "README.md"

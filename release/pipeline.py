@@ -21,6 +21,7 @@ from release.checkpoint import prunable
 from release.checkpoint.folder import Checkpoint, open_checkpoint
 from release.checkpoint.prunable import from_shapes
 from release.describe import CARD, describe
+from release.measurements import Measurements, Storage
 from release.plan import Measuring, Plan
 from release.progress import Console
 from release.pruning import masks
@@ -28,7 +29,7 @@ from release.pruning.one import require_rows
 from release.pruning.prune import Calibrating, Job, Means, forget_blocks, prune
 from release.pruning.rebuild import rebuild as rebuild_weights
 from release.pruning.recipe import Recipe
-from release.record import FILE_NAME, Measurements, Pruning, Record, Storage
+from release.record import FILE_NAME, Pruning, Record
 from release.sources.base import BaseModel, resolve
 from release.verify import model_folder, required_record, verify
 from release.workspace import Workspace, carry_files, carry_side_files

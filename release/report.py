@@ -8,10 +8,11 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from release.measurements import Bbq, Estimate, Measurements, Rate, Score
 from release.pipeline import Release
 from release.preview import Preview
 from release.pruning.method import Method
-from release.record import Bbq, Estimate, Measurements, Pruning, Rate, Score
+from release.record import Pruning
 from release.verify import Verification
 
 MARKS = {True: "ok", False: "FAILED", None: "not checked"}

@@ -4,31 +4,33 @@ from decimal import Decimal
 from typing import Any
 
 from release.claims import decide
-from release.record import (
-    Audit,
-    Base,
+from release.measurements import (
     Bbq,
-    Check,
     DataSource,
-    Environment,
     Estimate,
-    FileDigest,
     Latency,
     LatencySide,
-    Licence,
     Mcnemar,
     Measurements,
-    ModuleAudit,
     Perplexity,
-    PlanRecord,
-    PruneWork,
-    Pruning,
     Rate,
-    Record,
     Score,
     Storage,
     SuperWeight,
     SuperWeights,
+)
+from release.record import (
+    Audit,
+    Base,
+    Check,
+    Environment,
+    FileDigest,
+    Licence,
+    ModuleAudit,
+    PlanRecord,
+    PruneWork,
+    Pruning,
+    Record,
 )
 from release.study import default_study
 
