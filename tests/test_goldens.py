@@ -1,6 +1,7 @@
 """The cards of real releases, kept as they are: a change of a template shows in them.
 
-Each folder holds the record of a measured release of `demo`; `pytest tests/test_goldens.py --refresh` renders the cards anew.
+Each folder holds the record of a measured release of `demo`; `pytest tests/test_goldens.py --refresh` renders the
+cards anew.
 """
 
 from pathlib import Path
