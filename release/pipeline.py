@@ -20,7 +20,7 @@ from release.checkpoint import prunable
 from release.checkpoint.folder import Checkpoint, open_checkpoint
 from release.checkpoint.prunable import from_shapes
 from release.describe import CARD, describe
-from release.plan import Measuring, Plan, release_name
+from release.plan import Measuring, Plan, Ways, release_name
 from release.progress import Console
 from release.pruning import masks
 from release.pruning.one import require_rows
@@ -33,7 +33,7 @@ from release.verify import model_folder, required_record, verify
 from release.workspace import Workspace, carry_files, carry_side_files
 
 if TYPE_CHECKING:
-    from release.hub import Pushed
+    from release.hub import Account, Parcel, Pushed, PushPlan
     from release.measure.run import Desk
 
 
@@ -57,20 +57,22 @@ def publish(plan: Plan, console: Console) -> Release:
     Raises:
         ReleaseError: Any of its kinds; see `release.errors`.
     """
-    namespace = None if plan.local else login_for(plan.namespace)
+    publisher = None if plan.local else login_for(plan.namespace)
     base = resolve(plan.model, console)
     require_prunable(base.checkpoint, plan)
     desk = measuring_means(plan.measuring, base.checkpoint, console)
     means = pruning_means(plan, base, console)
     folder = plan.out / release_name(base.slug, plan.recipe)
-    _require_name(namespace, folder.name)
+    parcel = parcel_of(folder, folder.name, publisher, plan.space) if publisher else None
     workspace = Workspace(folder / "model", folder / "work")
     with workspace.claimed(base.checkpoint, plan.recipe):
+        if parcel:
+            _take_names(parcel, plan.ways)
         [(pruning, audited)] = prune_and_audit(base.checkpoint, [(plan, workspace)], means, console)
         measurements = measured(base.checkpoint, audited, desk, workspace, console)
         record = write_record(plan, base, pruning, audited, measurements, workspace)
         write_space(record, folder, plan.measuring.bbq_data, console)
-    pushed = push_release(folder, record, namespace, plan.private, plan.space, console) if namespace else None
+    pushed = push_release(folder, record, publisher, plan.ways, plan.space, console) if publisher else None
     return Release(folder, record, pushed)
 
 
@@ -274,7 +276,7 @@ def render_again(folder: Path, repo_id: str | None = None) -> Path:
     return path
 
 
-def push_only(folder: Path, namespace: str | None, private: bool, space: bool, console: Console) -> "Pushed":
+def push_only(folder: Path, namespace: str | None, ways: Ways, space: bool, console: Console) -> "Pushed":
     """Upload a release that was built before, once it has verified.
 
     Raises:
@@ -282,27 +284,84 @@ def push_only(folder: Path, namespace: str | None, private: bool, space: bool, c
         AuditFailed: It is not what its record says.
     """
     record = required_record(model_folder(folder))
-    namespace = login_for(namespace)
+    publisher = login_for(namespace)
     refuse_failed(verify(folder, None, console).checks)
-    return push_release(folder, record, namespace, private, space, console)
+    return push_release(folder, record, publisher, ways, space, console)
 
 
 def push_release(
-    folder: Path, record: Record, namespace: str, private: bool, space: bool, console: Console
+    folder: Path, record: Record, publisher: "Publisher", ways: Ways, space: bool, console: Console
 ) -> "Pushed":
-    """Write card and Space for the repositories they go to, and upload both."""
+    """Write card and Space for the repositories they go to, say what will be done, and upload both."""
     from release import hub
 
-    repo_id = f"{namespace}/{record.name}"
-    render_again(folder, repo_id)
-    space_folder = folder / "space" if space and (folder / "space").is_dir() else None
-    if space_folder:
-        write_space(record, folder, None, console, repo_id)
-    return hub.push(model_folder(folder), space_folder, repo_id, repo_id, console, private=private)
+    parcel = _prepared(folder, record, publisher, space, console)
+    for line in hub.survey(parcel, ways, publisher.account, console).lines():
+        console.say(line)
+    return hub.push(parcel, ways, console)
 
 
-def login_for(namespace: str | None) -> str:
-    """Return the namespace to publish under, once the Hub has accepted who is asking.
+def push_preview(folder: Path, namespace: str | None, ways: Ways, space: bool, console: Console) -> "PushPlan":
+    """Say what `push_only` would do; writes nothing here or there.
+
+    Raises:
+        NotLoggedIn: There is no token, or the Hub refuses it.
+    """
+    from release import hub
+
+    record = required_record(model_folder(folder))
+    publisher = login_for(namespace)
+    with TemporaryDirectory() as scratch:
+        copy = _mirrored(folder.resolve(), Path(scratch) / folder.resolve().name)
+        parcel = _prepared(copy, record, publisher, space, console)
+        return hub.survey(parcel, ways, publisher.account, console)
+
+
+def _mirrored(folder: Path, copy: Path) -> Path:
+    """Make a folder of links to a release's files; its card is a copy, for it will be written."""
+    shutil.copytree(folder, copy, copy_function=lambda source, target: Path(target).symlink_to(source))
+    path = model_folder(copy) / CARD
+    if path.is_symlink():
+        content = path.read_bytes()
+        path.unlink()
+        path.write_bytes(content)
+    return copy
+
+
+def _prepared(folder: Path, record: Record, publisher: "Publisher", space: bool, console: Console) -> "Parcel":
+    """Write card and Space for the repositories they go to."""
+    parcel = parcel_of(folder, record.name, publisher, space and (folder / "space").is_dir())
+    render_again(folder, parcel.id)
+    if parcel.space:
+        write_space(record, folder, None, console, parcel.id)
+    return parcel
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """Who publishes, and under which name."""
+
+    account: "Account"
+    namespace: str
+
+
+def parcel_of(folder: Path, name: str, publisher: Publisher, space: bool) -> "Parcel":
+    """Say which folders go where; they need not be there yet.
+
+    Raises:
+        BadOption: The Hub would refuse the name.
+    """
+    from release import hub
+
+    repo_id = f"{publisher.namespace}/{name}"
+    hub.check_names(repo_id)
+    model = model_folder(folder) if folder.is_dir() else folder / "model"
+    work = folder / ("work" if model != folder else ".release")
+    return hub.Parcel(model, folder / "space" if space else None, repo_id, work)
+
+
+def login_for(namespace: str | None) -> Publisher:
+    """Return who publishes and under which name, once the Hub has accepted who is asking.
 
     Nothing is pruned before this is settled.
 
@@ -312,14 +371,15 @@ def login_for(namespace: str | None) -> str:
     """
     from release import hub
 
-    return hub.check_namespace(hub.login("publishing"), namespace)
+    account = hub.login("publishing")
+    return Publisher(account, hub.check_namespace(account, namespace))
 
 
-def _require_name(namespace: str | None, name: str) -> None:
-    if namespace is not None:
-        from release import hub
+def _take_names(parcel: "Parcel", ways: Ways) -> None:
+    """Make both repositories, private and empty: what the Hub refuses is known before any work."""
+    from release import hub
 
-        hub.check_names(f"{namespace}/{name}")
+    hub.claim(parcel, ways)
 
 
 def write_space(
