@@ -35,8 +35,11 @@ from release.sources import hub as reading
 
 model, space = Path(sys.argv[1]) / "model", Path(sys.argv[1]) / "space"
 
-def push(**options):
-    return hub.push(model, space, "ada/tiny", "ada/tiny", Console(), **options)
+LINE = hub.Line(waits=(0, 0), poll=0.01)
+
+def push(console=Console(), space=space, **ways):
+    parcel = hub.Parcel(model, space, "ada/tiny", Path(sys.argv[1]) / "work")
+    return hub.push(parcel, hub.Ways(**ways), console, LINE)
 
 def tell(action):
     try:
@@ -225,7 +228,7 @@ def test_what_shall_be_private_never_goes_into_a_public_repository(world: World)
 
 
 def test_a_release_without_a_space_makes_none(world: World) -> None:
-    (told,) = world.run('tell(lambda: hub.push(model, None, "ada/tiny", None, Console(quiet=True)))')
+    (told,) = world.run("tell(lambda: push(Console(quiet=True), space=None))")
     assert (told["space_url"], told["space_commit"]) == (None, None)
     assert world.hub.store.repo("spaces", "ada/tiny") is None
 
@@ -326,7 +329,7 @@ def test_somebody_elses_commit_in_between_is_reported_and_stays(world: World) ->
 
 
 def test_a_free_account_learns_its_ways_out_before_anything_is_sent(world: World) -> None:
-    world.hub.free = True
+    world.hub.site.free = True
     told = world.push()
     assert (told["error"], told["exit"]) == ("HubFailed", 3)
     for way in ("ZeroGPU", "paid plan", "--no-space"):

@@ -263,7 +263,8 @@ def test_refs_commits_and_pull_requests_name_commits(hub: HubServer) -> None:
     pulled = call(hub, "POST", INFO + "/commit/main?create_pr=1", content=lines({"p.txt": b"p"})).json()
     assert pulled["pullRequestUrl"].endswith("/ada/m/discussions/1")
     assert head(hub) == first
-    refs = call(hub, "GET", INFO + "/refs").json()
+    assert "pullRequests" not in call(hub, "GET", INFO + "/refs").json()
+    refs = call(hub, "GET", INFO + "/refs?include_prs=1").json()
     assert {ref["ref"]: ref["targetCommit"] for kind in refs.values() for ref in kind} == {
         "refs/heads/main": first,
         "refs/heads/dev": first,

@@ -5,7 +5,7 @@ A fault that passes is asked about again, after a while, wherever asking twice d
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 
 import httpx2
@@ -57,10 +57,16 @@ def passes(error: BaseException) -> bool:
     status = status_of(error)
     if status is not None:
         return status in PASSING
-    while error.__cause__ is not None:
-        error = error.__cause__
+    chain = list(_chain(error))
     # The compiled part of the client, which speaks Xet, knows no finer error than RuntimeError.
-    return isinstance(error, httpx2.TransportError | ConnectionError) or type(error) is RuntimeError
+    return type(chain[-1]) is RuntimeError or any(isinstance(e, httpx2.TransportError | ConnectionError) for e in chain)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and all that caused it."""
+    while error is not None:
+        yield error
+        error = error.__cause__
 
 
 def asked_to_wait(error: BaseException) -> float | None:
