@@ -11,7 +11,7 @@ from release.hub.journal import Journal
 from release.hub.line import Line
 from release.plan import Ways
 from release.progress import Console
-from release.sources.contact import CLIENT_ERRORS
+from release.sources.contact import CLIENT_ERRORS, without_tokens
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ class Delivery:
             yield
         except (*CLIENT_ERRORS, ValueError) as error:
             said, remedy = refusal(error, kind, repo_id, self.line.url(kind, repo_id))
-            raise HubFailed(f"{said} {self.visible()}", remedy) from error
+            raise HubFailed(f"{said} {self.visible()}", remedy) from without_tokens(error)
 
     def visible(self) -> str:
         """Say what others can see by now."""

@@ -16,7 +16,7 @@ from release.plan import Ways
 from release.progress import Console
 from release.record import FILE_NAME as RECORD
 from release.record import Frozen
-from release.sources.contact import CLIENT_ERRORS
+from release.sources.contact import CLIENT_ERRORS, without_tokens
 
 OF_A_NEW_REPO = {ATTRIBUTES, "README.md", "LICENSE"}
 MARKS = {"there": "=", "new": "+", "changed": "~", "gone": "-"}
@@ -149,7 +149,7 @@ def found_at(line: Line, target: Target) -> Found | None:
         return look(line, target.kind, target.id, target.revision)
     except (*CLIENT_ERRORS, ValueError) as error:
         said, remedy = refusal(error, target.kind, target.id, line.url(target.kind, target.id))
-        raise HubFailed(f"{said} Nothing was changed.", remedy) from error
+        raise HubFailed(f"{said} Nothing was changed.", remedy) from without_tokens(error)
 
 
 def _planned(line: Line, target: Target, found: Found | None, ways: Ways, console: Console) -> PlannedRepo:

@@ -40,6 +40,7 @@ from release.errors import (
 from release.progress import Advance, Console
 
 T = TypeVar("T")
+Failure = TypeVar("Failure", bound=BaseException)
 
 FIRST_WAIT = 10.0
 """Seconds that one step of the first contact may take: to connect, or to answer."""
@@ -121,7 +122,7 @@ def explained(
     try:
         yield
     except CLIENT_ERRORS as error:
-        raise _explanation(error, repo_id, revision, broken or unreachable) from error
+        raise _explanation(error, repo_id, revision, broken or unreachable) from without_tokens(error)
 
 
 def _explanation(
@@ -162,6 +163,15 @@ def named(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     return type(error).__name__ if status is None else f"it answered {status}"
+
+
+def without_tokens(error: Failure) -> Failure:
+    """Take anything that looks like a token out of an error's words, and of all that led to it: a Hub may quote one."""
+    led: BaseException | None = error
+    while led is not None:
+        led.args = tuple(TOKEN.sub("hf_…", word) if isinstance(word, str) else word for word in led.args)
+        led = led.__cause__ or led.__context__
+    return error
 
 
 def plain(text: str) -> str:
