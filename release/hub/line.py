@@ -33,7 +33,7 @@ class Line:
     api: HfApi = field(default_factory=HfApi)
     waits: Sequence[float] = WAITS
     sleep: Callable[[float], None] = time.sleep
-    poll: float = 5.0
+    poll: float = 1.0
     built_within: float = 1800.0
     answered_within: float = 900.0
 
