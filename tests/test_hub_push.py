@@ -9,7 +9,7 @@ import pytest
 
 from release import hub
 from release.errors import ChecksumMismatch, HubFailed, OutputConflict, ReleaseError, SpaceFailed
-from release.hub import journal
+from release.hub import faults, journal
 from release.progress import Console
 from tests.hub.spaces import End
 from tests.pushing import ID, KINDS, Bench, bench, contents, on_hub, tiny_release
@@ -195,6 +195,15 @@ def test_a_model_that_is_no_release_is_not_replaced(at: Bench) -> None:
 
 
 # What the Hub refuses
+
+
+@pytest.mark.parametrize(
+    ("stated", "seconds"),
+    [("7", 7), ("Wed, 21 Oct 2015 07:28:00 GMT", 0), ("soon", None), ("", None)],
+)
+def test_the_hub_may_state_a_wait_in_seconds_or_as_a_date(stated: str, seconds: float | None) -> None:
+    assert faults._seconds(stated) == seconds
+
 
 SAID = {
     400: "does not accept what was sent",

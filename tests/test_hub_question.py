@@ -55,6 +55,18 @@ def test_a_space_that_does_not_answer_is_never_shown(at: Bench, hosts: dict[str,
     assert at.is_complete()
 
 
+def test_an_update_that_breaks_a_public_space_is_reported_until_it_answers(at: Bench, hosts: dict[str, str]) -> None:
+    at.hub.site.hosts[ID] = hosts["answers"]
+    at.push()
+    at.hub.watchers.clear()
+    (at.folder / "space" / "app.py").write_text("print('new')\n")
+    at.hub.site.hosts[ID] = hosts["refuses"]
+    for _ in range(2):
+        assert "does not answer" in str(at.failing())
+    at.hub.site.hosts[ID] = hosts["answers"]
+    assert at.push().answer
+
+
 def test_a_host_where_nothing_answers_is_reported(at: Bench) -> None:
     at.hub.site.hosts[ID] = f"{at.hub.url}/nowhere"
     assert "runs but does not answer" in str(at.failing())

@@ -166,8 +166,9 @@ def _asked(
     delivery: Delivery, target: Target, found: Found, commit: str, stage: str | None, model_is_open: bool
 ) -> str | None:
     """Ask the Space a question, once for each commit of it, where it runs and can read its model."""
-    url = delivery.line.url(target.kind, target.id)
-    if (found.public and found.head == commit) or delivery.journal.knows("answered", url, commit=commit):
+    url, journal = delivery.line.url(target.kind, target.id), delivery.journal
+    shown_elsewhere = found.public and found.head == commit and not journal.knows("committed", url, commit=commit)
+    if shown_elsewhere or journal.knows("answered", url, commit=commit):
         return None
     if stage != space.RUNNING:
         delivery.console.say(f"The Space is not asked: it is {stage}.")
@@ -182,7 +183,7 @@ def _asked(
     if answer is None:
         delivery.console.say("The Space is not asked: the Hub names no address for it.")
         return None
-    delivery.journal.note("answered", url, commit=commit, answer=answer)
+    journal.note("answered", url, commit=commit, answer=answer)
     return answer
 
 

@@ -26,6 +26,8 @@ LAST_LINES = 15
 """Lines of a log that a message shows."""
 SECRET = "HF_TOKEN"  # noqa: S105, the name of a Space's secret
 CONNECT_WITHIN = 60.0
+SETTLES_WITHIN = 60.0
+"""Seconds after which a Space at rest is taken at its word, whichever commit it names."""
 APP_ERRORS = (ValueError, httpx.HTTPError, OSError, concurrent.futures.CancelledError)
 """What gradio_client raises; AppError, the app's own refusal, is a ValueError, and a TimeoutError an OSError."""
 
@@ -48,13 +50,15 @@ def rest(delivery: Delivery, target: Target, commit: str) -> str:
 
 def _rested(delivery: Delivery, target: Target, commit: str) -> SpaceRuntime:
     line = delivery.line
-    deadline = time.monotonic() + line.built_within
+    began = time.monotonic()
     while True:
         runtime = delivery.ask("space", target.id, lambda: line.api.get_space_runtime(target.id))
+        waited = time.monotonic() - began
         # Right after a commit the runtime may still be the one of the commit before.
-        if runtime.stage not in ON_THE_WAY and runtime.raw.get("sha") in (None, commit):
+        of_this_commit = runtime.raw.get("sha") in (None, commit) or waited > SETTLES_WITHIN
+        if runtime.stage not in ON_THE_WAY and of_this_commit:
             return runtime
-        if time.monotonic() > deadline:
+        if waited > line.built_within:
             raise HubFailed(
                 f"The Space {target.id} is still {runtime.stage} after {line.built_within:.0f} seconds. "
                 f"{delivery.visible()}",
