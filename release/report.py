@@ -13,7 +13,7 @@ from release.record import Bbq, Estimate, Measurements, Pruning, Rate, Score
 from release.verify import Verification
 
 if TYPE_CHECKING:
-    from release.hub import PushPlan
+    from release.hub import Pushed, PushPlan
     from release.preview import Preview
 
 MARKS = {True: "ok", False: "FAILED", None: "not checked"}
@@ -138,7 +138,15 @@ def _release_tables(release: Release) -> Iterator[RenderableType]:
     yield _facts("What this evidence says (the reasons are on the card)", claims)
     if release.pushed:
         yield ""
-        yield _facts("Published", {"Model": release.pushed.model_url, "Space": release.pushed.space_url or "none"})
+        yield _facts("Published", _published(release.pushed))
+
+
+def _published(pushed: "Pushed") -> dict[str, str]:
+    """Say where it lies, and what of the rest there is."""
+    rest = {"Tag": pushed.tag, "Collection": pushed.collection, "The Space says": pushed.answer}
+    proposed = {"Proposed": ", ".join(pushed.pull_requests)} if pushed.pull_requests else {}
+    found = {name: fact for name, fact in rest.items() if fact}
+    return {"Model": pushed.model_url, "Space": pushed.space_url or "none", **proposed, **found}
 
 
 def _release_lines(release: Release) -> dict[str, str]:

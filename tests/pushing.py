@@ -166,12 +166,17 @@ def client(monkeypatch: pytest.MonkeyPatch, waits: list[float]) -> Iterator[None
 
 @contextmanager
 def bench(folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Iterator[Bench]:
-    """A machine with a tiny release beside a Hub that is watched at every request."""
+    """A machine with a tiny release beside a Hub that is watched at every request.
+
+    In the end no token may stand in a log, a message, a traceback or a file that the push left.
+    """
     caplog.set_level(logging.INFO)
     with HubServer(folder / "hub") as server:
         made = Bench(server, tiny_release(folder / "release"))
         server.watchers.append(made.watch)
         with client(monkeypatch, made.waits):
             yield made
-        made.said.append(caplog.text)
+        made.said += [record.getMessage() for record in caplog.get_records("call")]
+        made.said += [path.read_text(errors="replace") for path in made.folder.rglob("*") if path.is_file()]
+        assert not [text for text in made.said if any(token in text for token in server.accounts)]
     shutil.rmtree(folder / "hub")

@@ -15,8 +15,6 @@ PAGE = Path(__file__).parent.parent / "docs" / "hub-faults.md"
 def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Iterator[Bench]:
     with bench(tmp_path, monkeypatch, caplog) as made:
         yield made
-        said = "".join(made.said)
-        assert not [token for token in made.hub.accounts if token in said]
 
 
 @pytest.mark.parametrize("run", ["first", "rerun"])

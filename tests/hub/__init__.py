@@ -2,6 +2,9 @@
 
     with HubServer(folder) as hub:
         env = {"HF_ENDPOINT": hub.url, "HF_TOKEN": hub.token}   # before huggingface_hub is imported
+        hub.faults.append(Fault("POST", "/commit/", action="lost"))
+
+or, to try a tool by hand: `python -m tests.hub FOLDER`.
 
 It keeps commits as manifests and files as blobs named by their SHA-256, so that a test can look at what arrived
 and alter it. The parts: `wire` (what a request and an answer are), `state` (repositories on disk), `lfs` and

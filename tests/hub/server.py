@@ -3,6 +3,7 @@
 import re
 import socket
 import struct
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -112,7 +113,7 @@ class HubServer:
         reader = Account("ada", self.read_token, orgs=("lab",), role="read")
         self.accounts = {who.token: who for who in (ada, reader, Account("vera", self.other_token))}
         handler = type("BoundHandler", (Handler,), {"hub": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server = Server(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self.elsewhere = f"http://localhost:{self._server.server_port}"
@@ -128,6 +129,14 @@ class HubServer:
     def fault(self, method: str, path: str) -> Fault | None:
         with self.store.lock:
             return next((fault for fault in self.faults if fault.strikes(method, path)), None)
+
+
+class Server(ThreadingHTTPServer):
+    """Takes it calmly when a client goes away in the middle; any other error of a request is shown."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 class Handler(BaseHTTPRequestHandler):
