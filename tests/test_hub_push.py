@@ -11,6 +11,7 @@ from release import hub
 from release.errors import ChecksumMismatch, HubFailed, OutputConflict, ReleaseError, SpaceFailed
 from release.hub import faults, journal
 from release.progress import Console
+from tests.hub import HubServer
 from tests.hub.spaces import End
 from tests.pushing import ID, KINDS, Bench, bench, contents, on_hub, tiny_release
 
