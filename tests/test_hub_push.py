@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
 
 from release import hub
 from release.errors import ChecksumMismatch, HubFailed, OutputConflict, ReleaseError, SpaceFailed
@@ -113,6 +114,15 @@ def test_large_files_in_parts_arrive_whole(at: Bench) -> None:
     assert at.asked("POST", "/complete") == 2
 
 
+def test_by_xet_a_fault_passes_too(at: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", False)
+    at.fault("GET", f"/api/models/{ID}/xet-write-token/", action=503)
+    at.push()
+    assert at.asked("GET", "xet-write-token") > 2
+    assert at.asked("PUT", "/lfs/") == 0
+    assert at.is_complete()
+
+
 def test_a_listing_of_many_pages_is_read_whole(at: Bench) -> None:
     at.hub.site.page = 2
     at.push()
@@ -203,7 +213,7 @@ def test_a_model_that_is_no_release_is_not_replaced(at: Bench) -> None:
     [("7", 7), ("Wed, 21 Oct 2015 07:28:00 GMT", 0), ("soon", None), ("", None)],
 )
 def test_the_hub_may_state_a_wait_in_seconds_or_as_a_date(stated: str, seconds: float | None) -> None:
-    assert faults._seconds(stated) == seconds
+    assert faults.stated_seconds(stated) == seconds
 
 
 SAID = {
@@ -246,6 +256,14 @@ def test_a_free_account_learns_its_ways_out_before_anything_is_made(at: Bench) -
     assert at.hub.store.repo("models", ID) is None
     assert at.push(space_hardware="zero-a10g").changed
     assert at.repo("spaces").hardware == "zero-a10g"
+
+
+def test_a_space_that_is_there_gets_the_hardware_that_is_wished_for(at: Bench) -> None:
+    at.push()
+    assert survey(at).hardware == "cpu-basic"
+    assert at.push(space_hardware="t4-small").changed
+    assert at.repo("spaces").hardware == survey(at).hardware == "t4-small"
+    assert not at.push(space_hardware="t4-small").changed
 
 
 def test_names_are_taken_before_any_work_and_taking_them_again_does_nothing(at: Bench) -> None:

@@ -4,17 +4,20 @@ A fault that passes is asked about again, after a while, wherever asking twice d
 `release.hub.commit` looks at the Hub first.
 """
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 
 import httpx2
-from huggingface_hub.utils._http import parse_ratelimit_headers
 
 from release.sources.contact import answer_of, named, plain, status_of
 
 PASSING = frozenset({429, 500, 502, 503, 504})
 """Statuses that another try may not meet again."""
+
+SPENT = re.compile(r"\br=0;\s*t=(\d+)")
+"""How a RateLimit header says that nothing is left, and for how many seconds."""
 
 WAYS_TO_A_SPACE = (
     "Three ways out: `--space-hardware zero-a10g`, which asks for ZeroGPU and is open to free accounts in good "
@@ -75,13 +78,12 @@ def asked_to_wait(error: BaseException) -> float | None:
     if answer is None:
         return None
     headers = answer.response.headers
-    limit = parse_ratelimit_headers(headers)
-    if limit is not None and limit.remaining == 0:
-        return float(limit.reset_in_seconds)
-    return _seconds(headers.get("Retry-After", ""))
+    if spent := SPENT.search(headers.get("RateLimit", "")):
+        return float(spent[1])
+    return stated_seconds(headers.get("Retry-After", ""))
 
 
-def _seconds(stated: str) -> float | None:
+def stated_seconds(stated: str) -> float | None:
     """Read a Retry-After, which is a number of seconds or a date."""
     if stated.strip().isdecimal():
         return float(stated)

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,7 @@ from release.hub.account import Account
 from release.hub.faults import WAYS_TO_A_SPACE, refusal
 from release.hub.line import Line
 from release.hub.repos import ATTRIBUTES, Compared, Found, Kind, Parcel, Target, compare, look
+from release.hub.space import requested_hardware
 from release.plan import Ways
 from release.progress import Console
 from release.record import FILE_NAME as RECORD
@@ -97,6 +99,7 @@ class PushPlan(Frozen):
             yield f"Space runs on {self.hardware}; may be made: {self.may_host}"
         if self.collection:
             yield f"Collection    {self.collection}"
+        yield f"Disk free     {self.disk_free:,} bytes"
 
 
 def _lines(repo: PlannedRepo, pull_request: bool) -> Iterator[str]:
@@ -124,7 +127,7 @@ def survey(parcel: Parcel, ways: Ways, account: Account, console: Console, line:
     refuse(line, targets, found, ways)
     repos = tuple(_planned(line, *pair, ways, console) for pair in zip(targets, found, strict=True))
     space = next((repo for repo in repos if repo.kind == "space"), None)
-    hardware = (ways.space_hardware or FREE) if space else None
+    hardware = _hardware(line, space, ways) if space else None
     namespace = parcel.id.split("/")[0]
     return PushPlan(
         account=account.name,
@@ -145,10 +148,17 @@ def found_at(line: Line, target: Target) -> Found | None:
     Raises:
         HubFailed: It does not say.
     """
-    try:
+    with told(line, target.kind, target.id):
         return look(line, target.kind, target.id, target.revision)
+
+
+@contextmanager
+def told(line: Line, kind: Kind, repo_id: str) -> Iterator[None]:
+    """Turn what goes wrong while looking into `HubFailed`."""
+    try:
+        yield
     except (*CLIENT_ERRORS, ValueError) as error:
-        said, remedy = refusal(error, target.kind, target.id, line.url(target.kind, target.id))
+        said, remedy = refusal(error, kind, repo_id, line.url(kind, repo_id))
         raise HubFailed(f"{said} Nothing was changed.", remedy) from without_tokens(error)
 
 
@@ -174,6 +184,14 @@ def _gated(target: Target, found: Found | None, ways: Ways) -> str | bool:
     if target.kind == "model" and ways.gated and not ways.proposes:
         return ways.gated
     return found.gated if found else False
+
+
+def _hardware(line: Line, space: PlannedRepo, ways: Ways) -> str:
+    """Say what the Space would run on: what is wished for, what it runs on already, or what the Hub gives."""
+    if ways.space_hardware or not space.exists:
+        return ways.space_hardware or FREE
+    with told(line, "space", space.id):
+        return requested_hardware(line, space.id) or FREE
 
 
 def _existing(folder: Path) -> Path:

@@ -102,6 +102,8 @@ def _claimed(delivery: Delivery, targets: Sequence[Target]) -> list[Found]:
     for target, there in sorted(zip(targets, found, strict=True), key=lambda pair: pair[0].kind != "space"):
         if there is None:
             _create(delivery, target)
+        elif target.kind == "space":
+            space.furnish(delivery, target)
     found = [there or found_at(line, target) for target, there in zip(targets, found, strict=True)]
     return [_branched(delivery, target, there) for target, there in zip(targets, found, strict=True)]
 
@@ -176,7 +178,7 @@ def _asked(
     if not space.reads_its_model(delivery, target, model_is_open):
         delivery.console.say(
             f"The Space is not asked: it cannot read a private or gated model. Give it a token that may, as the secret "
-            f"{space.SECRET} in {url}/settings."
+            f"{space.READS_MODELS} in {url}/settings."
         )
         return None
     answer = space.ask(delivery, target)

@@ -164,14 +164,16 @@ def wrong(compared: tuple[Compared, ...]) -> list[str]:
 def _same(path: Path, remote: RepoFile) -> bool:
     """Compare with the SHA-256 of a large file, and with git's SHA-1 of an ordinary one."""
     stat = path.stat()
+    stamp = stat.st_size, stat.st_mtime_ns
     if remote.lfs:
-        return _digest(path, "sha256", stat.st_size, stat.st_mtime_ns) == remote.lfs.sha256
-    return _digest(path, "git", stat.st_size, stat.st_mtime_ns) == remote.blob_id
+        return _digest(path, "sha256", stamp) == remote.lfs.sha256
+    return _digest(path, "git", stamp) == remote.blob_id
 
 
 @functools.lru_cache(maxsize=4096)
-def _digest(path: Path, kind: Literal["sha256", "git"], size: int, mtime_ns: int) -> str:  # noqa: ARG001, part of the key
-    digest = hashlib.sha256() if kind == "sha256" else hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+def _digest(path: Path, kind: Literal["sha256", "git"], stamp: tuple[int, int]) -> str:
+    """Read a file once for as long as its stamp, bytes and time of change, stays the same."""
+    digest = hashlib.sha256() if kind == "sha256" else hashlib.sha1(b"blob %d\0" % stamp[0], usedforsecurity=False)
     with path.open("rb") as file:
         while piece := file.read(PIECE):
             digest.update(piece)

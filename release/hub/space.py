@@ -10,10 +10,11 @@ import time
 from typing import Any
 
 import httpx
-from huggingface_hub import SpaceRuntime, get_token
+from huggingface_hub import SpaceHardware, SpaceRuntime, get_token
 
 from release.errors import HubFailed, SpaceFailed
 from release.hub.delivery import Delivery
+from release.hub.line import Line
 from release.hub.repos import Target
 from release.sources.contact import CLIENT_ERRORS, plain
 
@@ -24,12 +25,33 @@ QUESTION = "Why is the sky blue?"
 ANSWER_TOKENS = 16
 LAST_LINES = 15
 """Lines of a log that a message shows."""
-SECRET = "HF_TOKEN"  # noqa: S105, the name of a Space's secret
+READS_MODELS = "HF_TOKEN"
+"""The secret by which a Space reads what is not open to everyone."""
 CONNECT_WITHIN = 60.0
 SETTLES_WITHIN = 60.0
 """Seconds after which a Space at rest is taken at its word, whichever commit it names."""
 APP_ERRORS = (ValueError, httpx.HTTPError, OSError, concurrent.futures.CancelledError)
 """What gradio_client raises; AppError, the app's own refusal, is a ValueError, and a TimeoutError an OSError."""
+
+
+def furnish(delivery: Delivery, target: Target) -> None:
+    """Ask for the hardware that was wished for, where an existing Space has other."""
+    wanted = delivery.ways.space_hardware
+    api, url = delivery.line.api, delivery.line.url("space", target.id)
+    if (
+        wanted is None
+        or delivery.ask("space", target.id, lambda: requested_hardware(delivery.line, target.id)) == wanted
+    ):
+        return
+    delivery.ask("space", target.id, lambda: api.request_space_hardware(target.id, SpaceHardware(wanted)))
+    delivery.journal.note("furnished", url, hardware=wanted)
+
+
+def requested_hardware(line: Line, repo_id: str) -> str | None:
+    """Ask what a Space runs on, or will run on once it is built."""
+    runtime = line.ask(lambda: line.api.get_space_runtime(repo_id))
+    hardware = runtime.requested_hardware or runtime.hardware
+    return None if hardware is None else str(hardware)
 
 
 def rest(delivery: Delivery, target: Target, commit: str) -> str:
@@ -85,7 +107,7 @@ def reads_its_model(delivery: Delivery, target: Target, model_is_open: bool) -> 
     if model_is_open:
         return True
     api = delivery.line.api
-    return SECRET in delivery.ask("space", target.id, lambda: api.get_space_secrets(target.id))
+    return READS_MODELS in delivery.ask("space", target.id, lambda: api.get_space_secrets(target.id))
 
 
 def ask(delivery: Delivery, target: Target) -> str | None:
