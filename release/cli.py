@@ -135,6 +135,26 @@ Local = Annotated[
 Private = Annotated[
     bool, typer.Option("--private", help="Leave the repositories private.", rich_help_panel=Panel.PUBLISH)
 ]
+Gated = Annotated[
+    str | None,
+    typer.Option("--gated", help="Readers must ask: auto, manual.", rich_help_panel=Panel.PUBLISH, show_default=False),
+]
+PullRequest = Annotated[
+    bool, typer.Option("--pr", help="Only propose the files, as a pull request.", rich_help_panel=Panel.PUBLISH)
+]
+Revision = Annotated[
+    str, typer.Option("--revision", help="Branch of the model repository.", rich_help_panel=Panel.PUBLISH)
+]
+Collection = Annotated[
+    str | None,
+    typer.Option("--collection", help="Title or slug to add it to.", rich_help_panel=Panel.PUBLISH, show_default=False),
+]
+SpaceHardware = Annotated[
+    str | None,
+    typer.Option(
+        "--space-hardware", help="E.g. zero-a10g (ZeroGPU).", rich_help_panel=Panel.PUBLISH, show_default=False
+    ),
+]
 NoSpace = Annotated[bool, typer.Option("--no-space", help="Publish no demo Space.", rich_help_panel=Panel.PUBLISH)]
 StudyFile = Annotated[
     str | None,
@@ -183,7 +203,12 @@ def publish(
     to: To = None,
     local: Local = False,
     private: Private = False,
+    gated: Gated = None,
+    pr: PullRequest = False,
+    revision: Revision = "main",
+    collection: Collection = None,
     no_space: NoSpace = False,
+    space_hardware: SpaceHardware = None,
     bbq: Bbq = "auto",
     bbq_scoring: BbqScoring = "letters",
     bbq_categories: BbqCategories = None,
@@ -202,7 +227,7 @@ def publish(
 ) -> None:
     """Prune, audit, measure, write the card and the Space, and upload them."""
     from release import pipeline, report
-    from release.plan import Plan, measuring, parse_calibration, parse_sparsity, recipe_of
+    from release.plan import Plan, measuring, parse_calibration, parse_sparsity, recipe_of, ways
     from release.preview import preview
     from release.study import study_of
 
@@ -236,7 +261,14 @@ def publish(
         out=out,
         local=local,
         namespace=to,
-        private=private,
+        ways=ways(
+            private=private,
+            gated=gated,
+            pull_request=pr,
+            revision=revision,
+            collection=collection,
+            space_hardware=space_hardware,
+        ),
         space=not no_space,
         threads=threads,
         calibration_file=text_file,
@@ -417,14 +449,32 @@ def push(
     release: ReleaseFolder,
     to: To = None,
     private: Private = False,
+    gated: Gated = None,
+    pr: PullRequest = False,
+    revision: Revision = "main",
+    collection: Collection = None,
     no_space: NoSpace = False,
+    space_hardware: SpaceHardware = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be uploaded and changed.")] = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Upload a release that was built before."""
-    from release import pipeline, report
+    from release import publishing, report
+    from release.plan import ways
 
-    report.show_facts(pipeline.push_only(release, to, private, not no_space, Console()).model_dump(mode="json"), json)
+    how = ways(
+        private=private,
+        gated=gated,
+        pull_request=pr,
+        revision=revision,
+        collection=collection,
+        space_hardware=space_hardware,
+    )
+    if dry_run:
+        report.show_push_plan(publishing.push_preview(release, to, how, not no_space, Console()), json)
+    else:
+        report.show_facts(publishing.push_only(release, to, how, not no_space, Console()).model_dump(mode="json"), json)
 
 
 @app.command()

@@ -29,6 +29,7 @@ from release.pruning.one import require_rows
 from release.pruning.prune import Calibrating, Job, Means, forget_blocks, prune
 from release.pruning.rebuild import rebuild as rebuild_weights
 from release.pruning.recipe import Recipe
+from release.publishing import login_for, parcel_of, push_release, take_names, write_space
 from release.record import FILE_NAME, Pruning, Record
 from release.sources.base import BaseModel, resolve
 from release.verify import model_folder, required_record, verify
@@ -59,21 +60,23 @@ def publish(plan: Plan, console: Console) -> Release:
     Raises:
         ReleaseError: Any of its kinds; see `release.errors`.
     """
-    namespace = None if plan.local else login_for(plan.namespace)
+    publisher = None if plan.local else login_for(plan.namespace)
     base = resolve(plan.model, console)
     require_prunable(base.checkpoint, plan)
     desk = measuring_means(plan.measuring, base.checkpoint, console)
     means = pruning_means(plan, base, console)
     folder = plan.out / plan.name(base.slug)
-    _require_name(namespace, folder.name)
+    parcel = parcel_of(folder, folder.name, publisher, plan.space) if publisher else None
     workspace = Workspace(folder / "model", folder / "work")
     with workspace.claimed(base.checkpoint, plan.recipe):
         card_file.require_intact(workspace.model, workspace.record())
+        if parcel:
+            take_names(parcel, plan.ways)
         [(pruning, audited)] = prune_and_audit(base.checkpoint, [(plan, workspace)], means, console)
         measurements = measured(base.checkpoint, audited, desk, workspace, console)
         record = write_record(plan, base, pruning, audited, measurements, workspace)
         write_space(record, folder, plan.measuring.bbq_data, console)
-    pushed = push_release(folder, record, namespace, plan.private, plan.space, console) if namespace else None
+    pushed = push_release(folder, record, publisher, plan.ways, plan.space, console) if publisher else None
     return Release(folder, record, pushed)
 
 
@@ -284,70 +287,6 @@ def card_changes(folder: Path) -> str:
     """Return how the card of a release would change if it were written anew; "" for not at all."""
     model = model_folder(folder)
     return card_file.changes(model, required_record(model), card_file.target_of(model))
-
-
-def push_only(folder: Path, namespace: str | None, private: bool, space: bool, console: Console) -> "Pushed":
-    """Upload a release that was built before, once it has verified.
-
-    Raises:
-        NotLoggedIn: Before anything else.
-        AuditFailed: It is not what its record says.
-    """
-    record = required_record(model_folder(folder))
-    namespace = login_for(namespace)
-    refuse_failed(verify(folder, None, console).checks)
-    return push_release(folder, record, namespace, private, space, console)
-
-
-def push_release(
-    folder: Path, record: Record, namespace: str, private: bool, space: bool, console: Console
-) -> "Pushed":
-    """Write card and Space for the repositories they go to, and upload both."""
-    from release import hub
-    from release.sources.hub import text_on_hub
-
-    repo_id = f"{namespace}/{record.name}"
-    render_again(folder, Target(repo_id), text_on_hub(repo_id, CARD))
-    leaks.refuse([model_folder(folder)])
-    space_folder = folder / "space" if space and (folder / "space").is_dir() else None
-    if space_folder:
-        write_space(record, folder, None, console, repo_id)
-    pushed = hub.push(model_folder(folder), space_folder, repo_id, repo_id, console, private=private)
-    card_file.remember(model_folder(folder), folder / "work")
-    return pushed
-
-
-def login_for(namespace: str | None) -> str:
-    """Return the namespace to publish under, once the Hub has accepted who is asking.
-
-    Nothing is pruned before this is settled.
-
-    Raises:
-        NotLoggedIn: There is no token, or the Hub refuses it.
-        BadOption: The account may not publish there.
-    """
-    from release import hub
-
-    return hub.check_namespace(hub.login("publishing"), namespace)
-
-
-def _require_name(namespace: str | None, name: str) -> None:
-    if namespace is not None:
-        from release import hub
-
-        hub.check_names(f"{namespace}/{name}")
-
-
-def write_space(
-    record: Record, folder: Path, bbq_data: Path | None, console: Console, repo_id: str | None = None
-) -> None:
-    """Write the Space of a release, for the repository it goes to where that is known."""
-    from release import space
-    from release.examples import examples
-
-    dense_id = record.base.id if record.base.on_hub else None
-    chosen = examples(folder / "model", bbq_data, console)
-    space.build(record, folder / "space", dense_id, repo_id or record.name, chosen)
 
 
 def run_space(releases: list[Path], base: str | None, console: Console) -> None:

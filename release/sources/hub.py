@@ -17,8 +17,6 @@ from huggingface_hub.errors import (
     CachedRepoTreeNotFoundError,
     HFValidationError,
     LocalEntryNotFoundError,
-    RemoteEntryNotFoundError,
-    RepositoryNotFoundError,
     SafetensorsParsingError,
 )
 
@@ -201,17 +199,3 @@ def _shards(repo_id: str, index: Path) -> tuple[str, ...]:
         return tuple(sorted({str(name) for name in weight_map.values()}))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UnusableBase(f"{repo_id}: {INDEX} cannot be read.", "Name another revision.") from error
-
-
-def text_on_hub(repo_id: str, name: str) -> str | None:
-    """Read one file of text as it stands on the Hub now; None where there is none, or no such repository.
-
-    Raises:
-        ReleaseError: The Hub refuses or cannot be reached.
-    """
-    with explained(repo_id):
-        try:
-            path = hf_hub_download(repo_id, name, force_download=True)
-        except (RemoteEntryNotFoundError, RepositoryNotFoundError):
-            return None
-    return Path(path).read_bytes().decode("utf-8", "replace")
