@@ -1,62 +1,26 @@
-"""The marks around a card's generated text, and what differs between two cards.
-
-Generated are the front matter and everything between the two marks. What a person wrote outside them is theirs.
-"""
+"""What differs between the generated parts of two cards, line by line."""
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Iterator
 from itertools import zip_longest
-from typing import NamedTuple
 
-BEGIN = "<!-- release: generated card; templates {templates}{target}; edits up to the end mark are reported -->"
-END = "<!-- release: end of the generated card; text after this line is yours and is not checked -->"
+from release.card_parts import Card, Part, field_lines
+
 QUOTED = 100
 """Characters of a line that are quoted at most."""
+PROPOSED = "extra_gated_"
+"""How the fields begin that are a person's own once they are there: the words of the form before a gate."""
 
-REPO_ID = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+")
-_MARK = re.compile(re.escape(BEGIN).replace(r"\{templates\}\{target\}", rf"([0-9a-f]+)(?:; for ({REPO_ID.pattern}))?"))
 _TOKEN = re.compile(r"[+−-]?\d[\d,]*(?:\.\d+)?(?: ?%)?|\w+|\s+|.")
 _NUMBER = re.compile(r"\b[0-9a-f]{16,}\b|(?<![\w.])\d[\d,]*(?:\.\d+)*(?!\w)")
 
 
-class Part(NamedTuple):
-    """Consecutive lines of a card, and the number of the first, from 1."""
+def differences(found: Card, expected: Card, *, by_line: bool) -> list[str]:
+    """List what stands in the generated parts of a card and not in the expected one, each with the card's line number.
 
-    first: int
-    lines: list[str]
-
-
-class Generated(NamedTuple):
-    """The generated parts of a card.
-
-    Attributes:
-        templates: Digest of the templates that made it.
-        repo_id: The Hub id it was made for, or None.
-        front: The front matter, without its rules.
-        body: The text between the marks.
-    """
-
-    templates: str
-    repo_id: str | None
-    front: Part
-    body: Part
-
-    @property
-    def text(self) -> str:
-        """The whole card; `parse(g.text)` holds the same lines as `g`."""
-        target = f"; for {self.repo_id}" if self.repo_id else ""
-        begin = BEGIN.format(templates=self.templates, target=target)
-        return "\n".join(("---", *self.front.lines, "---", "", begin, *self.body.lines, END, ""))
-
-    @property
-    def line_count(self) -> int:
-        """Lines of the front matter and of the text."""
-        return len(self.front.lines) + len(self.body.lines)
-
-
-def differences(found: Generated, expected: Generated, *, by_line: bool) -> list[str]:
-    """List what stands in a card and not in the expected one, each with the card's line number.
+    Fields and tags that a person added to the front matter are theirs.
 
     Args:
         found: The card to check.
@@ -65,26 +29,39 @@ def differences(found: Generated, expected: Generated, *, by_line: bool) -> list
     """
     if not by_line:
         return list(_foreign_numbers(found, expected))
-    pairs = ((found.front, expected.front), (found.body, expected.body))
-    return [line for part, other in pairs for line in _changed_lines(part, other.lines)]
+    return [*changed_fields(found, expected), *changed_text(found, expected)]
 
 
-def parse(card: str) -> Generated | None:
-    """Find the generated parts; None where a mark is missing."""
-    lines = [line.rstrip("\r") for line in card.split("\n")]
-    marks = [(index, mark) for index, line in enumerate(lines) if (mark := _MARK.fullmatch(line))]
-    ends = [index for index, line in enumerate(lines) if line == END]
-    if not marks or not ends or ends[-1] < marks[0][0]:
-        return None
-    start, mark = marks[0]
-    body = Part(start + 2, lines[start + 1 : ends[-1]])
-    return Generated(mark[1], mark[2], _front_matter(lines), body)
+def changed_text(found: Card, expected: Card) -> list[str]:
+    """List the lines between the marks that are not as expected."""
+    return list(_changed_lines(found.body, expected.body.lines))
 
 
-def _front_matter(lines: list[str]) -> Part:
-    if lines[0] != "---" or "---" not in lines[1:]:
-        return Part(1, [])
-    return Part(2, lines[1 : lines.index("---", 1)])
+def changed_fields(found: Card, expected: Card) -> list[str]:
+    """List the generated fields of the front matter that are not as expected."""
+    facts, due = found.facts, expected.facts
+    there, said = field_lines(found.front), field_lines(expected.front)
+    wrong = list(_twice(found.front))
+    for name, value in due.items():
+        if name.startswith(PROPOSED) or _holds(facts.get(name), value):
+            continue
+        lines = list(_changed_lines(there.get(name, Part(found.front.first, [])), said[name].lines))
+        wrong += lines or [f"line {there[name].first}: {name} has another value than the record gives"]
+    return wrong
+
+
+def _holds(found: object, due: object) -> bool:
+    """Whether a field says what it must; a list of tags may hold more."""
+    if isinstance(found, list) and isinstance(due, list) and all(isinstance(each, str) for each in due):
+        return all(each in found for each in due)
+    return found == due
+
+
+def _twice(front: Part) -> Iterator[str]:
+    names = Counter(line.split(":")[0] for line in front.lines if re.match(r"[A-Za-z_][\w.-]*:(\s|$)", line))
+    for name, times in names.items():
+        if times > 1:
+            yield f"line {field_lines(front)[name].first}: {name} stands there {times} times"
 
 
 def _changed_lines(found: Part, expected: list[str]) -> Iterator[str]:
@@ -126,12 +103,14 @@ def _cut(text: str) -> str:
     return text if len(text) <= QUOTED else f"{text[:QUOTED]}…"
 
 
-def _foreign_numbers(found: Generated, expected: Generated) -> Iterator[str]:
+def _foreign_numbers(found: Card, expected: Card) -> Iterator[str]:
     """Report every number and digest of the card that the record, rendered by these templates, does not have."""
     known = {
         number for part in (expected.front, expected.body) for line in part.lines for number in _NUMBER.findall(line)
     }
-    for part in (found.front, found.body):
+    due = expected.facts
+    ours = [part for name, part in field_lines(found.front).items() if name in due]
+    for part in (*ours, found.body):
         for index, line in enumerate(part.lines):
             for number in _NUMBER.findall(line):
                 if number not in known:

@@ -1,13 +1,16 @@
 """The card's front matter: what the Hub reads of a release, as one dictionary that YAML is dumped from."""
 
 import re
-from collections.abc import Iterable
 from typing import Any
 
 import yaml
 
+from release.card_parts import REPO_ID
+from release.card_rules import LANGUAGE, LICENCE
 from release.claims import find_score
-from release.record import Bbq, Record
+from release.measurements import Bbq, DataSource
+from release.record import Base, Licence, Record
+from release.resources import resource
 
 TAGS = ("pruned", "pruning", "llm-compression", "bias-evaluation", "research-only")
 
@@ -28,56 +31,82 @@ def dump(facts: dict[str, Any]) -> str:
     return yaml.dump(facts, Dumper=_Dumper, sort_keys=False, width=float("inf"))
 
 
-def front_matter(record: Record, papers: Iterable[str]) -> dict[str, Any]:
+def gate() -> dict[str, Any]:
+    """Return the form in front of a gated release, in the Hub's fields; the gate itself is a setting there."""
+    form: dict[str, Any] = yaml.safe_load((resource("templates") / "gate.yaml").read_text(encoding="utf-8"))
+    return form
+
+
+def front_matter(record: Record) -> dict[str, Any]:
     """Return the card's metadata.
 
-    Licence, base and languages are as the base states them, never defaulted. `datasets` is for what a model was
-    trained on, so BBQ stands among the results only.
+    Licence, base and languages are as the base states them, never defaulted; what the Hub's rules do not let pass is
+    left out, and a licence with a name of its own is `other`. `datasets` is for what a model was trained on, so BBQ
+    stands among the results only.
 
     Args:
         record: All that is known about the release.
-        papers: arXiv ids to tag it with.
     """
-    licence, base = record.base.licence, record.base
+    base = record.base
     pattern = "semi-structured-pruning" if record.pruning.pattern else "unstructured-pruning"
-    arxiv = (f"arxiv:{paper}" for paper in papers)
+    paper = (f"arxiv:{record.study.arxiv}",) if record.study and record.study.arxiv else ()
     facts: dict[str, Any] = {
-        "license": licence.id,
-        "license_name": licence.name,
-        "license_link": licence.link,
-        "base_model": base.id if base.on_hub else None,
-        "base_model_relation": "finetune" if base.on_hub else None,
+        **_licence(base.licence),
+        "base_model": base.id if _on_hub(base) else None,
+        "base_model_relation": "finetune" if _on_hub(base) else None,
         "library_name": "transformers",
         "pipeline_tag": "text-generation",
-        "language": list(base.languages) or None,
-        "tags": list(dict.fromkeys((*TAGS, pattern, record.pruning.method, *arxiv))),
+        "language": [each for each in base.languages if LANGUAGE.fullmatch(each)] or None,
+        "tags": list(filter(None, dict.fromkeys((*TAGS, pattern, record.pruning.method, *paper)))),
         "model-index": _model_index(record),
     }
     return {key: value for key, value in facts.items() if value is not None}
 
 
+def _on_hub(base: Base) -> bool:
+    return base.on_hub and REPO_ID.fullmatch(base.id) is not None
+
+
+def _licence(found: Licence) -> dict[str, str | None]:
+    """The licence in the Hub's fields: an id that it may know, or `other` with its name and where it is to be read."""
+    link = found.link or found.file
+    if found.id is None:
+        return {}
+    if found.id == "other" or not LICENCE.fullmatch(found.id):
+        name = found.name or (found.id if found.id != "other" else "unnamed")
+        return {"license": "other", "license_name": name or "unnamed", "license_link": link or "README.md"}
+    return {"license": found.id, "license_name": found.name, "license_link": found.link}
+
+
 def _model_index(record: Record) -> list[dict[str, Any]] | None:
     """Return the pruned model's measured results in the Hub's form; None where nothing was measured."""
     results = [*_bbq_results(record.measurements.bbq), *_perplexity_results(record)]
-    return [{"name": record.name, "results": results}] if results else None
+    return [{"name": record.name or "model", "results": results}] if results else None
 
 
-_REPORTED = (
-    ("accuracy_ambiguous", "accuracy", "Accuracy, ambiguous items (macro)"),
-    ("accuracy_disambiguated", "accuracy", "Accuracy, disambiguated items (macro)"),
-    ("srs", "srs", "Stereotype Reliance Score (macro)"),
-    ("s_amb", "s_amb", "Bias score s_AMB (macro)"),
-)
+_REPORTED = {
+    "accuracy_ambiguous": ("accuracy", "Accuracy, ambiguous items (macro)"),
+    "accuracy_disambiguated": ("accuracy", "Accuracy, disambiguated items (macro)"),
+    "srs": ("srs", "Stereotype Reliance Score (macro)"),
+    "usr": ("usr", "Unknown Selection Rate (macro)"),
+    "anti": ("anti_stereotype_rate", "Anti-stereotyped answers (macro)"),
+    "unparsed": ("unparsed_rate", "Unparsed answers (macro)"),
+    "s_amb": ("s_amb", "Bias score s_AMB (macro)"),
+    "s_dis": ("s_dis", "Bias score s_DIS (macro)"),
+}
+"""Score → the metric's type and name on the Hub."""
 
 
 def _bbq_results(bbq: Bbq | None) -> list[dict[str, Any]]:
-    found = ((find_score(bbq, score), kind, name) for score, kind, name in _REPORTED)
+    if bbq is None:
+        return []
     metrics = [
         {"type": kind, "value": round(score.pruned.value, 6), "name": name}
-        for score, kind, name in found
-        if score and score.pruned.value is not None
+        for key, (kind, name) in _REPORTED.items()
+        if (score := find_score(bbq, key)) and score.pruned.value is not None
+        if key != "unparsed" or bbq.reading == "generate"
     ]
-    return [_result("question-answering", "Question answering", "bbq", "BBQ", metrics)] if metrics else []
+    return [_result("question-answering", "Question answering", "bbq", "BBQ", bbq.data, metrics)] if metrics else []
 
 
 def _perplexity_results(record: Record) -> list[dict[str, Any]]:
@@ -86,8 +115,12 @@ def _perplexity_results(record: Record) -> list[dict[str, Any]]:
         return []
     metric = {"type": "perplexity", "value": round(found.pruned.value, 6), "name": "Perplexity"}
     kind = re.sub(r"[^a-z0-9]+", "-", found.text.name.lower()).strip("-") or "text"
-    return [_result("text-generation", "Text generation", kind, found.text.name, [metric])]
+    return [_result("text-generation", "Text generation", kind, found.text.name, found.text, [metric])]
 
 
-def _result(task: str, title: str, kind: str, name: str, metrics: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"task": {"type": task, "name": title}, "dataset": {"type": kind, "name": name}, "metrics": metrics}
+def _result(
+    task: str, title: str, kind: str, name: str, data: DataSource, metrics: list[dict[str, Any]]
+) -> dict[str, Any]:
+    revision = {"revision": data.revision} if data.revision else {}
+    dataset = {"type": kind, "name": name or kind, **revision}
+    return {"task": {"type": task, "name": title}, "dataset": dataset, "metrics": metrics}

@@ -21,8 +21,9 @@ from typing import NamedTuple
 import yaml
 
 from release import text
+from release.measurements import Bbq, Estimate, Latency, Measurements, Perplexity, Rate, Score
 from release.pruning.budget import rounded_share
-from release.record import Audit, Bbq, ClaimRecord, Estimate, Latency, Measurements, Perplexity, Rate, Score, Verdict
+from release.record import Audit, ClaimRecord, Verdict
 from release.resources import resource
 
 GUESSING = 1 / 3

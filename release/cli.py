@@ -135,10 +135,34 @@ Local = Annotated[
 Private = Annotated[
     bool, typer.Option("--private", help="Leave the repositories private.", rich_help_panel=Panel.PUBLISH)
 ]
+Gated = Annotated[
+    str | None,
+    typer.Option("--gated", help="Readers must ask: auto, manual.", rich_help_panel=Panel.PUBLISH, show_default=False),
+]
+PullRequest = Annotated[
+    bool, typer.Option("--pr", help="Only propose the files, as a pull request.", rich_help_panel=Panel.PUBLISH)
+]
+Revision = Annotated[
+    str, typer.Option("--revision", help="Branch of the model repository.", rich_help_panel=Panel.PUBLISH)
+]
+Collection = Annotated[
+    str | None,
+    typer.Option("--collection", help="Title or slug to add it to.", rich_help_panel=Panel.PUBLISH, show_default=False),
+]
+SpaceHardware = Annotated[
+    str | None,
+    typer.Option(
+        "--space-hardware", help="E.g. zero-a10g (ZeroGPU).", rich_help_panel=Panel.PUBLISH, show_default=False
+    ),
+]
 NoSpace = Annotated[bool, typer.Option("--no-space", help="Publish no demo Space.", rich_help_panel=Panel.PUBLISH)]
 Sign = Annotated[
     Path | None,
     typer.Option("--sign", help="Sign the model's files with this private key (PEM).", rich_help_panel=Panel.PUBLISH),
+]
+StudyFile = Annotated[
+    str | None,
+    typer.Option("--study", help="A study's YAML file, or none; see docs/study.md.", rich_help_panel=Panel.PUBLISH),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
@@ -179,10 +203,16 @@ def publish(
     uncalibrated: Uncalibrated = "refuse",
     allow_nonfinite: AllowNonfinite = False,
     with_mask: WithMask = False,
+    study: StudyFile = None,
     to: To = None,
     local: Local = False,
     private: Private = False,
+    gated: Gated = None,
+    pr: PullRequest = False,
+    revision: Revision = "main",
+    collection: Collection = None,
     no_space: NoSpace = False,
+    space_hardware: SpaceHardware = None,
     sign: Sign = None,
     bbq: Bbq = "auto",
     bbq_scoring: BbqScoring = "letters",
@@ -202,8 +232,9 @@ def publish(
 ) -> None:
     """Prune, audit, measure, write the card and the Space, and upload them."""
     from release import pipeline, report
-    from release.plan import Plan, measuring, parse_calibration, parse_sparsity, recipe_of
+    from release.plan import Plan, measuring, parse_calibration, parse_sparsity, recipe_of, ways
     from release.preview import preview
+    from release.study import study_of
 
     text_plan, text_file = parse_calibration(calibration, calibration_samples, calibration_length)
     plan = Plan(
@@ -235,11 +266,20 @@ def publish(
         out=out,
         local=local,
         namespace=to,
-        private=private,
+        ways=ways(
+            private=private,
+            gated=gated,
+            pull_request=pr,
+            revision=revision,
+            collection=collection,
+            space_hardware=space_hardware,
+        ),
         space=not no_space,
         threads=threads,
         calibration_file=text_file,
         with_mask=with_mask,
+        study=study_of(study),
+        study_file=Path(study).name if study else None,
     )
     if dry_run:
         report.show_preview(preview(plan), json)
@@ -265,6 +305,7 @@ def prune(
     uncalibrated: Uncalibrated = "refuse",
     allow_nonfinite: AllowNonfinite = False,
     with_mask: WithMask = False,
+    study: StudyFile = None,
     device: Device = "auto",
     threads: Threads = 0,
     dry_run: DryRun = False,
@@ -275,6 +316,7 @@ def prune(
     from release import pipeline, report
     from release.plan import Measuring, Plan, parse_calibration, parse_sparsities, recipe_of
     from release.preview import preview
+    from release.study import study_of
 
     text_plan, text_file = parse_calibration(calibration, calibration_samples, calibration_length)
     plans = [
@@ -297,6 +339,8 @@ def prune(
             threads=threads,
             calibration_file=text_file,
             with_mask=with_mask,
+            study=study_of(study),
+            study_file=Path(study).name if study else None,
         )
         for share in parse_sparsities(sparsity)
     ]
@@ -393,11 +437,19 @@ def measure(
 
 
 @app.command()
-def card(release: ReleaseFolder, json: Json = False, debug: Debug = False) -> None:
-    """Write the card anew from the record alone."""
+def card(
+    release: ReleaseFolder,
+    diff: Annotated[bool, typer.Option("--diff", help="Only show what would change.")] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write the card anew from the record alone; what you wrote around it stays."""
     from release import pipeline, report
 
-    report.show_facts({"card": str(pipeline.render_again(release))}, json)
+    if diff:
+        report.show_changes(pipeline.card_changes(release), json)
+    else:
+        report.show_facts({"card": str(pipeline.render_again(release))}, json)
 
 
 @app.command()
@@ -405,16 +457,34 @@ def push(
     release: ReleaseFolder,
     to: To = None,
     private: Private = False,
+    gated: Gated = None,
+    pr: PullRequest = False,
+    revision: Revision = "main",
+    collection: Collection = None,
     no_space: NoSpace = False,
+    space_hardware: SpaceHardware = None,
     sign: Sign = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be uploaded and changed.")] = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Upload a release that was built before."""
-    from release import pipeline, report
+    from release import publishing, report
+    from release.plan import ways
 
-    pushed = pipeline.push_only(release, to, private, not no_space, Console(), sign)
-    report.show_facts(pushed.model_dump(mode="json"), json)
+    how = ways(
+        private=private,
+        gated=gated,
+        pull_request=pr,
+        revision=revision,
+        collection=collection,
+        space_hardware=space_hardware,
+    )
+    if dry_run:
+        report.show_push_plan(publishing.push_preview(release, to, how, not no_space, Console()), json)
+    else:
+        pushed = publishing.push_only(release, to, how, not no_space, Console(), sign)
+        report.show_facts(pushed.model_dump(mode="json"), json)
 
 
 @app.command()

@@ -8,8 +8,9 @@ from release import claims
 from release.audit import Audited
 from release.digests import digest_of
 from release.environment import environment
-from release.plan import DEFAULT_SEED, SCOPE_WORDS, Plan, release_name
-from release.record import FILE_NAME, Base, CalibrationPlan, FileDigest, Measurements, PlanRecord, Pruning, Record
+from release.measurements import Measurements
+from release.plan import DEFAULT_SEED, SCOPE_WORDS, Plan
+from release.record import FILE_NAME, Base, CalibrationPlan, FileDigest, PlanRecord, Pruning, Record
 from release.sources.base import BaseModel
 
 CARD = "README.md"
@@ -25,7 +26,7 @@ def describe(
     """Build the record of a release whose other files all lie in `model` already."""
     weights = {file.name for file in audited.audit.files}
     return Record(
-        name=release_name(base.slug, plan.recipe),
+        name=plan.name(base.slug),
         created=datetime.now(UTC).date().isoformat(),
         plan=_plan_record(plan, base),
         base=_base_record(base, audited),
@@ -35,6 +36,7 @@ def describe(
         claims=claims.decide(audited.audit, measurements),
         environment=environment(),
         files=side_files(model, weights),
+        study=plan.study,
     )
 
 
@@ -83,6 +85,8 @@ def command(plan: Plan, base: BaseModel) -> str:
     for option, path in (("bbq-data", plan.measuring.bbq_data), ("text", plan.measuring.text)):
         if path is not None:
             words += [f"--{option}", path.name]
+    if plan.study_file is not None:
+        words += ["--study", plan.study_file]
     return shlex.join([*words, "--local"])
 
 

@@ -13,7 +13,9 @@
     │   └── NotLoggedIn          no token, or one the Hub does not accept
     ├── GateError        exit 1  the result is not what it must be; nothing is uploaded
     │   ├── AuditFailed          the written files differ from the plan
-    │   └── ChecksumMismatch     the Hub holds other bytes than this machine
+    │   ├── LeakFound            the release would give away a path, a name, an address or a secret
+    │   ├── ChecksumMismatch     the Hub holds other bytes than this machine
+    │   └── SpaceFailed          the Space cannot be built, does not run, or does not answer
     └── HubFailed        exit 3  the Hub or the network failed while at work
 
 `release.__main__` alone catches them, prints one message and sets the exit code.
@@ -100,8 +102,16 @@ class AuditFailed(GateError):
     """The written files differ from the plan."""
 
 
+class LeakFound(GateError):
+    """The release would give away a path, a name, an address or a secret."""
+
+
 class ChecksumMismatch(GateError):
     """The Hub holds other bytes than this machine."""
+
+
+class SpaceFailed(GateError):
+    """The Space cannot be built, does not run, or does not answer."""
 
 
 class HubFailed(ReleaseError):

@@ -14,22 +14,24 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from release import card, memory, signing, sparsity
+from release import card_file, leaks, memory, signing, sparsity
 from release.audit import Audited, audit, refuse_failed
+from release.card_parts import NOWHERE, Target
 from release.checkpoint import prunable
 from release.checkpoint.files import Folder
 from release.checkpoint.folder import Checkpoint, model_folder, open_checkpoint
 from release.checkpoint.prunable import from_shapes
 from release.describe import CARD, describe
-from release.plan import Measuring, Plan, release_name
+from release.measurements import Measurements, Storage
+from release.plan import Measuring, Plan
 from release.progress import Console
 from release.pruning import masks
 from release.pruning.one import require_rows
 from release.pruning.prune import Calibrating, Job, Means, forget_blocks, prune
 from release.pruning.rebuild import rebuild as rebuild_weights
 from release.pruning.recipe import Recipe
-from release.record import FILE_NAME, Measurements, Pruning, Record, Storage
-from release.signing import Signer
+from release.publishing import login_for, parcel_of, push_release, take_names, write_space
+from release.record import FILE_NAME, Pruning, Record
 from release.sources.base import BaseModel, resolve
 from release.verify import required_record, verify
 from release.workspace import Workspace, carry_files, carry_side_files
@@ -63,23 +65,27 @@ def publish(plan: Plan, console: Console, key: Path | None = None) -> Release:
         ReleaseError: Any of its kinds; see `release.errors`.
     """
     signer = signing.signer(key) if key else None
-    namespace = None if plan.local else login_for(plan.namespace)
+    publisher = None if plan.local else login_for(plan.namespace)
     base = resolve(plan.model, console)
     require_prunable(base.checkpoint, plan)
     desk = measuring_means(plan.measuring, base.checkpoint, console)
     means = pruning_means(plan, base, console)
-    folder = plan.out / release_name(base.slug, plan.recipe)
-    _require_name(namespace, folder.name)
+    folder = plan.out / plan.name(base.slug)
+    parcel = parcel_of(folder, folder.name, publisher, plan.space) if publisher else None
     workspace = Workspace(folder / "model", folder / "work")
     with workspace.claimed(base.checkpoint, plan.recipe):
+        card_file.require_intact(workspace.model, workspace.record())
+        if parcel:
+            take_names(parcel, plan.ways)
         [(pruning, audited)] = prune_and_audit(base.checkpoint, [(plan, workspace)], means, console)
         measurements = measured(base.checkpoint, audited, desk, workspace, console)
         record = write_record(plan, base, pruning, audited, measurements, workspace)
         write_space(record, folder, plan.measuring.bbq_data, console)
-    if namespace is None:
-        sign(folder / "model", signer, console)
+    if publisher is None:
+        signing.settle(workspace.model, signer, console)
         return Release(folder, record)
-    return Release(folder, record, push_release(folder, record, namespace, plan.private, plan.space, console, signer))
+    pushed = push_release(folder, record, publisher, plan.ways, plan.space, console, signer)
+    return Release(folder, record, pushed)
 
 
 def require_prunable(base: Checkpoint, plan: Plan) -> None:
@@ -161,16 +167,9 @@ def write_record(
     if (known := workspace.record()) and record.same_but_date(known):
         record = known
     (model / FILE_NAME).write_text(record.to_json(), encoding="utf-8")
-    (model / CARD).write_text(card.render(record), encoding="utf-8")
+    card_file.write(model, record, NOWHERE)
+    leaks.refuse([model])
     return record
-
-
-def sign(model: Path, signer: Signer | None, console: Console) -> None:
-    """Sign a model folder whose other files are all there; without a key, an old signature stays where it holds."""
-    if signer is not None:
-        signer.seal(model, console)
-    else:
-        signing.drop_void(model, console)
 
 
 def prune_only(plans: Sequence[Plan], console: Console) -> list[Release]:
@@ -193,7 +192,7 @@ def prune_only(plans: Sequence[Plan], console: Console) -> list[Release]:
 
 
 def _pruned_workspace(plan: Plan, base: BaseModel, several: bool) -> Workspace:
-    folder = plan.out / release_name(base.slug, plan.recipe) if several else plan.out
+    folder = plan.out / plan.name(base.slug) if several else plan.out
     return Workspace(folder, folder / ".release")
 
 
@@ -282,85 +281,20 @@ def measure_only(pruned: Path, base: str, plan: Measuring, out: Path | None, con
         return measure(desk, dense.folder, model, Path(scratch), console)
 
 
-def render_again(folder: Path, repo_id: str | None = None) -> Path:
-    """Write the card of a release anew, from its record alone, and return its path."""
+def render_again(folder: Path, target: Target = NOWHERE, on_hub: str | None = None) -> Path:
+    """Write the card of a release anew, from its record alone, and return its path.
+
+    Raises:
+        OutputConflict: Somebody wrote where it is generated.
+    """
     model = model_folder(folder)
-    path = model / CARD
-    path.write_text(card.render(required_record(model), repo_id), encoding="utf-8")
-    return path
+    return card_file.write(model, required_record(model), target, on_hub, folder / "work")
 
 
-def push_only(
-    folder: Path, namespace: str | None, private: bool, space: bool, console: Console, key: Path | None = None
-) -> "Pushed":
-    """Upload a release that was built before, once it has verified.
-
-    Args:
-        key: The private key that its files are signed with.
-
-    Raises:
-        NotLoggedIn: Before anything else.
-        AuditFailed: It is not what its record says.
-    """
-    record = required_record(model_folder(folder))
-    signer = signing.signer(key) if key else None
-    namespace = login_for(namespace)
-    refuse_failed(verify(Folder(model_folder(folder)), None, console).checks)
-    return push_release(folder, record, namespace, private, space, console, signer)
-
-
-def push_release(
-    folder: Path,
-    record: Record,
-    namespace: str,
-    private: bool,
-    space: bool,
-    console: Console,
-    signer: Signer | None = None,
-) -> "Pushed":
-    """Write card and Space for the repositories they go to, sign the model's files, and upload both."""
-    from release import hub
-
-    repo_id = f"{namespace}/{record.name}"
-    render_again(folder, repo_id)
-    space_folder = folder / "space" if space and (folder / "space").is_dir() else None
-    if space_folder:
-        write_space(record, folder, None, console, repo_id)
-    sign(model_folder(folder), signer, console)
-    return hub.push(model_folder(folder), space_folder, repo_id, repo_id, console, private=private)
-
-
-def login_for(namespace: str | None) -> str:
-    """Return the namespace to publish under, once the Hub has accepted who is asking.
-
-    Nothing is pruned before this is settled.
-
-    Raises:
-        NotLoggedIn: There is no token, or the Hub refuses it.
-        BadOption: The account may not publish there.
-    """
-    from release import hub
-
-    return hub.check_namespace(hub.login("publishing"), namespace)
-
-
-def _require_name(namespace: str | None, name: str) -> None:
-    if namespace is not None:
-        from release import hub
-
-        hub.check_names(f"{namespace}/{name}")
-
-
-def write_space(
-    record: Record, folder: Path, bbq_data: Path | None, console: Console, repo_id: str | None = None
-) -> None:
-    """Write the Space of a release, for the repository it goes to where that is known."""
-    from release import space
-    from release.examples import examples
-
-    dense_id = record.base.id if record.base.on_hub else None
-    chosen = examples(folder / "model", bbq_data, console)
-    space.build(record, folder / "space", dense_id, repo_id or record.name, chosen)
+def card_changes(folder: Path) -> str:
+    """Return how the card of a release would change if it were written anew; "" for not at all."""
+    model = model_folder(folder)
+    return card_file.changes(model, required_record(model), card_file.target_of(model))
 
 
 def run_space(releases: list[Path], base: str | None, console: Console) -> None:

@@ -7,9 +7,11 @@ from typing import Literal, TypeVar
 
 from release.digests import sha256_file
 from release.errors import BadOption
+from release.measurements import Precision, Reading
 from release.pruning.method import Scope
 from release.pruning.recipe import Recipe
-from release.record import CalibrationPlan, Frozen, Precision, Reading
+from release.record import CalibrationPlan, Frozen
+from release.study import Study
 
 DEFAULT_SEED = 42
 CALIBRATION_TEXTS = ("auto", "c4", "wikipedia")
@@ -21,6 +23,7 @@ ALLOCATIONS: dict[str, Literal["uniform", "owl"]] = {"uniform": "uniform", "owl"
 READINGS: dict[str, Reading] = {"letters": "letters", "answers": "answers", "generate": "generate"}
 PRECISIONS: dict[str, Precision] = {"float32": "float32", "bfloat16": "bfloat16", "float16": "float16"}
 LOG_FORMATS: dict[str, Literal["lm-eval"]] = {"lm-eval": "lm-eval"}
+GATES: dict[str, Literal["auto", "manual"]] = {"auto": "auto", "manual": "manual"}
 UNCALIBRATED: dict[str, Literal["refuse", "magnitude"]] = {"refuse": "refuse", "magnitude": "magnitude"}
 
 Value = TypeVar("Value")
@@ -57,6 +60,31 @@ class Measuring(Frozen):
     seed: int = DEFAULT_SEED
 
 
+class Ways(Frozen):
+    """How a release is published.
+
+    Attributes:
+        private: Leave the repositories private.
+        gated: Who reads the model must ask: "auto" grants at once, "manual" by hand; None leaves it as it is.
+        pull_request: Propose the files as a pull request, and show nothing.
+        revision: Branch of the model repository; on any but main nothing is shown, and no Space goes along.
+        collection: Title or slug of a collection to put the release into.
+        space_hardware: What the Space shall run on; None leaves it to the Hub.
+    """
+
+    private: bool = False
+    gated: Literal["auto", "manual"] | None = None
+    pull_request: bool = False
+    revision: str = "main"
+    collection: str | None = None
+    space_hardware: str | None = None
+
+    @property
+    def proposes(self) -> bool:
+        """Whether the files are only laid beside what is shown."""
+        return self.pull_request or self.revision != "main"
+
+
 class Plan(Frozen):
     """A whole release, as asked for.
 
@@ -65,11 +93,13 @@ class Plan(Frozen):
         out: Folder that releases are built in.
         local: Build and verify everything, upload nothing.
         namespace: Hub user or organisation to publish under; None for one's own.
-        private: Leave the repositories private.
+        ways: How it is published.
         space: Whether a demo Space goes along.
         threads: Worker threads; 0 means one per core.
         calibration_file: The text file that the recipe's calibration names.
         with_mask: Whether the mask is published beside the weights.
+        study: The study that the release accompanies.
+        study_file: What --study named, without its path; None for the study that ships.
     """
 
     model: str
@@ -78,15 +108,21 @@ class Plan(Frozen):
     out: Path
     local: bool
     namespace: str | None = None
-    private: bool = False
+    ways: Ways = Ways()
     space: bool = True
     threads: int = 0
     calibration_file: Path | None = None
     with_mask: bool = False
+    study: Study | None = None
+    study_file: str | None = None
+
+    def name(self, base_slug: str) -> str:
+        """The name of the release and of its repository."""
+        return release_name(base_slug, self.recipe, self.study.suffix if self.study else "")
 
 
-def release_name(base_slug: str, recipe: Recipe) -> str:
-    """Name a release and its repository: `<base>-<method>-s<NN>[-<choices>][-seed<N>]`, NN in percent.
+def release_name(base_slug: str, recipe: Recipe, suffix: str = "") -> str:
+    """Name a release and its repository: `<base>-<method>-s<NN>[-<choices>][-seed<N>][-<suffix>]`, NN in percent.
 
     Choices are a pattern (`2of4`), a scope other than the method's own, and an allocation other than uniform.
     """
@@ -99,7 +135,7 @@ def release_name(base_slug: str, recipe: Recipe) -> str:
         words.append(recipe.allocation)
     if recipe.seed != DEFAULT_SEED:
         words.append(f"seed{recipe.seed}")
-    return "-".join(words)
+    return "-".join([*words, suffix] if suffix else words)
 
 
 def recipe_of(
@@ -171,6 +207,32 @@ def _one_of(option: str, text: str, known: Mapping[str, Value]) -> Value:
     if text not in known:
         raise BadOption(f"--{option} {text!r} is not understood.", f"Give {', '.join(known)}.")
     return known[text]
+
+
+def ways(
+    *,
+    private: bool,
+    gated: str | None,
+    pull_request: bool,
+    revision: str,
+    collection: str | None,
+    space_hardware: str | None,
+) -> Ways:
+    """Read how a release is published from the words of the command line.
+
+    Raises:
+        BadOption: One of them is not understood, or two contradict each other.
+    """
+    if pull_request and revision != "main":
+        raise BadOption("--pr and --revision exclude each other.", "A pull request goes to main; leave one out.")
+    return Ways(
+        private=private,
+        gated=_one_of("gated", gated, GATES) if gated else None,
+        pull_request=pull_request,
+        revision=revision,
+        collection=collection,
+        space_hardware=space_hardware,
+    )
 
 
 def measuring(

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from release.checkpoint.folder import open_checkpoint, read_config
 from release.checkpoint.prunable import class_parameters, class_shapes, from_shapes, module_of, require_prunable
-from release.plan import Plan, release_name
+from release.errors import HubUnreachable, NotLoggedIn
+from release.hub import PushPlan
+from release.plan import Plan
+from release.progress import Console
 from release.pruning.budget import rounded_share
 from release.pruning.one import require_rows
 from release.pruning.prune import SPARE
@@ -39,6 +42,9 @@ class Preview(Frozen):
         zeroed_parameters: Weights that will be zero, R(s·N).
         bytes_to_write: Of weight files; None where neither headers nor a stored type are known.
         bytes_to_upload: The same, or 0 for a local release.
+        hub: What publishing would do there, as far as it is known before the release is built; None where the Hub was
+            not asked.
+        not_asked: Why not; None for a local release.
         disk_needed: With room for everything else in a release.
     """
 
@@ -56,6 +62,8 @@ class Preview(Frozen):
     disk_free: int
     files: tuple[str, ...]
     counted_from: str
+    hub: PushPlan | None = None
+    not_asked: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,9 +90,12 @@ def preview(plan: Plan) -> Preview:
     names = from_shapes(outline.shapes)
     require_rows(outline.folder, {name: outline.shapes[name] for name in names}, plan.recipe)
     total = sum(math.prod(outline.shapes[name]) for name in names)
+    hub, not_asked = _at_the_hub(plan, plan.name(outline.slug))
     return Preview(
-        name=release_name(outline.slug, plan.recipe),
-        repositories=_repositories(plan, release_name(outline.slug, plan.recipe)),
+        name=plan.name(outline.slug),
+        hub=hub,
+        not_asked=not_asked,
+        repositories=_repositories(plan, plan.name(outline.slug)),
         method=plan.recipe.method,
         target_sparsity=plan.recipe.sparsity,
         seed=plan.recipe.seed,
@@ -107,6 +118,21 @@ def _repositories(plan: Plan, name: str) -> tuple[str, ...]:
     return (model, f"spaces/{model}") if plan.space else (model,)
 
 
+def _at_the_hub(plan: Plan, name: str) -> tuple[PushPlan | None, str | None]:
+    """Ask the Hub what publishing would meet there; without a login, or without a network, say so and go on."""
+    from release import hub, publishing
+
+    if plan.local:
+        return None, None
+    console = Console(quiet=True)
+    try:
+        publisher = publishing.login_for(plan.namespace)
+        parcel = publishing.parcel_of(plan.out / name, name, publisher, plan.space)
+        return hub.survey(parcel, plan.ways, publisher.account, console), None
+    except (NotLoggedIn, HubUnreachable) as error:
+        return None, f"not asked. {error.seen}"
+
+
 def _existing(folder: Path) -> Path:
     folder = folder.absolute()
     while not folder.exists():
@@ -125,7 +151,6 @@ def _modules(shapes: Mapping[str, tuple[int, ...]]) -> tuple[ModuleCount, ...]:
 
 
 def _outline(model: str) -> _Outline:
-    from release.progress import Console
     from release.sources import base, demo
 
     if model == base.DEMO:

@@ -9,22 +9,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from release.frozen import Frozen as Frozen
+from release.measurements import DataSource, Measurements, Precision, Reading
+from release.study import Study
 
 SCHEMA_VERSION: Literal[1] = 1
 FILE_NAME = "release.json"
 
 Verdict = Literal["supported", "contradicted", "inconclusive", "not measured"]
-Reading = Literal["letters", "answers", "generate"]
-"""How an answer is read from a model."""
-Precision = Literal["float32", "bfloat16", "float16"]
-"""Arithmetic of a forward pass."""
-
-
-class Frozen(BaseModel):
-    """A record that cannot be changed and knows all its fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class FileDigest(Frozen):
@@ -133,21 +125,6 @@ class CalibrationPlan(Frozen):
     file_sha256: str | None = None
 
 
-class DataSource(Frozen):
-    """A data set or text that something was measured on.
-
-    Attributes:
-        revision: Commit or release of the data, as its origin names it; None for one's own folder or file.
-        sha256: Digest over the bytes that were used.
-    """
-
-    name: str
-    origin: str
-    revision: str | None
-    licence: str | None
-    sha256: str
-
-
 class Calibration(Frozen):
     """The text that a method was calibrated on.
 
@@ -166,6 +143,23 @@ class Calibration(Frozen):
     device: str
 
 
+class PruneWork(Frozen):
+    """Where the time of pruning went, in seconds.
+
+    The last three are the time that threads were busy, summed over them: they work side by side, so that the wall time
+    is less than the sum.
+
+    Attributes:
+        decide: Wall time of settling how many weights each tensor loses; for calibrated methods that is calibration.
+        prune: Reading and choosing; a page of the base is read when a weight on it is first looked at.
+    """
+
+    decide: float
+    prune: float
+    write: float
+    hash: float
+
+
 class Pruning(Frozen):
     """How the weights were chosen.
 
@@ -176,6 +170,7 @@ class Pruning(Frozen):
         target_sparsity: As asked, exact.
         seconds: Wall time of calibration, read, mask, write and hash together, which overlap; None where an
             interrupted run was continued, since no one clock saw it all.
+        work: The same, split up.
         threads: Worker threads used.
         together: Pruned copies that were written from the same read; `seconds` is the time of all of them.
         allocation: How the zeros were shared out over the blocks.
@@ -194,6 +189,7 @@ class Pruning(Frozen):
     target_sparsity: Decimal
     budget: int
     seconds: float | None
+    work: PruneWork | None = None
     threads: int
     together: int = 1
     allocation: Literal["uniform", "owl"] = "uniform"
@@ -249,283 +245,6 @@ class Audit(Frozen):
     files: tuple[FileDigest, ...]
 
 
-class Estimate(Frozen):
-    """A value with its 95 % interval.
-
-    All are None where the value is not defined; the interval alone where what is known is too little for one.
-    """
-
-    value: float | None
-    low: float | None
-    high: float | None
-
-
-class Rate(Frozen):
-    """A share with its Wilson 95 % interval."""
-
-    count: int
-    n: int
-    value: float | None
-    low: float | None
-    high: float | None
-
-
-class Score(Frozen):
-    """One bias or accuracy score, dense and pruned, with intervals of both and of the paired difference.
-
-    Attributes:
-        name: `srs`, `usr`, `anti`, `unparsed`, `accuracy_ambiguous`, `accuracy_disambiguated`, `s_amb` or `s_dis`.
-        over: `macro` (unweighted mean over categories), `items` (item-weighted), or a category's name.
-        items: Items the score is taken over.
-        difference: pruned − dense.
-    """
-
-    name: str
-    over: str
-    items: int
-    dense: Estimate
-    pruned: Estimate
-    difference: Estimate
-
-
-class Mcnemar(Frozen):
-    """Exact McNemar test of right answers."""
-
-    only_dense_right: int
-    only_pruned_right: int
-    p_value: float
-
-
-class CategoryTest(Frozen):
-    """Whether SRS changed in one category, as one of several questions asked at once.
-
-    Attributes:
-        cohens_h: Effect size 2·asin√pruned − 2·asin√dense; None where SRS is not defined for both.
-        p_value: Two-sided, from the paired cluster bootstrap; None where there is no interval.
-        p_adjusted: By Benjamini and Hochberg, over the categories that have a p-value.
-    """
-
-    category: str
-    items: int
-    cohens_h: float | None
-    p_value: float | None
-    p_adjusted: float | None
-
-
-class Sampling(Frozen):
-    """How answers were generated.
-
-    Attributes:
-        seeds: One answer per item and seed; dense and pruned draw with the same random numbers.
-    """
-
-    temperature: float
-    new_tokens: int
-    seeds: tuple[int, ...]
-
-
-class Bbq(Frozen):
-    """BBQ, dense and pruned, item by item.
-
-    Attributes:
-        reading: `letters`: log-probability of the option letters, averaged for each answer over rotations; `answers`:
-            mean log-probability per token of each answer's text, averaged likewise; `generate`: sampled and parsed.
-        rotations: Cyclic orders of the options.
-        precision: Arithmetic of the forward pass; the output matrix is always applied in float32.
-        prompt: `chat` (the model's template), `chat without system role`, or `plain`.
-        items: Items asked.
-        population: Items the sample was drawn from.
-        clusters: Question templates (category × question_index) among the items.
-        sample_seed: Seed of the draw; None for the whole set.
-        scores: Over all categories, macro and item-weighted.
-        by_category: The same per category.
-        tests: One per category.
-        changed_answers: Items with an answer that differs between dense and pruned (for `generate`: at any seed).
-        right_answers: An item counts as right where more than half of its answers are.
-        newly_biased: Of the ambiguous items where dense never chooses the target, those where pruned does.
-        newly_unbiased: Of the ambiguous items where dense chooses the target, those where pruned never does.
-        guessing_level: The newly-biased rate that uniform guessing would give.
-        letters_dense: How often the dense model's best letter was A, B, C, over all rotations; None unless letters
-            are read.
-        rounding: Of some items, those whose answer differs when the same dense model is read in another,
-            mathematically equal order; None in float32, where orders agree.
-        sampling: None unless answers are generated.
-        replicates: Bootstrap replicates.
-        recalled: Readings of both models that were taken over from an earlier measurement of the same weights.
-        seconds: Wall time of the readings that were not.
-    """
-
-    data: DataSource
-    reading: Reading
-    rotations: int
-    precision: Precision
-    prompt: str
-    items: int
-    ambiguous_items: int
-    disambiguated_items: int
-    population: int
-    categories: tuple[str, ...]
-    clusters: int
-    sample_seed: int | None
-    scores: tuple[Score, ...]
-    by_category: tuple[Score, ...]
-    tests: tuple[CategoryTest, ...] = ()
-    changed_answers: Rate
-    right_answers: Mcnemar
-    newly_biased: Rate
-    newly_unbiased: Rate
-    guessing_level: float
-    letters_dense: tuple[int, int, int] | None
-    letters_pruned: tuple[int, int, int] | None
-    rounding: Rate | None = None
-    sampling: Sampling | None = None
-    replicates: int
-    bootstrap_seed: int
-    recalled: int = 0
-    seconds: float
-
-
-class Perplexity(Frozen):
-    """exp(mean token negative log-likelihood) over windows without overlap.
-
-    Attributes:
-        window: Tokens per window; the first of each is not scored.
-        tokens: Tokens scored.
-        token_sha256: Digest of the token ids, as little-endian 32-bit integers.
-        ratio: pruned / dense, with its paired bootstrap interval over windows.
-    """
-
-    text: DataSource
-    window: int
-    windows: int
-    tokens: int
-    token_sha256: str
-    precision: Precision
-    dense: Estimate
-    pruned: Estimate
-    ratio: Estimate
-    replicates: int
-    bootstrap_seed: int
-    recalled: int = 0
-    seconds: float
-
-
-class LatencySide(Frozen):
-    """Wall seconds of one answer."""
-
-    mean: float
-    median: float
-    p95: float
-
-
-class LatencyPart(Frozen):
-    """One part of an answer's wall time.
-
-    Attributes:
-        dense: Seconds.
-        pruned: Seconds.
-        ratio: Geometric mean of pruned / dense over paired items, with its bootstrap interval.
-    """
-
-    dense: LatencySide
-    pruned: LatencySide
-    ratio: Estimate
-
-
-class Latency(Frozen):
-    """Wall time of one answer: tokenise, prefill, at most `new_tokens` new tokens; batch 1.
-
-    Attributes:
-        prefill: Up to the first new token, tokenising included.
-        decode: The other new tokens together.
-        ratio: Geometric mean of pruned / dense over paired items, with its bootstrap interval.
-        margin: "no measurable difference" means that the interval lies within 1 ± margin.
-    """
-
-    prompts: DataSource
-    items: int
-    warmup: int
-    new_tokens: int
-    device: str
-    dtype: str
-    threads: int
-    dense: LatencySide
-    pruned: LatencySide
-    ratio: Estimate
-    prefill: LatencyPart | None = None
-    decode: LatencyPart | None = None
-    margin: float
-    seconds: float
-
-
-class Storage(Frozen):
-    """Bytes of the weight files."""
-
-    dense_bytes: int
-    pruned_bytes: int
-
-
-class SuperWeight(Frozen):
-    """One super-weight candidate: the weight that joins the spikes of an MLP's last projection.
-
-    Attributes:
-        tensor: Name of the stored matrix.
-        row: Its output channel, from 0.
-        column: Its input channel, from 0.
-        dense: Its value in the dense files.
-        input: The input that peaks, on `column`.
-        output: The output that peaks at the same token, on `row`.
-        spike: |dense · input| over the median |output| of the whole projection.
-        zeroed: Whether it is zero in the pruned files.
-    """
-
-    tensor: str
-    row: int
-    column: int
-    dense: float
-    input: float
-    output: float
-    spike: float
-    zeroed: bool
-
-
-class SuperWeights(Frozen):
-    """The largest super-weight candidates of the dense model, and which of them the pruned files lack.
-
-    Attributes:
-        prompt: The text of the one forward pass.
-        tokens: Its length.
-        precision: Arithmetic of the forward pass.
-        blocks: Blocks looked at; each has one candidate at most.
-        candidates: By falling spike.
-    """
-
-    prompt: str
-    tokens: int
-    precision: str
-    blocks: int
-    candidates: tuple[SuperWeight, ...]
-
-    @property
-    def hits(self) -> int:
-        """How many of the candidates were zeroed."""
-        return sum(candidate.zeroed for candidate in self.candidates)
-
-
-class Measurements(Frozen):
-    """Dense and pruned side by side; None where a measurement was switched off.
-
-    Attributes:
-        super_weights: None also for a mixture of experts, or where nothing else was measured.
-    """
-
-    bbq: Bbq | None
-    perplexity: Perplexity | None
-    latency: Latency | None
-    storage: Storage
-    super_weights: SuperWeights | None = None
-
-
 class ClaimRecord(Frozen):
     """What the evidence says about one claim.
 
@@ -563,6 +282,7 @@ class Record(Frozen):
         name: The repository's name, `<base>-<method>-s<NN>…`.
         created: UTC date, ISO 8601.
         files: Everything else that a card's number rests on (`sparsity.csv`, `evaluation/bbq.parquet`, …).
+        study: The study it accompanies, which its card quotes; None where it stands by itself.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -576,6 +296,7 @@ class Record(Frozen):
     claims: tuple[ClaimRecord, ...]
     environment: Environment
     files: tuple[FileDigest, ...]
+    study: Study | None = None
 
     def to_json(self) -> str:
         """Return the text of `release.json`: indented, keys in the order of the schema."""

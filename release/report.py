@@ -2,16 +2,21 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, RenderableType
 from rich.table import Table
+from rich.text import Text
 
+from release.measurements import Bbq, Estimate, Measurements, Rate, Score
 from release.pipeline import Release
-from release.preview import Preview
 from release.pruning.method import Method
-from release.record import Bbq, Estimate, Measurements, Pruning, Rate, Score
+from release.record import Pruning
 from release.verify import Verification
+
+if TYPE_CHECKING:
+    from release.hub import Pushed, PushPlan
+    from release.preview import Preview
 
 MARKS = {True: "ok", False: "FAILED", None: "not checked"}
 WIDTH = 160
@@ -63,7 +68,7 @@ def show_verification(verification: Verification, as_json: bool) -> None:
     _print(verification.model_dump(mode="json"), as_json, _verification_tables(verification))
 
 
-def show_previews(previews: Sequence[Preview], as_json: bool) -> None:
+def show_previews(previews: "Sequence[Preview]", as_json: bool) -> None:
     """Show what would be done for one or several."""
     if len(previews) == 1:
         show_preview(previews[0], as_json)
@@ -72,9 +77,14 @@ def show_previews(previews: Sequence[Preview], as_json: bool) -> None:
     _print(facts, as_json, [table for preview in previews for table in _preview_tables(preview)])
 
 
-def show_preview(preview: Preview, as_json: bool) -> None:
+def show_preview(preview: "Preview", as_json: bool) -> None:
     """Show what would be done."""
     _print(preview.model_dump(mode="json"), as_json, _preview_tables(preview))
+
+
+def show_push_plan(plan: "PushPlan", as_json: bool) -> None:
+    """Show what a push would do."""
+    _print(plan.model_dump(mode="json"), as_json, [_plain(line) for line in plan.lines()])
 
 
 def show_measurements(measurements: Measurements, as_json: bool) -> None:
@@ -85,6 +95,12 @@ def show_measurements(measurements: Measurements, as_json: bool) -> None:
 def show_facts(facts: Mapping[str, Any], as_json: bool) -> None:
     """Show a few named facts."""
     _print(dict(facts), as_json, [_facts("", {key: str(value) for key, value in facts.items()})])
+
+
+def show_changes(changes: str, as_json: bool) -> None:
+    """Show how a card would change."""
+    shown = Text(changes or "The card would stay as it is.")
+    _print({"changed": bool(changes), "difference": changes}, as_json, [shown])
 
 
 def show_methods(methods: Iterable[Method], as_json: bool) -> None:
@@ -130,7 +146,15 @@ def _release_tables(release: Release) -> Iterator[RenderableType]:
     yield _facts("What this evidence says (the reasons are on the card)", claims)
     if release.pushed:
         yield ""
-        yield _facts("Published", {"Model": release.pushed.model_url, "Space": release.pushed.space_url or "none"})
+        yield _facts("Published", _published(release.pushed))
+
+
+def _published(pushed: "Pushed") -> dict[str, str]:
+    """Say where it lies, and what of the rest there is."""
+    rest = {"Tag": pushed.tag, "Collection": pushed.collection, "The Space says": pushed.answer}
+    proposed = {"Proposed": ", ".join(pushed.pull_requests)} if pushed.pull_requests else {}
+    found = {name: fact for name, fact in rest.items() if fact}
+    return {"Model": pushed.model_url, "Space": pushed.space_url or "none", **proposed, **found}
 
 
 def _release_lines(release: Release) -> dict[str, str]:
@@ -256,7 +280,7 @@ def _verification_tables(verification: Verification) -> Iterator[RenderableType]
     yield "Verified." if v.ok else "NOT verified."
 
 
-def _preview_tables(preview: Preview) -> Iterator[RenderableType]:
+def _preview_tables(preview: "Preview") -> Iterator[RenderableType]:
     size = preview.bytes_to_write
     yield _facts(
         "",
@@ -269,8 +293,11 @@ def _preview_tables(preview: Preview) -> Iterator[RenderableType]:
             "To upload": "unknown" if preview.bytes_to_upload is None else f"{preview.bytes_to_upload:,} bytes",
             "Disk free": f"{preview.disk_free:,} bytes",
             "Repositories": ", ".join(preview.repositories) or "none (--local)",
+            **({"The Hub": preview.not_asked} if preview.not_asked else {}),
         },
     )
+    if preview.hub:
+        yield from (_plain(line) for line in ("", *preview.hub.lines(), ""))
     table = Table(title="Prunable modules", title_justify="left", box=None, pad_edge=False)
     table.add_column("module")
     table.add_column("tensors", justify="right")

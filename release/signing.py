@@ -68,10 +68,16 @@ def signer(key: Path) -> Signer:
     return Signer(means, public.public_bytes(pem.Encoding.PEM, pem.PublicFormat.SubjectPublicKeyInfo))
 
 
-def drop_void(model: Path, console: Console) -> None:
-    """Remove a signature that lists other files than lie here; it would only be found broken by others."""
+def settle(model: Path, signer: Signer | None, console: Console) -> None:
+    """Sign a model folder whose other files are all there.
+
+    Without a signer, a signature that was made for these very files stays; one for others is removed, for it would
+    only be found broken by whoever checks it.
+    """
     path = model / SIGNATURE
-    if path.is_file() and not _lists(path.read_bytes(), signed_files(Folder(model))):
+    if signer is not None:
+        signer.seal(model, console)
+    elif path.is_file() and not _lists(path.read_bytes(), signed_files(Folder(model))):
         path.unlink()
         console.say(f"{SIGNATURE} was made for other files and is removed; sign again with --sign KEY.")
 

@@ -19,8 +19,8 @@ from pathlib import Path
 import yaml
 
 from release import text
-from release.card import environment as templates
-from release.card_check import REPO_ID
+from release.card_parts import REPO_ID
+from release.card_templates import environment as templates
 from release.errors import BadOption, ReleaseError
 from release.progress import Console
 from release.record import Record

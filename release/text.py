@@ -8,7 +8,7 @@ import re
 import unicodedata
 from decimal import Decimal
 
-from release.record import Estimate
+from release.measurements import Estimate
 
 UNDEFINED = "n/a"
 BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from release.card_parts import REPO_ID
 from release.checkpoint.folder import CONFIG, INDEX, Checkpoint, is_side_file
 from release.errors import InputError, OutputConflict
 from release.pruning.recipe import Recipe
@@ -104,7 +105,8 @@ def _same(record: Record, base: Checkpoint, recipe: Recipe) -> bool:
 def carry_side_files(base: Path, model: Path) -> None:
     """Copy config, index, tokenizer and licence; leave code and everything else.
 
-    `auto_map` is taken out: transformers knows the architecture itself, and the code it points to is not copied.
+    `auto_map` is taken out: transformers knows the architecture itself, and the code it points to is not copied. So is
+    the folder that a model was once saved from.
     """
     for source in sorted(base.iterdir()):
         if source.name in (CONFIG, "tokenizer_config.json"):
@@ -123,6 +125,10 @@ def carry_files(source: Path, target: Path, names: Iterable[str]) -> None:
 def _copy_without_code(source: Path, target: Path) -> None:
     text = source.read_text(encoding="utf-8")
     settings: dict[str, Any] = json.loads(text)
-    if settings.pop("auto_map", None) is not None:
+    known = dict(settings)
+    settings.pop("auto_map", None)
+    if not REPO_ID.fullmatch(str(settings.get("_name_or_path", "a/b"))):
+        settings.pop("_name_or_path")
+    if settings != known:
         text = json.dumps(settings, indent=2, ensure_ascii=False) + "\n"
     target.write_text(text, encoding="utf-8")

@@ -6,27 +6,22 @@ from typing import get_args
 
 from hypothesis import strategies as st
 
-from release.record import (
-    Audit,
-    Base,
+from release.measurements import (
     Bbq,
     CategoryTest,
     DataSource,
     Estimate,
-    FileDigest,
-    Licence,
     Measurements,
-    ModuleAudit,
     Perplexity,
     Precision,
     Rate,
     Reading,
-    Record,
     Sampling,
     Score,
     Storage,
     SuperWeights,
 )
+from release.record import Audit, Base, FileDigest, Licence, ModuleAudit, Record
 from tests.records import (
     VALUES,
     estimate,

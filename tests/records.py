@@ -4,31 +4,35 @@ from decimal import Decimal
 from typing import Any
 
 from release.claims import decide
-from release.record import (
-    Audit,
-    Base,
+from release.measurements import (
     Bbq,
-    Check,
     DataSource,
-    Environment,
     Estimate,
-    FileDigest,
     Latency,
     LatencySide,
-    Licence,
     Mcnemar,
     Measurements,
-    ModuleAudit,
     Perplexity,
-    PlanRecord,
-    Pruning,
     Rate,
-    Record,
     Score,
     Storage,
     SuperWeight,
     SuperWeights,
 )
+from release.record import (
+    Audit,
+    Base,
+    Check,
+    Environment,
+    FileDigest,
+    Licence,
+    ModuleAudit,
+    PlanRecord,
+    PruneWork,
+    Pruning,
+    Record,
+)
+from release.study import default_study
 
 CATEGORIES = ("Age", "Gender_identity", "Race_ethnicity", "Religion", "SES")
 
@@ -271,6 +275,7 @@ def example_record(**changes: Any) -> Record:
             device="cpu",
         ),
         "files": (FileDigest(name="evaluation/bbq.parquet", bytes=18_204, sha256=digest("a6")),),
+        "study": default_study(),
     }
     return Record(**facts | changes)
 
@@ -286,6 +291,7 @@ def example_pruning(**changes: Any) -> Pruning:
         "target_sparsity": Decimal("0.1"),
         "budget": 362_387_866,
         "seconds": 14.2,
+        "work": PruneWork(decide=0.01, prune=20.1, write=5.8, hash=4.4),
         "threads": 2,
     }
     return Pruning(**facts | changes)

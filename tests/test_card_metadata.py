@@ -1,14 +1,16 @@
 """The front matter states what the base states and what was measured, and nothing else."""
 
+import pytest
 import yaml
 from huggingface_hub import ModelCard
 from hypothesis import given, settings
 
-from release.card import render, studies
-from release.card_metadata import dump, front_matter
+from release.card import render
+from release.card_metadata import dump, front_matter, gate
+from release.card_rules import broken
 from release.record import Licence
 from tests.random_records import records
-from tests.records import example_base, example_record, unmeasured
+from tests.records import bbq_data, example_base, example_record, unmeasured
 
 
 def metadata(card: str) -> dict[str, object]:
@@ -18,7 +20,8 @@ def metadata(card: str) -> dict[str, object]:
 @settings(max_examples=40, deadline=None)
 @given(records())
 def test_any_front_matter_reads_back_as_it_was(record):
-    facts = front_matter(record, (study.arxiv for study in studies()))
+    facts = front_matter(record)
+    assert broken(facts) == []
     assert yaml.safe_load(dump(facts)) == facts
 
 
@@ -56,3 +59,47 @@ def test_another_licence_keeps_its_name_and_link():
     facts = metadata(card)
     assert (facts["license"], facts["license_name"], facts["license_link"]) == ("other", licence.name, licence.link)
     assert "gemma (<https://ai.google.dev/gemma/terms>)" in card
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"library_name": None}, "library_name is missing"),
+        ({"pipeline_tag": None}, "pipeline_tag is missing"),
+        ({"license": "MIT License"}, "no licence's id"),
+        ({"license": "other"}, "license_name or license_link is missing"),
+        ({"base_model": "no id"}, "no Hub id"),
+        ({"base_model_relation": "pruned"}, "none of finetune"),
+        ({"base_model": None}, "has no base_model"),
+        ({"language": ["English"]}, "no ISO 639 code"),
+        ({"language": [False]}, "no ISO 639 code"),
+        ({"tags": ["a", "a"]}, "one stands twice"),
+        ({"model-index": [{"name": "x"}]}, "no results"),
+        ({"model-index": [{"name": "x", "results": [{"metrics": [{"type": "a", "value": "b"}]}]}]}, "no finite value"),
+        ({"extra_gated_fields": {"Name": "tekst"}}, "no kind the Hub knows"),
+    ],
+)
+def test_every_rule_of_the_hub_is_asked(changes, says):
+    facts = front_matter(example_record()) | gate()
+    assert broken(facts) == []
+    changed = {name: value for name, value in (facts | changes).items() if value is not None}
+    assert any(says in problem for problem in broken(changed))
+
+
+def test_a_licence_with_words_of_its_own_is_other():
+    card = render(example_record(base=example_base(licence=Licence(id="My Licence", file="LICENSE"))))
+    facts = metadata(card)
+    assert (facts["license"], facts["license_name"], facts["license_link"]) == ("other", "My Licence", "LICENSE")
+
+
+def test_every_score_that_was_measured_is_among_the_results():
+    (bbq, text) = metadata(render(example_record()))["model-index"][0]["results"]
+    assert [m["type"] for m in bbq["metrics"]] == [
+        "accuracy",
+        "accuracy",
+        "srs",
+        "usr",
+        "anti_stereotype_rate",
+        "s_amb",
+    ]
+    assert (bbq["dataset"]["revision"], [m["type"] for m in text["metrics"]]) == (bbq_data().revision, ["perplexity"])

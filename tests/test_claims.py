@@ -11,8 +11,9 @@ from release.claims import CLAIMS, HALF_WAY, decide, wording
 from release.measure.answers import Answers, Task
 from release.measure.compare import compare
 from release.measure.sample import draw
+from release.measurements import Estimate, Mcnemar, Measurements, Rate, Score, Storage
 from release.progress import Console
-from release.record import Audit, Estimate, Mcnemar, Measurements, Rate, Score, Storage, Verdict
+from release.record import Audit, Verdict
 from release.sources.bbq import read_bbq
 from tests.random_records import audits, measurements
 from tests.records import (

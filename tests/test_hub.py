@@ -3,16 +3,11 @@
 import contextlib
 import hashlib
 import json
-import os
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,85 +15,12 @@ from release.errors import BadOption
 from tests import checkpoints
 from tests.hub import Account, Fault, HubServer
 from tests.hub.state import Entry, Repo
+from tests.hub_world import World
+from tests.pushing import contents, on_hub
 
 ROOT = Path(__file__).parent.parent
 CARD = "---\nlicense: mit\nlibrary_name: transformers\n---\nTiny.\n"
 SPACE = "---\ntitle: Tiny\nsdk: gradio\ncolorFrom: red\ncolorTo: blue\n---\n"
-
-PRELUDE = """
-import json, os, sys, traceback
-from pathlib import Path
-from release import hub
-from release.errors import ReleaseError
-from release.progress import Console
-from release.sources import hub as reading
-
-model, space = Path(sys.argv[1]) / "model", Path(sys.argv[1]) / "space"
-
-def push(**options):
-    return hub.push(model, space, "ada/tiny", "ada/tiny", Console(), **options)
-
-def tell(action):
-    try:
-        told = action()
-    except ReleaseError as error:
-        traceback.print_exc()
-        told = {"error": type(error).__name__, "text": str(error), "exit": error.exit_code}
-    print(json.dumps(getattr(told, "__dict__", told), default=str))
-"""
-"""What every script begins with. An error's whole chain goes to stderr, where a token must not appear either."""
-
-
-@dataclass(frozen=True)
-class World:
-    """A Hub, a release to upload, and a cache of its own for the client."""
-
-    hub: HubServer
-    folder: Path
-
-    def environment(self, **changes: str) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
-        ours = {
-            "HF_ENDPOINT": self.hub.url,
-            "HF_TOKEN": self.hub.token,
-            "HF_HOME": str(self.folder / "home"),
-            "HF_HUB_DISABLE_XET": "1",
-            "HF_XET_CLIENT_RETRY_MAX_ATTEMPTS": "1",
-            "PYTHONPATH": str(ROOT),
-        }
-        return kept | ours | changes
-
-    def start(self, script: str, **changes: str) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-c", PRELUDE + script, str(self.folder)]
-        env, pipe = self.environment(**changes), subprocess.PIPE
-        return subprocess.Popen(command, env=env, stdout=pipe, stderr=pipe, text=True)
-
-    def told(self, process: "subprocess.Popen[str]") -> list[dict[str, Any]]:
-        """Return what a script told, once it ended well and without a token in anything it wrote."""
-        out, err = process.communicate(timeout=120)
-        assert process.returncode == 0, err
-        assert "UserWarning" not in err
-        for token in (*self.hub.accounts, "hf_wrong"):
-            assert token not in out + err
-        return [json.loads(line) for line in out.splitlines()]
-
-    def run(self, script: str, **changes: str) -> list[dict[str, Any]]:
-        return self.told(self.start(script, **changes))
-
-    def push(self, **changes: str) -> dict[str, Any]:
-        (told,) = self.run("tell(push)", **changes)
-        return told
-
-    def repo(self, kind: str = "models", repo_id: str = "ada/tiny") -> Repo:
-        repo = self.hub.store.repo(kind, repo_id)
-        assert repo is not None
-        return repo
-
-    def commits(self, kind: str) -> int:
-        return len(list(self.repo(kind).folder.glob("*.json"))) - 1
-
-    def asked(self, method: str, part: str) -> int:
-        return sum(seen.method == method and part in seen.path for seen in self.hub.seen)
 
 
 @pytest.fixture(scope="session")
@@ -139,17 +61,6 @@ def advance(repo: Repo, entries: dict[str, Entry], gated: bool = False) -> str:
     return repo.branches["main"]
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
-
-
-def on_hub(world: World, kind: str) -> dict[str, bytes]:
-    """Return the bytes that lie on the Hub, without the file that the Hub itself makes."""
-    files = world.repo(kind).resolve("main").files.items()
-    return {name: world.hub.store.blob(entry.sha256).read_bytes() for name, entry in files if name != ".gitattributes"}
-
-
 LOAD = """
 import hashlib
 tell(push)
@@ -167,7 +78,7 @@ def test_a_release_arrives_whole_and_loads_with_equal_weights(world: World, path
     assert (world.asked("GET", "xet-read-token") > 0) == (path == "xet")
     assert (world.asked("PUT", "/lfs/") > 0) == (path == "lfs")
     for kind, part in (("models", "model"), ("spaces", "space")):
-        assert on_hub(world, kind) == contents(world.folder / part)
+        assert on_hub(world.hub.store, kind) == contents(world.folder / part)
         assert not world.repo(kind).private
         assert world.commits(kind) == 2
     local = checkpoints.tensors(world.folder / "model")
@@ -187,160 +98,12 @@ def test_a_release_arrives_whole_and_loads_with_equal_weights(world: World, path
         "changed": True,
         "files": len(everything),
         "bytes": sum(map(len, everything.values())),
+        "pull_requests": [],
+        "space_stage": "RUNNING",
+        "answer": None,
+        "tag": "v1",
+        "collection": None,
     }
-
-
-def test_a_rerun_after_success_changes_nothing(world: World) -> None:
-    first, second = world.run("tell(push)\ntell(push)")
-    assert (first["changed"], second["changed"]) == (True, False)
-    assert {**second, "changed": True} == first
-    for method, part in (("POST", "/preupload/"), ("POST", "/commit/"), ("PUT", "/settings")):
-        assert world.asked(method, part) == 2, part
-
-
-def test_an_update_is_one_commit_that_also_removes_what_is_gone(world: World) -> None:
-    world.push()
-    model = world.folder / "model"
-    (model / "README.md").write_text(CARD + "More.\n")
-    (model / "empty.txt").unlink()
-    assert world.push()["changed"]
-    assert on_hub(world, "models") == contents(model)
-    assert ".gitattributes" in world.repo().resolve("main").files
-    assert (world.commits("models"), world.commits("spaces")) == (3, 2)
-
-
-def test_a_private_release_stays_private(world: World) -> None:
-    (told,) = world.run("tell(lambda: push(private=True))")
-    assert told["changed"]
-    assert world.repo().private
-    assert world.repo("spaces").private
-
-
-def test_what_shall_be_private_never_goes_into_a_public_repository(world: World) -> None:
-    world.push()
-    (world.folder / "model" / "README.md").write_text(CARD + "Secret.\n")
-    (told,) = world.run("tell(lambda: push(private=True))")
-    assert (told["error"], told["exit"]) == ("OutputConflict", 2)
-    assert world.commits("models") == 2
-
-
-def test_a_release_without_a_space_makes_none(world: World) -> None:
-    (told,) = world.run('tell(lambda: hub.push(model, None, "ada/tiny", None, Console(quiet=True)))')
-    assert (told["space_url"], told["space_commit"]) == (None, None)
-    assert world.hub.store.repo("spaces", "ada/tiny") is None
-
-
-BEFORE_THE_END = [
-    Fault("PUT", "/lfs/", action=403),
-    Fault("POST", "/api/models/ada/tiny/commit/", action=403),
-    Fault("GET", "/api/models/ada/tiny/tree/", action=403, after=3),
-    Fault("POST", "/api/spaces/ada/tiny/commit/", action=403),
-    Fault("GET", "/api/spaces/ada/tiny/tree/", action=403, after=5),
-    Fault("PUT", "/api/models/ada/tiny/settings", action=403),
-]
-"""Each strikes one run, in this order; a listing is asked for before and after a commit."""
-
-STEP_BY_STEP = """
-from huggingface_hub import repo_info
-for _ in range(7):
-    tell(push)
-    tell(lambda: {kind: repo_info("ada/tiny", repo_type=kind).private for kind in ("model", "space")})
-"""
-
-
-def test_nothing_is_visible_before_all_was_compared(world: World) -> None:
-    world.hub.faults += [replace(fault) for fault in BEFORE_THE_END]
-    told = world.run(STEP_BY_STEP)
-    for fault, failed, private in zip(BEFORE_THE_END, told[:12:2], told[1:12:2], strict=True):
-        assert (failed["error"], failed["exit"]) == ("HubFailed", 3), fault
-        assert "may not write" in failed["text"]
-        assert "Nothing new became visible" in failed["text"]
-        assert private == {"model": True, "space": True}, fault
-    assert told[12]["changed"]
-    assert told[13] == {"model": False, "space": False}
-    assert (world.commits("models"), world.commits("spaces")) == (2, 2)
-
-
-def test_a_rerun_after_a_failure_goes_on_where_it_stopped(world: World) -> None:
-    world.hub.faults.append(Fault("POST", "/api/spaces/ada/tiny/commit/", action=500))
-    failed, done = world.run("tell(push)\ntell(push)")
-    assert "answered 500" in failed["text"]
-    assert done["changed"]
-    assert (world.commits("models"), world.commits("spaces")) == (2, 2)
-    assert not world.repo().private
-
-
-def test_a_connection_that_breaks_once_is_taken_up_again(world: World) -> None:
-    world.hub.faults.append(Fault("PUT", "/lfs/", action="reset"))
-    assert world.push()["changed"]
-    assert on_hub(world, "models") == contents(world.folder / "model")
-
-
-def test_a_failure_says_what_became_visible(world: World) -> None:
-    world.hub.faults.append(Fault("PUT", "/api/spaces/ada/tiny/settings", action=403))
-    told = world.push()
-    assert f"Visible to others by now: {world.hub.url}/ada/tiny is public." in told["text"]
-    (world.folder / "model" / "README.md").write_text(CARD + "More.\n")
-    (world.folder / "space" / "app.py").write_text("print(2)\n")
-    world.hub.faults.append(Fault("POST", "/api/spaces/ada/tiny/commit/", action=403))
-    assert "which was public before, shows the new commit" in world.push()["text"]
-
-
-SAID = {
-    400: "does not accept what was sent",
-    401: "hf auth login",
-    402: "asks for money",
-    403: "may not write",
-    404: "gone",
-    409: "in conflict",
-    412: "Somebody else committed",
-    413: "too large",
-    429: "slow down",
-    500: "answered 500",
-    503: "answered 503",
-}
-
-
-def test_every_refusal_has_its_own_words(world: World) -> None:
-    commit = "/api/models/ada/tiny/commit/"
-    world.hub.faults += [Fault("POST", commit, action=status) for status in SAID]
-    world.hub.faults.append(Fault("POST", commit, action="reset"))
-    told = world.run("for _ in range(12): tell(push)")
-    assert {answer["error"] for answer in told} == {"HubFailed"}
-    for words, answer in zip([*SAID.values(), "connection to the Hub was lost"], told, strict=True):
-        assert words in answer["text"]
-        assert "Nothing new became visible" in answer["text"]
-    assert world.commits("models") == 1
-
-
-def test_somebody_elses_commit_in_between_is_reported_and_stays(world: World) -> None:
-    def meddle() -> None:
-        advance(world.repo(), {"n.txt": world.hub.store.keep([b"theirs"])})
-
-    world.hub.faults.append(Fault("POST", "/api/models/ada/tiny/commit/", action=meddle))
-    told = world.push()
-    assert told["error"] == "HubFailed"
-    assert "Somebody else committed to model ada/tiny in between; nothing was changed there." in told["text"]
-    assert on_hub(world, "models") == {"n.txt": b"theirs"}
-    assert world.repo().private
-
-
-def test_a_free_account_learns_its_ways_out_before_anything_is_sent(world: World) -> None:
-    world.hub.free = True
-    told = world.push()
-    assert (told["error"], told["exit"]) == ("HubFailed", 3)
-    for way in ("ZeroGPU", "paid plan", "--no-space"):
-        assert way in told["text"]
-    assert world.asked("POST", "/preupload/") == 0
-    assert world.repo().private
-
-
-def test_a_card_that_the_hub_refuses_stops_the_upload_before_any_byte(world: World) -> None:
-    (world.folder / "model" / "README.md").write_text("---\ntags: [1]\n---\n")
-    told = world.push()
-    assert told["error"] == "HubFailed"
-    assert '"tags" must be a string or a list of strings' in told["text"]
-    assert world.asked("POST", "/preupload/") == 0
 
 
 def test_what_the_hub_remarks_about_a_card_is_passed_on(world: World) -> None:
@@ -348,32 +111,6 @@ def test_what_the_hub_remarks_about_a_card_is_passed_on(world: World) -> None:
     out, err = world.start("tell(push)").communicate(timeout=60)
     assert "empty or missing yaml metadata" in err
     assert json.loads(out)["changed"]
-
-
-@pytest.mark.parametrize("name", ["model-00001-of-00002.safetensors", "config.json"])
-def test_other_bytes_on_the_hub_are_noticed(world: World, name: str) -> None:
-    sha256 = hashlib.sha256((world.folder / "model" / name).read_bytes()).hexdigest()
-
-    def spoil() -> None:
-        blob = world.hub.store.blob(sha256)
-        content = bytearray(blob.read_bytes())
-        content[len(content) // 2] ^= 1
-        blob.write_bytes(content)
-
-    world.hub.faults.append(Fault("GET", "/api/models/ada/tiny/tree/", action=spoil, after=1))
-    told = world.push()
-    assert (told["error"], told["exit"]) == ("ChecksumMismatch", 1)
-    assert f"{name} has another digest" in told["text"]
-    assert "Nothing new became visible" in told["text"]
-    assert world.repo().private
-    assert world.commits("spaces") == 1
-
-
-def test_a_model_that_is_no_release_is_not_replaced(world: World) -> None:
-    put(world.hub, "ada/tiny", {"model.safetensors": b"theirs"})
-    told = world.push()
-    assert (told["error"], told["exit"]) == ("OutputConflict", 2)
-    assert on_hub(world, "models") == {"model.safetensors": b"theirs"}
 
 
 def test_xet_says_so_when_the_hub_refuses_its_token(world: World) -> None:
@@ -402,7 +139,7 @@ def test_who_is_logged_in_and_where_they_may_write(world: World) -> None:
     refused = ["hf_wrong", "hf_ada\u00e9", hub.read_token, "hf_fine_reads"]
     tokens = json.dumps([*refused, hub.other_token, "hf_fine_writes"])
     me, mine, theirs, none, wrong, odd, reader, fine, other, writer = world.run(ACCOUNTS, TOKENS=tokens)
-    assert me == {"name": "ada", "orgs": ["lab"], "can_write": True}
+    assert me == {"name": "ada", "orgs": ["lab"], "can_write": True, "paid": ["ada", "lab"]}
     assert mine == {"spaces": ["ada", "lab"]}
     assert theirs["error"] == "BadOption"
     assert "ada or lab" in theirs["text"]
@@ -603,14 +340,3 @@ def test_words_from_outside_become_one_printable_line() -> None:
 
     assert plain("a\x1b[31m\r\nb\u202e c") == "a [31m b c"
     assert len(plain("x" * 1000)) == 300
-
-
-def test_nothing_hidden_and_nothing_that_running_left_is_uploaded(world: World) -> None:
-    (world.folder / "model" / ".env").write_text("HF_TOKEN=mine")
-    (world.folder / "space" / "__pycache__").mkdir()
-    (world.folder / "space" / "__pycache__" / "app.pyc").write_bytes(b"code")
-    world.push()
-    for kind, present in (("models", "release.json"), ("spaces", "app.py")):
-        names = set(world.repo(kind).resolve("main").files) - {".gitattributes"}
-        assert present in names
-        assert not [name for name in names if name.startswith((".", "__pycache__"))]

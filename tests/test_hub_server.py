@@ -12,6 +12,7 @@ import httpx2
 import pytest
 
 from tests.hub import Fault, HubServer
+from tests.hub.spaces import End
 
 LARGE = bytes(range(256)) * 40
 OID = hashlib.sha256(LARGE).hexdigest()
@@ -107,6 +108,25 @@ ANSWERS = [
     ("POST", "/api/validate-yaml", OWNER, {"content": "---\ntags: [1]\n---\n", "repoType": "model"}, 400, None),
     ("POST", "/api/validate-yaml", OWNER, {"content": SPACE, "repoType": "space"}, 200, None),
     ("POST", "/api/validate-yaml", OWNER, {"content": CARD, "repoType": "space"}, 400, None),
+    ("GET", INFO + "/auth-check", OTHER, None, 404, "RepoNotFound"),
+    ("GET", INFO + "/auth-check/write", OWNER, None, 200, None),
+    ("GET", INFO + "/auth-check/write", READER, None, 403, None),
+    ("DELETE", "/api/repos/delete", OWNER, {"name": "m"}, 200, None),
+    ("DELETE", "/api/repos/delete", READER, {"name": "m"}, 403, None),
+    ("DELETE", "/api/repos/delete", OTHER, {"name": "m", "organization": "ada"}, 404, "RepoNotFound"),
+    ("POST", "/api/repos/move", OWNER, {"fromRepo": "ada/m", "toRepo": "lab/m", "type": "model"}, 200, None),
+    ("POST", "/api/repos/move", OWNER, {"fromRepo": "ada/m", "toRepo": "vera/m", "type": "model"}, 403, None),
+    ("POST", "/api/repos/move", OWNER, {"fromRepo": "ada/m", "toRepo": "ada/m", "type": "model"}, 409, None),
+    ("DELETE", INFO + "/branch/main", OWNER, None, 400, None),
+    ("DELETE", INFO + "/branch/none", OWNER, None, 404, "RevisionNotFound"),
+    ("DELETE", INFO + "/tag/none", OWNER, None, 404, "RevisionNotFound"),
+    ("GET", INFO + "/discussions", OWNER, None, 200, None),
+    ("POST", INFO + "/discussions/1/merge", OWNER, None, 404, None),
+    ("GET", "/api/spaces/ada/none/runtime", OWNER, None, 404, "RepoNotFound"),
+    ("POST", "/api/collections", OWNER, {"title": "C", "namespace": "ada"}, 200, None),
+    ("POST", "/api/collections", OWNER, {"title": "C" * 60, "namespace": "ada"}, 400, None),
+    ("POST", "/api/collections", OWNER, {"title": "C", "namespace": "vera"}, 403, None),
+    ("GET", "/api/collections/ada/none-1", OWNER, None, 404, None),
     ("GET", "/api/unknown", OWNER, None, 404, None),
 ]
 
@@ -263,7 +283,8 @@ def test_refs_commits_and_pull_requests_name_commits(hub: HubServer) -> None:
     pulled = call(hub, "POST", INFO + "/commit/main?create_pr=1", content=lines({"p.txt": b"p"})).json()
     assert pulled["pullRequestUrl"].endswith("/ada/m/discussions/1")
     assert head(hub) == first
-    refs = call(hub, "GET", INFO + "/refs").json()
+    assert "pullRequests" not in call(hub, "GET", INFO + "/refs").json()
+    refs = call(hub, "GET", INFO + "/refs?include_prs=1").json()
     assert {ref["ref"]: ref["targetCommit"] for kind in refs.values() for ref in kind} == {
         "refs/heads/main": first,
         "refs/heads/dev": first,
@@ -280,6 +301,123 @@ def test_a_space_tells_its_sdk_and_begins_with_a_readme(hub: HubServer) -> None:
     assert info["sdk"] == "gradio"
     assert {file["rfilename"] for file in info["siblings"]} == {".gitattributes", "README.md"}
     assert call(hub, "GET", "/spaces/ada/s/resolve/main/README.md").text.startswith("---\ntitle: s\n")
+
+
+SPACE_API = "/api/spaces/ada/s"
+
+
+@pytest.fixture
+def space(hub: HubServer) -> HubServer:
+    """The same Hub, with a Space that has an app."""
+    call(hub, "POST", "/api/repos/create", json={"name": "s", "type": "space", "sdk": "gradio"})
+    call(hub, "POST", f"{SPACE_API}/commit/main", content=lines({"README.md": SPACE.encode(), "app.py": b"print()"}))
+    return hub
+
+
+def test_a_space_is_built_anew_after_every_commit_and_tells_which_one_it_runs(space: HubServer) -> None:
+    def stages() -> list[str]:
+        return [call(space, "GET", f"{SPACE_API}/runtime").json()["stage"] for _ in range(2)]
+
+    assert stages() == ["BUILDING", "RUNNING"]
+    assert call(space, "GET", f"{SPACE_API}/runtime").json()["sha"] == call(space, "GET", SPACE_API).json()["sha"]
+    call(space, "POST", f"{SPACE_API}/commit/main", content=lines({"README.md": b"no front matter"}))
+    assert stages() == ["BUILDING", "CONFIG_ERROR"]
+    call(space, "POST", f"{SPACE_API}/commit/main", content=lines({"README.md": SPACE.encode()}, ("app.py",)))
+    assert stages() == ["BUILDING", "NO_APP_FILE"]
+    asked = call(space, "POST", f"{SPACE_API}/hardware", json={"flavor": "t4-small"}).json()
+    assert asked["hardware"] == {"current": None, "requested": "t4-small"}
+
+
+def test_logs_are_events_and_secrets_are_never_told(space: HubServer) -> None:
+    space.site.ends["ada/s"] = End("BUILD_ERROR", ("no such package",))
+    for part, lines_of_it in (("build", 1), ("run", 0)):
+        answer = call(space, "GET", f"{SPACE_API}/logs/{part}")
+        assert answer.headers["Content-Type"] == "text/event-stream"
+        assert answer.text.count('data: {"data": "no such package"') == lines_of_it
+    call(space, "POST", f"{SPACE_API}/secrets", json={"key": "HF_TOKEN", "value": "mine"})
+    call(space, "POST", f"{SPACE_API}/variables", json={"key": "MODE", "value": "open"})
+    assert call(space, "GET", f"{SPACE_API}/secrets").json() == {"HF_TOKEN": {"key": "HF_TOKEN"}}
+    assert call(space, "GET", f"{SPACE_API}/variables").json()["MODE"]["value"] == "open"
+    assert "mine" not in "".join(path.read_text() for path in space.store.folder.rglob("*.json"))
+    for key, status in (("MODE", 200), ("MODE", 404)):
+        assert call(space, "DELETE", f"{SPACE_API}/variables", json={"key": key}).status_code == status
+
+
+def test_a_pull_request_is_open_until_it_is_merged_or_closed(hub: HubServer) -> None:
+    proposals = [
+        call(hub, "POST", INFO + "/commit/main?create_pr=1", content=lines({f"{name}.txt": b"p"})) for name in "pq"
+    ]
+    assert [proposal.status_code for proposal in proposals] == [200, 200]
+    told = call(hub, "GET", INFO + "/discussions?status=open").json()
+    assert (told["count"], [each["num"] for each in told["discussions"]]) == (2, [2, 1])
+    assert call(hub, "POST", INFO + "/discussions/1/merge").status_code == 200
+    assert call(hub, "GET", "/ada/m/resolve/main/p.txt").content == b"p"
+    assert call(hub, "POST", INFO + "/discussions/1/merge").status_code == 404
+    assert call(hub, "POST", INFO + "/discussions/2/status", json={"status": "closed"}).status_code == 200
+    assert call(hub, "GET", INFO + "/discussions?status=open").json()["count"] == 0
+
+
+def test_a_collection_holds_each_item_once_and_a_title_stands_for_one(hub: HubServer) -> None:
+    slug = call(hub, "POST", "/api/collections", json={"title": "Our Models", "namespace": "ada"}).json()["slug"]
+    assert slug.startswith("ada/our-models-")
+    again = call(hub, "POST", "/api/collections", json={"title": "Our Models", "namespace": "ada"})
+    assert (again.status_code, again.json()["slug"]) == (409, slug)
+    items = f"/api/collections/{slug}/items"
+    asked = [("ada/m", 200), ("ada/m", 409), ("ada/none", 404)]
+    for name, status in asked:
+        assert call(hub, "POST", items, json={"item": {"id": name, "type": "model"}}).status_code == status
+    assert [each["slug"] for each in call(hub, "GET", "/api/collections?owner=ada").json()] == [slug]
+    assert call(hub, "DELETE", f"/api/collections/{slug}", OTHER).status_code == 403
+    assert call(hub, "DELETE", f"/api/collections/{slug}").status_code == 200
+    assert call(hub, "GET", f"/api/collections/{slug}").status_code == 404
+
+
+def test_a_long_listing_comes_in_pages(hub: HubServer) -> None:
+    hub.site.page = 2
+    first = call(hub, "GET", INFO + "/tree/main?recursive=true")
+    second = CLIENT.get(first.links["next"]["url"], headers={"Authorization": f"Bearer {hub.token}"})
+    paths = [item["path"] for item in (*first.json(), *second.json())]
+    assert (paths, "next" in second.links) == ([".gitattributes", "a", "a/b.txt", "w.bin"], False)
+
+
+def test_a_large_file_in_parts_is_closed_only_with_the_parts_that_came(hub: HubServer) -> None:
+    hub.site.part, content = 6, b"0123456789"
+    oid = hashlib.sha256(content).hexdigest()
+    asked = {"operation": "upload", "hash_algo": "sha256", "transfers": ["basic", "multipart"]}
+    told = call(
+        hub, "POST", "/ada/m.git/info/lfs/objects/batch", json=asked | {"objects": [{"oid": oid, "size": 10}]}
+    ).json()
+    upload = told["objects"][0]["actions"]["upload"]
+    assert (told["transfer"], upload["header"]["chunk_size"]) == ("multipart", "6")
+    tags = [CLIENT.put(upload["header"][n], content=c).headers["ETag"] for n, c in (("1", b"012345"), ("2", b"6789"))]
+    for given, status in (([tags[0], '"0"'], 400), (tags, 200)):
+        parts = [{"partNumber": number, "etag": etag} for number, etag in enumerate(given, 1)]
+        assert CLIENT.post(upload["href"], json={"oid": oid, "parts": parts}).status_code == status
+    assert hub.store.blob(oid).read_bytes() == content
+
+
+def test_a_free_account_has_two_spaces_on_zero_gpu(tmp_path: Path) -> None:
+    with HubServer(tmp_path, free=True) as hub:
+        asked = {"type": "space", "sdk": "gradio", "hardware": "zero-a10g"}
+        answers = [call(hub, "POST", "/api/repos/create", json={"name": name, **asked}) for name in "abc"]
+        assert [answer.status_code for answer in answers] == [200, 200, 402]
+
+
+def test_a_connection_may_break_at_any_moment_of_a_request(hub: HubServer) -> None:
+    before = head(hub)
+    for facts, arrives in (({"action": "cut", "bytes": 10}, False), ({"action": "lost"}, True)):
+        hub.faults.append(Fault("POST", "/commit/", **facts))
+        with pytest.raises(httpx2.TransportError):
+            commit(hub, {"c.txt": b"c" * 1000})
+        assert (head(hub) != before) == arrives
+    hub.faults.append(Fault("GET", "/models/", action="stall", seconds=0.2))
+    with pytest.raises(httpx2.ReadTimeout):
+        call(hub, "GET", INFO, timeout=0.05)
+    hub.faults.append(Fault("GET", "/models/", action="html"))
+    assert "<html>" in call(hub, "GET", INFO).text
+    hub.faults.append(Fault("GET", "/models/", action=429, headers={"Retry-After": "3"}, words="Slowly."))
+    slow = call(hub, "GET", INFO)
+    assert (slow.status_code, slow.headers["Retry-After"], slow.json()) == (429, "3", {"error": "Slowly."})
 
 
 def test_a_fault_strikes_the_requests_it_is_set_for(hub: HubServer) -> None:

@@ -119,6 +119,25 @@ def test_the_card_is_written_anew_from_the_record_alone(release):
     assert card.read_text(encoding="utf-8") == before
 
 
+def test_words_around_the_card_outlive_publishing_again_and_an_edit_inside_stops_it(release, capsys):
+    card = release / "model" / "README.md"
+    before = card.read_text(encoding="utf-8")
+    card.write_text(before + "\n## Notes\n\nMine.\n", encoding="utf-8")
+    assert publish(release.parent, *SMALL) == 0
+    assert card.read_text(encoding="utf-8") == before + "\n## Notes\n\nMine.\n"
+    card.write_text(before.replace("10.00 %", "12.00 %"), encoding="utf-8")
+    capsys.readouterr()
+    assert run(["card", str(release), "--diff", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["changed"]
+    assert "! README.md: line" in said["difference"]
+    assert publish(release.parent, *SMALL) == 2
+    assert "12.00 % stands where the record says 10.00 %" in capsys.readouterr().err
+    card.write_text(before, encoding="utf-8")
+    assert run(["card", str(release), "--diff"]) == 0
+    assert capsys.readouterr().out == "The card would stay as it is.\n"
+
+
 def test_a_pair_is_measured_alone_and_gives_the_same_numbers(release, capsys):
     capsys.readouterr()
     assert run(["measure", str(release), "--base", "demo", *SMALL, "--latency", "off", "--json"]) == 0

@@ -112,37 +112,6 @@ def test_a_release_from_the_hub_to_the_hub_loads_counts_and_verifies(xet, desk, 
     assert f"- ada/tiny-llama\n- lab/{NAME}" in (space / "README.md").read_text(encoding="utf-8")
 
 
-def test_publishing_again_changes_nothing(desk):
-    first = desk.publish()
-    commits = [desk.hub.store.repo(kind, f"ada/{NAME}").branches["main"] for kind in ("models", "spaces")]
-    again = desk.publish()
-    assert first["published"]["changed"] is True
-    assert again["published"]["changed"] is False
-    assert commits == [desk.hub.store.repo(kind, f"ada/{NAME}").branches["main"] for kind in ("models", "spaces")]
-
-
-def test_what_was_built_locally_is_pushed_later_as_it_is(desk):
-    local = desk.publish("--local")
-    assert local["published"] is None
-    assert desk.hub.store.repo("models", f"ada/{NAME}") is None
-    pushed = desk.release("push", f"releases/{NAME}", "--private", "--no-space")
-    assert pushed["space_url"] is None
-    repo = desk.hub.store.repo("models", f"ada/{NAME}")
-    assert repo.private
-    assert desk.hub.store.repo("spaces", f"ada/{NAME}") is None
-
-
-def test_a_release_that_was_touched_is_not_pushed(desk):
-    desk.publish("--local")
-    shard = sorted((desk.folder / "releases" / NAME / "model").glob("*.safetensors"))[0]
-    data = bytearray(shard.read_bytes())
-    data[-1] ^= 1
-    shard.write_bytes(data)
-    refused = desk.release("push", f"releases/{NAME}", code=1)
-    assert "SHA-256" in refused["error"]
-    assert desk.hub.store.repo("models", f"ada/{NAME}") is None
-
-
 def test_a_dry_run_reads_headers_from_the_hub_and_creates_nothing(desk):
     said = desk.publish("--dry-run", "--to", "lab")
     assert said["prunable_parameters"] == checkpoints.PRUNABLE["llama"]

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from release.record import Measurements
+from release.measurements import Measurements
 from release.report import show_measurements
 from tests.records import (
     dense_against_dense,

@@ -126,14 +126,14 @@ def test_the_package_itself_accepts_what_was_signed_here(signed, keys):
 def test_signing_again_changes_nothing_and_a_void_signature_is_replaced_or_removed(signed, keys, console):
     before, signer = (signed / "model.sig").read_bytes(), signing.signer(keys["mine"])
     signer.seal(signed, console)
-    signing.drop_void(signed, console)
+    signing.settle(signed, None, console)
     assert (signed / "model.sig").read_bytes() == before
     change(signed, "README.md")
     signer.seal(signed, console)
     after = (signed / "model.sig").read_bytes()
     assert signing.check(after, signing.signed_files(Folder(signed)), keys["mine.pub"]).ok
     change(signed, "config.json")
-    signing.drop_void(signed, console)
+    signing.settle(signed, None, console)
     assert not (signed / "model.sig").exists()
 
 

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 
 from release import space
 from release.card import render
+from release.card_parts import Target
 from release.errors import BadOption
 from release.progress import Console
 from release.record import FILE_NAME
@@ -138,7 +139,7 @@ def test_all_that_the_app_imports_is_in_its_folder_or_required() -> None:
 
 
 def test_the_reader_finds_the_facts_of_a_generated_card() -> None:
-    facts = cards.read(render(example_record(), "me/pruned"))
+    facts = cards.read(render(example_record(), Target("me/pruned")))
     configuration, measured = dict(facts.configuration), dict(facts.measurements)
     assert configuration["Target sparsity"] == (("", "10 %"),)
     assert configuration["Actual sparsity"] == (("", "10.00 %"),)

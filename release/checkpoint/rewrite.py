@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
 import numpy as np
 
+from release.checkpoint.busy import Busy
 from release.checkpoint.disk import DiskWriter, MappedReader
 from release.checkpoint.header import Header, Raw, Tensor
 from release.checkpoint.rooms import ROOMS
@@ -47,6 +49,7 @@ def rewrite(
     tags: Sequence[str],
     threads: int,
     advance: Advance,
+    busy: Busy,
     allow_nonfinite: bool = False,
 ) -> tuple[FileDigest, ...]:
     """Write the file that `header` describes once for each target, with `changes` made.
@@ -57,6 +60,8 @@ def rewrite(
         tags: Name what is being written, one for each target; a partial file of the same tag is continued.
         threads: Workers that read and change, ≥ 1.
         advance: Told the bytes written.
+        busy: Told the time spent on "prune" (reading and changing: a page is read when it is first looked at), "write"
+            and "hash".
         allow_nonfinite: Let NaN and infinities in untouched tensors pass; what is changed, the change looks at.
 
     Raises:
@@ -66,21 +71,21 @@ def rewrite(
     partials = [path.with_name(f".{path.name}.{tag}.partial") for path, tag in zip(targets, tags, strict=True)]
     try:
         with ExitStack() as stack:
-            files = [stack.enter_context(_Target(partial, header)) for partial in partials]
-            _write(header, files, changes, threads, advance, allow_nonfinite)
+            files = [stack.enter_context(_Target(path, header, busy)) for path in partials]
+            _write(header, files, _Work(changes, len(files), allow_nonfinite, busy), threads, advance)
             digests = [file.finished() for file in files]
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
-        for partial in partials:
-            partial.unlink(missing_ok=True)
+        for path in partials:
+            path.unlink(missing_ok=True)
         raise DiskFull(
             f"There was no room left while writing {targets[0].name}.", "Free some space or give another --out."
         ) from None
     finally:
         ROOMS.clear()
-    for partial, target in zip(partials, targets, strict=True):
-        partial.replace(target)
+    for path, target in zip(partials, targets, strict=True):
+        path.replace(target)
         _sync_folder(target.parent)
     return tuple(
         FileDigest(name=target.name, bytes=header.size, sha256=digest)
@@ -95,13 +100,14 @@ class _Target:
         done: Bytes that an earlier run left, up to the end of its last whole tensor.
     """
 
-    def __init__(self, partial: Path, header: Header) -> None:
-        self.done = _whole_bytes(partial, header)
-        self._file = DiskWriter(partial, self.done)
+    def __init__(self, path: Path, header: Header, busy: Busy) -> None:
+        self._busy = busy
+        self.done = _whole_bytes(path, header)
+        self._file = DiskWriter(path, self.done)
         self._sha = hashlib.sha256()
         self._writer, self._hasher = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
         self._in_hand: list[Future[None]] = []
-        with partial.open("rb") as file:
+        with path.open("rb") as file:
             while block := file.read(PIECE):
                 self._sha.update(block)
 
@@ -116,22 +122,31 @@ class _Target:
     def put(self, data: Raw) -> None:
         """Take the next bytes, when those before are written and hashed."""
         self._settle()
-        self._in_hand = [self._writer.submit(self._file.write, data), self._hasher.submit(self._sha.update, data.data)]
+        self._in_hand = [self._writer.submit(self._write, data), self._hasher.submit(self._hash, data)]
 
     def finished(self) -> str:
         """Wait until all is on the disk, and return the SHA-256."""
         self._settle()
-        self._file.finish()
+        with self._busy.on("write"):
+            self._file.finish()
         return self._sha.hexdigest()
+
+    def _write(self, data: Raw) -> None:
+        with self._busy.on("write"):
+            self._file.write(data)
+
+    def _hash(self, data: Raw) -> None:
+        with self._busy.on("hash"):
+            self._sha.update(data.data)
 
     def _settle(self) -> None:
         for future in self._in_hand:
             future.result()
 
 
-def _whole_bytes(partial: Path, header: Header) -> int:
+def _whole_bytes(path: Path, header: Header) -> int:
     """How much of a partial file can stay: all up to the end of its last whole tensor."""
-    size = partial.stat().st_size if partial.exists() else 0
+    size = path.stat().st_size if path.exists() else 0
     ends = [len(header.raw), *(t.start + t.nbytes for t in header.tensors)]
     return max((end for end in ends if end <= size), default=0)
 
@@ -139,20 +154,18 @@ def _whole_bytes(partial: Path, header: Header) -> int:
 def _write(
     header: Header,
     targets: Sequence[_Target],
-    changes: Mapping[str, Change],
+    work: "_Work",
     threads: int,
     advance: Advance,
-    allow_nonfinite: bool,
 ) -> None:
     for target in targets:
         target.put(np.frombuffer(header.raw, dtype=np.uint8)[target.done :])
         advance(max(target.done, len(header.raw)))
     start = min(target.done for target in targets)
     with MappedReader(header.path) as source:
-        work = _Work(source, changes, len(targets), allow_nonfinite)
-        pieces = (piece for piece in _pieces(header, changes) if piece.start >= start)
+        pieces = (piece for piece in _pieces(header, work.changes) if piece.start >= start)
         before: Sequence[Raw] = ()
-        for piece, results in in_order(work, pieces, threads, lambda piece: piece.nbytes, UNDER_WAY):
+        for piece, results in in_order(partial(work, source), pieces, threads, lambda piece: piece.nbytes, UNDER_WAY):
             for target, data in zip(targets, results, strict=True):
                 if piece.start >= target.done:
                     target.put(data)
@@ -190,18 +203,21 @@ def _pieces(header: Header, changes: Mapping[str, Change]) -> Iterator[Piece]:
 class _Work:
     """What a worker does with one piece."""
 
-    source: MappedReader
     changes: Mapping[str, Change]
     targets: int
     allow_nonfinite: bool
+    busy: Busy
 
-    def __call__(self, piece: Piece) -> tuple[Piece, Sequence[Raw]]:
-        data = self.source.read(piece.start, piece.nbytes)
+    def __call__(self, source: MappedReader, piece: Piece) -> tuple[Piece, Sequence[Raw]]:
+        with self.busy.on("prune"):
+            return piece, self._changed(piece, source.read(piece.start, piece.nbytes))
+
+    def _changed(self, piece: Piece, data: Raw) -> Sequence[Raw]:
         if change := self.changes.get(piece.tensor.name):
-            return piece, change(piece.tensor, data)
+            return change(piece.tensor, data)
         if piece.tensor.is_float and not self.allow_nonfinite:
             _require_finite(piece, data)
-        return piece, [data] * self.targets
+        return [data] * self.targets
 
 
 def _require_finite(piece: Piece, data: Raw) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from release.measure.sample import Sample
-from release.record import Reading
+from release.measurements import Reading
 from release.sources.bbq import Item
 
 UNPARSED = -1

@@ -25,7 +25,7 @@ from release.measure.prompts import LETTERS, ROTATIONS, Prompter
 from release.measure.sample import Sample
 from release.measure.statistics import wilson
 from release.measure.subject import Subject
-from release.record import Rate, Reading, Sampling
+from release.measurements import Rate, Reading, Sampling
 from release.sources.bbq import Item
 from release.sources.cache import replacing
 

@@ -7,7 +7,7 @@ from release.measure.answers import Answers, Task
 from release.measure.prompts import ROTATIONS
 from release.measure.scores import Comparison
 from release.measure.statistics import REPLICATES, achieved_significance, benjamini_hochberg, cohens_h, mcnemar, wilson
-from release.record import Bbq, CategoryTest, DataSource, Mcnemar, Precision, Rate, Sampling, Score
+from release.measurements import Bbq, CategoryTest, DataSource, Mcnemar, Precision, Rate, Sampling, Score
 from release.sources.bbq import Item
 
 Flags = NDArray[np.bool_]

@@ -17,7 +17,7 @@ from release import text
 from release.measure.latency import FILE_NAME, MODELS
 from release.measure.prompts import LETTERS
 from release.measure.statistics import Floats
-from release.record import Bbq, Estimate, Latency, LatencyPart, Measurements, Score
+from release.measurements import Bbq, Estimate, Latency, LatencyPart, Measurements, Score
 from release.sources.cache import replacing
 
 INK = "#747b87"

@@ -17,8 +17,8 @@ from transformers import GenerationConfig
 from release.measure.engine import read
 from release.measure.subject import Subject
 from release.measure.tree import Wanted
+from release.measurements import Sampling
 from release.progress import Advance
-from release.record import Sampling
 
 STUDY = Sampling(temperature=0.3, new_tokens=5, seeds=(42, 123, 456, 789, 1024))
 """As in arXiv 2605.08137."""

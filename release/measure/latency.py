@@ -25,8 +25,8 @@ from release.errors import ReleaseError, UnusableBase
 from release.measure.clock import NEW_TOKENS, Timings, time_pair, turns
 from release.measure.model import SPARE, memory_free
 from release.measure.statistics import REPLICATES, Floats, estimate, resampled_means
+from release.measurements import DataSource, Latency, LatencyPart, LatencySide
 from release.progress import Console
-from release.record import DataSource, Latency, LatencyPart, LatencySide
 from release.sources.bbq import Item
 from release.sources.cache import replacing
 

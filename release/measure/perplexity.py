@@ -11,7 +11,7 @@ from release.errors import UnusableData
 from release.measure.likelihood import Ask, likelihoods
 from release.measure.statistics import REPLICATES, Floats, estimate, resampled_means
 from release.measure.subject import Subject
-from release.record import DataSource, Perplexity, Precision
+from release.measurements import DataSource, Perplexity, Precision
 from release.sources.text import opening, tokenise, windows
 
 WINDOW = 256

@@ -19,19 +19,10 @@ from release.measure.sample import draw, of_categories
 from release.measure.samples import write_samples
 from release.measure.subject import Subject
 from release.measure.super_weights import super_weights
+from release.measurements import Bbq, DataSource, Latency, Measurements, Perplexity, Rate, Storage, SuperWeights
 from release.plan import Measuring
 from release.progress import Console
-from release.record import (
-    Bbq,
-    DataSource,
-    FileDigest,
-    Latency,
-    Measurements,
-    Perplexity,
-    Rate,
-    Storage,
-    SuperWeights,
-)
+from release.record import FileDigest
 from release.sources.bbq import read_bbq
 from release.sources.text import read_text
 

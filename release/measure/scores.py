@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from release.measure.answers import UNPARSED
 from release.measure.sample import Sample
 from release.measure.statistics import Floats, cluster_weights, estimate
-from release.record import Score
+from release.measurements import Score
 from release.sources.bbq import Item
 
 Choices = NDArray[np.int64]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from release.record import Estimate, Mcnemar, Rate
+from release.measurements import Estimate, Mcnemar, Rate
 
 REPLICATES = 2000
 LEVEL = 0.95

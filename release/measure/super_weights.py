@@ -23,7 +23,7 @@ from release.checkpoint.folder import open_checkpoint
 from release.checkpoint.prunable import BLOCK, EXPERT, block_of, meta_model
 from release.measure.reader import Pass, Reader, name_of
 from release.measure.subject import Subject
-from release.record import SuperWeight, SuperWeights
+from release.measurements import SuperWeight, SuperWeights
 
 PROMPT = "The capital of France is Paris, and the river through it is the Seine."
 MOST = 5

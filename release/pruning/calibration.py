@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from release.errors import BadOption, UnusableData
+from release.measurements import DataSource
 from release.progress import Console
 from release.pruning.draws import Draws
-from release.record import Calibration, CalibrationPlan, DataSource, Record
+from release.record import Calibration, CalibrationPlan, Record
 from release.sources import c4
 from release.sources.text import opening, require_apart, text_file, tokenise, wikipedia, windows
 

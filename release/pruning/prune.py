@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from release.checkpoint.busy import Busy
 from release.checkpoint.folder import Checkpoint
 from release.checkpoint.header import Header, Raw, Tensor
 from release.checkpoint.prunable import block_of, from_shapes
@@ -22,7 +23,7 @@ from release.pruning.method import Subject
 from release.pruning.one import prune_by_score, scorer_of
 from release.pruning.recipe import Recipe
 from release.pruning.store import Store
-from release.record import Calibration, FileDigest, Pruning
+from release.record import Calibration, FileDigest, PruneWork, Pruning
 
 if TYPE_CHECKING:
     import torch
@@ -130,13 +131,16 @@ def prune(base: Checkpoint, jobs: Sequence[Job], console: Console, means: Means)
     started = time.perf_counter()
     require_room(base, [job.destination for job in jobs])
     continued = [_left_from_before(base, job) for job in jobs]
-    decided = [_decide(base, job, console, means) for job in jobs]
+    busy = Busy()
+    with busy.on("decide"):
+        decided = [_decide(base, job, console, means) for job in jobs]
     first = jobs[0].recipe
     with console.step(f"Prune ({first.method}, {_listed(jobs)})", base.size * len(jobs)) as advance:
-        written = _write_shards(base, decided, means.workers, advance)
+        written = _write_shards(base, decided, means.workers, advance, busy)
     seconds = None if any(continued) else time.perf_counter() - started
+    work = None if any(continued) else _work(busy)
     return tuple(
-        Pruned(_describe(base, each, seconds, means.workers, len(jobs)), files, each.budgets)
+        Pruned(_describe(base, each, seconds, work, means.workers, len(jobs)), files, each.budgets)
         for each, files in zip(decided, written, strict=True)
     )
 
@@ -195,7 +199,18 @@ def _blocks(job: Job) -> Path:
     return job.work / "blocks"
 
 
-def _describe(base: Checkpoint, decided: _Decided, seconds: float | None, threads: int, together: int) -> Pruning:
+def _work(busy: Busy) -> PruneWork:
+    return PruneWork(
+        decide=busy.seconds("decide"),
+        prune=busy.seconds("prune"),
+        write=busy.seconds("write"),
+        hash=busy.seconds("hash"),
+    )
+
+
+def _describe(
+    base: Checkpoint, decided: _Decided, seconds: float | None, work: PruneWork | None, threads: int, together: int
+) -> Pruning:
     recipe = decided.job.recipe
     return Pruning(
         method=recipe.method,
@@ -207,6 +222,7 @@ def _describe(base: Checkpoint, decided: _Decided, seconds: float | None, thread
         target_sparsity=recipe.sparsity,
         budget=decided.budgets.total,
         seconds=seconds,
+        work=work,
         threads=threads,
         together=together,
         allocation=recipe.allocation,
@@ -245,7 +261,7 @@ def require_room(base: Checkpoint, destinations: Sequence[Path]) -> None:
 
 
 def _write_shards(
-    base: Checkpoint, decided: Sequence[_Decided], threads: int, advance: Advance
+    base: Checkpoint, decided: Sequence[_Decided], threads: int, advance: Advance, busy: Busy
 ) -> tuple[tuple[FileDigest, ...], ...]:
     """Write every weight file for every job; what an earlier run finished is read and hashed instead."""
     found: list[dict[Path, FileDigest]] = [{} for _ in decided]
@@ -255,14 +271,16 @@ def _write_shards(
         for i in set(range(len(places))) - set(open_ones):
             found[i][header.path] = digest_of(places[i])
             advance(header.size)
-        digests = _write_shard(base, header, [decided[i] for i in open_ones], threads, advance) if open_ones else ()
+        digests = (
+            _write_shard(base, header, [decided[i] for i in open_ones], threads, advance, busy) if open_ones else ()
+        )
         for i, digest in zip(open_ones, digests, strict=True):
             found[i][header.path] = digest
     return tuple(tuple(each[header.path] for header in base.headers) for each in found)
 
 
 def _write_shard(
-    base: Checkpoint, header: Header, decided: Sequence[_Decided], threads: int, advance: Advance
+    base: Checkpoint, header: Header, decided: Sequence[_Decided], threads: int, advance: Advance, busy: Busy
 ) -> tuple[FileDigest, ...]:
     return rewrite(
         header,
@@ -271,6 +289,7 @@ def _write_shard(
         [each.job.recipe.tag(base) for each in decided],
         threads,
         advance,
+        busy,
         allow_nonfinite=decided[0].job.recipe.allow_nonfinite,
     )
 

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from release.checkpoint.busy import Busy
 from release.checkpoint.count import places, read_tensor
 from release.checkpoint.folder import Checkpoint
 from release.checkpoint.header import Raw, Tensor
@@ -106,7 +107,9 @@ def rebuild(
                 made = digest_of(target)
                 advance(header.size)
             else:
-                [made] = rewrite(header, [target], dict.fromkeys(names, change), [recipe.tag(base)], CORES, advance)
+                [made] = rewrite(
+                    header, [target], dict.fromkeys(names, change), [recipe.tag(base)], CORES, advance, Busy()
+                )
             if wanted.get(made.name) != made:
                 target.unlink()
                 raise AuditFailed(

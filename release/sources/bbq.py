@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from release.errors import UnusableData
+from release.measurements import DataSource
 from release.progress import Console
-from release.record import DataSource
 from release.sources.cache import CRLF, LF, Digest, cache_folder
 from release.sources.wheel import fetch_members
 

@@ -9,7 +9,7 @@ import logging
 import re
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -40,6 +40,7 @@ from release.errors import (
 from release.progress import Advance, Console
 
 T = TypeVar("T")
+Failure = TypeVar("Failure", bound=BaseException)
 
 FIRST_WAIT = 10.0
 """Seconds that one step of the first contact may take: to connect, or to answer."""
@@ -48,41 +49,13 @@ FIRST_DEADLINE = 12.0
 WORK_WAIT = 60.0
 """Seconds of silence after which a connection at work counts as lost."""
 
-WAYS_TO_A_SPACE = (
-    "Three ways out: make the Space by hand, private, under this name on ZeroGPU, which free accounts may use, "
-    "and run the same command again; take a paid plan; or leave the Space out with `--no-space`."
-)
-REFUSALS: Mapping[int, tuple[str, str]] = {
-    400: ("The Hub does not accept what was sent for the {kind} {id}.", "Correct what it names, and try again."),
-    401: ("The Hub no longer accepts the token.", "Log in again with `hf auth login` and run the same command again."),
-    402: (
-        "The Hub asks for money to make the {kind} {id}: Gradio Spaces on free hardware need a paid plan.",
-        WAYS_TO_A_SPACE,
-    ),
-    403: (
-        "The token may not write to the {kind} {id}.",
-        "Give it the right to write in the Hub's settings, or log in with another: `hf auth login`.",
-    ),
-    404: ("The {kind} {id} is gone, or not yours to see.", "Check the name, and run the same command again."),
-    409: ("The Hub says that {kind} {id} is in conflict with something else there.", "Look at {page}, and try again."),
-    412: (
-        "Somebody else committed to {kind} {id} in between; nothing was changed there.",
-        "Look at {page}/commits/main, and run the same command again to replace what is there.",
-    ),
-    413: ("The Hub finds a file or the whole of {kind} {id} too large.", "See the Hub's limits for repositories."),
-    429: (
-        "The Hub asks to slow down.",
-        "Wait some minutes and run the same command again: what has arrived is not sent again.",
-    ),
-}
-"""What a status means for an upload, and the way out; braces are filled with the repository."""
-
 CLIENT_ERRORS = (HfHubHTTPError, HFValidationError, httpx2.HTTPError, OSError, RuntimeError)
 """What the client raises; RuntimeError and ConnectionError come from its compiled part, for Xet."""
 
-
 XET_STATUS = re.compile(r"HTTP status (?:client|server) error \((\d{3}) ")
 """How that part words an answer that is an error; it has no other way to tell the status."""
+TOKEN = re.compile(r"hf_[A-Za-z0-9_]{8,}")
+"""What the Hub's tokens look like; an answer or a log may quote one."""
 
 
 def first_contact(call: Callable[[], T]) -> T:
@@ -149,7 +122,7 @@ def explained(
     try:
         yield
     except CLIENT_ERRORS as error:
-        raise _explanation(error, repo_id, revision, broken or unreachable) from error
+        raise _explanation(error, repo_id, revision, broken or unreachable) from without_tokens(error)
 
 
 def _explanation(
@@ -192,26 +165,19 @@ def named(error: BaseException) -> str:
     return type(error).__name__ if status is None else f"it answered {status}"
 
 
-def refusal(error: BaseException, kind: str, repo_id: str, page: str) -> tuple[str, str]:
-    """Return what an error in an upload means and the way out of it."""
-    answer, status = answer_of(error), status_of(error)
-    if status is None:
-        return _lost(error, page)
-    otherwise = ("The Hub answered {status} for {kind} {id}.", "Run the same command again in a while.")
-    said, remedy = REFUSALS.get(status, otherwise)
-    words = f" It says: {plain(answer.server_message)}" if answer and answer.server_message else ""
-    filled = {"kind": kind, "id": repo_id, "page": page, "status": status}
-    return said.format_map(filled) + words, remedy.format_map(filled)
-
-
-def _lost(error: BaseException, page: str) -> tuple[str, str]:
-    said = f"The connection to the Hub was lost ({named(error)}); if a commit was under way, it may have arrived."
-    return said, f"Run the same command again: what has arrived is not sent again. See {page}."
+def without_tokens(error: Failure) -> Failure:
+    """Take anything that looks like a token out of an error's words, and of all that led to it: a Hub may quote one."""
+    led: BaseException | None = error
+    while led is not None:
+        led.args = tuple(TOKEN.sub("hf_…", word) if isinstance(word, str) else word for word in led.args)
+        led = led.__cause__ or led.__context__
+    return error
 
 
 def plain(text: str) -> str:
-    """Return text from outside as one short line of printable characters."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())[:300]
+    """Return text from outside as one short line of printable characters, without anything that looks like a token."""
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return TOKEN.sub("hf_…", line)[:300]
 
 
 def unreachable(why: str) -> HubUnreachable:

@@ -81,7 +81,7 @@ class Repository:
             stream.close()
 
     def _stream(self, name: str, end: int) -> "Stream":
-        return Stream(hf_hub_url(self.id, name, revision=self.revision), self.id, end)
+        return Stream(hf_hub_url(self.id, name, revision=self.revision), self.id, self.sizes[name], end)
 
 
 def open_repo(repo_id: str, revision: str | None, console: Console) -> Repository:
@@ -109,14 +109,15 @@ def _checked(name: str, head: bytes, size: int) -> Header:
 
 
 class Stream:
-    """One file on the Hub, from some byte up to `end`, over a connection that is opened anew where it breaks.
+    """One file of `size` bytes on the Hub, from some byte up to `end`, over a connection opened anew where it breaks.
 
     Asking for pieces in order takes one request; a piece out of order takes a new one.
     """
 
-    def __init__(self, url: str, repo_id: str, end: int) -> None:
+    def __init__(self, url: str, repo_id: str, size: int, end: int) -> None:
         self._url = url
         self._repo_id = repo_id
+        self._size = size
         self._end = end
         self._position = 0
         self._arrived = 0
@@ -182,10 +183,16 @@ class Stream:
         )
         response = self._connection.enter_context(asked)
         hf_raise_for_status(response)
-        whole = response.status_code == HTTPStatus.OK and not self._arrived
-        if not whole and not response.headers.get("Content-Range", "").startswith(f"bytes {self._arrived}-"):
-            raise _broken("it does not serve the part of a file that was asked for")
+        if not self._is_wanted(response):
+            raise EOFError
         return response.iter_raw()
+
+    def _is_wanted(self, response: httpx2.Response) -> bool:
+        """Whether this is what was asked for: a part, or the whole of a small file; a proxy may answer for itself."""
+        if response.status_code == HTTPStatus.PARTIAL_CONTENT:
+            part = f"bytes {self._arrived}-{self._end - 1}/{self._size}"
+            return bool(response.headers.get("Content-Range") == part)
+        return not self._arrived and response.headers.get("Content-Length") == str(self._size)
 
 
 def _broken(why: str) -> HubFailed:

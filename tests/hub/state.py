@@ -15,10 +15,13 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.hub.wire import PIECE, Refused
 from tests.hub.xet import Cas
+
+if TYPE_CHECKING:
+    from tests.hub.spaces import End
 
 ATTRIBUTES = "*.safetensors filter=lfs diff=lfs merge=lfs -text\n*.parquet filter=lfs diff=lfs merge=lfs -text\n"
 
@@ -60,11 +63,31 @@ class Commit:
     message: str
     date: str
     files: dict[str, Entry]
+    author: str = "system"
+
+
+@dataclass(frozen=True)
+class Pull:
+    """A pull request: the commit it proposes, and whether it is open, closed or merged."""
+
+    number: int
+    commit: str
+    title: str
+    author: str
+    created: str
+    status: str = "open"
+
+    def become(self, status: str) -> "Pull":
+        return replace(self, status=status)
 
 
 @dataclass
 class Repo:
-    """A repository: `kind` is models, datasets or spaces. Branches, tags and pull requests are names of commits."""
+    """A repository: `kind` is models, datasets or spaces. Branches, tags and pull requests are names of commits.
+
+    The last four are a Space's: what it runs on, how often its build was looked at since the last commit, its
+    variables, and the names of its secrets.
+    """
 
     folder: Path
     kind: str
@@ -74,7 +97,18 @@ class Repo:
     sdk: str | None = None
     branches: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
-    pulls: dict[str, str] = field(default_factory=dict)
+    pulls: list[Pull] = field(default_factory=list)
+    hardware: str = "cpu-basic"
+    looks: int = 0
+    variables: dict[str, str] = field(default_factory=dict)
+    secrets: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.pulls = [Pull(**pull) if isinstance(pull, dict) else pull for pull in self.pulls]
+
+    def pull_refs(self) -> dict[str, str]:
+        """Return the commit of every pull request, by its name."""
+        return {f"refs/pr/{pull.number}": pull.commit for pull in self.pulls}
 
     def save(self) -> None:
         facts = {key: value for key, value in asdict(self).items() if key not in ("folder", "kind", "id")}
@@ -82,7 +116,7 @@ class Repo:
 
     def resolve(self, revision: str) -> Commit:
         """Return the commit that a branch, a tag, a pull request or a full SHA-1 names."""
-        names = {**self.branches, **self.tags, **self.pulls}
+        names = {**self.branches, **self.tags, **self.pull_refs()}
         path = self.folder / f"{names.get(revision, revision).replace('/', '_')}.json"
         if not path.is_file() or path.stem == "repo":
             raise Refused(404, f"Invalid rev id: {revision}", "RevisionNotFound")
@@ -90,18 +124,40 @@ class Repo:
         files = {name: Entry(**entry) for name, entry in raw.pop("files").items()}
         return Commit(sha=path.stem, files=files, **raw)
 
-    def record(self, parent: str | None, title: str, message: str, files: dict[str, Entry]) -> str:
+    def record(
+        self, parent: str | None, title: str, message: str, files: dict[str, Entry], author: str = "system"
+    ) -> str:
         """Write a manifest and return its name; no branch points to it yet."""
         facts = {
             "parent": parent,
             "title": title,
             "message": message,
             "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "author": author,
             "files": {name: asdict(entry) for name, entry in sorted(files.items())},
         }
         sha = hashlib.sha1(json.dumps(facts).encode()).hexdigest()
         write_json(self.folder / f"{sha}.json", facts)
         return sha
+
+
+@dataclass
+class Site:
+    """What a test may set about the Hub as a whole.
+
+    Attributes:
+        free: Whether accounts are free ones, which may make Gradio Spaces on ZeroGPU only.
+        part: Bytes above which a large file comes in parts, of that size.
+        page: Entries on one page of a listing.
+        ends: Space → how its build ends, where its files do not say.
+        hosts: Space → address of an app that really runs.
+    """
+
+    free: bool = False
+    part: int = 5 << 30
+    page: int = 1000
+    ends: "dict[str, End]" = field(default_factory=dict)
+    hosts: dict[str, str] = field(default_factory=dict)
 
 
 class Store:
@@ -118,11 +174,16 @@ class Store:
             return None
         return Repo(folder, kind, repo_id, **json.loads((folder / "repo.json").read_text()))
 
-    def create(self, kind: str, repo_id: str, private: bool, sdk: str | None) -> Repo:
+    def repos(self, kind: str, owner: str) -> list[Repo]:
+        """Return all repositories of one owner."""
+        names = sorted(path.parent.name for path in (self.folder / "repos" / kind / owner).glob("*/repo.json"))
+        return [repo for name in names if (repo := self.repo(kind, f"{owner}/{name}"))]
+
+    def create(self, kind: str, repo_id: str, private: bool, sdk: str | None, hardware: str = "cpu-basic") -> Repo:
         """Make a repository with the Hub's own first commit."""
         folder = self.folder / "repos" / kind / repo_id
         folder.mkdir(parents=True)
-        repo = Repo(folder, kind, repo_id, private, sdk=sdk)
+        repo = Repo(folder, kind, repo_id, private, sdk=sdk, hardware=hardware)
         files = {".gitattributes": self.keep([ATTRIBUTES.encode()])}
         if sdk is not None:
             files["README.md"] = self.keep([f"---\ntitle: {folder.name}\nsdk: {sdk}\n---\n".encode()])

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from release.measurements import DataSource
 from release.progress import Console
-from release.record import DataSource
 from release.sources.bbq import Item, read_bbq
 from tests import checkpoints
 

@@ -15,8 +15,8 @@ from release.measure.model import loaded, read_tokenizer
 from release.measure.prompts import LETTERS, ROTATIONS
 from release.measure.sample import draw
 from release.measure.subject import Subject
+from release.measurements import DataSource, Reading
 from release.progress import Console
-from release.record import DataSource, Reading
 from release.sources.bbq import Item
 from tests import checkpoints
 

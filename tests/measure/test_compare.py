@@ -12,7 +12,7 @@ from release.measure.compare import category_tests, compare, guessing_level
 from release.measure.sample import draw
 from release.measure.scores import Comparison
 from release.measure.statistics import cohens_h, wilson
-from release.record import Bbq, DataSource, Sampling
+from release.measurements import Bbq, DataSource, Sampling
 from release.sources.bbq import Item
 from tests.measure.items import item_of, sample_of
 

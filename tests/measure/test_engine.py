@@ -16,8 +16,8 @@ from release.measure.prompts import ROTATIONS, Prompter
 from release.measure.reader import Blockwise, Reader, Resident, opened
 from release.measure.sample import draw
 from release.measure.tree import RUN, Wanted
+from release.measurements import DataSource
 from release.progress import Console
-from release.record import DataSource
 from release.sources.bbq import Item
 from tests import checkpoints
 

@@ -14,7 +14,8 @@ from release.card import render
 from release.measure.clock import Timings
 from release.measure.figures import COLOURS, FILLS, INK, LINES, MARKERS, WIDTH, draw
 from release.measure.latency import FILE_NAME, _record, write_timings
-from release.record import FileDigest, Measurements
+from release.measurements import Measurements
+from release.record import FileDigest
 from release.sources.bbq import Item
 from tests import records
 

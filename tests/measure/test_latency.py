@@ -22,8 +22,8 @@ from release.measure import clock, latency
 from release.measure.latency import WARMUP, measure_latency, require_room
 from release.measure.model import loaded, read_tokenizer
 from release.measure.prompts import Prompter
+from release.measurements import DataSource, Latency
 from release.progress import Console
-from release.record import DataSource, Latency
 from release.report import show_measurements
 from release.sources.bbq import Item
 from tests import checkpoints, records

@@ -10,8 +10,8 @@ from release.errors import UnusableData
 from release.measure import perplexity
 from release.measure.model import loaded
 from release.measure.subject import Subject
+from release.measurements import DataSource
 from release.progress import Console
-from release.record import DataSource
 from tests import checkpoints
 
 CPU = torch.device("cpu")

@@ -7,7 +7,7 @@ from release.errors import UnusableBase, UnusableData
 from release.measure.bbq import by_answer, prepare
 from release.measure.prompts import SYSTEM, Prompter, question_text
 from release.measure.sample import Sample, draw
-from release.record import DataSource
+from release.measurements import DataSource
 from release.sources.bbq import Item
 from tests import checkpoints
 

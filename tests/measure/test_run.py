@@ -8,9 +8,9 @@ from release.claims import decide
 from release.errors import BadOption, UnusableBase, UnusableData
 from release.measure import measure as measure_prepared
 from release.measure import model, prepare
+from release.measurements import Measurements
 from release.plan import Measuring
 from release.progress import Console
-from release.record import Measurements
 from tests import checkpoints
 from tests.records import example_record
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from release.errors import BadOption
 from release.measure.sample import allot, draw
-from release.record import DataSource
+from release.measurements import DataSource
 from release.sources.bbq import Item
 
 Bbq = tuple[tuple[Item, ...], DataSource]

@@ -17,7 +17,7 @@ from release.measure.model import read_tokenizer
 from release.measure.prompts import ROTATIONS, Prompter
 from release.measure.sample import Sample, draw
 from release.measure.samples import FILE_NAMES, INVALID, write_samples
-from release.record import Bbq, DataSource, Reading
+from release.measurements import Bbq, DataSource, Reading
 from release.sources.bbq import Item
 
 READINGS: tuple[Reading, ...] = ("letters", "answers", "generate")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from release.measure.answers import UNPARSED
 from release.measure.sample import Sample, draw
 from release.measure.scores import FEWEST, FORMULAS, Comparison, indicators
-from release.record import DataSource, Score
+from release.measurements import DataSource, Score
 from release.sources.bbq import Item
 from tests.measure.items import item_of, sample_of
 

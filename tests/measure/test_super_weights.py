@@ -15,9 +15,9 @@ from release.measure import measure, prepare
 from release.measure.model import loaded, read_tokenizer
 from release.measure.subject import Subject
 from release.measure.super_weights import MOST, Spike, peak, projections, stored_weight, super_weights
+from release.measurements import SuperWeights
 from release.plan import Measuring
 from release.progress import Console
-from release.record import SuperWeights
 from release.report import show_measurements
 from tests import checkpoints
 from tests.records import example_measurements, example_record

@@ -3,9 +3,10 @@
 import numpy as np
 import torch
 
+from release.measurements import DataSource
 from release.pruning.calibration import Text
 from release.pruning.prune import Calibrating, Means
-from release.record import CalibrationPlan, DataSource
+from release.record import CalibrationPlan
 
 SOURCE = DataSource(name="random tokens", origin="a test", revision=None, licence=None, sha256="0" * 64)
 

@@ -1,0 +1,44 @@
+"""The only part that writes to the Hub: who is logged in, what a push would do, and the push of a release.
+
+No half release: both repositories are made private, each is filled by one commit, the digests that the Hub lists
+are compared with this disk, and only then does anything become visible. The token comes from the Hub client's
+own store or from HF_TOKEN, goes to the Hub and to one's own Space alone, and stands in no message or record.
+
+    account     who is logged in, and where they may write
+    repos       a repository and the folder that it shall equal
+    card        the card as it stands there
+    plan        what a push would do
+    push        the story, top to bottom
+    commit      one commit, sent once, and the proof that it arrived
+    space       a Space's build, its log, one question
+    settings    gate, visibility, tag, collection
+    line        the client, and the patience with it
+    faults      what can go wrong, and what it means
+    journal     what was done, for the next run
+    delivery    what all of these share while one push is at work
+"""
+
+from release.hub.account import Account, check_names, check_namespace, login
+from release.hub.card import Standing, standing_card
+from release.hub.line import Line
+from release.hub.plan import PushPlan, survey
+from release.hub.push import Pushed, claim, push
+from release.hub.repos import Parcel
+from release.plan import Ways
+
+__all__ = [
+    "Account",
+    "Line",
+    "Parcel",
+    "PushPlan",
+    "Pushed",
+    "Standing",
+    "Ways",
+    "check_names",
+    "check_namespace",
+    "claim",
+    "login",
+    "push",
+    "standing_card",
+    "survey",
+]

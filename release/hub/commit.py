@@ -1,0 +1,183 @@
+"""One commit that makes a repository equal its folder, and the proof that it does.
+
+The bytes of large files go first; sending them twice does no harm. The commit itself is sent once. Where its answer is
+lost, or says that somebody was faster, the branch is looked at: it may hold exactly these files already. Only where it
+does not is the commit sent again, and of all commits with one parent the Hub lets a single one in.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+from huggingface_hub.utils.tqdm import are_progress_bars_disabled
+
+from release import __version__
+from release.errors import ChecksumMismatch, HubFailed
+from release.hub.delivery import Delivery
+from release.hub.faults import PASSING, REFUSALS, passes
+from release.hub.repos import Compared, Found, Target, compare, head_of, listed, wrong
+from release.sources.contact import CLIENT_ERRORS, plain, status_of
+
+Operation = Any
+"""The client's CommitOperationAdd and CommitOperationDelete, whose common type it does not export."""
+MOST_NAMED = 3
+"""Commits of others that a message names."""
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A repository that equals its folder.
+
+    Attributes:
+        commit: Where the files stand.
+        pull_request: Page of the pull request that proposes them, where it was asked for.
+    """
+
+    commit: str
+    pull_request: str | None = None
+
+
+def fill(delivery: Delivery, target: Target, found: Found) -> Filled:
+    """Make the repository equal the folder, by one commit or by none.
+
+    Raises:
+        HubFailed: The Hub refuses, the connection breaks, or somebody else committed in between.
+        ChecksumMismatch: The Hub lists other digests than those of the files here.
+    """
+    compared = compare(target, found.files, delivery.console)
+    if not wrong(compared):
+        return Filled(found.head)
+    if delivery.ways.pull_request and (known := _proposed(delivery, target)):
+        return known
+    filled = _committed(delivery, target, found, _operations(target, compared))
+    _prove(delivery, target, filled.commit)
+    delivery.journal.note(
+        "committed", delivery.line.url(target.kind, target.id), commit=filled.commit, pull_request=filled.pull_request
+    )
+    if found.public and not delivery.ways.proposes:
+        delivery.seen.append(
+            f"{delivery.line.url(target.kind, target.id)}, which was public before, shows the new commit"
+        )
+    return filled
+
+
+def _operations(target: Target, compared: tuple[Compared, ...]) -> list[Operation]:
+    files = target.files()
+    gone = [CommitOperationDelete(file.path, is_folder=False) for file in compared if file.state == "gone"]
+    wanted = [file.path for file in compared if file.state in ("new", "changed")]
+    return [*(CommitOperationAdd(name, files[name]) for name in wanted), *gone]
+
+
+def _committed(delivery: Delivery, target: Target, found: Found, operations: list[Operation]) -> Filled:
+    additions = [operation for operation in operations if isinstance(operation, CommitOperationAdd)]
+    with _uploading(delivery, target, additions), delivery.explained(target.kind, target.id):
+        return _sent_once(delivery, target, found, operations)
+
+
+def _sent_once(delivery: Delivery, target: Target, found: Found, operations: list[Operation]) -> Filled:
+    """Send the commit; send it again only where it is certain that it did not arrive."""
+    for wait in (*delivery.line.waits, None):
+        try:
+            return _send(delivery, target, found, operations)
+        except (*CLIENT_ERRORS, ValueError) as error:
+            undecided = status_of(error) in (None, 412, *PASSING)
+            if undecided and (arrived := _arrived(delivery, target, found)):
+                return arrived
+            if status_of(error) == 412:
+                raise _overtaken(delivery, target, found) from error
+            if wait is None or not passes(error):
+                raise
+            delivery.line.rest(error, wait)
+    raise AssertionError("the last try returns or raises")
+
+
+def _send(delivery: Delivery, target: Target, found: Found, operations: list[Operation]) -> Filled:
+    """Send the bytes that the Hub lacks, then the commit; what has arrived is not sent again by a second try."""
+    made = delivery.line.api.create_commit(
+        target.id,
+        operations,
+        commit_message=f"Upload by release {__version__}",
+        repo_type=target.kind,
+        revision=target.revision,
+        parent_commit=found.head,
+        create_pr=delivery.ways.pull_request,
+    )
+    return Filled(str(made.oid), made.pr_url)
+
+
+def _arrived(delivery: Delivery, target: Target, found: Found) -> Filled | None:
+    """Return where exactly these files stand already; None where the branch does not hold them."""
+    if delivery.ways.pull_request:
+        return _proposed(delivery, target)
+    head = delivery.ask(target.kind, target.id, lambda: head_of(delivery.line, target))
+    return Filled(head) if head != found.head and _holds(delivery, target, head) else None
+
+
+def _proposed(delivery: Delivery, target: Target) -> Filled | None:
+    """Return the open pull request that proposes exactly these files, the newest first."""
+    api = delivery.line.api
+
+    def ask() -> dict[str, int]:
+        open_ones = api.get_repo_discussions(
+            target.id, repo_type=target.kind, discussion_type="pull_request", discussion_status="open"
+        )
+        numbers = {f"refs/pr/{pull.num}": pull.num for pull in open_ones}
+        refs = api.list_repo_refs(target.id, repo_type=target.kind, include_pull_requests=True)
+        return {ref.target_commit: numbers[ref.ref] for ref in refs.pull_requests or () if ref.ref in numbers}
+
+    pulls = delivery.ask(target.kind, target.id, ask)
+    for commit, number in sorted(pulls.items(), key=lambda item: -item[1]):
+        if _holds(delivery, target, commit):
+            return Filled(commit, f"{delivery.line.url(target.kind, target.id)}/discussions/{number}")
+    return None
+
+
+def _holds(delivery: Delivery, target: Target, commit: str) -> bool:
+    files = delivery.ask(target.kind, target.id, lambda: listed(delivery.line, target.kind, target.id, commit))
+    return not wrong(compare(target, files, delivery.console))
+
+
+def _overtaken(delivery: Delivery, target: Target, found: Found) -> HubFailed:
+    """Say whose commits came in between."""
+    commits = delivery.ask(
+        target.kind,
+        target.id,
+        lambda: delivery.line.api.list_repo_commits(target.id, repo_type=target.kind, revision=target.revision),
+    )
+    names = [commit.commit_id for commit in commits]
+    since = commits[: names.index(found.head)] if found.head in names else commits
+    told = [
+        f"{commit.commit_id[:8]} {plain(commit.title)!r} by {plain(', '.join(commit.authors)) or 'somebody'}"
+        for commit in since[:MOST_NAMED]
+    ]
+    more = f" and {len(since) - MOST_NAMED} more" if len(since) > MOST_NAMED else ""
+    facts = {"kind": target.kind, "id": target.id, "page": delivery.line.url(target.kind, target.id)}
+    said, remedy = (words.format_map(facts) for words in REFUSALS[412])
+    return HubFailed(f"{said} There is now: {'; '.join(told)}{more}. {delivery.visible()}", remedy)
+
+
+def _prove(delivery: Delivery, target: Target, commit: str) -> None:
+    """Compare all digests that the Hub lists with those of the files here."""
+    files = delivery.ask(target.kind, target.id, lambda: listed(delivery.line, target.kind, target.id, commit))
+    if differing := wrong(compare(target, files, delivery.console)):
+        raise ChecksumMismatch(
+            f"After the upload {delivery.line.url(target.kind, target.id)} differs from {target.folder.name}/: "
+            f"{'; '.join(differing)}. {delivery.visible()}",
+            "Run the same command again; it sends what is not right.",
+        )
+
+
+@contextmanager
+def _uploading(delivery: Delivery, target: Target, additions: list[CommitOperationAdd]) -> Iterator[None]:
+    """Show the upload: on a terminal the client's own bars, which alone know the bytes inside a file."""
+    size = sum(addition.upload_info.size for addition in additions)
+    text = f"Uploading {target.kind} {target.id}, {len(additions)} files, {size / 1e6:,.1f} MB"
+    if not are_progress_bars_disabled():
+        delivery.console.say(text)
+        yield
+        return
+    with delivery.console.step(text, 1) as advance:
+        yield
+        advance(1)

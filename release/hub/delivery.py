@@ -1,0 +1,54 @@
+"""One push at work: the line, the ways, the journal, and what others can see by now."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from release.errors import HubFailed
+from release.hub.faults import refusal
+from release.hub.journal import Journal
+from release.hub.line import Line
+from release.plan import Ways
+from release.progress import Console
+from release.sources.contact import CLIENT_ERRORS, without_tokens
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A push at work.
+
+    Attributes:
+        seen: What became visible to others in this push, in words.
+    """
+
+    line: Line
+    ways: Ways
+    console: Console
+    journal: Journal
+    seen: list[str] = field(default_factory=list)
+
+    def ask(self, kind: str, repo_id: str, call: Callable[[], T]) -> T:
+        """Return what `call` returns, trying again where that is safe; what still fails says what others can see.
+
+        Raises:
+            HubFailed: The Hub refuses, or the connection breaks.
+        """
+        with self.explained(kind, repo_id):
+            return self.line.ask(call)
+
+    @contextmanager
+    def explained(self, kind: str, repo_id: str) -> Iterator[None]:
+        """Turn what goes wrong into `HubFailed`, which says what others can see by now."""
+        try:
+            yield
+        except (*CLIENT_ERRORS, ValueError) as error:
+            said, remedy = refusal(error, kind, repo_id, self.line.url(kind, repo_id))
+            raise HubFailed(f"{said} {self.visible()}", remedy) from without_tokens(error)
+
+    def visible(self) -> str:
+        """Say what others can see by now."""
+        seen = "; ".join(self.seen)
+        return f"Visible to others by now: {seen}." if seen else "Nothing new became visible to others."

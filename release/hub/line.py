@@ -1,0 +1,63 @@
+"""The line to the Hub: its client, and how often and how long it is asked."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from huggingface_hub import HfApi
+
+from release.hub.faults import asked_to_wait, passes
+from release.sources.contact import CLIENT_ERRORS
+
+T = TypeVar("T")
+
+WAITS = (1.0, 2.0, 4.0, 8.0, 16.0)
+LONGEST_WAIT = 300.0
+"""Seconds that the Hub may ask to wait; whoever is asked for longer is told so instead."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A client of the Hub, and the patience with it.
+
+    Attributes:
+        api: Knows the Hub's address, and the token from its own store or from HF_TOKEN.
+        waits: Seconds between two tries; there is one try more than there are waits.
+        sleep: What waits.
+        poll: Seconds between two looks at a Space that is being built.
+        built_within: Seconds that a Space may take to be built and to start.
+        answered_within: Seconds that a Space may take for one answer, its models' download included.
+    """
+
+    api: HfApi = field(default_factory=HfApi)
+    waits: Sequence[float] = WAITS
+    sleep: Callable[[float], None] = time.sleep
+    poll: float = 1.0
+    built_within: float = 1800.0
+    answered_within: float = 900.0
+
+    @property
+    def endpoint(self) -> str:
+        """The Hub's address."""
+        return str(self.api.endpoint)
+
+    def url(self, kind: str, repo_id: str) -> str:
+        """Return the address of a repository's page."""
+        return f"{self.endpoint}/{'' if kind == 'model' else kind + 's/'}{repo_id}"
+
+    def ask(self, call: Callable[[], T]) -> T:
+        """Return what `call` returns, trying again after a fault that may pass; it must be safe to repeat."""
+        for wait in self.waits:
+            try:
+                return call()
+            except CLIENT_ERRORS as error:
+                self.rest(error, wait)
+        return call()
+
+    def rest(self, error: Exception, wait: float) -> None:
+        """Wait before another try, for as long as the Hub asks; raise `error` where another try is in vain."""
+        stated = asked_to_wait(error)
+        if not passes(error) or (stated or 0) > LONGEST_WAIT:
+            raise error
+        self.sleep(wait if stated is None else stated)

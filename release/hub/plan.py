@@ -1,0 +1,247 @@
+"""What a push would do, from looking at both sides; nothing is changed by looking."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from huggingface_hub import SpaceHardware
+
+from release.errors import BadOption, HubFailed, OutputConflict
+from release.hub.account import Account
+from release.hub.faults import WAYS_TO_A_SPACE, refusal
+from release.hub.line import Line
+from release.hub.repos import ATTRIBUTES, Compared, Found, Kind, Parcel, Target, compare, look
+from release.hub.space import requested_hardware
+from release.plan import Ways
+from release.progress import Console
+from release.record import FILE_NAME as RECORD
+from release.record import Frozen
+from release.sources.contact import CLIENT_ERRORS, without_tokens
+
+OF_A_NEW_REPO = {ATTRIBUTES, "README.md", "LICENSE"}
+MARKS = {"there": "=", "new": "+", "changed": "~", "gone": "-"}
+ZERO = "zero-a10g"
+FREE = "cpu-basic"
+
+Visibility = Literal["private", "public"]
+
+
+class PlannedRepo(Frozen):
+    """One repository, as it is and as it would be.
+
+    Attributes:
+        exists: Whether it is there already; otherwise it is created, private until all is proven.
+        visibility: Before; None where it does not exist.
+        then: Visibility after.
+        gated: Who has to ask, after; False for nobody.
+        files: All files, compared by digest; none where the release is not built yet.
+        bytes_to_send: Of files that are new or changed, at most: parts that the Hub knows are not sent.
+        card_diff: What would change in the card that is published; None for nothing, or where there is none yet.
+    """
+
+    kind: Kind
+    id: str
+    url: str
+    revision: str
+    exists: bool
+    visibility: Visibility | None
+    then: Visibility
+    gated: str | bool
+    files: tuple[Compared, ...]
+    bytes_to_send: int
+    card_diff: str | None = None
+
+    @property
+    def changes(self) -> bool:
+        """Whether any file differs, or who may see it."""
+        return any(file.state != "there" for file in self.files) or self.visibility != self.then
+
+
+class PushPlan(Frozen):
+    """What a push would do.
+
+    Attributes:
+        account: Who is logged in.
+        namespace: Who the repositories belong to.
+        repos: The model's, and the Space's where one goes along.
+        bytes_to_send: At most.
+        pull_request: Whether the files are only proposed.
+        hardware: What the Space would run on; None without one.
+        may_host: Whether the account may make that Space: yes, or what the Hub will say.
+        collection: Title or slug.
+        disk_free: Bytes where the release lies; the client's cache of chunks may take some.
+    """
+
+    account: str
+    namespace: str
+    repos: tuple[PlannedRepo, ...]
+    bytes_to_send: int
+    pull_request: bool
+    hardware: str | None
+    may_host: str | None
+    collection: str | None
+    disk_free: int
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything would be sent or shown."""
+        return any(repo.changes for repo in self.repos)
+
+    def lines(self) -> Iterator[str]:
+        """Say it for people, a fact a line."""
+        yield f"Account       {self.account}, publishing as {self.namespace}"
+        for repo in self.repos:
+            yield from _lines(repo, self.pull_request)
+        yield f"To send       at most {self.bytes_to_send:,} bytes"
+        if self.hardware:
+            yield f"Space runs on {self.hardware}; may be made: {self.may_host}"
+        if self.collection:
+            yield f"Collection    {self.collection}"
+        yield f"Disk free     {self.disk_free:,} bytes"
+
+
+def _lines(repo: PlannedRepo, pull_request: bool) -> Iterator[str]:
+    how = "update" if repo.exists else "create"
+    where = "a pull request" if pull_request else f"branch {repo.revision}"
+    gated = f", gated ({repo.gated})" if repo.gated else ""
+    yield f"{repo.kind.capitalize():<13} {how} {repo.url}, {where}, {repo.visibility or 'new'} → {repo.then}{gated}"
+    for file in repo.files:
+        yield f"  {MARKS[file.state]} {file.path}  {file.bytes:,}"
+    yield from (repo.card_diff or "").splitlines()
+
+
+def survey(
+    parcel: Parcel, ways: Ways, account: Account, console: Console, line: Line | None = None, card_diff: str = ""
+) -> PushPlan:
+    """Look at both sides and say what a push would do.
+
+    Args:
+        card_diff: How the card on the Hub would change.
+
+    Raises:
+        OutputConflict: It would be refused; see `refuse`.
+        BadOption: There is no such hardware for a Space.
+        HubFailed: The Hub does not say what it holds.
+    """
+    line = line or Line()
+    check_hardware(ways)
+    targets = parcel.targets(ways.revision)
+    found = [found_at(line, target) for target in targets]
+    refuse(line, targets, found, ways)
+    model, *others = (_planned(line, *pair, ways, console) for pair in zip(targets, found, strict=True))
+    repos = (model.model_copy(update={"card_diff": card_diff or None}), *others)
+    space = next((repo for repo in repos if repo.kind == "space"), None)
+    hardware = _hardware(line, space, ways) if space else None
+    namespace = parcel.id.split("/")[0]
+    return PushPlan(
+        account=account.name,
+        namespace=namespace,
+        repos=repos,
+        bytes_to_send=sum(repo.bytes_to_send for repo in repos),
+        pull_request=ways.pull_request,
+        hardware=hardware,
+        may_host=may_host(account, namespace, hardware, space.exists) if space and hardware else None,
+        collection=ways.collection,
+        disk_free=shutil.disk_usage(_existing(parcel.model)).free,
+    )
+
+
+def found_at(line: Line, target: Target) -> Found | None:
+    """Ask what the Hub holds at a target.
+
+    Raises:
+        HubFailed: It does not say.
+    """
+    with told(line, target.kind, target.id):
+        return look(line, target.kind, target.id, target.revision)
+
+
+@contextmanager
+def told(line: Line, kind: Kind, repo_id: str) -> Iterator[None]:
+    """Turn what goes wrong while looking into `HubFailed`."""
+    try:
+        yield
+    except (*CLIENT_ERRORS, ValueError) as error:
+        said, remedy = refusal(error, kind, repo_id, line.url(kind, repo_id))
+        raise HubFailed(f"{said} Nothing was changed.", remedy) from without_tokens(error)
+
+
+def _planned(line: Line, target: Target, found: Found | None, ways: Ways, console: Console) -> PlannedRepo:
+    files = compare(target, found.files if found else {}, console) if target.folder.is_dir() else ()
+    before: Visibility | None = None if found is None else "public" if found.public else "private"
+    stays = ways.private or ways.proposes
+    return PlannedRepo(
+        kind=target.kind,
+        id=target.id,
+        url=line.url(target.kind, target.id),
+        revision=target.revision,
+        exists=found is not None,
+        visibility=before,
+        then=(before or "private") if stays else "public",
+        gated=_gated(target, found, ways),
+        files=files,
+        bytes_to_send=sum(file.bytes for file in files if file.state in ("new", "changed")),
+    )
+
+
+def _gated(target: Target, found: Found | None, ways: Ways) -> str | bool:
+    if target.kind == "model" and ways.gated and not ways.proposes:
+        return ways.gated
+    return found.gated if found else False
+
+
+def _hardware(line: Line, space: PlannedRepo, ways: Ways) -> str:
+    """Say what the Space would run on: what is wished for, what it runs on already, or what the Hub gives."""
+    if ways.space_hardware or not space.exists:
+        return ways.space_hardware or FREE
+    with told(line, "space", space.id):
+        return requested_hardware(line, space.id) or FREE
+
+
+def _existing(folder: Path) -> Path:
+    return next(parent for parent in (folder, *folder.absolute().parents) if parent.is_dir())
+
+
+def check_hardware(ways: Ways) -> None:
+    """Refuse hardware that the Hub does not offer.
+
+    Raises:
+        BadOption: Names what it offers.
+    """
+    known = [each.value for each in SpaceHardware]
+    if ways.space_hardware is not None and ways.space_hardware not in known:
+        raise BadOption(f"There is no Space hardware {ways.space_hardware!r}.", f"Choose {', '.join(known)}.")
+
+
+def may_host(account: Account, namespace: str, hardware: str, exists: bool) -> str:
+    """Say whether the account may make a Gradio Space on this hardware, as far as the Hub lets one know."""
+    if exists:
+        return "yes, it is there already"
+    if namespace in account.paid:
+        return f"yes, {namespace} has a paid plan"
+    if hardware == ZERO:
+        return "yes, if the account is in good standing and has fewer than two Spaces on ZeroGPU"
+    return f"perhaps not: {namespace} shows no paid plan, and the Hub may answer 402. {WAYS_TO_A_SPACE}"
+
+
+def refuse(line: Line, targets: tuple[Target, ...], found: list[Found | None], ways: Ways) -> None:
+    """Refuse to replace a model that is no release of this tool, and to fill a public repository privately.
+
+    Raises:
+        OutputConflict: Says which, with the ways out.
+    """
+    for target, there in zip(targets, found, strict=True):
+        if there is None:
+            continue
+        url = line.url(target.kind, target.id)
+        strangers = sorted(there.files.keys() - OF_A_NEW_REPO)
+        if target.kind == "model" and strangers and RECORD not in strangers:
+            raise OutputConflict(
+                f"{url} holds a model that was not released with this tool ({strangers[0]}).",
+                "Upload to another namespace with --to, or move that repository away.",
+            )
+        if ways.private and there.public:
+            remedy = "Make it private in its settings on the Hub, or leave out --private."
+            raise OutputConflict(f"{url} is public, and this upload is to be private.", remedy)

@@ -1,0 +1,205 @@
+"""A release goes to the Hub, top to bottom.
+
+    claim both repositories, private ─→ fill the model, prove it ─→ fill the Space, prove it, wait for it
+        ─→ gate ─→ show the model ─→ ask the Space a question ─→ show the Space ─→ tag ─→ collection
+
+A Space can read its model only once that may be read, so it is asked between the two; nobody sees a Space that has not
+answered. Every step looks first whether it is done already, so a rerun goes on where the last one stopped.
+"""
+
+from collections.abc import Sequence
+
+from huggingface_hub import SpaceHardware
+
+from release.errors import HubFailed
+from release.hub import settings, space
+from release.hub.card import require_unmoved
+from release.hub.commit import Filled, fill
+from release.hub.delivery import Delivery
+from release.hub.journal import opened
+from release.hub.line import Line
+from release.hub.plan import check_hardware, found_at, refuse
+from release.hub.repos import MAIN, Found, Parcel, Target
+from release.plan import Ways
+from release.progress import Console
+from release.record import Frozen
+from release.sources.contact import patience, quietly
+
+
+class Pushed(Frozen):
+    """What lies on the Hub after an upload.
+
+    Attributes:
+        changed: Whether this upload changed anything there.
+        files: Number of files in both repositories that came from here.
+        bytes: Their size.
+        pull_requests: Pages of the pull requests that propose the files, where they were only proposed.
+        space_stage: How the Space came to rest; None without one, or where it was only proposed.
+        answer: What the Space answered to one question; None where it was not asked in this push.
+        tag: The tag that names the model's commit; None where nothing was shown.
+        collection: Address of the collection that holds the release.
+    """
+
+    model_url: str
+    model_commit: str
+    space_url: str | None
+    space_commit: str | None
+    changed: bool
+    files: int
+    bytes: int
+    pull_requests: tuple[str, ...] = ()
+    space_stage: str | None = None
+    answer: str | None = None
+    tag: str | None = None
+    collection: str | None = None
+
+
+def push(parcel: Parcel, ways: Ways, console: Console, line: Line | None = None) -> Pushed:
+    """Upload a release: make both repositories, fill each by one commit, compare, and only then show them.
+
+    A rerun after success changes nothing; a rerun after a failure goes on where it stopped.
+
+    Raises:
+        HubFailed: The Hub refuses, or the connection breaks; says what can be seen by others.
+        ChecksumMismatch: The Hub lists other digests than those of the files here.
+        SpaceFailed: The Space does not run or does not answer.
+        OutputConflict: The model repository holds something that is no release, a repository is public that
+            shall be private, or another push of this release is at work.
+    """
+    patience()
+    with quietly(console), opened(parcel.work) as journal:
+        delivery = Delivery(line or Line(), ways, console, journal)
+        targets = parcel.targets(ways.revision)
+        found = _claimed(delivery, targets)
+        require_unmoved(found[0], parcel.expects, delivery.line.url("model", parcel.id))
+        filled = [fill(delivery, *pair) for pair in zip(targets, found, strict=True)]
+        pushed = _pushed(delivery, targets, filled)
+        if not ways.proposes:
+            pushed = _finished(delivery, parcel, found, pushed)
+    if not delivery.journal.done:
+        console.say("Already published, identical: the Hub holds exactly these files, and nothing was changed.")
+    return pushed.model_copy(update={"changed": bool(delivery.journal.done)})
+
+
+def claim(parcel: Parcel, ways: Ways, line: Line | None = None) -> None:
+    """Take both names, private and empty, so that whatever the Hub refuses is known before any work.
+
+    Raises:
+        HubFailed: The Hub refuses one of them.
+        OutputConflict: As for `push`.
+    """
+    patience()
+    console = Console(quiet=True)
+    with quietly(console), opened(parcel.work) as journal:
+        _claimed(Delivery(line or Line(), ways, console, journal), parcel.targets(ways.revision))
+
+
+def _claimed(delivery: Delivery, targets: Sequence[Target]) -> list[Found]:
+    """Create the repositories, private, where there are none; existing ones keep their visibility."""
+    check_hardware(delivery.ways)
+    line = delivery.line
+    found = [found_at(line, target) for target in targets]
+    refuse(line, tuple(targets), found, delivery.ways)
+    # The Space comes first: where the Hub refuses it, nothing was made yet.
+    for target, there in sorted(zip(targets, found, strict=True), key=lambda pair: pair[0].kind != "space"):
+        if there is None:
+            _create(delivery, target)
+        elif target.kind == "space":
+            space.furnish(delivery, target)
+    found = [there or found_at(line, target) for target, there in zip(targets, found, strict=True)]
+    return [_branched(delivery, target, there) for target, there in zip(targets, found, strict=True)]
+
+
+def _create(delivery: Delivery, target: Target) -> None:
+    api, is_space, hardware = delivery.line.api, target.kind == "space", delivery.ways.space_hardware
+    delivery.ask(
+        target.kind,
+        target.id,
+        lambda: api.create_repo(
+            target.id,
+            repo_type=target.kind,
+            private=True,
+            exist_ok=True,
+            space_sdk="gradio" if is_space else None,
+            space_hardware=SpaceHardware(hardware) if is_space and hardware else None,
+        ),
+    )
+    delivery.journal.note("created", delivery.line.url(target.kind, target.id))
+
+
+def _branched(delivery: Delivery, target: Target, found: Found | None) -> Found:
+    """Make the branch where it is missing."""
+    if found is None:
+        raise HubFailed(
+            f"The {target.kind} {target.id} vanished as soon as it was made.", "Run the same command again."
+        )
+    if not found.has_branch:
+        api = delivery.line.api
+        delivery.ask(
+            target.kind,
+            target.id,
+            lambda: api.create_branch(
+                target.id, branch=target.revision, revision=MAIN, repo_type=target.kind, exist_ok=True
+            ),
+        )
+        delivery.journal.note("branched", delivery.line.url(target.kind, target.id), branch=target.revision)
+    return found
+
+
+def _finished(delivery: Delivery, parcel: Parcel, found: Sequence[Found], pushed: Pushed) -> Pushed:
+    """Bring the Space up, then show and mark what is whole."""
+    model, *spaces = parcel.targets()
+    stage = answer = None
+    for target in spaces:
+        stage = space.rest(delivery, target, str(pushed.space_commit))
+    gated = settings.gate(delivery, model, found[0])
+    if not delivery.ways.private:
+        settings.show(delivery, model, found[0])
+    for target, there in zip(spaces, found[1:], strict=True):
+        is_open = not delivery.ways.private and not gated
+        answer = _asked(delivery, target, there, str(pushed.space_commit), stage, is_open)
+        if not delivery.ways.private:
+            settings.show(delivery, target, there)
+    tag = settings.tag(delivery, model, pushed.model_commit)
+    collection = settings.collect(delivery, parcel)
+    told = {"space_stage": stage, "answer": answer, "tag": tag, "collection": collection}
+    return pushed.model_copy(update=told)
+
+
+def _asked(
+    delivery: Delivery, target: Target, found: Found, commit: str, stage: str | None, model_is_open: bool
+) -> str | None:
+    """Ask the Space a question, once for each commit of it, where it runs and can read its model."""
+    url, journal = delivery.line.url(target.kind, target.id), delivery.journal
+    shown_elsewhere = found.public and found.head == commit and not journal.knows("committed", url, commit=commit)
+    if shown_elsewhere or journal.knows("answered", url, commit=commit):
+        return None
+    if stage != space.RUNNING:
+        delivery.console.say(f"The Space is not asked: it is {stage}.")
+        return None
+    if not space.reads_its_model(delivery, target, model_is_open):
+        delivery.console.say(
+            f"The Space is not asked: it cannot read a private or gated model. Give it a token that may, as the secret "
+            f"{space.READS_MODELS} in {url}/settings."
+        )
+        return None
+    answer = space.ask(delivery, target)
+    if answer is None:
+        delivery.console.say("The Space is not asked: the Hub names no address for it.")
+        return None
+    journal.note("answered", url, commit=commit, answer=answer)
+    return answer
+
+
+def _pushed(delivery: Delivery, targets: Sequence[Target], filled: Sequence[Filled]) -> Pushed:
+    urls = [delivery.line.url(target.kind, target.id) for target in targets]
+    return Pushed(
+        model_url=urls[0],
+        model_commit=filled[0].commit,
+        space_url=urls[1] if len(urls) > 1 else None,
+        space_commit=filled[1].commit if len(urls) > 1 else None,
+        changed=False,
+        files=sum(len(target.files()) for target in targets),
+        bytes=sum(target.size() for target in targets),
+        pull_requests=tuple(each.pull_request for each in filled if each.pull_request),
+    )

@@ -1,0 +1,182 @@
+"""A repository and the folder that it shall equal: what lies where, compared by digest."""
+
+import functools
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from huggingface_hub.errors import RepositoryNotFoundError
+from huggingface_hub.hf_api import RepoFile
+
+from release.hub.line import Line
+from release.progress import Console
+from release.record import Frozen
+from release.sources.contact import status_of
+
+Kind = Literal["model", "space"]
+State = Literal["there", "new", "changed", "gone"]
+
+MAIN = "main"
+ATTRIBUTES = ".gitattributes"
+PIECE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Target:
+    """One folder and where it goes.
+
+    Attributes:
+        kind: Of the repository.
+        id: owner/name.
+        revision: The branch.
+    """
+
+    kind: Kind
+    id: str
+    folder: Path
+    revision: str = MAIN
+
+    def files(self) -> dict[str, Path]:
+        """What is uploaded: nothing hidden and nothing that running the app left, for none of it was audited."""
+        found = (path.relative_to(self.folder) for path in sorted(self.folder.rglob("*")) if path.is_file())
+        wanted = (path for path in found if not any(part.startswith((".", "__pycache__")) for part in path.parts))
+        return {path.as_posix(): self.folder / path for path in wanted}
+
+    def size(self) -> int:
+        """Bytes of these files."""
+        return sum(path.stat().st_size for path in self.files().values())
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A release to be published: its folders, and where they go.
+
+    Attributes:
+        work: Folder of the journal; never uploaded.
+        expects: Commit at which the card was read that this one goes on from; None where there was no repository.
+    """
+
+    model: Path
+    space: Path | None
+    id: str
+    work: Path
+    expects: str | None = None
+
+    def targets(self, revision: str = MAIN) -> tuple[Target, ...]:
+        """The model's and, where one goes along, the Space's."""
+        model = Target("model", self.id, self.model, revision)
+        if self.space is None or revision != MAIN:
+            return (model,)
+        return (model, Target("space", self.id, self.space))
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the Hub holds of a repository.
+
+    Attributes:
+        head: Commit at the revision; where the branch is missing, the one it begins at.
+        files: Path → what is listed there at `head`.
+        has_branch: Whether the branch is there.
+    """
+
+    head: str
+    public: bool
+    gated: str | bool
+    files: Mapping[str, RepoFile] = field(default_factory=dict)
+    has_branch: bool = True
+
+
+class Compared(Frozen):
+    """One file, here and there.
+
+    Attributes:
+        state: "there" with equal digests, "new", "changed", or "gone" from here.
+        bytes: Its size here; there, for one that is gone.
+    """
+
+    path: str
+    state: State
+    bytes: int
+
+
+def look(line: Line, kind: Kind, repo_id: str, revision: str = MAIN) -> Found | None:
+    """Ask what the Hub holds; None where there is no such repository."""
+    try:
+        info = line.ask(lambda: line.api.repo_info(repo_id, repo_type=kind))
+    except RepositoryNotFoundError as error:
+        if status_of(error) == 404:
+            return None
+        raise
+    branches = {} if revision == MAIN else _branches(line, kind, repo_id)
+    head = branches.get(revision, str(info.sha))
+    files = listed(line, kind, repo_id, head)
+    return Found(head, not info.private, info.gated or False, files, revision == MAIN or revision in branches)
+
+
+def _branches(line: Line, kind: Kind, repo_id: str) -> dict[str, str]:
+    refs = line.ask(lambda: line.api.list_repo_refs(repo_id, repo_type=kind))
+    return {branch.name: branch.target_commit for branch in refs.branches}
+
+
+def head_of(line: Line, target: Target) -> str:
+    """Ask where the branch stands now."""
+    info = line.ask(lambda: line.api.repo_info(target.id, repo_type=target.kind, revision=target.revision))
+    return str(info.sha)
+
+
+def listed(line: Line, kind: Kind, repo_id: str, revision: str) -> dict[str, RepoFile]:
+    """Ask for all files of a revision, with their digests."""
+
+    def ask() -> dict[str, RepoFile]:
+        tree = line.api.list_repo_tree(repo_id, recursive=True, revision=revision, repo_type=kind)
+        return {item.path: item for item in tree if isinstance(item, RepoFile)}
+
+    return line.ask(ask)
+
+
+def compare(target: Target, remote: Mapping[str, RepoFile], console: Console) -> tuple[Compared, ...]:
+    """Hold every file against what is listed; a digest is taken only where the sizes agree."""
+    files = target.files()
+    sizes = {name: path.stat().st_size for name, path in files.items()}
+    alike = [name for name, size in sizes.items() if name in remote and remote[name].size == size]
+    same: set[str] = set()
+    with console.step(f"Comparing {target.kind} {target.id}", sum(sizes[name] for name in alike) or 1) as advance:
+        for name in alike:
+            if _same(files[name], remote[name]):
+                same.add(name)
+            advance(sizes[name])
+    here = [Compared(path=name, state=_state(name, same, remote), bytes=size) for name, size in sizes.items()]
+    gone = sorted(remote.keys() - files.keys() - {ATTRIBUTES})
+    return (*here, *(Compared(path=name, state="gone", bytes=remote[name].size) for name in gone))
+
+
+def _state(name: str, same: set[str], remote: Mapping[str, RepoFile]) -> State:
+    return "there" if name in same else "changed" if name in remote else "new"
+
+
+def wrong(compared: tuple[Compared, ...]) -> list[str]:
+    """Say for each file that differs after an upload what is wrong with it."""
+    words = {"new": "is missing there", "changed": "has another digest", "gone": "is not here"}
+    return [f"{file.path} {words[file.state]}" for file in compared if file.state != "there"]
+
+
+def _same(path: Path, remote: RepoFile) -> bool:
+    """Compare with the SHA-256 of a large file, and with git's SHA-1 of an ordinary one."""
+    stat = path.stat()
+    stamp = stat.st_size, stat.st_mtime_ns
+    if remote.lfs:
+        return _digest(path, "sha256", stamp) == remote.lfs.sha256
+    return _digest(path, "git", stamp) == remote.blob_id
+
+
+@functools.lru_cache(maxsize=4096)
+def _digest(path: Path, kind: Literal["sha256", "git"], stamp: tuple[int, int]) -> str:
+    """Read a file once for as long as its stamp, bytes and time of change, stays the same."""
+    digest = hashlib.sha256() if kind == "sha256" else hashlib.sha1(b"blob %d\0" % stamp[0], usedforsecurity=False)
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            digest.update(piece)
+    return digest.hexdigest()

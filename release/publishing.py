@@ -1,0 +1,174 @@
+"""From a finished release to the Hub: who publishes, what is sent, and the push itself."""
+
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from release import card_file, leaks, signing
+from release.audit import refuse_failed
+from release.card_parts import Target, parse
+from release.checkpoint.files import Folder
+from release.checkpoint.folder import model_folder
+from release.describe import CARD
+from release.plan import Ways
+from release.progress import Console
+from release.record import Record
+from release.signing import Signer
+from release.verify import required_record, verify
+
+if TYPE_CHECKING:
+    from release.hub import Account, Parcel, Pushed, PushPlan
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """Who publishes, and under which name."""
+
+    account: "Account"
+    namespace: str
+
+
+def push_only(
+    folder: Path, namespace: str | None, ways: Ways, space: bool, console: Console, key: Path | None = None
+) -> "Pushed":
+    """Upload a release that was built before, once it has verified.
+
+    Args:
+        key: The private key that its files are signed with.
+
+    Raises:
+        NotLoggedIn: Before anything else.
+        AuditFailed: It is not what its record says.
+    """
+    record = required_record(model_folder(folder))
+    signer = signing.signer(key) if key else None
+    publisher = login_for(namespace)
+    refuse_failed(verify(Folder(model_folder(folder)), None, console).checks)
+    return push_release(folder, record, publisher, ways, space, console, signer)
+
+
+def push_release(
+    folder: Path,
+    record: Record,
+    publisher: Publisher,
+    ways: Ways,
+    space: bool,
+    console: Console,
+    signer: Signer | None = None,
+) -> "Pushed":
+    """Write card and Space for the repositories they go to, sign the model, say what will be done, and upload both.
+
+    Raises:
+        OutputConflict: Somebody wrote where the card is generated, here or on the Hub.
+        LeakFound: It would give away what is private.
+    """
+    from release import hub
+
+    parcel, changes = _prepared(folder, record, publisher, ways, space, console)
+    signing.settle(parcel.model, signer, console)
+    for line in hub.survey(parcel, ways, publisher.account, console, card_diff=changes).lines():
+        console.say(line)
+    pushed = hub.push(parcel, ways, console)
+    card_file.remember(parcel.model, parcel.work)
+    return pushed
+
+
+def push_preview(folder: Path, namespace: str | None, ways: Ways, space: bool, console: Console) -> "PushPlan":
+    """Say what `push_only` would do; writes nothing here or there.
+
+    Raises:
+        NotLoggedIn: There is no token, or the Hub refuses it.
+    """
+    from release import hub
+
+    record = required_record(model_folder(folder))
+    publisher = login_for(namespace)
+    with TemporaryDirectory() as scratch:
+        copy = _mirrored(folder.resolve(), Path(scratch) / folder.resolve().name)
+        parcel, changes = _prepared(copy, record, publisher, ways, space, console)
+        return hub.survey(parcel, ways, publisher.account, console, card_diff=changes)
+
+
+def _mirrored(folder: Path, copy: Path) -> Path:
+    """Make a folder of links to a release's files; its card is a copy, for it will be written."""
+    shutil.copytree(folder, copy, copy_function=lambda source, target: Path(target).symlink_to(source))
+    path = model_folder(copy) / CARD
+    if path.is_symlink():
+        content = path.read_bytes()
+        path.unlink()
+        path.write_bytes(content)
+    return copy
+
+
+def _prepared(
+    folder: Path, record: Record, publisher: Publisher, ways: Ways, space: bool, console: Console
+) -> tuple["Parcel", str]:
+    """Write card and Space for the repositories they go to, and say how the card on the Hub would change."""
+    from release import hub
+
+    parcel = parcel_of(folder, record.name, publisher, space and (folder / "space").is_dir())
+    on_hub, commit = hub.standing_card(parcel.id, ways.revision)
+    target = Target(parcel.id, _behind_a_gate(ways, on_hub))
+    changes = card_file.changes(parcel.model, record, target, on_hub, parcel.work) if on_hub is not None else ""
+    card_file.write(parcel.model, record, target, on_hub, parcel.work)
+    if parcel.space:
+        write_space(record, folder, None, console, parcel.id)
+    leaks.refuse([folder for folder in (parcel.model, parcel.space) if folder])
+    return replace(parcel, expects=commit), changes
+
+
+def _behind_a_gate(ways: Ways, on_hub: str | None) -> bool:
+    """Whether people have to ask: as wished for, or as it is."""
+    there = parse(on_hub or "")
+    return ways.gated is not None or (there is not None and there.target.gated)
+
+
+def parcel_of(folder: Path, name: str, publisher: Publisher, space: bool) -> "Parcel":
+    """Say which folders go where; they need not be there yet.
+
+    Raises:
+        BadOption: The Hub would refuse the name.
+    """
+    from release import hub
+
+    repo_id = f"{publisher.namespace}/{name}"
+    hub.check_names(repo_id)
+    model = model_folder(folder) if folder.is_dir() else folder / "model"
+    work = folder / ("work" if model != folder else ".release")
+    return hub.Parcel(model, folder / "space" if space else None, repo_id, work)
+
+
+def login_for(namespace: str | None) -> Publisher:
+    """Return who publishes and under which name, once the Hub has accepted who is asking.
+
+    Nothing is pruned before this is settled.
+
+    Raises:
+        NotLoggedIn: There is no token, or the Hub refuses it.
+        BadOption: The account may not publish there.
+    """
+    from release import hub
+
+    account = hub.login("publishing")
+    return Publisher(account, hub.check_namespace(account, namespace))
+
+
+def take_names(parcel: "Parcel", ways: Ways) -> None:
+    """Make both repositories, private and empty: what the Hub refuses is known before any work."""
+    from release import hub
+
+    hub.claim(parcel, ways)
+
+
+def write_space(
+    record: Record, folder: Path, bbq_data: Path | None, console: Console, repo_id: str | None = None
+) -> None:
+    """Write the Space of a release, for the repository it goes to where that is known."""
+    from release import space
+    from release.examples import examples
+
+    dense_id = record.base.id if record.base.on_hub else None
+    chosen = examples(folder / "model", bbq_data, console)
+    space.build(record, folder / "space", dense_id, repo_id or record.name, chosen)

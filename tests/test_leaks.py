@@ -1,0 +1,117 @@
+"""Nothing leaves this machine that is nobody's business, and what is public passes."""
+
+import getpass
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+import pytest
+from matplotlib import pyplot as plt
+
+from release import leaks
+from release.card import render
+from release.errors import LeakFound
+from tests.records import example_record
+
+TOKEN = "hf_" + "Ab1" * 11
+GIVEN_AWAY = [
+    ("/home/ada/models/phi", "a local path (/home/ada/models/phi)"),
+    ("/Users/ada/phi", "a local path"),
+    ("/tmp/x/phi", "a local path"),
+    (r"C:\\Users\\ada\\phi", "a local path"),
+    ("file:///srv/phi", "a local path"),
+    ("ada.lovelace@example.org", "an e-mail address (ada.lovelace@example.org)"),
+    (TOKEN, "a secret"),
+    ("ghp_" + "a1B2" * 9, "a secret"),
+    ("-----BEGIN RSA PRIVATE KEY-----", "a secret"),
+]
+PUBLIC = [
+    "https://example.org/home/ada",
+    "microsoft/Phi-3.5-mini-instruct@2fe192450127e6a83f7441aef6e3ca586c338b77",
+    "someone/model@v1.0.0",
+    "https://arxiv.org/abs/2605.08137",
+    "release publish demo --method random --sparsity 0.1 --local",
+    "a/b and/or c/home/d",
+]
+
+
+def found(tmp_path: Path, name: str, text: str) -> list[str]:
+    (tmp_path / name).write_text(f"one\n{text}\n", encoding="utf-8")
+    return list(leaks.leaks(tmp_path))
+
+
+@pytest.mark.parametrize(("text", "said"), GIVEN_AWAY)
+@pytest.mark.parametrize("name", ["README.md", "release.json", "config.json", "sparsity.csv", "letters.svg"])
+def test_what_is_private_is_found_and_its_line_named(tmp_path, name, text, said):
+    (leak,) = found(tmp_path, name, f'"{text}"')
+    assert leak.startswith(f"{name}, line 2: {said}")
+    assert TOKEN not in leak
+
+
+@pytest.mark.parametrize("text", PUBLIC)
+def test_what_is_public_passes(tmp_path, text):
+    assert found(tmp_path, "README.md", text) == []
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "LICENSE", "LICENSE.txt", "weights.bin"])
+def test_a_vocabulary_and_a_licence_are_the_bases(tmp_path, name):
+    assert found(tmp_path, name, "ada@example.org") == []
+
+
+def test_the_token_in_use_is_found_whatever_it_looks_like(tmp_path):
+    (tmp_path / "README.md").write_text("my-own-token-1234\n", encoding="utf-8")
+    code = "import sys, pathlib; from release import leaks; print(*leaks.leaks(pathlib.Path(sys.argv[1])))"
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    said = subprocess.run(
+        command, env={"HF_TOKEN": "my-own-token-1234", "PATH": ""}, capture_output=True, text=True, check=True
+    )
+    assert said.stdout == "README.md, line 1: a secret\n"
+
+
+def test_names_that_stand_in_every_card_give_nobody_away():
+    for name in ("root", "model", "random", "ada", "localhost"):
+        assert not leaks._tells(name)
+    assert leaks._tells("lovelace")
+
+
+def test_this_machines_folders_and_names_are_found(tmp_path):
+    assert found(tmp_path, "README.md", str(Path.cwd() / "x"))
+    for name in (getpass.getuser(), socket.gethostname()):
+        if leaks._tells(name):
+            assert found(tmp_path, "README.md", f"made on {name}.")
+            assert found(tmp_path, "README.md", f"someone/{name}-model") == []
+
+
+def test_around_a_card_people_may_say_who_they_are_but_no_secret(tmp_path):
+    card = render(example_record())
+    path = tmp_path / "README.md"
+    path.write_text(card + "\nWrite to ada@example.org.\n", encoding="utf-8")
+    assert list(leaks.leaks(tmp_path)) == []
+    path.write_text(card + f"\n{TOKEN}\n", encoding="utf-8")
+    assert list(leaks.leaks(tmp_path)) == [f"README.md, line {card.count(chr(10)) + 2}: a secret"]
+    path.write_text(card.replace("## Paper", "## Paper by ada@example.org"), encoding="utf-8")
+    assert "an e-mail address" in next(leaks.leaks(tmp_path))
+
+
+def test_words_inside_a_picture_are_read(tmp_path):
+    mpl.use("agg")
+    figure = plt.figure(figsize=(1, 1))
+    figure.savefig(tmp_path / "a.png", metadata={"Author": "ada@example.org"})
+    figure.savefig(tmp_path / "b.png")
+    plt.close(figure)
+    (leak,) = leaks.leaks(tmp_path)
+    assert leak.startswith("a.png, line")
+
+
+def test_a_release_that_gives_something_away_is_refused_with_every_place(tmp_path):
+    for name in ("README.md", "config.json"):
+        found(tmp_path, name, "/home/ada/x")
+    with pytest.raises(LeakFound, match=r"config\.json, line 2") as caught:
+        leaks.refuse([tmp_path])
+    assert "README.md, line 2" in caught.value.seen
+    shutil.rmtree(tmp_path)
+    tmp_path.mkdir()
+    leaks.refuse([tmp_path])
