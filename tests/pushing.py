@@ -89,6 +89,10 @@ class Bench:
         parcel = self.parcel if space else hub.Parcel(self.folder / "model", None, ID, self.folder / "work")
         return hub.push(parcel, hub.Ways.model_validate(ways), Console(), self.line)
 
+    def survey(self, **ways: object) -> hub.PushPlan:
+        account = hub.login(line=self.line)
+        return hub.survey(self.parcel, hub.Ways.model_validate(ways), account, Console(quiet=True), self.line)
+
     def failing(self, **ways: object) -> ReleaseError:
         """Push, and return the error that it must end with."""
         with pytest.raises(ReleaseError) as caught:

@@ -9,9 +9,8 @@ import pytest
 from huggingface_hub import constants
 
 from release import hub
-from release.errors import ChecksumMismatch, HubFailed, OutputConflict, ReleaseError, SpaceFailed
+from release.errors import ChecksumMismatch, HubFailed, OutputConflict, SpaceFailed
 from release.hub import faults, journal
-from release.progress import Console
 from tests.hub import HubServer
 from tests.hub.spaces import End
 from tests.pushing import ID, KINDS, Bench, bench, contents, on_hub, tiny_release
@@ -260,9 +259,9 @@ def test_a_free_account_learns_its_ways_out_before_anything_is_made(at: Bench) -
 
 def test_a_space_that_is_there_gets_the_hardware_that_is_wished_for(at: Bench) -> None:
     at.push()
-    assert survey(at).hardware == "cpu-basic"
+    assert at.survey().hardware == "cpu-basic"
     assert at.push(space_hardware="t4-small").changed
-    assert at.repo("spaces").hardware == survey(at).hardware == "t4-small"
+    assert at.repo("spaces").hardware == at.survey().hardware == "t4-small"
     assert not at.push(space_hardware="t4-small").changed
 
 
@@ -416,67 +415,6 @@ def test_a_space_that_never_comes_to_rest_is_waited_for_again_later(at: Bench) -
 def test_a_paused_space_is_not_asked_and_does_not_hold_up_the_model(at: Bench) -> None:
     at.hub.site.ends[ID] = End("PAUSED")
     assert (at.push().space_stage, at.is_complete()) == ("PAUSED", True)
-
-
-# The plan
-
-
-def survey(at: Bench, **ways: object) -> hub.PushPlan:
-    account = hub.login(line=at.line)
-    return hub.survey(at.parcel, hub.Ways.model_validate(ways), account, Console(quiet=True), at.line)
-
-
-def test_the_plan_of_a_first_push_creates_both_and_changes_nothing(at: Bench) -> None:
-    plan = survey(at, gated="auto", collection="Pruned")
-    assert [(repo.exists, repo.visibility, repo.then, repo.gated) for repo in plan.repos] == [
-        (False, None, "public", "auto"),
-        (False, None, "public", False),
-    ]
-    sizes = {part: sum(map(len, contents(at.folder / part).values())) for part in KINDS}
-    assert [repo.bytes_to_send for repo in plan.repos] == list(sizes.values())
-    assert plan.bytes_to_send == sum(sizes.values())
-    assert {file.state for repo in plan.repos for file in repo.files} == {"new"}
-    assert (plan.account, plan.namespace, plan.hardware) == ("ada", "ada", "cpu-basic")
-    assert at.written() == []
-    text = "\n".join(plan.lines())
-    for part in ("create", "new → public, gated (auto)", "+ model.safetensors  5,120", "has a paid plan", "Pruned"):
-        assert part in text
-
-
-def test_the_plan_of_an_update_tells_files_apart_by_digest(at: Bench) -> None:
-    at.push()
-    at.hub.watchers.clear()
-    (at.folder / "model" / "config.json").write_bytes(b'{"model_type": "llamb"}')
-    (at.folder / "model" / "empty.txt").unlink()
-    (at.folder / "model" / "new.txt").write_text("new")
-    model, space = survey(at).repos
-    states = {file.path: file.state for file in model.files}
-    assert states == {
-        "README.md": "there",
-        "release.json": "there",
-        "model.safetensors": "there",
-        "config.json": "changed",
-        "new.txt": "new",
-        "empty.txt": "gone",
-    }
-    assert model.bytes_to_send == len('{"model_type": "llamb"}') + 3
-    assert (space.changes, space.bytes_to_send) == (False, 0)
-    at.push()
-    assert not survey(at).changes
-
-
-def test_the_plan_says_what_a_free_account_may_host(at: Bench) -> None:
-    at.hub.site.free = True
-    assert "--no-space" in str(survey(at).may_host)
-    assert "fewer than two" in str(survey(at, space_hardware="zero-a10g").may_host)
-
-
-def test_the_plan_refuses_what_the_push_would_refuse(at: Bench) -> None:
-    with pytest.raises(ReleaseError, match="no Space hardware 'cray'"):
-        survey(at, space_hardware="cray")
-    at.push()
-    with pytest.raises(OutputConflict):
-        survey(at, private=True)
 
 
 # Secrets
