@@ -3,13 +3,58 @@
 Heavy imports (torch, transformers, gradio) happen inside the commands, so that `release --help` is quick.
 """
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from release import __version__
+from release.options import (
+    Allocation,
+    AllowNonfinite,
+    Base,
+    Bbq,
+    BbqCategories,
+    BbqData,
+    BbqScoring,
+    Calibration,
+    CalibrationLength,
+    CalibrationSamples,
+    Collection,
+    Debug,
+    Device,
+    DryRun,
+    EvalDtype,
+    Gated,
+    Json,
+    Latency,
+    Local,
+    LogFormat,
+    Method,
+    Model,
+    NoSpace,
+    Out,
+    PathOrRepo,
+    Pattern,
+    Perplexity,
+    Private,
+    PullRequest,
+    ReleaseFolder,
+    Releases,
+    Revision,
+    Scope,
+    Seed,
+    Sign,
+    SpaceHardware,
+    Sparsities,
+    Sparsity,
+    StudyFile,
+    Text,
+    Threads,
+    To,
+    Uncalibrated,
+    WithMask,
+)
 from release.progress import Console
 
 app = typer.Typer(
@@ -19,160 +64,6 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-class Panel(StrEnum):
-    """Headings in the help."""
-
-    PRUNE = "Pruning"
-    MEASURE = "Measurement"
-    PUBLISH = "Publication"
-
-
-Model = Annotated[
-    str, typer.Argument(help="An alias, a Hub id org/name[@revision], a folder, or demo.", show_default=False)
-]
-Method = Annotated[
-    str, typer.Option("--method", help="Pruning method; `release methods` lists them.", show_default=False)
-]
-Sparsity = Annotated[
-    str | None, typer.Option("--sparsity", help="Share of the prunable weights to zero, e.g. 0.1.", show_default=False)
-]
-Sparsities = Annotated[
-    str | None,
-    typer.Option("--sparsity", help="Share to zero, or several: 0.1,0.3,0.5 from one read.", show_default=False),
-]
-Pattern = Annotated[
-    str | None, typer.Option("--pattern", help="n:m: keep n of every m inputs.", rich_help_panel=Panel.PRUNE)
-]
-Scope = Annotated[
-    str | None,
-    typer.Option("--scope", help="Where weights compete: tensor, row, global.", rich_help_panel=Panel.PRUNE),
-]
-Allocation = Annotated[
-    str, typer.Option("--allocation", help="Shares of the blocks: uniform, owl.", rich_help_panel=Panel.PRUNE)
-]
-Calibration = Annotated[
-    str,
-    typer.Option("--calibration", help="Text: auto, c4, wikipedia, or a UTF-8 file.", rich_help_panel=Panel.PRUNE),
-]
-CalibrationSamples = Annotated[
-    int, typer.Option("--calibration-samples", min=1, help="Windows of text.", rich_help_panel=Panel.PRUNE)
-]
-CalibrationLength = Annotated[
-    int | None,
-    typer.Option(
-        "--calibration-length",
-        min=2,
-        help="Tokens per window; by default 2,048, or what the model reads.",
-        rich_help_panel=Panel.PRUNE,
-    ),
-]
-Uncalibrated = Annotated[
-    str,
-    typer.Option(
-        "--uncalibrated", help="Experts that no token reached: refuse, magnitude.", rich_help_panel=Panel.PRUNE
-    ),
-]
-AllowNonfinite = Annotated[
-    bool, typer.Option("--allow-nonfinite", help="Prune a base that holds NaN or Inf.", rich_help_panel=Panel.PRUNE)
-]
-WithMask = Annotated[
-    bool,
-    typer.Option("--with-mask", help="Publish the mask, one bit per weight.", rich_help_panel=Panel.PRUNE),
-]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of masks, samples and bootstraps.")]
-Threads = Annotated[int, typer.Option("--threads", min=0, help="Worker threads for pruning; 0: one per core.")]
-Out = Annotated[Path, typer.Option("--out", help="Folder that releases are built in.")]
-Bbq = Annotated[
-    str,
-    typer.Option(
-        "--bbq",
-        help="auto (200 on a CPU, all on a GPU), full, study, off, a number.",
-        rich_help_panel=Panel.MEASURE,
-    ),
-]
-BbqData = Annotated[
-    Path | None, typer.Option("--bbq-data", help="A folder in nyu-mll/BBQ's layout.", rich_help_panel=Panel.MEASURE)
-]
-BbqScoring = Annotated[
-    str,
-    typer.Option(
-        "--bbq-scoring", help="How answers are read: letters, answers, generate.", rich_help_panel=Panel.MEASURE
-    ),
-]
-BbqCategories = Annotated[
-    str | None,
-    typer.Option(
-        "--bbq-categories", help="Some of BBQ's, e.g. Age,SES; all by default.", rich_help_panel=Panel.MEASURE
-    ),
-]
-EvalDtype = Annotated[
-    str,
-    typer.Option(
-        "--eval-dtype",
-        help="Arithmetic of BBQ and perplexity: float32, bfloat16, float16.",
-        rich_help_panel=Panel.MEASURE,
-    ),
-]
-LogFormat = Annotated[
-    str | None,
-    typer.Option("--log-format", help="Log every answer once more, as lm-eval.", rich_help_panel=Panel.MEASURE),
-]
-Perplexity = Annotated[str, typer.Option("--perplexity", help="Windows, or off.", rich_help_panel=Panel.MEASURE)]
-Text = Annotated[
-    Path | None, typer.Option("--text", help="A UTF-8 text for perplexity.", rich_help_panel=Panel.MEASURE)
-]
-Latency = Annotated[str, typer.Option("--latency", help="Prompts, or off.", rich_help_panel=Panel.MEASURE)]
-Device = Annotated[str, typer.Option("--device", help="A torch device, or auto.")]
-To = Annotated[
-    str | None,
-    typer.Option("--to", help="Hub user or organisation; your own by default.", rich_help_panel=Panel.PUBLISH),
-]
-Local = Annotated[
-    bool, typer.Option("--local", help="Build and verify, upload nothing.", rich_help_panel=Panel.PUBLISH)
-]
-Private = Annotated[
-    bool, typer.Option("--private", help="Leave the repositories private.", rich_help_panel=Panel.PUBLISH)
-]
-Gated = Annotated[
-    str | None,
-    typer.Option("--gated", help="Readers must ask: auto, manual.", rich_help_panel=Panel.PUBLISH, show_default=False),
-]
-PullRequest = Annotated[
-    bool, typer.Option("--pr", help="Only propose the files, as a pull request.", rich_help_panel=Panel.PUBLISH)
-]
-Revision = Annotated[
-    str, typer.Option("--revision", help="Branch of the model repository.", rich_help_panel=Panel.PUBLISH)
-]
-Collection = Annotated[
-    str | None,
-    typer.Option("--collection", help="Title or slug to add it to.", rich_help_panel=Panel.PUBLISH, show_default=False),
-]
-SpaceHardware = Annotated[
-    str | None,
-    typer.Option(
-        "--space-hardware", help="E.g. zero-a10g (ZeroGPU).", rich_help_panel=Panel.PUBLISH, show_default=False
-    ),
-]
-NoSpace = Annotated[bool, typer.Option("--no-space", help="Publish no demo Space.", rich_help_panel=Panel.PUBLISH)]
-Sign = Annotated[
-    Path | None,
-    typer.Option("--sign", help="Sign the model's files with this private key (PEM).", rich_help_panel=Panel.PUBLISH),
-]
-StudyFile = Annotated[
-    str | None,
-    typer.Option("--study", help="A study's YAML file, or none; see docs/study.md.", rich_help_panel=Panel.PUBLISH),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; needs only config and headers.")]
-Base = Annotated[str | None, typer.Option("--base", help="The dense model to compare with.")]
-PathOrRepo = Annotated[
-    str, typer.Argument(help="A release, a model folder, or a Hub id org/name[@revision].", show_default=False)
-]
-Releases = Annotated[list[Path], typer.Argument(help="Release folders.", show_default=False)]
-ReleaseFolder = Annotated[Path, typer.Argument(help="A release folder.", show_default=False)]
 
 
 def _version(asked: bool) -> None:
