@@ -9,9 +9,10 @@ from pydantic import ValidationError
 
 from release import __version__
 from release.digests import digest_of
+from release.frozen import Frozen
 from release.measurements import Measurements
 from release.plan import Measuring
-from release.record import FileDigest, Frozen
+from release.record import FileDigest
 from release.workspace import Workspace
 
 FILE_NAME = "measurements.json"

@@ -7,10 +7,11 @@ from typing import Literal, TypeVar
 
 from release.digests import sha256_file
 from release.errors import BadOption
+from release.frozen import Frozen
 from release.measurements import Precision, Reading
 from release.pruning.method import Scope
 from release.pruning.recipe import Recipe
-from release.record import CalibrationPlan, Frozen
+from release.record import CalibrationPlan
 from release.study import Study
 
 DEFAULT_SEED = 42

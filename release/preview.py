@@ -10,13 +10,13 @@ from pathlib import Path
 from release.checkpoint.folder import open_checkpoint, read_config
 from release.checkpoint.prunable import class_parameters, class_shapes, from_shapes, module_of, require_prunable
 from release.errors import HubUnreachable, NotLoggedIn
+from release.frozen import Frozen
 from release.hub import PushPlan
 from release.plan import Plan
 from release.progress import Console
 from release.pruning.budget import rounded_share
 from release.pruning.one import require_rows
 from release.pruning.prune import SPARE
-from release.record import Frozen
 
 Tensors = Mapping[str, tuple[str, tuple[int, ...]]]
 """Tensor name → (stored type, shape)."""

@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from release.frozen import Frozen as Frozen
+from release.frozen import Frozen
 from release.measurements import DataSource, Measurements, Precision, Reading
 from release.study import Study
 

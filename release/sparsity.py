@@ -8,8 +8,8 @@ from pathlib import Path
 from release.checkpoint.count import TensorCount
 from release.checkpoint.prunable import module_of
 from release.errors import UnusableData
+from release.frozen import Frozen
 from release.pruning.budget import Budgets, given
-from release.record import Frozen
 
 FILE_NAME = "sparsity.csv"
 REMEDY = "Build the release again."

@@ -21,8 +21,9 @@ from release.checkpoint.files import KEEP, PIECE, Files, Folder
 from release.checkpoint.files import digest as digest_of
 from release.checkpoint.folder import Checkpoint
 from release.checkpoint.header import Bits, Header, Raw, Tensor
+from release.frozen import Frozen
 from release.progress import Advance
-from release.record import FileDigest, Frozen
+from release.record import FileDigest
 
 AHEAD = KEEP - 1
 """Pieces that may wait for the threads that look at them, while one more is read."""

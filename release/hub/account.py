@@ -10,9 +10,9 @@ from huggingface_hub import get_token, hf_hub_url
 from huggingface_hub.errors import HFValidationError
 
 from release.errors import BadOption, NotLoggedIn
+from release.frozen import Frozen
 from release.hub.line import Line
 from release.record import FILE_NAME as RECORD
-from release.record import Frozen
 from release.sources.contact import explained, first_contact
 
 WAYS_OUT = "Log in with `hf auth login` (or set HF_TOKEN), or build without uploading: `--local`."

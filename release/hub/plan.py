@@ -9,6 +9,7 @@ from typing import Literal
 from huggingface_hub import SpaceHardware
 
 from release.errors import BadOption, HubFailed, OutputConflict
+from release.frozen import Frozen
 from release.hub.account import Account
 from release.hub.faults import WAYS_TO_A_SPACE, refusal
 from release.hub.line import Line
@@ -17,7 +18,6 @@ from release.hub.space import requested_hardware
 from release.plan import Ways
 from release.progress import Console
 from release.record import FILE_NAME as RECORD
-from release.record import Frozen
 from release.sources.contact import CLIENT_ERRORS, without_tokens
 
 OF_A_NEW_REPO = {ATTRIBUTES, "README.md", "LICENSE"}

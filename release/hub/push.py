@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from huggingface_hub import SpaceHardware
 
 from release.errors import HubFailed
+from release.frozen import Frozen
 from release.hub import settings, space
 from release.hub.card import require_unmoved
 from release.hub.commit import Filled, fill
@@ -22,7 +23,6 @@ from release.hub.plan import check_hardware, found_at, refuse
 from release.hub.repos import MAIN, Found, Parcel, Target
 from release.plan import Ways
 from release.progress import Console
-from release.record import Frozen
 from release.sources.contact import patience, quietly
 
 

@@ -10,9 +10,9 @@ from typing import Literal
 from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 
+from release.frozen import Frozen
 from release.hub.line import Line
 from release.progress import Console
-from release.record import Frozen
 from release.sources.contact import status_of
 
 Kind = Literal["model", "space"]

@@ -9,10 +9,11 @@ from pydantic import model_validator
 
 from release.checkpoint.folder import Checkpoint
 from release.errors import BadOption
+from release.frozen import Frozen
 from release.pruning.draws import Draws
 from release.pruning.method import Method, Scope
 from release.pruning.registry import method_named
-from release.record import CalibrationPlan, Frozen, Pruning
+from release.record import CalibrationPlan, Pruning
 
 PATTERN = re.compile(r"(\d+):(\d+)")
 WIDEST = 64
