@@ -19,7 +19,7 @@ XET_LIMITS = {
     "HF_XET_CLIENT_AC_INITIAL_UPLOAD_CONCURRENCY": "1",
     "HF_XET_CLIENT_AC_MAX_UPLOAD_CONCURRENCY": "2",
 }
-"""One file at a time and two pieces of 64 MiB under way keep an upload below 500 MB of memory; by itself the client
+"""One file at a time and two pieces of 64 MiB under way keep an upload below 500 MiB of memory; by itself the client
 takes more. Whoever has memory to spare sets these variables higher."""
 LONGEST_WAIT = 300.0
 """Seconds that the Hub may ask to wait; whoever is asked for longer is told so instead."""
