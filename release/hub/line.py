@@ -1,5 +1,6 @@
 """The line to the Hub: its client, and how often and how long it is asked."""
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,8 +14,21 @@ from release.sources.contact import CLIENT_ERRORS
 T = TypeVar("T")
 
 WAITS = (1.0, 2.0, 4.0, 8.0, 16.0)
+XET_LIMITS = {
+    "HF_XET_DATA_MAX_CONCURRENT_FILE_INGESTION": "1",
+    "HF_XET_CLIENT_AC_INITIAL_UPLOAD_CONCURRENCY": "1",
+    "HF_XET_CLIENT_AC_MAX_UPLOAD_CONCURRENCY": "2",
+}
+"""One file at a time and two pieces of 64 MiB under way keep an upload below 500 MiB of memory; by itself the client
+takes more. Whoever has memory to spare sets these variables higher."""
 LONGEST_WAIT = 300.0
 """Seconds that the Hub may ask to wait; whoever is asked for longer is told so instead."""
+
+
+def limit_memory() -> None:
+    """Keep what the client holds in memory small, unless the environment says otherwise; read at its first upload."""
+    for name, value in XET_LIMITS.items():
+        os.environ.setdefault(name, value)
 
 
 @dataclass(frozen=True)

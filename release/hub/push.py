@@ -18,7 +18,7 @@ from release.hub.card import require_unmoved
 from release.hub.commit import Filled, fill
 from release.hub.delivery import Delivery
 from release.hub.journal import opened
-from release.hub.line import Line
+from release.hub.line import Line, limit_memory
 from release.hub.plan import check_hardware, found_at, refuse
 from release.hub.repos import MAIN, Found, Parcel, Target
 from release.plan import Ways
@@ -67,6 +67,7 @@ def push(parcel: Parcel, ways: Ways, console: Console, line: Line | None = None)
             shall be private, or another push of this release is at work.
     """
     patience()
+    limit_memory()
     with quietly(console), opened(parcel.work) as journal:
         delivery = Delivery(line or Line(), ways, console, journal)
         targets = parcel.targets(ways.revision)
