@@ -24,6 +24,9 @@ from release.measurements import DataSource
 from release.record import Check, ClaimRecord, Record, Verdict
 from release.resources import resource
 
+_UNIT = re.compile(r"(?<=\d) (?=(?:%|s|min|[kMGTP]?B)(?!\w))")
+"""The space between a number and its unit, where a line must not break."""
+
 
 class Statement(Frozen):
     """A claim as the card states it."""
@@ -108,7 +111,14 @@ def _generate(record: Record, target: Target) -> Card:
         raise BadOption(f"{target.repo_id!r} is no Hub id.", "Give it as NAMESPACE/NAME.")
     front = front_matter(record) | (gate() if target.gated else {})
     body = environment().get_template("card.md.j2").render(_context(record, target.repo_id))
-    return generated(templates_digest(), target, dump(front), re.sub(r"\n{3,}", "\n\n", body).strip())
+    return generated(templates_digest(), target, dump(front), _set(body))
+
+
+def _set(body: str) -> str:
+    """Take out needless empty lines, and keep numbers and their units on one line, but for code, which is copied."""
+    parts = re.split(r"(?ms)(^(`{3,})\w*\n.*?^\2$)", re.sub(r"\n{3,}", "\n\n", body).strip())
+    prose, fences = parts[::3], [*parts[1::3], ""]
+    return "".join(_UNIT.sub("\u00a0", words) + fence for words, fence in zip(prose, fences, strict=True))
 
 
 def _context(record: Record, repo_id: str | None) -> dict[str, object]:

@@ -13,7 +13,7 @@ QUOTED = 100
 PROPOSED = "extra_gated_"
 """How the fields begin that are a person's own once they are there: the words of the form before a gate."""
 
-_TOKEN = re.compile(r"[+−-]?\d[\d,]*(?:\.\d+)?(?: ?%)?|\w+|\s+|.")
+_TOKEN = re.compile(r"[+−-]?\d[\d,]*(?:\.\d+)?(?:\s?%)?|\w+|\s+|.")
 _NUMBER = re.compile(r"\b[0-9a-f]{16,}\b|(?<![\w.])\d[\d,]*(?:\.\d+)*(?!\w)")
 
 
@@ -100,6 +100,7 @@ def _quote(line: str) -> str:
 
 
 def _cut(text: str) -> str:
+    text = text.replace("\u00a0", " ")
     return text if len(text) <= QUOTED else f"{text[:QUOTED]}…"
 
 

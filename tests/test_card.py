@@ -15,7 +15,8 @@ from jinja2 import UndefinedError
 from markdown_it import MarkdownIt
 
 from release import text
-from release.card import compare, render
+from release.card import compare
+from release.card import render as rendered
 from release.card_parts import NOWHERE, Target
 from release.card_templates import environment
 from release.errors import BadOption
@@ -53,6 +54,11 @@ SECTIONS = [
 ]
 TAGS = {"h1", "h2", "h3", "p", "strong", "em", "a", "code", "pre", "ul", "li", "blockquote", "details", "summary"}
 TAGS |= {"table", "thead", "tbody", "tr", "th", "td"}
+
+
+def render(record: Record, target: Target = NOWHERE) -> str:
+    """The card with ordinary spaces between numbers and units."""
+    return rendered(record, target).replace("\u00a0", " ")
 
 
 class Page(HTMLParser):
@@ -100,7 +106,7 @@ def problems(record: Record, card: str) -> list[str]:
 @settings(max_examples=60, deadline=None)
 @given(records(), st.sampled_from((NOWHERE, Target(REPO), Target(REPO, gated=True))))
 def test_any_record_gives_a_card_that_agrees_with_it(record, target):
-    card = render(record, target)
+    card = rendered(record, target)
     assert VOID_WORDS.search(card) is None
     assert problems(record, card) == []
 
@@ -148,7 +154,7 @@ def hostile_record(name: str) -> Record:
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_string_is_shown_as_it_is_and_does_nothing(name):
     record = hostile_record(name)
-    card = render(record)
+    card = rendered(record)
     page = Page(card)
     shown = text.one_line(name)
     assert f"About these weights. {shown}".strip() in page.shown
@@ -417,6 +423,13 @@ def test_the_snippet_is_python_that_names_the_release(prompt, repo_id, path):
     names = {node.value for node in ast.walk(ast.parse(snippet)) if isinstance(node, ast.Constant)}
     assert path in names
     assert ("user" in names) == (prompt == "chat")
+
+
+def test_no_line_breaks_between_a_number_and_its_unit_and_code_is_left_alone():
+    card = rendered(example_record(plan=example_record().plan.model_copy(update={"command": "release x '10 %' 5 s"})))
+    prose = re.sub(r"(?ms)^```.*?^```$", "", card)
+    assert re.search(r"\d (%|s\b|MB)", prose) is None
+    assert "release x '10 %' 5 s\n" in card
 
 
 def test_rendering_needs_no_torch():

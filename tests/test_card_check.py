@@ -18,7 +18,11 @@ def problems(record: Record, card: str) -> list[str]:
 @pytest.mark.parametrize(
     ("old", "new", "detail"),
     [
-        ("| Actual sparsity | 10.00 %", "| Actual sparsity | 10.10 %", "10.10 % stands where the record says 10.00 %"),
+        (
+            "| Actual sparsity | 10.00\u00a0%",
+            "| Actual sparsity | 10.10\u00a0%",
+            "10.10 % stands where the record says 10.00 %",
+        ),
         ("license: mit", "license: apache-2.0", "apache-2.0 stands where the record says mit"),
         ("value: 9.31", "value: 9.3", "9.3 stands where the record says 9.31"),
         ("cannot tell whether", "shows that", "shows that stands where the record says cannot tell whether"),

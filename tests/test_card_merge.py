@@ -67,7 +67,11 @@ def test_rendering_the_same_again_changes_nothing():
 @pytest.mark.parametrize(
     ("old", "new", "where"),
     [
-        ("| Actual sparsity | 10.00 %", "| Actual sparsity | 50.00 %", "50.00 % stands where the record says 10.00 %"),
+        (
+            "| Actual sparsity | 10.00\u00a0%",
+            "| Actual sparsity | 50.00\u00a0%",
+            "50.00 % stands where the record says 10.00 %",
+        ),
         ("license: mit", "license: apache-2.0", "apache-2.0 stands where the record says mit"),
         ("## Paper\n", "## Paper\nIt is safe.\n", "“It is safe.” stands where the record says nothing"),
     ],
@@ -147,11 +151,11 @@ def test_the_words_of_a_card_on_disk_are_kept_and_a_conflict_leaves_it_as_it_was
     path.write_text(path.read_text(encoding="utf-8") + "\n## Notes\n\nMine.\n", encoding="utf-8")
     card_file.write(tmp_path, NEW, NOWHERE)
     kept = path.read_text(encoding="utf-8")
-    assert "19.5 s" in kept
+    assert "19.5\u00a0s" in kept
     assert kept.endswith("\n## Notes\n\nMine.\n")
     assert card_file.changes(tmp_path, NEW, NOWHERE) == ""
-    assert "-| Prune wall time | 19.5 s" in card_file.changes(tmp_path, OLD, NOWHERE)
-    edited = kept.replace("10.00 %", "12.00 %")
+    assert "-| Prune wall time | 19.5\u00a0s" in card_file.changes(tmp_path, OLD, NOWHERE)
+    edited = kept.replace("10.00\u00a0%", "12.00\u00a0%")
     path.write_text(edited, encoding="utf-8")
     with pytest.raises(OutputConflict, match=r"(?s)12\.00 % stands where.*comment mark"):
         card_file.write(tmp_path, NEW, NOWHERE)

@@ -125,7 +125,7 @@ def test_words_around_the_card_outlive_publishing_again_and_an_edit_inside_stops
     card.write_text(before + "\n## Notes\n\nMine.\n", encoding="utf-8")
     assert publish(release.parent, *SMALL) == 0
     assert card.read_text(encoding="utf-8") == before + "\n## Notes\n\nMine.\n"
-    card.write_text(before.replace("10.00 %", "12.00 %"), encoding="utf-8")
+    card.write_text(before.replace("10.00\u00a0%", "12.00\u00a0%"), encoding="utf-8")
     capsys.readouterr()
     assert run(["card", str(release), "--diff", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)

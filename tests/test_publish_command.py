@@ -190,7 +190,7 @@ def test_an_edit_of_what_is_generated_is_shown_and_not_overwritten(
     hub: HubServer, release: Command, built: Path
 ) -> None:
     release("push", str(built), "--no-space")
-    edit_on_hub(hub, lambda card: card.replace("30.00 %", "50.00 %", 1))
+    edit_on_hub(hub, lambda card: card.replace("30.00\u00a0%", "50.00\u00a0%", 1))
     edited = card_on_hub(hub)
     refused = release("push", str(built), "--no-space", code=2)
     assert "README.md on the Hub: line" in refused["error"]
