@@ -1,5 +1,6 @@
 """The line to the Hub: its client, and how often and how long it is asked."""
 
+import ctypes
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -19,8 +20,10 @@ XET_LIMITS = {
     "HF_XET_CLIENT_AC_INITIAL_UPLOAD_CONCURRENCY": "1",
     "HF_XET_CLIENT_AC_MAX_UPLOAD_CONCURRENCY": "2",
 }
-"""One file at a time and two pieces of 64 MiB under way keep an upload below 500 MiB of memory; by itself the client
-takes more. Whoever has memory to spare sets these variables higher."""
+"""With one heap, one file at a time and two pieces of 64 MiB under way keep an upload below 500 MB of memory; by itself
+the client takes more. Whoever has memory to spare sets these variables higher."""
+M_ARENA_MAX = -8
+"""From malloc.h: how many heaps there may be."""
 LONGEST_WAIT = 300.0
 """Seconds that the Hub may ask to wait; whoever is asked for longer is told so instead."""
 
@@ -29,6 +32,9 @@ def limit_memory() -> None:
     """Keep what the client holds in memory small, unless the environment says otherwise; read at its first upload."""
     for name, value in XET_LIMITS.items():
         os.environ.setdefault(name, value)
+    # glibc gives threads heaps of their own, and what the client's threads free there is not used again by others.
+    if set_option := getattr(ctypes.CDLL(None), "mallopt", None):
+        set_option(M_ARENA_MAX, 1)
 
 
 @dataclass(frozen=True)
