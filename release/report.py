@@ -93,8 +93,9 @@ def show_measurements(measurements: Measurements, as_json: bool) -> None:
 
 
 def show_facts(facts: Mapping[str, Any], as_json: bool) -> None:
-    """Show a few named facts."""
-    _print(dict(facts), as_json, [_facts("", {key: str(value) for key, value in facts.items()})])
+    """Show a few named facts; people see those that there are."""
+    shown = {key.replace("_", " "): str(value) for key, value in facts.items() if value not in (None, [], ())}
+    _print(dict(facts), as_json, [_facts("", shown)])
 
 
 def show_changes(changes: str, as_json: bool) -> None:
