@@ -134,6 +134,13 @@ def free_port() -> int:
 @contextmanager
 def serving(command: Sequence[str], extra: dict[str, str]) -> Iterator[str]:
     """Run a command that serves a page on GRADIO_SERVER_PORT; yields its address once it answers."""
+    with running(command, extra) as (url, _):
+        yield url
+
+
+@contextmanager
+def running(command: Sequence[str], extra: dict[str, str]) -> Iterator[tuple[str, int]]:
+    """Do as `serving` does, and also name the process."""
     port = free_port()
     offline = {"HF_HUB_OFFLINE": "1", "GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_SERVER_NAME": "127.0.0.1"}
     variables = os.environ | offline | {"PYTHONDONTWRITEBYTECODE": "1", "GRADIO_SERVER_PORT": str(port)} | extra
@@ -141,7 +148,7 @@ def serving(command: Sequence[str], extra: dict[str, str]) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     try:
         _await(process, url)
-        yield url
+        yield url, process.pid
     finally:
         process.terminate()
         process.communicate(timeout=20)

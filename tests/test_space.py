@@ -11,11 +11,13 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow
 import pytest
 import yaml
@@ -34,7 +36,18 @@ from release.progress import Console
 from release.record import FILE_NAME
 from tests.random_records import HOSTILE
 from tests.records import example_base, example_record
-from tests.space_fixtures import APP, EXAMPLE, ITEMS, checkpoint, free_port, module, variable, write_answers
+from tests.space_fixtures import (
+    APP,
+    EXAMPLE,
+    ITEMS,
+    app_command,
+    checkpoint,
+    free_port,
+    module,
+    running,
+    variable,
+    write_answers,
+)
 
 answers, cards, compare, decoding, grid, lens, memory, models, page = map(
     module, ("answers", "cards", "compare", "decoding", "grid", "lens", "memory", "models", "page")
@@ -503,11 +516,9 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     texts = tmp_path / "examples.json"
     texts.write_text(json.dumps({"attribution": "BBQ", "examples": ITEMS}))
     monkeypatch.setattr(lens, "TEXTS", texts)
-    for cached in (lens.texts, lens.lens):
-        cached.cache_clear()
+    lens.texts.cache_clear()
     yield models.Source("me/pruned", str(write_answers(tmp_path / "pruned")))
-    for cached in (lens.texts, lens.lens):
-        cached.cache_clear()
+    lens.texts.cache_clear()
 
 
 def test_items_are_sorted_by_what_became_of_their_answer(measured: Any) -> None:
@@ -638,6 +649,31 @@ def require_an_endpoint_that_needs_only_the_prompt(url: str) -> None:
     with pytest.raises(AppError, match="kind"):
         client.predict(kind="x", api_name="/items")
     assert set(client.view_api(return_format="dict")["named_endpoints"]) == {"/compare", "/items"}
+
+
+@pytest.mark.long
+def test_ten_visitors_at_once_are_served_in_turn_in_flat_memory(folders: tuple[Path, Path]) -> None:
+    """A minute of questions, each visitor asking again when it has its answer; a tiny model, so that many are asked."""
+
+    def visit(url: str, until: float) -> tuple[list[float], float]:
+        client, waits = Client(url, verbose=False), []
+        while time.monotonic() < until:
+            asked = time.monotonic()
+            dense, pruned = client.predict("why is the sky blue", max_new_tokens=64, api_name="/compare")
+            assert dense[-1]["tokens"] > 0 < pruned[-1]["tokens"]
+            waits.append(time.monotonic() - asked)
+        return waits, psutil.Process(pid).memory_info().rss
+
+    with running(app_command(), {"COMPARE_MODELS": variable(*folders)}) as (url, pid):
+        visit(url, time.monotonic() + 5)
+        before = psutil.Process(pid).memory_info().rss
+        with ThreadPoolExecutor(10) as pool:
+            visits = list(pool.map(visit, [url] * 10, [time.monotonic() + 60] * 10))
+        after = psutil.Process(pid).memory_info().rss
+    served, longest = [len(waits) for waits, _ in visits], max(max(waits) for waits, _ in visits)
+    print(f"answers {served}, longest wait {longest:.1f} s, memory {before / 1e6:.0f} to {after / 1e6:.0f} MB")
+    assert min(served) >= 0.8 * max(served)
+    assert after < before + 50e6
 
 
 def test_a_port_in_use_is_refused_with_a_remedy(

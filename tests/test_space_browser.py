@@ -204,9 +204,12 @@ def test_a_shared_link_brings_back_question_variant_and_decoding(page: Page) -> 
     page.get_by_text("Decoding").click()
     page.get_by_label("number input for Temperature").fill("0.7")
     page.get_by_label("number input for Temperature").press("Tab")
+    expect(page.get_by_label("range slider for Temperature")).to_have_value("0.7")
     press(page, "Share")
     expect(page.locator("#notice")).to_contain_text("copied")
-    page.goto(page.evaluate("navigator.clipboard.readText()"), wait_until="domcontentloaded")
+    link = page.evaluate("navigator.clipboard.readText()")
+    assert "temperature=0.7&" in link
+    page.goto(link, wait_until="domcontentloaded")
     expect(page.get_by_label("Question", exact=True)).to_have_value(HOSTILE)
     expect(page.locator("#facts h2")).to_have_text("tiny/variant")
     page.get_by_text("Decoding").click()

@@ -155,6 +155,17 @@ def _number(values: Values) -> Number | None:
     return Number(pruned, dense, low_end, high_end)
 
 
+_KNOWN: dict[Source, Facts] = {}
+
+
+def card(source: Source) -> Facts:
+    """Return a model's facts, read once; a card that could not be read is tried again the next time."""
+    found = _KNOWN.get(source) or facts(source)
+    if found.trouble is None:
+        _KNOWN[source] = found
+    return found
+
+
 def facts(source: Source) -> Facts:
     """Read the card of a model, from its folder or from the Hub."""
     try:

@@ -117,8 +117,18 @@ def _items(examples: Sequence[Mapping[str, Any]]) -> Iterator[Item]:
             yield Item(**named | {"answers": tuple(each["answers"]), "example_id": int(each["example_id"])})
 
 
-@lru_cache(maxsize=32)
+_KNOWN: dict[Source, Lens] = {}
+
+
 def lens(source: Source) -> Lens:
+    """Return what a variant and its base answered, read once; what could not be read is tried again the next time."""
+    found = _KNOWN.get(source) or look(source)
+    if found.trouble is None:
+        _KNOWN[source] = found
+    return found
+
+
+def look(source: Source) -> Lens:
     """Read what a variant and its base answered, from its folder or from the Hub."""
     if not texts():
         return Lens(trouble="This Space was built without BBQ items.")
