@@ -206,7 +206,7 @@ def test_list_items_serve_where_there_is_no_table() -> None:
         "---",
         "---\n{broken: [\n---\n",
         "---\n- a list\n---\n",
-        "---\n" + "[" * 1500 + "\n---\n",
+        "---\n" + "[" * 500 + "\n---\n",
         "---\ntags: {a: b}\nbase_model: [1, {x: y}]\nmodel-index: 7\n---\n",
         "|||||\n|-|\n||\n| a",
         "## Pruning configuration\n| Method \\| x | a \\| b |\n|--|--|\n| Method | c \\| d | e |",

@@ -61,8 +61,6 @@ class Conversation:
                         gr.Button(name, min_width=70) for name in ("Stop", "Retry", "Clear", "Copy", "Share")
                     )
                 self.notice = gr.HTML("", padding=False, elem_id="notice")
-                gr.Examples([[each] for each in QUESTIONS], self.question, label="For example")
-                self.decoding = _decoding_controls()
                 with gr.Row():
                     with gr.Column(min_width=260, visible=self.models.dense is not None):
                         gr.HTML(side("Dense", self.models.dense), padding=False)
@@ -71,6 +69,8 @@ class Conversation:
                         self.name = gr.HTML(side("Pruned", first), padding=False)
                         pruned = _chat("pruned")
                 self.status = gr.HTML("", padding=False, elem_id="status")
+                gr.Examples([[each] for each in QUESTIONS], self.question, label="For example")
+                self.decoding = _decoding_controls()
             with gr.Column(scale=2, min_width=300):
                 self.card = gr.HTML(about(first, card(first)), padding=False, elem_id="facts")
         self.turns = gr.State(())
