@@ -38,10 +38,11 @@ def examples(model: Path, bbq_data: Path | None, console: Console) -> list[dict[
         console.say(f"The Space gets no examples: {error.seen}")
         return []
     chosen = [key for key in _by_interest(answers) if key in items][:MOST]
-    return [_example(items[key]) for key in chosen]
+    return [example(items[key]) for key in chosen]
 
 
-def _example(item: "Item") -> dict[str, Any]:
+def example(item: "Item") -> dict[str, Any]:
+    """Return what a Space holds of one item."""
     from release.measure.prompts import question_text
 
     return {

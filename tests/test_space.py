@@ -28,12 +28,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from release import space
+from release import examples, space
 from release.card import render
 from release.card_parts import Target
 from release.errors import BadOption
+from release.measure.prompts import question_text
 from release.progress import Console
 from release.record import FILE_NAME
+from release.sources.bbq import Item
 from tests.random_records import HOSTILE
 from tests.records import example_base, example_record
 from tests.space_fixtures import (
@@ -120,8 +122,8 @@ def test_a_base_that_is_not_on_the_hub_is_neither_listed_nor_linked(tmp_path: Pa
 
 
 def test_bbq_is_credited_where_its_questions_are_shown(tmp_path: Path) -> None:
-    for name, examples in (("with", [EXAMPLE]), ("without", [])):
-        space.build(example_record(), tmp_path / name, *IDS, examples)
+    for name, items in (("with", [EXAMPLE]), ("without", [])):
+        space.build(example_record(), tmp_path / name, *IDS, items)
     assert "Parrish" in front_and_body(tmp_path / "with")[1]
     assert "Parrish" not in front_and_body(tmp_path / "without")[1]
     stored = json.loads((tmp_path / "with" / "examples.json").read_text())
@@ -541,6 +543,15 @@ def test_generated_answers_are_counted(measured: Any) -> None:
     runs = [{"choice": choice} for choice in (0, 2, 2, -1, 2)]
     assert lens._shares(runs) == (0.2, 0, 0.6)
     assert lens._choice(runs) == 2
+
+
+def test_a_release_states_of_an_item_what_the_app_reads() -> None:
+    asked = Item(
+        "Age", 7, "1", "neg", "ambig", "two met", "Who?", ("a", "b", "c"), ("old", "unknown", "young"), 1, 1, 0
+    )
+    (read,) = lens._items([examples.example(asked)])
+    assert (read.category, read.example_id, read.target, read.answers) == ("Age", 7, 0, ("a", "b", "c"))
+    assert read.prompt == question_text(asked, 0)
 
 
 @pytest.mark.parametrize("harm", ["missing", "text", "foreign"])

@@ -160,9 +160,16 @@ def test_second_turn_keeps_the_first_and_the_place_where_answers_part_is_marked(
     expect(page.locator("[data-testid=bot], [data-testid=user]")).to_have_count(0)
 
 
+def set_number(page: Page, name: str, value: str) -> None:
+    """Fill in a slider's number and wait until the slider stands there."""
+    page.get_by_label(f"number input for {name}").fill(value)
+    page.get_by_label(f"number input for {name}").press("Tab")
+    expect(page.get_by_label(f"range slider for {name}")).to_have_value(value)
+
+
 def long_answer(page: Page) -> None:
     page.get_by_text("Decoding").click()
-    page.get_by_label("number input for New tokens at most").fill("512")
+    set_number(page, "New tokens at most", "512")
     ask(page, "why is the sky blue")
     expect(page.locator("#dense [data-testid=bot]")).not_to_have_text(re.compile(r"^\s*$|Loading"))
 
@@ -183,7 +190,7 @@ def test_stop_ends_an_answer_and_retry_asks_it_again(page: Page) -> None:
     long_answer(page)
     press(page, "Stop")
     expect(page.locator("#status")).to_contain_text("Stopped.")
-    page.get_by_label("number input for New tokens at most").fill("3")
+    set_number(page, "New tokens at most", "3")
     press(page, "Retry")
     expect(page.locator("#status")).to_contain_text(re.compile(r"dense: [123] tokens?, "))
     expect(page.locator("#dense [data-testid=user]")).to_have_text(["why is the sky blue"])
@@ -202,9 +209,7 @@ def test_a_shared_link_brings_back_question_variant_and_decoding(page: Page) -> 
     page.get_by_role("option").nth(1).click()
     expect(page.locator("#facts h2")).to_have_text("tiny/variant")
     page.get_by_text("Decoding").click()
-    page.get_by_label("number input for Temperature").fill("0.7")
-    page.get_by_label("number input for Temperature").press("Tab")
-    expect(page.get_by_label("range slider for Temperature")).to_have_value("0.7")
+    set_number(page, "Temperature", "0.7")
     press(page, "Share")
     expect(page.locator("#notice")).to_contain_text("copied")
     link = page.evaluate("navigator.clipboard.readText()")

@@ -184,7 +184,7 @@ def about(source: Source, facts: Facts) -> str:
 
 
 def _stated(facts: Facts) -> str:
-    tiles = [*facts.configuration, *facts.measurements]
+    tiles = [*facts.measurements, *facts.configuration]
     return f"<dl>{''.join(_tile(label, value) for label, value in tiles)}</dl>" if tiles else ""
 
 
