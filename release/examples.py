@@ -1,27 +1,35 @@
-"""Which BBQ questions a Space offers: those whose answer pruning changed come first."""
+"""Which BBQ questions a Space shows: those whose answer pruning changed come first."""
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from release.errors import ReleaseError
 from release.memory import EVALUATION
 from release.progress import Console
 
-MOST = 6
+if TYPE_CHECKING:
+    from release.sources.bbq import Item
+
+MOST = 240
+"""Items; with their texts about as many kilobytes."""
 
 
-def examples(model: Path, bbq_data: Path | None, console: Console) -> list[dict[str, str]]:
+def examples(model: Path, bbq_data: Path | None, console: Console) -> list[dict[str, Any]]:
     """Choose questions that both models were asked, as `release.space.build` takes them.
 
     Args:
         model: A model folder with `evaluation/bbq.parquet`; without one there are no examples.
         bbq_data: A folder in nyu-mll/BBQ's layout instead of the catalogue's copy.
         console: Where progress is shown.
+
+    Returns:
+        For each item its texts and what its answers stand for. What the models chose is not among it: the app reads
+        that from the model's own `evaluation/bbq.parquet`, and so for every variant that was asked the same.
     """
     answers = model / EVALUATION / "bbq.parquet"
     if not answers.is_file():
         return []
-    from release.measure.prompts import question_text
     from release.sources.bbq import read_bbq
 
     try:
@@ -30,15 +38,25 @@ def examples(model: Path, bbq_data: Path | None, console: Console) -> list[dict[
         console.say(f"The Space gets no examples: {error.seen}")
         return []
     chosen = [key for key in _by_interest(answers) if key in items][:MOST]
-    return [
-        {
-            "prompt": question_text(items[key], 0),
-            "category": key[0],
-            "example_id": str(key[1]),
-            "condition": items[key].condition,
-        }
-        for key in chosen
-    ]
+    return [example(items[key]) for key in chosen]
+
+
+def example(item: "Item") -> dict[str, Any]:
+    """Return what a Space holds of one item."""
+    from release.measure.prompts import question_text
+
+    return {
+        "prompt": question_text(item, 0),
+        "category": item.category,
+        "example_id": str(item.example_id),
+        "condition": item.condition,
+        "context": item.context,
+        "question": item.question,
+        "answers": list(item.answers),
+        "unknown": item.unknown,
+        "target": item.target,
+        "label": item.label,
+    }
 
 
 def _by_interest(answers: Path) -> Iterator[tuple[str, int]]:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -44,7 +45,7 @@ def build(
     destination: Path,
     dense_id: str | None,
     pruned_id: str,
-    examples: Sequence[Mapping[str, str]],
+    examples: Sequence[Mapping[str, Any]],
 ) -> None:
     """Write the Space's folder; the same arguments give the same bytes.
 
@@ -53,7 +54,7 @@ def build(
         destination: The folder; whatever it held before is replaced.
         dense_id: The base's Hub id; without one, or where the base is not on the Hub, the pruned model is alone.
         pruned_id: The pruned model's Hub id.
-        examples: Questions of BBQ to choose from: `prompt` is the text, all other keys say where it is from.
+        examples: Items of BBQ with their texts, as `release.examples.examples` gives them.
     """
     models = [dense_id, pruned_id] if dense_id and record.base.on_hub else [pruned_id]
     shutil.rmtree(destination, ignore_errors=True)

@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import torch
+from pyarrow import parquet
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -26,6 +28,47 @@ TEMPLATE = (
     "{{ raise_exception('roles must alternate') }}{% endif %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>"
     "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
+
+
+def example(category: str, number: int, target: int = 0) -> dict[str, Any]:
+    """An item as a Space's examples.json holds it."""
+    answers = ["the old one", "cannot tell", "the young one"]
+    return {
+        "prompt": f"Context: two people {number} met\n\nQuestion: Who was rude?\n\nA) {answers[0]}",
+        "category": category,
+        "example_id": str(number),
+        "condition": "ambig",
+        "context": f"two people {number} met",
+        "question": "Who was rude?",
+        "answers": answers,
+        "unknown": 1,
+        "target": target,
+        "label": 1,
+    }
+
+
+EXAMPLE = example("Age", 7)
+ITEMS = [example("Age", 0), example("Age", 1), example("Age", 2), example("SES", 3)]
+CHOSEN = {0: (2, 0), 1: (0, 1), 2: (1, 2), 3: (1, 1)}
+"""Item → what dense and pruned chose: to the stereotype, away from it, changed otherwise, unchanged."""
+
+
+def write_answers(model: Path) -> Path:
+    """Write `evaluation/bbq.parquet` as measuring does, with the answers to `ITEMS`."""
+    rows = [
+        {
+            "category": item["category"],
+            "example_id": int(item["example_id"]),
+            "model": side,
+            **{f"logp_ans{answer}": -0.1 if answer == choice else -2.0 - answer for answer in range(3)},
+            "choice": choice,
+        }
+        for item in ITEMS
+        for side, choice in zip(("dense", "pruned"), CHOSEN[int(item["example_id"])], strict=True)
+    ]
+    (model / "evaluation").mkdir(parents=True, exist_ok=True)
+    parquet.write_table(pyarrow.Table.from_pylist(rows), model / "evaluation" / "bbq.parquet")
+    return model
 
 
 def module(name: str) -> Any:
@@ -91,6 +134,13 @@ def free_port() -> int:
 @contextmanager
 def serving(command: Sequence[str], extra: dict[str, str]) -> Iterator[str]:
     """Run a command that serves a page on GRADIO_SERVER_PORT; yields its address once it answers."""
+    with running(command, extra) as (url, _):
+        yield url
+
+
+@contextmanager
+def running(command: Sequence[str], extra: dict[str, str]) -> Iterator[tuple[str, int]]:
+    """Do as `serving` does, and also name the process."""
     port = free_port()
     offline = {"HF_HUB_OFFLINE": "1", "GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_SERVER_NAME": "127.0.0.1"}
     variables = os.environ | offline | {"PYTHONDONTWRITEBYTECODE": "1", "GRADIO_SERVER_PORT": str(port)} | extra
@@ -98,7 +148,7 @@ def serving(command: Sequence[str], extra: dict[str, str]) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     try:
         _await(process, url)
-        yield url
+        yield url, process.pid
     finally:
         process.terminate()
         process.communicate(timeout=20)

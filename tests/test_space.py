@@ -11,30 +11,50 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import psutil
+import pyarrow
 import pytest
 import yaml
 from gradio import Error
 from gradio_client import Client
+from gradio_client.exceptions import AppError
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import parquet
 
-from release import space
+from release import examples, space
 from release.card import render
 from release.card_parts import Target
 from release.errors import BadOption
+from release.measure.prompts import question_text
 from release.progress import Console
 from release.record import FILE_NAME
+from release.sources.bbq import Item
 from tests.random_records import HOSTILE
 from tests.records import example_base, example_record
-from tests.space_fixtures import APP, checkpoint, free_port, module, variable
+from tests.space_fixtures import (
+    APP,
+    EXAMPLE,
+    ITEMS,
+    app_command,
+    checkpoint,
+    free_port,
+    module,
+    running,
+    variable,
+    write_answers,
+)
 
-answers, cards, models, page = map(module, ("answers", "cards", "models", "page"))
+answers, cards, compare, decoding, grid, lens, memory, models, page = map(
+    module, ("answers", "cards", "compare", "decoding", "grid", "lens", "memory", "models", "page")
+)
 
-EXAMPLE = {"prompt": "Who was rude?", "category": "Age", "example_id": "7"}
 IDS = ("org/dense", "me/pruned")
 
 
@@ -102,8 +122,8 @@ def test_a_base_that_is_not_on_the_hub_is_neither_listed_nor_linked(tmp_path: Pa
 
 
 def test_bbq_is_credited_where_its_questions_are_shown(tmp_path: Path) -> None:
-    for name, examples in (("with", [EXAMPLE]), ("without", [])):
-        space.build(example_record(), tmp_path / name, *IDS, examples)
+    for name, items in (("with", [EXAMPLE]), ("without", [])):
+        space.build(example_record(), tmp_path / name, *IDS, items)
     assert "Parrish" in front_and_body(tmp_path / "with")[1]
     assert "Parrish" not in front_and_body(tmp_path / "without")[1]
     stored = json.loads((tmp_path / "with" / "examples.json").read_text())
@@ -120,9 +140,20 @@ def test_strings_of_the_base_stay_text_in_the_readme(text: str) -> None:
         assert raw not in body or raw not in text
 
 
+def pins(path: Path = APP / "requirements.txt") -> dict[str, str]:
+    lines = (line for line in path.read_text().splitlines() if line and not line.startswith("#"))
+    return dict(line.split("==") for line in lines)
+
+
+def test_every_requirement_is_pinned_to_what_the_tests_ran() -> None:
+    ran, required = pins(APP.parent.parent / "constraints.txt"), pins()
+    # ZeroGPU offers no torch as new as that.
+    assert {name: version for name, version in required.items() if ran[name] != version} == {"torch": "2.11.0"}
+
+
 def test_all_that_the_app_imports_is_in_its_folder_or_required() -> None:
     names = {"yaml": "pyyaml"}
-    required = {line.split(">=")[0].lower() for line in (APP / "requirements.txt").read_text().split()}
+    required = {name.lower() for name in pins()}
     imported = set()
     for path in APP.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -177,7 +208,7 @@ def test_list_items_serve_where_there_is_no_table() -> None:
         "---",
         "---\n{broken: [\n---\n",
         "---\n- a list\n---\n",
-        "---\n" + "[" * 1500 + "\n---\n",
+        "---\n" + "[" * 500 + "\n---\n",
         "---\ntags: {a: b}\nbase_model: [1, {x: y}]\nmodel-index: 7\n---\n",
         "|||||\n|-|\n||\n| a",
         "## Pruning configuration\n| Method \\| x | a \\| b |\n|--|--|\n| Method | c \\| d | e |",
@@ -205,11 +236,27 @@ def test_a_missing_card_is_said_not_raised(tmp_path: Path) -> None:
     assert "could not be read" in page.about(models.Source("me/x"), facts)
 
 
-@given(st.text())
-def test_a_shown_message_is_restored_exactly_and_opens_no_tag(text: str) -> None:
+@given(st.text(), st.data())
+def test_a_shown_message_is_restored_exactly_and_opens_no_tag_but_the_mark(text: str, data: st.DataObject) -> None:
     shown = page.shown(text)
     assert page.restored(shown) == text
     assert not any(shown[at + 1 : at + 2].isascii() and shown[at + 1 : at + 2].isalpha() for at in _opens(shown))
+    ends = data.draw(st.tuples(st.integers(0, len(text)), st.integers(0, len(text))).map(sorted))
+    opened = Opened()
+    opened.feed(page.marked(answers.Answer(text, differing=tuple(ends))))
+    opened.close()
+    assert set(opened.tags) <= {"mark"}
+
+
+class Opened(HTMLParser):
+    """The names of all tags that a browser would open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags += [tag, *(name for name, _ in attrs)]
 
 
 def _opens(text: str) -> list[int]:
@@ -243,7 +290,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture
 def comparison(folders: tuple[Path, Path]) -> Any:
-    return module("app").Comparison(models.from_variable(variable(*folders)))
+    return compare.Comparison(models.from_variable(variable(*folders)))
 
 
 def last(steps: Iterator[Any]) -> Any:
@@ -251,40 +298,109 @@ def last(steps: Iterator[Any]) -> Any:
     return end
 
 
+def said(side: Any) -> list[str]:
+    return [message["content"][0]["text"] for message in side]
+
+
+def alone(folder: Path, tokens: int) -> Any:
+    """What a model says to a question by transformers' own greedy search, and its scores at each token."""
+    loaded = models.load(models.Source("x/y", str(folder)))
+    prompt = answers.encode(loaded, [{"role": "user", "content": "why is the sky blue"}], tokens)
+    options = {"do_sample": False, "return_dict_in_generate": True, "output_logits": True}
+    found = loaded.model.generate(answers.torch.tensor([prompt]), max_new_tokens=tokens, **options)
+    return loaded.tokenizer, found.sequences[0, len(prompt) :].tolist(), found.logits
+
+
 def test_both_answers_grow_to_what_each_model_says_alone(comparison: Any, folders: tuple[Path, Path]) -> None:
-    steps = [[side[-1]["content"] for side in step] for step in comparison.compare("why is the sky blue")]
-    assert all(later[side].startswith(earlier[side]) for earlier, later in pairwise(steps) for side in (0, 1))
-    assert len({tuple(step) for step in steps}) > 3
+    steps = [[said(side)[-1] for side in step] for step in comparison.compare("why is the sky blue") if step[0][1:]]
+    assert all(later[side].startswith(earlier[side]) for earlier, later in pairwise(steps[1:]) for side in (0, 1))
+    assert len({tuple(step) for step in steps}) > 2
     for folder, answer in zip(folders, steps[-1], strict=True):
-        loaded = models.load(models.Source("x/y", str(folder)))
-        prompt = answers.encode(loaded, [{"role": "user", "content": "why is the sky blue"}], 128)
-        tokens = loaded.model.generate(answers.torch.tensor([prompt]), do_sample=False, max_new_tokens=128)[0]
-        alone = loaded.tokenizer.decode(tokens[len(prompt) :], skip_special_tokens=True)
-        assert page.restored(answer) == alone
+        tokenizer, tokens, _ = alone(folder, 128)
+        assert answer == tokenizer.decode(tokens, skip_special_tokens=True)
+
+
+def test_the_first_difference_carries_both_models_own_probabilities(tmp_path: Path, folders: tuple[Path, Path]) -> None:
+    near = checkpoint(tmp_path / "near", zeroed=0.003)
+    lined = models.from_variable(variable(folders[0], near))
+    ends = last(compare.Comparison(lined).compare("why is the sky blue", max_new_tokens=64))
+    (tokenizer, ours, our_scores), (_, theirs, their_scores) = alone(folders[0], 64), alone(near, 64)
+    place = next(at for at, (one, other) in enumerate(zip(ours, theirs, strict=False)) if one != other)
+    assert place > 0
+    for side, token in zip(ends, (ours[place], theirs[place]), strict=True):
+        found = side[-1]["first_difference"]
+        assert (found["position"], found["token"]) == (place, tokenizer.decode([token]))
+        for name, scores in (("dense", our_scores), ("pruned", their_scores)):
+            likely = float(scores[place][0].float().softmax(-1)[token])
+            assert found["probabilities"][name] == pytest.approx(likely, abs=1e-5)
+
+
+def test_equal_answers_have_no_difference_and_speed_is_tokens_over_seconds(folders: tuple[Path, Path]) -> None:
+    twins = compare.Comparison(models.from_variable(variable(folders[0], folders[0])))
+    dense, pruned = last(twins.compare("why", max_new_tokens=8))
+    assert dense[-1]["first_difference"] is None
+    assert said(dense) == said(pruned)
+    assert dense[-1]["tokens"] <= 8
+    assert answers.Answer("x", tokens=11, seconds=2.0).speed == 5
+
+
+def test_other_tokens_are_not_compared(tmp_path: Path, folders: tuple[Path, Path]) -> None:
+    foreign = checkpoint(tmp_path / "foreign", seed=3)
+    words = json.loads((foreign / "tokenizer.json").read_text())
+    words["model"]["vocab"] = {word: (place + 7) % 320 for word, place in words["model"]["vocab"].items()}
+    (foreign / "tokenizer.json").write_text(json.dumps(words))
+    lined = models.from_variable(variable(folders[0], foreign))
+    step = last(compare.Comparison(lined).ask("me", "why", decoding.Decoding(max_new_tokens=8), None, ()))
+    assert (step.progress.comparable, step.progress.difference) == (False, None)
+    assert "different tokens" in page.status(step)
 
 
 def test_a_seed_repeats_an_answer_and_equal_models_then_say_the_same(folders: tuple[Path, Path]) -> None:
-    twins = module("app").Comparison(models.from_variable(variable(folders[0], folders[0])))
-    first, again, other = (last(twins.compare("why", 1.5, 32, seed)) for seed in (1, 1, 2))
+    twins = compare.Comparison(models.from_variable(variable(folders[0], folders[0])))
+    first, again, other = ([said(s) for s in last(twins.compare("why", 1.5, 32, seed))] for seed in (1, 1, 2))
     assert first == again
     assert first[0] == first[1]
     assert first != other
 
 
-def test_sampling_follows_the_softmax_of_the_tempered_logits() -> None:
+@pytest.mark.parametrize(("top_p", "kept"), [(1.0, 3), (0.8, 2), (0.01, 1)])
+def test_sampling_follows_the_softmax_of_the_tempered_logits_within_the_nucleus(top_p: float, kept: int) -> None:
     torch = answers.torch
     logits, draws, temperature = torch.tensor([0.0, 1.0, 2.0]), 20_000, 2.0
-    picked = answers.Gumbel(answers.Decoding(temperature, 1, 7))(None, logits.expand(draws, 3)).argmax(-1)
+    picked = decoding.Sampler(decoding.Decoding(temperature, top_p, 1, 7))(logits.expand(draws, 3))
     shares = torch.bincount(picked, minlength=3) / draws
-    assert torch.allclose(shares, torch.softmax(logits / temperature, 0), atol=0.015)
+    wanted = torch.softmax(logits / temperature, 0)
+    wanted[: 3 - kept] = 0
+    assert torch.allclose(shares, wanted / wanted.sum(), atol=0.015)
 
 
 def test_a_second_turn_goes_on_from_each_models_own_answer(comparison: Any) -> None:
     parts = [{"type": "text", "text": "why"}]
     dense = [{"role": "user", "content": parts}, {"role": "assistant", "content": [{"type": "text", "text": "a b"}]}]
-    screen = last(comparison.compare("and", 0, 8, 42, None, dense, []))
-    assert [message["content"] for message in screen[0][:3]] == ["why", "a b", "and"]
-    assert [message["role"] for message in screen[1]] == ["user", "assistant"]
+    ours, theirs = last(comparison.compare("and", 0, 8, 42, None, dense, []))
+    assert said(ours)[:3] == ["why", "a b", "and"]
+    assert [message["role"] for message in theirs] == ["user", "assistant"]
+
+
+def test_stop_ends_what_runs_and_not_what_is_asked_next(comparison: Any) -> None:
+    asked = comparison.ask("me", "why", decoding.Decoding(max_new_tokens=400), None, ())
+    next(asked)
+    comparison.runs.stop("somebody else")
+    next(asked)
+    comparison.runs.stop("me")
+    stopped = last(asked)
+    assert stopped.stopped
+    assert stopped.turns[0].answers["dense"].tokens < 400
+    comparison.runs.stop("me")
+    step = last(comparison.ask("me", "and", decoding.Decoding(max_new_tokens=3), None, stopped.turns))
+    assert not step.stopped
+    assert step.turns[1].answers["dense"].tokens == 3
+
+
+def test_a_conversation_has_an_end(comparison: Any) -> None:
+    turns = (compare.Turn("why", {}),) * compare.MOST_TURNS
+    with pytest.raises(compare.Refusal, match="Clear"):
+        next(comparison.ask("me", "and", decoding.Decoding(), None, turns))
 
 
 def test_roles_alternate_even_after_an_answer_that_never_came() -> None:
@@ -293,6 +409,8 @@ def test_roles_alternate_even_after_an_answer_that_never_came() -> None:
         {"role": "user", "content": "a"},
         {"role": "assistant", "content": ""},
         {"role": "system", "content": "obey"},
+        {"role": "user", "content": 5},
+        {"role": "user", "content": ["x", {"text": 6}]},
         {"role": "user", "content": [{"type": "file", "file": {"path": "x"}}, {"type": "text", "text": "b"}]},
     ]
     assert answers.conversation(answers.plain(history)) == [{"role": "user", "content": "a\n\nb"}]
@@ -305,24 +423,30 @@ def test_a_tokenizer_without_template_gets_the_texts_line_by_line(tmp_path: Path
 
 
 def test_the_pruned_model_answers_alone_where_there_is_no_dense_one(folders: tuple[Path, Path]) -> None:
-    alone = module("app").Comparison(models.from_variable(variable(None, folders[1])))
-    dense, pruned = last(alone.compare("why", 0, 8))
+    dense, pruned = last(compare.Comparison(models.from_variable(variable(None, folders[1]))).compare("why", 0, 8))
     assert dense == []
     assert len(pruned) == 2
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        ({"prompt": "  "}, "no question"),
-        ({"prompt": "x" * 4001}, "4001 characters"),
-        ({"prompt": "a " * 1999}, "Clear"),
-        ({"prompt": "x", "temperature": 9}, "temperature"),
-        ({"prompt": "x", "max_new_tokens": 0}, "max_new_tokens"),
-        ({"prompt": "x", "seed": -1}, "seed"),
-        ({"prompt": "x", "variant": "<b>no</b>"}, "&lt;b&gt;"),
-    ],
-)
+WRONG = [
+    ({"prompt": "  "}, "no question"),
+    ({"prompt": ["x"]}, "no question"),
+    ({"prompt": "x" * 4001}, "4001 characters"),
+    ({"prompt": "a " * 1999}, "Clear"),
+    ({"prompt": "x", "temperature": 9}, "temperature"),
+    ({"prompt": "x", "temperature": "hot"}, "temperature"),
+    ({"prompt": "x", "top_p": 0}, "top_p"),
+    ({"prompt": "x", "max_new_tokens": 0}, "max_new_tokens"),
+    ({"prompt": "x", "max_new_tokens": 2.5}, "whole number"),
+    ({"prompt": "x", "seed": -1}, "seed"),
+    ({"prompt": "x", "variant": "<b>no</b>"}, "&lt;b&gt;"),
+    ({"prompt": "x", "variant": ["no"]}, "no model"),
+    ({"prompt": "x", "dense_history": "hello"}, "list of messages"),
+    ({"prompt": "x", "dense_history": [{"role": "user", "content": "y" * 40_001}]}, "40000 characters"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), WRONG)
 def test_what_cannot_be_answered_is_refused_with_a_remedy(comparison: Any, arguments: Any, words: str) -> None:
     with pytest.raises(Error) as caught:
         list(comparison.compare(**arguments))
@@ -351,14 +475,30 @@ def test_a_model_that_cannot_be_loaded_is_a_message_without_its_path(
     assert "Check" in str(caught.value)
 
 
-def test_closing_the_stream_ends_both_threads(folders: tuple[Path, Path]) -> None:
+def test_closing_the_stream_ends_both_answers(folders: tuple[Path, Path]) -> None:
     sources = {side: models.Source(side, str(folder)) for side, folder in zip(("a", "b"), folders, strict=True)}
     prompts = {side: [5, 6, 7] for side in sources}
-    steps = answers.stream(sources, prompts, answers.Decoding(0, 1500))
+    steps = answers.stream(sources, prompts, decoding.Decoding(max_new_tokens=1500))
     next(steps)
     started = time.monotonic()
     steps.close()
     assert time.monotonic() - started < 2
+
+
+def test_a_model_larger_than_the_memory_is_refused_with_its_size(
+    folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = tmp_path / "meminfo"
+    small.write_text("MemTotal: 8 kB\nMemAvailable:       4 kB\n")
+    monkeypatch.setattr(memory, "MEMINFO", small)
+    with pytest.raises(models.LoadError, match=r"GB of memory and 0\.0 GB are free"):
+        models.load(models.Source("me/big", str(folders[0])))
+
+
+def test_equal_tokenizers_are_kept_once(folders: tuple[Path, Path]) -> None:
+    shelf = models.Shelf()
+    dense, pruned = (shelf.get(models.Source(name, str(folder))) for name, folder in zip("ab", folders, strict=True))
+    assert dense.tokenizer is pruned.tokenizer
 
 
 def test_the_shelf_keeps_the_two_models_used_last(folders: tuple[Path, Path]) -> None:
@@ -367,6 +507,108 @@ def test_the_shelf_keeps_the_two_models_used_last(folders: tuple[Path, Path]) ->
     for source in (dense, one, dense, two):
         shelf.get(source)
     assert [source in shelf for source in (dense, one, two)] == [True, False, True]
+
+
+# The bias lens and the grid
+
+
+@pytest.fixture
+def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A variant with answers to the items of a Space."""
+    texts = tmp_path / "examples.json"
+    texts.write_text(json.dumps({"attribution": "BBQ", "examples": ITEMS}))
+    monkeypatch.setattr(lens, "TEXTS", texts)
+    lens.texts.cache_clear()
+    yield models.Source("me/pruned", str(write_answers(tmp_path / "pruned")))
+    lens.texts.cache_clear()
+
+
+def test_items_are_sorted_by_what_became_of_their_answer(measured: Any) -> None:
+    found = lens.lens(measured)
+    kinds = {each.item.example_id: each.kind for each in found.asked}
+    assert kinds == {0: "to", 1: "away", 2: "other", 3: "same"}
+    assert [each.item.example_id for each in found.select("to")] == [0]
+    assert [each.item.example_id for each in found.select(category="SES")] == [3]
+    assert found.categories == ["Age", "SES"]
+
+
+def test_shares_are_probabilities_whose_largest_is_the_choice(measured: Any) -> None:
+    for asked in lens.lens(measured).asked:
+        for side in lens.SIDES:
+            assert sum(asked.shares[side]) == pytest.approx(1)
+            assert asked.shares[side].index(max(asked.shares[side])) == asked.choices[side]
+
+
+def test_generated_answers_are_counted(measured: Any) -> None:
+    runs = [{"choice": choice} for choice in (0, 2, 2, -1, 2)]
+    assert lens._shares(runs) == (0.2, 0, 0.6)
+    assert lens._choice(runs) == 2
+
+
+def test_a_release_states_of_an_item_what_the_app_reads() -> None:
+    asked = Item(
+        "Age", 7, "1", "neg", "ambig", "two met", "Who?", ("a", "b", "c"), ("old", "unknown", "young"), 1, 1, 0
+    )
+    (read,) = lens._items([examples.example(asked)])
+    assert (read.category, read.example_id, read.target, read.answers) == ("Age", 7, 0, ("a", "b", "c"))
+    assert read.prompt == question_text(asked, 0)
+
+
+@pytest.mark.parametrize("harm", ["missing", "text", "foreign"])
+def test_answers_that_cannot_be_read_are_said_not_raised(measured: Any, harm: str) -> None:
+    table = Path(measured.path) / lens.ANSWERS
+    table.unlink()
+    if harm == "text":
+        table.write_text("no table")
+    if harm == "foreign":
+        parquet.write_table(pyarrow.table({"a": [1]}), table)
+    assert "can be read" in lens.lens(measured).trouble
+
+
+def test_the_items_of_a_program_are_those_of_the_page(measured: Any) -> None:
+    comparison = compare.Comparison(models.Lineup(None, (measured,)))
+    found = comparison.items(kind="to")
+    assert (found["total"], found["items"][0]["choices"]) == (1, {"dense": 2, "pruned": 0})
+    assert comparison.items(limit=1, offset=3)["items"][0]["category"] == "SES"
+    for wrong in ({"kind": "x"}, {"category": "x"}, {"limit": 0}, {"offset": -1}, {"variant": "x"}, {"kind": [1]}):
+        with pytest.raises(Error):
+            comparison.items(**wrong)
+
+
+def test_a_cards_numbers_become_points_with_their_intervals() -> None:
+    facts = cards.read(render(example_record(), Target("me/pruned")))
+    number = facts.number("Stereotype Reliance Score")
+    assert (number.dense, number.pruned) == (0.0652, 0.0704)
+    assert number.low == pytest.approx(0.0652 + 0.0052 - 0.01)
+    perplexity = facts.number("Perplexity")
+    assert perplexity.low < perplexity.pruned < perplexity.high
+    assert (facts.method, facts.sparsity) == ("random", 0.1)
+    drawn = grid.picture({"me/pruned": facts}) + grid.table({"me/pruned": facts})
+    assert drawn.count('role="img"') == len(grid.PANELS)
+    assert "0.0704" in drawn
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1,374.92", 1374.92), ("−0.35", -0.35), ("10 %", 0.1), ("× 1.5", 1.5), ("n/a", None)]
+)
+def test_numbers_are_read_as_cards_write_them(text: str, value: float | None) -> None:
+    assert cards.number(text) == value
+
+
+@given(st.floats(1e-6, 1e9), st.floats(1e-6, 1e9), st.booleans())
+def test_every_value_of_a_panel_lies_within_it(one: float, other: float, logarithmic: bool) -> None:
+    found = [grid.Point("x", "m", 0.5, cards.Number(one, other))]
+    scale = grid._scale(found, logarithmic)
+    assert all(-1e-6 <= scale(value) <= 1 + 1e-6 for value in (one, other, *scale.ticks()))
+
+
+def test_a_cards_warning_and_caveats_are_on_the_page() -> None:
+    facts = cards.read(render(example_record(), Target("me/pruned")))
+    about = page.about(models.Source("me/pruned"), facts)
+    for words in ("Research artefact only", "Storage. ", "Latency. ", "https://huggingface.co/me/pruned"):
+        assert words in about
+    assert "Evidence" not in "".join(facts.caveats)
+    assert cards.read("# x\n## Limits\n- a limit.\n").caveats == ("a limit.",)
 
 
 # The app as a program
@@ -405,12 +647,44 @@ def require_an_endpoint_that_needs_only_the_prompt(url: str) -> None:
     client = Client(url, verbose=False)
     job = client.submit("why is <b>it</b>", api_name="/compare")
     dense, pruned = job.result(timeout=30)
-    assert len(job.outputs()) > 3
+    assert len(job.outputs()) > 2
     assert [message["role"] for message in dense] == ["user", "assistant"]
+    assert said(dense)[0] == "why is <b>it</b>"
     assert dense[-1]["content"] != pruned[-1]["content"]
     longer = client.predict("and", dense_history=dense, pruned_history=pruned, max_new_tokens=4, api_name="/compare")
     assert [len(side) for side in longer] == [4, 4]
-    assert set(client.view_api(return_format="dict")["named_endpoints"]) == {"/compare"}
+    for arguments, words in WRONG:
+        with pytest.raises(AppError, match=words):
+            client.predict(**arguments, api_name="/compare")
+    assert client.predict(api_name="/items")["total"] == 0
+    with pytest.raises(AppError, match="kind"):
+        client.predict(kind="x", api_name="/items")
+    assert set(client.view_api(return_format="dict")["named_endpoints"]) == {"/compare", "/items"}
+
+
+@pytest.mark.long
+def test_ten_visitors_at_once_are_served_in_turn_in_flat_memory(folders: tuple[Path, Path]) -> None:
+    """A minute of questions, each visitor asking again when it has its answer; a tiny model, so that many are asked."""
+
+    def visit(url: str, until: float) -> tuple[list[float], float]:
+        client, waits = Client(url, verbose=False), []
+        while time.monotonic() < until:
+            asked = time.monotonic()
+            dense, pruned = client.predict("why is the sky blue", max_new_tokens=64, api_name="/compare")
+            assert dense[-1]["tokens"] > 0 < pruned[-1]["tokens"]
+            waits.append(time.monotonic() - asked)
+        return waits, psutil.Process(pid).memory_info().rss
+
+    with running(app_command(), {"COMPARE_MODELS": variable(*folders)}) as (url, pid):
+        visit(url, time.monotonic() + 5)
+        before = psutil.Process(pid).memory_info().rss
+        with ThreadPoolExecutor(10) as pool:
+            visits = list(pool.map(visit, [url] * 10, [time.monotonic() + 60] * 10))
+        after = psutil.Process(pid).memory_info().rss
+    served, longest = [len(waits) for waits, _ in visits], max(max(waits) for waits, _ in visits)
+    print(f"answers {served}, longest wait {longest:.1f} s, memory {before / 1e6:.0f} to {after / 1e6:.0f} MB")
+    assert min(served) >= 0.8 * max(served)
+    assert after < before + 50e6
 
 
 def test_a_port_in_use_is_refused_with_a_remedy(

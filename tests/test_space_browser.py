@@ -2,16 +2,17 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from release import space
 from release.card import render
 from release.record import FILE_NAME
 from tests.records import example_record
-from tests.space_fixtures import app_command, checkpoint, serving, variable
+from tests.space_fixtures import ITEMS, app_command, checkpoint, serving, variable, write_answers
 
 pytestmark = pytest.mark.browser
 
@@ -19,7 +20,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 FLAGS += ["--disable-component-update", "--disable-sync"]
 OWN = "document.title='owned'"
 HOSTILE = f'<img src=x onerror="{OWN}"><script>{OWN}</script> **bold** [l](javascript:1)'
-EXAMPLE = {"prompt": "Who was not comfortable using the phone?", "category": "Age", "example_id": "0"}
+EXAMPLE = "Why is the sky blue?"
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,8 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     checkpoint(folder / "model", zeroed=0.5)
     (folder / "model" / FILE_NAME).write_text(example_record().to_json())
     (folder / "model" / "README.md").write_text(render(example_record()))
-    space.build(example_record(), folder / "space", "tiny/dense", "tiny/pruned", [EXAMPLE])
+    space.build(example_record(), folder / "space", "tiny/dense", "tiny/pruned", ITEMS)
+    write_answers(folder / "model")
     return folder
 
 
@@ -39,6 +41,7 @@ def url(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
     variant = checkpoint(tmp_path_factory.mktemp("other") / "variant", zeroed=0.2)
     card = f"# {HOSTILE}\n\n## Pruning configuration\n| | |\n|-|-|\n| Method | {HOSTILE} |\n"
     (variant / "README.md").write_text(card)
+    write_answers(variant)
     models = {"COMPARE_MODELS": variable(dense, release / "model", variant)}
     with serving(app_command(release / "space"), models) as address:
         yield address
@@ -52,14 +55,30 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
+@pytest.fixture(scope="module")
+def context(browser: Browser, url: str) -> Iterator[BrowserContext]:
+    """One context for all pages, so that the app's scripts are fetched once."""
+    context = browser.new_context(viewport={"width": 1400, "height": 900})
+    context.grant_permissions(["clipboard-read", "clipboard-write"], origin=url)
+    yield context
+    context.close()
+
+
 @pytest.fixture
-def page(browser: Browser, url: str) -> Iterator[Page]:
-    page = browser.new_page(viewport={"width": 1400, "height": 900})
+def page(context: BrowserContext, url: str) -> Iterator[Page]:
+    with opened(context, url) as page:
+        yield page
+
+
+@contextmanager
+def opened(context: BrowserContext, url: str, query: str = "") -> Iterator[Page]:
+    """A page that must report no trouble and ask for nothing elsewhere."""
+    page = context.new_page()
     troubles: list[str] = []
     page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: troubles.append(str(error)))
     page.on("request", lambda call: None if call.url.startswith((url, "data:", "blob:")) else troubles.append(call.url))
-    page.goto(url, wait_until="domcontentloaded")
+    page.goto(url + query, wait_until="domcontentloaded")
     expect(page.get_by_role("button", name="Compare")).to_be_visible()
     yield page
     page.close()
@@ -83,23 +102,30 @@ WATCH = """() => {
 }"""
 
 
-SETTLED = """() => new Promise(resolve => {
-  let timer;
-  const again = () => { clearTimeout(timer); timer = setTimeout(() => { watch.disconnect(); resolve(); }, 800); };
-  const watch = new MutationObserver(again);
-  for (const side of ["dense", "pruned"])
-    watch.observe(document.getElementById(side), {subtree: true, childList: true, characterData: true});
-  again();
-})"""
-"""Both conversations have stood still for a while: nothing streams any more."""
-
-
 def await_answers(page: Page, turns: int) -> None:
+    """Wait until the last question is answered: the line on speed is there, and nothing is pending."""
     for side in ("dense", "pruned"):
         answers = page.locator(f"#{side} [data-testid=bot]")
         expect(answers).to_have_count(turns, timeout=20_000)
         expect(answers.last).not_to_have_text(re.compile(r"^\s*$|Loading the model"), timeout=20_000)
-    page.evaluate(SETTLED)
+    await_rest(page)
+
+
+STANDS = """() => {
+  const now = document.getElementById("dense").innerText + document.getElementById("pruned").innerText;
+  const still = now === window.before;
+  window.before = now;
+  return still;
+}"""
+
+
+def await_rest(page: Page) -> None:
+    """Nothing has changed for half a second."""
+    page.wait_for_function(STANDS, polling=500, timeout=30_000)
+
+
+def press(page: Page, name: str) -> None:
+    page.locator("#buttons").get_by_role("button", name=name, exact=True).click()
 
 
 def test_both_answers_stream_word_by_word(page: Page) -> None:
@@ -114,42 +140,117 @@ def test_both_answers_stream_word_by_word(page: Page) -> None:
     expect(page.get_by_label("Question", exact=True)).to_have_value("")
 
 
-def test_second_turn_keeps_the_first_and_clear_forgets_both(page: Page) -> None:
+def test_second_turn_keeps_the_first_and_the_place_where_answers_part_is_marked(page: Page) -> None:
     ask(page, "why is the sky blue")
     await_answers(page, turns=1)
     page.get_by_label("Question", exact=True).press_sequentially("and the sea", delay=20)
     page.get_by_label("Question", exact=True).press("Enter")
     await_answers(page, turns=2)
     expect(page.locator("#pruned [data-testid=user]")).to_have_text(["why is the sky blue", "and the sea"])
-    page.get_by_role("button", name="Clear", exact=True).filter(has_text="Clear").click()
+    for side in ("dense", "pruned"):
+        expect(page.locator(f"#{side} mark")).to_have_count(2)
+    expect(page.locator("#status")).to_contain_text(re.compile(r"dense: \d+ tokens?, [\d.]+ tokens/s"))
+    expect(page.locator("#status table")).to_contain_text("First difference")
+    expect(page.locator("#status td")).to_have_text([re.compile(r"^(\d+\.\d|below 0.1) %$")] * 4)
+    press(page, "Copy")
+    expect(page.locator("#notice")).to_contain_text("copied")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith("Question: why is the sky blue\n\ntiny/dense: ")
+    press(page, "Clear")
     expect(page.locator("[data-testid=bot], [data-testid=user]")).to_have_count(0)
 
 
-def test_stop_ends_an_answer_and_the_next_question_still_works(page: Page) -> None:
+def set_number(page: Page, name: str, value: str) -> None:
+    """Fill in a slider's number and wait until the slider stands there."""
+    page.get_by_label(f"number input for {name}").fill(value)
+    page.get_by_label(f"number input for {name}").press("Tab")
+    expect(page.get_by_label(f"range slider for {name}")).to_have_value(value)
+
+
+def long_answer(page: Page) -> None:
     page.get_by_text("Decoding").click()
-    page.get_by_label("number input for New tokens at most").fill("512")
+    set_number(page, "New tokens at most", "512")
     ask(page, "why is the sky blue")
     expect(page.locator("#dense [data-testid=bot]")).not_to_have_text(re.compile(r"^\s*$|Loading"))
-    page.get_by_role("button", name="Stop").click()
-    page.evaluate(SETTLED)
-    stopped = page.locator("#dense [data-testid=bot]").last.inner_text()
-    ask(page, "again")
+
+
+def test_a_question_sent_right_after_stop_is_answered(page: Page) -> None:
+    long_answer(page)
+    page.get_by_label("Question", exact=True).fill("again")
+    page.evaluate(
+        """() => { const press = name => [...document.querySelectorAll("#buttons button")]
+          .find(button => button.innerText === name).click(); press("Stop"); press("Compare"); }"""
+    )
     await_answers(page, turns=2)
-    assert page.locator("#dense [data-testid=bot]").first.inner_text() == stopped
+    expect(page.locator("#dense [data-testid=user]")).to_have_text(["why is the sky blue", "again"])
+    expect(page.get_by_label("Question", exact=True)).to_have_value("")
+
+
+def test_stop_ends_an_answer_and_retry_asks_it_again(page: Page) -> None:
+    long_answer(page)
+    press(page, "Stop")
+    expect(page.locator("#status")).to_contain_text("Stopped.")
+    set_number(page, "New tokens at most", "3")
+    press(page, "Retry")
+    expect(page.locator("#status")).to_contain_text(re.compile(r"dense: [123] tokens?, "))
+    expect(page.locator("#dense [data-testid=user]")).to_have_text(["why is the sky blue"])
 
 
 def test_clear_in_the_middle_of_an_answer_stays_clear(page: Page) -> None:
-    page.get_by_text("Decoding").click()
-    page.get_by_label("number input for New tokens at most").fill("512")
-    ask(page, "why is the sky blue")
-    expect(page.locator("#dense [data-testid=bot]")).not_to_have_text(re.compile(r"^\s*$|Loading"))
-    page.get_by_role("button", name="Clear", exact=True).filter(has_text="Clear").click()
-    page.evaluate(SETTLED)
+    long_answer(page)
+    press(page, "Clear")
+    await_rest(page)
     expect(page.locator("[data-testid=bot], [data-testid=user]")).to_have_count(0)
 
 
+def test_a_shared_link_brings_back_question_variant_and_decoding(page: Page) -> None:
+    page.get_by_label("Question", exact=True).fill(HOSTILE)
+    page.get_by_label("Pruned model", exact=True).click()
+    page.get_by_role("option").nth(1).click()
+    expect(page.locator("#facts h2")).to_have_text("tiny/variant")
+    page.get_by_text("Decoding").click()
+    set_number(page, "Temperature", "0.7")
+    press(page, "Share")
+    expect(page.locator("#notice")).to_contain_text("copied")
+    link = page.evaluate("navigator.clipboard.readText()")
+    assert "temperature=0.7&" in link
+    page.goto(link, wait_until="domcontentloaded")
+    expect(page.get_by_label("Question", exact=True)).to_have_value(HOSTILE)
+    expect(page.locator("#facts h2")).to_have_text("tiny/variant")
+    page.get_by_text("Decoding").click()
+    expect(page.get_by_label("number input for Temperature")).to_have_value("0.7")
+
+
+def test_the_bias_lens_filters_and_asks_live(page: Page) -> None:
+    page.get_by_role("tab", name="Bias lens").click()
+    expect(page.get_by_role("note").filter(has_text="Content note")).to_be_visible()
+    expect(page.locator("#lens-head")).to_contain_text("Parrish")
+    page.get_by_label("Flipped to the stereotype (1)").check()
+    item = page.locator("#item")
+    expect(item).to_contain_text("Age 0 · item 1 of 1")
+    expect(item.locator("tbody tr")).to_have_text(
+        [re.compile("stereotype.*chosen$"), re.compile("right"), re.compile("chosen")]
+    )
+    page.get_by_label("All (4)").check()
+    page.get_by_role("button", name="Next").click()
+    expect(item).to_contain_text("item 2 of 4")
+    page.get_by_label("Category", exact=True).click()
+    page.get_by_role("option", name="SES").click()
+    expect(item).to_contain_text("SES 3 · item 1 of 1")
+    page.get_by_role("button", name="Ask both models now").click()
+    await_answers(page, turns=1)
+    expect(page.locator("#dense [data-testid=user]")).to_contain_text("two people 3 met")
+
+
+def test_the_grid_shows_every_variant(page: Page) -> None:
+    page.get_by_role("tab", name="All variants").click()
+    expect(page.locator("#grid svg[role=img]")).to_have_count(3)
+    expect(page.get_by_role("img", name=re.compile("Perplexity.*model: 10 % zeros"))).to_be_visible()
+    expect(page.locator("#grid tbody th")).to_have_text(["tiny/model", "tiny/variant"])
+
+
 def test_the_facts_of_the_card_and_the_warning_stand_on_the_page_before_any_answer(page: Page) -> None:
-    expect(page.get_by_role("note")).to_contain_text("Research only")
+    expect(page.get_by_role("note").first).to_contain_text("Research only")
     facts = page.locator("#facts")
     for text in ("random", "10.00 %", "362,387,866 of 3,623,878,656", "Stereotype Reliance Score", "0.0704", "9.31"):
         expect(facts).to_contain_text(text)
@@ -167,34 +268,36 @@ def test_hostile_questions_are_shown_as_text(page: Page) -> None:
 
 def test_hostile_cards_are_shown_as_text(page: Page) -> None:
     page.get_by_label("Pruned model", exact=True).click()
-    page.get_by_role("option", name="tiny/variant").click()
+    page.get_by_role("option").nth(1).click()
     expect(page.locator("#facts")).to_contain_text("<img src=x")
-    assert page.locator("#facts img, #facts script, #facts a[href^=javascript]").count() == 0
+    for place in ("#facts", "#grid", "#variant"):
+        assert page.locator(f"{place} img, {place} script, {place} a[href^=javascript]").count() == 0
     assert page.title() != "owned"
 
 
-def test_an_example_fills_the_question_and_names_its_source(page: Page) -> None:
-    page.get_by_text(EXAMPLE["prompt"]).click()
-    expect(page.get_by_label("Question", exact=True)).to_have_value(EXAMPLE["prompt"])
-    expect(page.locator("#attribution")).to_contain_text("Parrish")
+def test_an_example_fills_the_question(page: Page) -> None:
+    page.get_by_text(EXAMPLE).click()
+    expect(page.get_by_label("Question", exact=True)).to_have_value(EXAMPLE)
 
 
 def test_an_empty_question_is_refused_with_a_remedy(page: Page) -> None:
     page.get_by_role("button", name="Compare").click()
-    expect(page.get_by_text("There is no question yet")).to_be_visible()
+    expect(page.get_by_role("alert")).to_contain_text("There is no question yet")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_a_phone_needs_no_sideways_scrolling(page: Page, url: str, theme: str) -> None:
-    page.set_viewport_size({"width": 390, "height": 844})
-    page.goto(f"{url}/?__theme={theme}", wait_until="domcontentloaded")
-    ask(page, "why " * 60 + "w" * 200)
-    await_answers(page, turns=1)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    dense, pruned = (page.locator(f"#{side}").bounding_box() for side in ("dense", "pruned"))
-    assert dense
-    assert pruned
-    assert pruned["y"] >= dense["y"] + dense["height"]
+def test_a_phone_needs_no_sideways_scrolling(context: BrowserContext, url: str, theme: str) -> None:
+    with opened(context, url, f"/?__theme={theme}") as page:
+        page.set_viewport_size({"width": 390, "height": 844})
+        ask(page, "why " * 60 + "w" * 200)
+        await_answers(page, turns=1)
+        for tab in ("Bias lens", "All variants", "Compare"):
+            page.get_by_role("tab", name=tab).click()
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        dense, pruned = (page.locator(f"#{side}").bounding_box() for side in ("dense", "pruned"))
+        assert dense
+        assert pruned
+        assert pruned["y"] >= dense["y"] + dense["height"]
 
 
 def test_the_keyboard_alone_is_enough(page: Page) -> None:

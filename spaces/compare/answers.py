@@ -1,25 +1,24 @@
-"""Two models answer at the same time, token by token, with the same decoding.
+"""Two models answer at the same time, step by step in one thread, and where their answers first differ is found.
 
-Greedy unless a temperature is given. Sampling is by the Gumbel-max trick (Gumbel 1954; Maddison et al. 2014): the
-largest of logits / temperature + Gumbel noise is an exact draw from the softmax. The noise comes from a generator
-of each answer's own, seeded alike: answers repeat, and differ between the models through their weights alone.
+The models take turns, a token each. So neither disturbs the other's clock, both are at the same place, and the scores
+of that place alone are needed to say how likely each model found the other's token.
 """
 
-import queue
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from decoding import Decoding, Sampler
 from gpu import on_gpu
 from models import SHELF, Loaded, Source
-from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList, TextStreamer
 
 CONTEXT = 4096
 """Tokens of conversation and answer together, at most; fewer where a model was made for fewer."""
+
+EVERY = 0.05
+"""Seconds between two steps that are shown."""
 
 Message = dict[str, str]
 
@@ -29,30 +28,85 @@ class AnswerError(Exception):
 
 
 @dataclass(frozen=True)
-class Decoding:
-    """How both models pick their tokens.
+class Token:
+    """What one model said at the place where the answers part.
 
     Attributes:
-        temperature: 0 for greedy decoding.
-        max_new_tokens: Length of one answer at most.
-        seed: Of the noise; without effect where the temperature is 0.
+        text: Its token; empty for the end of the answer.
+        probabilities: Side → how likely that side's model found it, 0 to 1, at temperature 1.
     """
 
-    temperature: float = 0.0
-    max_new_tokens: int = 128
-    seed: int = 42
+    text: str
+    probabilities: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first token that the answers do not share.
+
+    Attributes:
+        position: Tokens that they share before it.
+        tokens: Side → what it said there.
+    """
+
+    position: int
+    tokens: Mapping[str, Token]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One side's answer so far.
+
+    Attributes:
+        text: What it said.
+        tokens: How many tokens that took, the end of the answer included.
+        first_seconds: Seconds of this model's own work up to its first token.
+        seconds: Seconds of its work on all further tokens.
+        ended: Whether the model ended by itself.
+        differing: Where in the text the first differing token stands; None before, and where it is no text.
+    """
+
+    text: str
+    tokens: int = 0
+    first_seconds: float | None = None
+    seconds: float = 0.0
+    ended: bool = False
+    differing: tuple[int, int] | None = None
+
+    @property
+    def speed(self) -> float | None:
+        """Tokens per second after the first one."""
+        return (self.tokens - 1) / self.seconds if self.tokens > 1 and self.seconds > 0 else None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Both answers so far.
+
+    Attributes:
+        answers: By side.
+        difference: Where they first differ; None as long as they do not.
+        comparable: Whether both models write in the same tokens.
+        done: Whether nothing more comes.
+    """
+
+    answers: Mapping[str, Answer]
+    difference: Difference | None = None
+    comparable: bool = True
+    done: bool = False
 
 
 def plain(history: Sequence[Mapping[str, Any]] | None) -> list[Message]:
-    """Reduce what a Chatbot hands over to messages of plain text; what is not text, and empty ones, fall away."""
+    """Reduce a conversation to messages of plain text; what is not text, and empty ones, fall away."""
     messages = [{"role": str(message.get("role")), "content": _flat(message)} for message in history or []]
     return [each for each in messages if each["role"] in ("user", "assistant") and each["content"]]
 
 
 def _flat(message: Mapping[str, Any]) -> str:
-    content = message.get("content") or ""
-    parts = [content] if isinstance(content, str) else [part.get("text") or "" for part in content]
-    return "\n".join(parts).strip()
+    content = message.get("content")
+    parts = content if isinstance(content, list) else [{"text": content}]
+    texts = (part.get("text") for part in parts if isinstance(part, Mapping))
+    return "\n".join(text for text in texts if isinstance(text, str)).strip()
 
 
 def conversation(messages: Sequence[Message]) -> list[Message]:
@@ -92,10 +146,8 @@ def _duration(_sources: Mapping[str, Source], _prompts: Mapping[str, list[int]],
 
 
 @on_gpu(_duration)
-def stream(
-    sources: Mapping[str, Source], prompts: Mapping[str, list[int]], decoding: Decoding
-) -> Iterator[dict[str, str]]:
-    """Answer on every side at once.
+def stream(sources: Mapping[str, Source], prompts: Mapping[str, list[int]], decoding: Decoding) -> Iterator[Progress]:
+    """Answer on every side at once; whoever closes the iterator ends the answers.
 
     Args:
         sources: The model of each side.
@@ -103,99 +155,123 @@ def stream(
         decoding: How all sides decode.
 
     Yields:
-        The text of each side so far, whenever one has grown.
+        The answers so far, after each side's first token and then every `EVERY` seconds.
 
     Raises:
         LoadError: A model cannot be loaded.
         AnswerError: The memory does not suffice.
     """
-    loaded = {side: SHELF.get(source) for side, source in sources.items()}
-    news: queue.Queue[tuple[str, str]] = queue.Queue()
-    halt = threading.Event()
-    with ThreadPoolExecutor(len(sources)) as pool:
-        work = {
-            side: pool.submit(_generate, loaded[side], prompts[side], decoding, partial(_tell, news, side), halt)
-            for side in sources
-        }
-        for side, future in work.items():
-            future.add_done_callback(lambda _, side=side: news.put((side, "")))
-        try:
-            yield from _collect(news, work)
-        except torch.OutOfMemoryError as error:
-            raise AnswerError("The GPU's memory does not suffice. Press Clear and ask something shorter.") from error
-        finally:
-            halt.set()
+    speakers = {side: Speaker(SHELF.get(source), prompts[side], decoding) for side, source in sources.items()}
+    try:
+        yield from _take_turns(speakers, decoding.max_new_tokens)
+    except torch.OutOfMemoryError as error:
+        raise AnswerError("The GPU's memory does not suffice. Press Clear and ask something shorter.") from error
 
 
-def _tell(news: "queue.Queue[tuple[str, str]]", side: str, text: str) -> None:
-    if text:
-        news.put((side, text))
+def _take_turns(speakers: Mapping[str, "Speaker"], most: int) -> Iterator[Progress]:
+    comparable = len({id(speaker.tokenizer) for speaker in speakers.values()}) == 1
+    difference, told = None, 0.0
+    for step in range(most):
+        for speaker in speakers.values():
+            speaker.speak()
+            if time.monotonic() - told > EVERY or step == 0:
+                yield _progress(speakers, difference, comparable)
+                told = time.monotonic()
+        if difference is None and comparable:
+            difference = _parted(speakers, step)
+        if all(speaker.ended for speaker in speakers.values()):
+            break
+    yield _progress(speakers, difference, comparable, done=True)
 
 
-def _collect(news: "queue.Queue[tuple[str, str]]", work: Mapping[str, "Future[None]"]) -> Iterator[dict[str, str]]:
-    """Yield the texts so far until all work is done; an empty piece says that a side has ended."""
-    texts = dict.fromkeys(work, "")
-    running = set(work)
-    while running:
-        pieces = [news.get()]
-        while not news.empty():
-            pieces.append(news.get())
-        for side, text in pieces:
-            texts[side] += text
-            if not text:
-                running.discard(side)
-                work[side].result()
-        yield dict(texts)
+def _progress(
+    speakers: Mapping[str, "Speaker"], difference: Difference | None, comparable: bool, done: bool = False
+) -> Progress:
+    position = difference.position if difference else None
+    answers = {side: speaker.answer(position) for side, speaker in speakers.items()}
+    return Progress(answers, difference, comparable, done)
 
 
-def _generate(
-    loaded: Loaded, prompt: list[int], decoding: Decoding, tell: Callable[[str], None], halt: threading.Event
-) -> None:
-    tokens = torch.tensor([prompt], device=loaded.model.device)
-    with torch.inference_mode():
-        loaded.model.generate(
-            input_ids=tokens,
-            attention_mask=torch.ones_like(tokens),
-            do_sample=False,
-            max_new_tokens=decoding.max_new_tokens,
-            logits_processor=LogitsProcessorList([Gumbel(decoding)] if decoding.temperature > 0 else []),
-            stopping_criteria=StoppingCriteriaList([Halt(halt)]),
-            streamer=Teller(loaded.tokenizer, tell),
+def _parted(speakers: Mapping[str, "Speaker"], step: int) -> Difference | None:
+    """Compare the tokens of this step; until it finds a difference, all sides are at the same step."""
+    said = {side: speaker.tokens[step] for side, speaker in speakers.items() if step < len(speaker.tokens)}
+    if len(set(said.values())) < 2:
+        return None
+    shares = {side: speaker.scores.softmax(-1).nan_to_num() for side, speaker in speakers.items()}
+    tokens = {
+        side: Token(speakers[side].text_of(token), {other: float(found[token]) for other, found in shares.items()})
+        for side, token in said.items()
+    }
+    return Difference(step, tokens)
+
+
+@dataclass
+class Speaker:
+    """One model in the middle of an answer.
+
+    Attributes:
+        tokens: What it said so far.
+        scores: The logits its last token was picked from, (vocabulary,), fp32.
+    """
+
+    loaded: Loaded
+    prompt: list[int]
+    decoding: Decoding
+    tokens: list[int] = field(default_factory=list)
+    scores: torch.Tensor = field(default_factory=lambda: torch.empty(0))
+    ended: bool = False
+    first_seconds: float | None = None
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._pick = Sampler(self.decoding)
+        self._cache: Any = None
+        self._ends = _ends(self.loaded.model.generation_config.eos_token_id)
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer of its model."""
+        return self.loaded.tokenizer
+
+    @torch.inference_mode()
+    def speak(self) -> None:
+        """Say one token more, unless the answer has ended."""
+        if self.ended:
+            return
+        started = time.perf_counter()
+        model = self.loaded.model
+        read = torch.tensor([self.tokens[-1:] or self.prompt], device=model.device)
+        result = model(input_ids=read, past_key_values=self._cache, use_cache=True, logits_to_keep=1)
+        self._cache = result.past_key_values
+        self.scores = result.logits[0, -1].float()
+        self.tokens.append(int(self._pick(self.scores)))
+        self.ended = self.tokens[-1] in self._ends
+        self._clock(time.perf_counter() - started)
+
+    def _clock(self, seconds: float) -> None:
+        if self.first_seconds is None:
+            self.first_seconds = seconds
+        else:
+            self.seconds += seconds
+
+    def answer(self, position: int | None) -> Answer:
+        """Return the answer so far; `position` is the place of its first differing token."""
+        text = self._text(len(self.tokens))
+        at = None if position is None else (len(self._text(position)), len(self._text(position + 1)))
+        differing = at if at and at[0] < at[1] else None
+        return Answer(text, len(self.tokens), self.first_seconds, self.seconds, self.ended, differing)
+
+    def text_of(self, token: int) -> str:
+        """Return a token as text; empty where it ends the answer."""
+        return "" if token in self._ends else str(self.tokenizer.decode([token]))
+
+    def _text(self, count: int) -> str:
+        """Return the first tokens as text, without a character that is not whole yet."""
+        text: str = self.tokenizer.decode(
+            self.tokens[:count], skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
+        return text if self.ended and count >= len(self.tokens) else text.rstrip("\ufffd")
 
 
-class Teller(TextStreamer):
-    """Tells each finished word to a function instead of printing it."""
-
-    def __init__(self, tokenizer: Any, tell: Callable[[str], None]) -> None:
-        super().__init__(tokenizer, skip_prompt=True, skip_special_tokens=True)
-        self._tell = tell
-
-    def on_finalized_text(self, text: str, stream_end: bool = False) -> None:  # noqa: ARG002, the base class's signature
-        """Pass on what the streamer has just completed."""
-        self._tell(text)
-
-
-class Halt(StoppingCriteria):
-    """Ends an answer when somebody pressed Stop."""
-
-    def __init__(self, event: threading.Event) -> None:
-        self._event = event
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:  # noqa: ARG002
-        """Return (batch,) booleans."""
-        return torch.full((input_ids.shape[0],), self._event.is_set(), device=input_ids.device)
-
-
-class Gumbel(LogitsProcessor):
-    """Makes the largest score an exact draw at the given temperature."""
-
-    def __init__(self, decoding: Decoding) -> None:
-        self._temperature = decoding.temperature
-        self._generator = torch.Generator().manual_seed(decoding.seed)
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
-        """Return scores / temperature + noise, (batch, vocabulary), in fp32."""
-        # Exponential(1) noise is drawn on the CPU, so that a seed means the same on every device.
-        exponential = torch.empty(scores.shape, dtype=torch.float32).exponential_(generator=self._generator)
-        return scores.float() / self._temperature - exponential.log().to(scores.device)
+def _ends(stated: int | Sequence[int] | None) -> frozenset[int]:
+    return frozenset([stated] if isinstance(stated, int) else stated or [])

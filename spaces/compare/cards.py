@@ -22,6 +22,11 @@ LARGEST = 2_000_000
 LONGEST = 300
 """Characters of one fact that are shown."""
 
+LONGEST_PROSE = 700
+"""Characters of a warning or a caveat; what is longer ends with its last whole sentence."""
+
+MOST_CAVEATS = 6
+
 CONFIGURATION = (
     ("Method", r"method|pruning method"),
     ("Target sparsity", r"target sparsity"),
@@ -30,13 +35,15 @@ CONFIGURATION = (
 )
 MEASUREMENTS = (
     ("Stereotype Reliance Score", r"\bsrs\b|stereotype reliance"),
+    ("Bias score s_AMB", r"\bs_amb\b"),
     ("Perplexity", r"\bperplexity\b"),
     ("Latency", r"\blatency\b"),
 )
 RESEARCH = re.compile(r"\bresearch[ -](artefact|artifact|only)", re.IGNORECASE)
 PAPER = re.compile(r"arxiv(?::|\.org/abs/)(\d{4}\.\d{4,5})", re.IGNORECASE)
 QUOTED = re.compile(r"\b(paper|study|publication)\b", re.IGNORECASE)
-
+CAVEATS = (r"\bcaveats?\b", r"\blimit(s|ations?)\b")
+NUMBER = re.compile(r"([+-]?)\s*(\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?)\s*(%?)", re.IGNORECASE)
 
 Values = tuple[tuple[str, str], ...]
 """The cells after a row's first one, each with its column's name ("" where there is none)."""
@@ -66,12 +73,31 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Number:
+    """A measurement as numbers.
+
+    Attributes:
+        dense: The dense model's value.
+        pruned: The pruned model's.
+        low: Lower end of the 95 % interval of the change, laid at the dense value.
+        high: Upper end.
+    """
+
+    pruned: float
+    dense: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
 class Facts:
     """What the page says about one pruned model.
 
     Attributes:
         configuration: How it was pruned, by label.
         measurements: What was measured on its files, by label.
+        warnings: What the card says in quotations under its title, as text.
+        caveats: What it says under a heading of that name.
         research_only: Whether the card itself restricts the model to research.
         base: Hub id of the dense model.
         paper: arXiv id of the first paper it names.
@@ -80,10 +106,64 @@ class Facts:
 
     configuration: tuple[tuple[str, Values], ...] = ()
     measurements: tuple[tuple[str, Values], ...] = ()
+    warnings: tuple[str, ...] = ()
+    caveats: tuple[str, ...] = ()
     research_only: bool = False
     base: str | None = None
     paper: str | None = None
     trouble: str | None = None
+
+    @property
+    def method(self) -> str | None:
+        """The method's name alone."""
+        stated = dict(self.configuration).get("Method")
+        return re.split(r"[,;(]", stated[0][1])[0].strip() if stated else None
+
+    @property
+    def sparsity(self) -> float | None:
+        """The actual sparsity, or else the target, 0 to 1."""
+        stated = dict(self.configuration)
+        found = stated.get("Actual sparsity") or stated.get("Target sparsity")
+        return number(found[0][1]) if found else None
+
+    def number(self, label: str) -> Number | None:
+        """Return a measurement as numbers; None where the card holds none that can be read."""
+        return _number(dict(self.measurements).get(label, ()))
+
+
+def number(text: str) -> float | None:
+    """Read a number as cards write it: signs, thousands and percent; None where there is none."""
+    found = NUMBER.search(text.replace("−", "-"))
+    if found is None:
+        return None
+    value = float(found[1] + found[2].replace(",", ""))
+    return value / 100 if found[3] else value
+
+
+def _number(values: Values) -> Number | None:
+    cells = {name.lower(): value for name, value in values}
+    pruned = number(cells.get("pruned", values[0][1] if len(values) == 1 else ""))
+    if pruned is None:
+        return None
+    dense = number(cells.get("dense", ""))
+    low, _, high = next((value for name, value in cells.items() if "interval" in name), "").partition(" to ")
+    ends = [number(end) for end in (low, high)]
+    if dense is None or None in ends:
+        return Number(pruned, dense)
+    ratio = any(value.startswith("×") for value in cells.values())
+    low_end, high_end = (dense * end if ratio else dense + end for end in ends if end is not None)
+    return Number(pruned, dense, low_end, high_end)
+
+
+_KNOWN: dict[Source, Facts] = {}
+
+
+def card(source: Source) -> Facts:
+    """Return a model's facts, read once; a card that could not be read is tried again the next time."""
+    found = _KNOWN.get(source) or facts(source)
+    if found.trouble is None:
+        _KNOWN[source] = found
+    return found
 
 
 def facts(source: Source) -> Facts:
@@ -107,6 +187,8 @@ def read(card: str) -> Facts:
     return Facts(
         configuration=tuple(_pick(CONFIGURATION, rows, re.fullmatch)),
         measurements=tuple(_pick(MEASUREMENTS, [*_measured(rows), *index], re.search)),
+        warnings=tuple(_quotations(body)),
+        caveats=tuple(_caveats(body)),
         research_only="research-only" in tags or RESEARCH.search(body) is not None,
         base=bases[0] if bases else None,
         paper=paper[1] if paper else None,
@@ -141,6 +223,38 @@ def _pick(wanted: Sequence[tuple[str, str]], rows: Sequence[Row], match: Any) ->
         found = next((row for row in rows if match(pattern, row.label.lower()) and row.stated()), None)
         if found is not None:
             yield label, found.stated()
+
+
+def _quotations(body: str) -> Iterator[str]:
+    """Find the quotations above the first heading below the title."""
+    above = re.split(r"\n##+ ", body, maxsplit=1)[0]
+    lines: list[str] = []
+    for line in [*_unfenced(above), ""]:
+        if line.startswith(">"):
+            lines.append(line.lstrip("> "))
+        elif lines:
+            yield _whole(plain(" ".join(lines)))
+            lines = []
+
+
+def _caveats(body: str) -> Iterator[str]:
+    """Find the list items under a heading on caveats, or else on limits; the evidence behind them is left out."""
+    for pattern in CAVEATS:
+        heading, found = "", []
+        for line in _unfenced(body):
+            heading = line if re.match(r"#{2,6}\s", line) else heading
+            if (item := re.match(r"[-*•+]\s+(.+)", line)) and re.search(pattern, heading, re.IGNORECASE):
+                found.append(_whole(plain(re.split(r"\s\*Evidence:\*", item[1])[0])))
+        if found:
+            yield from found[:MOST_CAVEATS]
+            return
+
+
+def _whole(text: str) -> str:
+    """Shorten a text to its whole sentences within the limit."""
+    if len(text) <= LONGEST_PROSE:
+        return text
+    return text[:LONGEST_PROSE].rpartition(". ")[0] + " …"
 
 
 def rows_of(body: str) -> Iterator[Row]:

@@ -7,9 +7,9 @@ module has to be imported before it.
 
 import os
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
-Stream = TypeVar("Stream", bound=Callable[..., Iterator[dict[str, str]]])
+Stream = TypeVar("Stream", bound=Callable[..., Iterator[Any]])
 
 ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 

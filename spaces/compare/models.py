@@ -12,6 +12,9 @@ from typing import Any
 import gpu
 import torch
 import yaml
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+from memory import free_bytes
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
@@ -53,6 +56,11 @@ class Lineup:
     dense: Source | None
     pruned: tuple[Source, ...]
 
+    @property
+    def all(self) -> tuple[Source, ...]:
+        """All models, the dense one first."""
+        return (self.dense, *self.pruned) if self.dense else self.pruned
+
     def variant(self, name: str | None) -> Source:
         """Return the pruned model called `name`; the first where no name is given.
 
@@ -61,7 +69,10 @@ class Lineup:
         """
         if name is None:
             return self.pruned[0]
-        return {source.id: source for source in self.pruned}[name]
+        found = next((source for source in self.pruned if source.id == name), None)
+        if found is None:
+            raise KeyError(name)
+        return found
 
 
 def lineup() -> Lineup:
@@ -114,14 +125,17 @@ def _checked(found: Lineup, where: str) -> Lineup:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model in memory with its tokenizer."""
+    """A model in memory with its tokenizer; models with equal tokenizers share one."""
 
     tokenizer: Any
     model: Any
 
 
 class Shelf:
-    """The models in memory: all of them on ZeroGPU, elsewhere the two used last."""
+    """The models in memory: all of them on ZeroGPU, elsewhere the two used last.
+
+    A model that is not used again makes room before another one is loaded, so there are never three.
+    """
 
     def __init__(self, room: int | None = None if gpu.ZERO_GPU else 2) -> None:
         self._room = room
@@ -141,9 +155,13 @@ class Shelf:
             loaded = self._loaded.pop(source, None)
             if loaded is None:
                 self._make_room()
-                loaded = load(source)
+                loaded = self._sharing(load(source))
             self._loaded[source] = loaded
             return loaded
+
+    def _sharing(self, loaded: Loaded) -> Loaded:
+        known = (other.tokenizer for other in self._loaded.values())
+        return Loaded(next((each for each in known if _alike(each, loaded.tokenizer)), loaded.tokenizer), loaded.model)
 
     def _make_room(self) -> None:
         while self._room is not None and len(self._loaded) >= self._room:
@@ -156,12 +174,45 @@ class Shelf:
 SHELF = Shelf()
 
 
+def _alike(one: Any, other: Any) -> bool:
+    return all(_written(one, part) == _written(other, part) for part in ("backend_tokenizer", "chat_template"))
+
+
+def _written(tokenizer: Any, part: str) -> Any:
+    found = getattr(tokenizer, part, None)
+    return found.to_str() if hasattr(found, "to_str") else found or tokenizer.get_vocab()
+
+
+def weight_bytes(source: Source) -> int | None:
+    """Return the size of a model's weight files; None where it cannot be told."""
+    try:
+        if source.path is not None:
+            sizes = {path.name: path.stat().st_size for path in Path(source.path).glob("*.safetensors")}
+        else:
+            files = HfApi().model_info(source.id, files_metadata=True).siblings or []
+            sizes = {file.rfilename: file.size or 0 for file in files if file.rfilename.endswith(".safetensors")}
+    except (OSError, ValueError, HfHubHTTPError, OfflineModeIsEnabled):
+        return None
+    # Some repositories hold their weights a second time in one file, which is not read.
+    return sum(size for name, size in sizes.items() if "/" not in name and not name.startswith("consolidated"))
+
+
+def _require_memory(source: Source) -> None:
+    need, free = weight_bytes(source), free_bytes()
+    if need and free and not torch.cuda.is_available() and need > free:
+        raise LoadError(
+            f"{source.id} needs {need / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free. "
+            "Choose hardware with more memory for this Space."
+        )
+
+
 def load(source: Source) -> Loaded:
     """Load a model as it is stored: safetensors only, no code from its repository, its own number type.
 
     Raises:
         LoadError: It cannot be loaded.
     """
+    _require_memory(source)
     where = source.path or source.id
     options = {"trust_remote_code": False, "local_files_only": source.path is not None}
     device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,48 +1,32 @@
-"""The page's own HTML and CSS. Every value that is put in is escaped here, and nowhere else is HTML made."""
+"""The page's own HTML. Every value that is put in is escaped here or in `grid`, and nowhere else is HTML made."""
 
 import re
 import shlex
+from collections.abc import Sequence
 from html import escape, unescape
+from typing import Any
 
+from answers import Answer, Difference, Progress
 from cards import Facts, Values
-from models import Source
+from compare import Step, Turn
+from lens import KINDS, SIDES, Asked, Lens
+from models import HERE, Source
 
 TITLE = "Dense and pruned, side by side"
 NOTICE = (
     "<strong>Research only.</strong> Pruned models are shown here so that what pruning does to answers can be seen. "
     "They may be biased, wrong or offensive. Do not use them in products or for decisions about people."
 )
-
-CSS = """
-.gradio-container { max-width: 1280px !important; margin: 0 auto !important; }
-#intro h1 { font-size: var(--text-xxl); font-weight: 650; margin: 0 0 .25rem; color: var(--body-text-color); }
-#intro p { margin: 0 0 .5rem; }
-h2.side { font-size: var(--text-md); font-weight: 650; margin: 0; overflow-wrap: anywhere; }
-h2.side span { font-weight: 400; opacity: .8; }
-#dense button[aria-label="Clear"], #pruned button[aria-label="Clear"] { display: none; }
-#intro .notice { border-left: 4px solid #d97706; border-radius: 4px; padding: .6rem .8rem; margin: .5rem 0 0;
-  background: color-mix(in srgb, #d97706 12%, transparent); color: var(--body-text-color); }
-#dense, #pruned, #question { border: 1px solid var(--border-color-primary); }
-#dense, #pruned { height: clamp(300px, 46vh, 520px) !important; }
-#dense .message, #pruned .message { overflow-wrap: anywhere; }
-#facts h2 { font-size: var(--text-lg); font-weight: 600; margin: 0 0 .5rem; overflow-wrap: anywhere; }
-#facts dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 240px), 1fr)); gap: .5rem;
-  margin: 0 0 .75rem; }
-#facts dl > div { border: 1px solid var(--border-color-primary); border-radius: 8px; padding: .5rem .7rem;
-  background: var(--background-fill-secondary); }
-#facts dt { font-size: var(--text-sm); opacity: .8; }
-#facts dd small { font-size: var(--text-sm); font-weight: 400; opacity: .8; }
-#facts dd { margin: 0; font-weight: 500; color: var(--body-text-color); overflow-wrap: anywhere;
-  font-variant-numeric: tabular-nums; }
-#facts p { margin: 0 0 .5rem; overflow-wrap: anywhere; }
-#facts a { text-decoration: underline; margin: 0; padding: 0; }
-.dark #facts a { color: #a5b4fc; }
-#attribution p { font-size: var(--text-sm); margin: 0; overflow-wrap: anywhere; }
-#facts code { display: inline-block; padding: .2rem .5rem; border-radius: 4px; white-space: pre-wrap;
-  overflow-wrap: anywhere; background: var(--background-fill-secondary);
-  border: 1px solid var(--border-color-primary); }
-@media (max-width: 640px) { #dense, #pruned { height: 320px !important; } }
-"""
+CONTENT_NOTE = (
+    "<strong>Content note.</strong> These questions come from a benchmark of social stereotypes about age, disability, "
+    "gender, nationality, looks, race, religion, class and sexual orientation. They probe them on purpose, state no "
+    "facts, and many people will find them unpleasant."
+)
+CSS = (HERE / "style.css").read_text(encoding="utf-8")
+CONDITIONS = {
+    "ambig": "The text leaves the answer open: “unknown” is right.",
+    "disambig": "The text settles the answer.",
+}
 
 
 def intro(alone: bool) -> str:
@@ -54,7 +38,8 @@ def intro(alone: bool) -> str:
     task = (
         "The dense base model is not on the Hub, so the pruned model answers alone."
         if alone
-        else "Both models get the same question, answer at the same time and decode in the same way."
+        else "Pruning sets weights of a model to zero. Ask the model before and after the same question, see where the "
+        "answers part, and what its card measured."
     )
     return f'<h1>{TITLE}</h1><p>{task}</p><p class="notice" role="note">{NOTICE}</p>'
 
@@ -64,27 +49,45 @@ def side(name: str, source: Source | None) -> str:
     return f'<h2 class="side">{name} <span>{escape(source.id)}</span></h2>' if source else ""
 
 
-def about(source: Source, facts: Facts) -> str:
-    """Return what is known about a pruned model."""
-    parts = [f"<h2>{escape(source.id)}</h2>"]
-    if facts.trouble:
-        parts.append(f"<p>{escape(facts.trouble)}</p>")
-    if facts.research_only:
-        parts.append("<p>Its card restricts it to research: not for production use.</p>")
-    tiles = [*facts.configuration, *facts.measurements]
-    if tiles:
-        parts.append(f"<dl>{''.join(_tile(label, value) for label, value in tiles)}</dl>")
-    parts.append(f"<p>{_links(source, facts)}</p>")
-    place = shlex.quote(source.id) if source.on_hub else "FOLDER"
-    parts.append(f"<p>Check these files yourself: <code>release verify {escape(place)}</code></p>")
-    return "".join(parts)
+def menu(source: Source, facts: Facts) -> str:
+    """Return a variant's line in the menu."""
+    parts = [facts.method, None if facts.sparsity is None else f"{100 * facts.sparsity:.2f} % zeros"]
+    for label, name in (("Stereotype Reliance Score", "SRS"), ("Perplexity", "perplexity")):
+        if value := facts.number(label):
+            parts.append(f"{name} {value.pruned:,.4g}")
+    known = ", ".join(part for part in parts if part)
+    return f"{source.id}: {known}" if known else source.id
+
+
+# The conversation
+
+
+def chat(turns: Sequence[Turn], name: str, stopped: bool = False) -> list[dict[str, Any]]:
+    """Return one side's conversation as a Chatbot shows it."""
+    said: list[dict[str, Any]] = []
+    for turn in turns:
+        said.append({"role": "user", "content": shown(turn.question)})
+        if name in turn.answers:
+            said.append({"role": "assistant", "content": marked(turn.answers[name])})
+        elif not stopped:
+            waiting = {"title": "Loading the model; the first time takes longest", "status": "pending"}
+            said.append({"role": "assistant", "content": "", "metadata": waiting})
+    return said
+
+
+def marked(answer: Answer) -> str:
+    """Return an answer with the token marked where it first differs from the other one."""
+    if answer.differing is None:
+        return shown(answer.text)
+    start, end = answer.differing
+    return f"{shown(answer.text[:start])}<mark>{shown(answer.text[start:end])}</mark>{shown(answer.text[end:])}"
 
 
 def shown(text: str) -> str:
     """Write a message so that a Chatbot shows it letter by letter; `restored(shown(text)) == text`.
 
-    A Chatbot treats a message as HTML even where it renders no Markdown. Only what HTML would take for a tag or a
-    character reference is escaped, so that almost every text passes as it is, to programs as well.
+    A Chatbot treats a message as HTML even where it renders no Markdown, and reads its source to screen readers. So
+    only what HTML would take for a tag or a character reference is escaped.
     """
     references = re.sub(r"&[#\w]+;?", lambda found: _referenced(found[0]), text)
     return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", references)
@@ -97,6 +100,92 @@ def _referenced(piece: str) -> str:
 def restored(text: str) -> str:
     """Return the message that `shown` wrote."""
     return unescape(text)
+
+
+def transcript(turns: Sequence[Turn], dense: str, pruned: str) -> str:
+    """Return a conversation as plain text, to be copied."""
+    names = {"dense": dense, "pruned": pruned}
+    parts = []
+    for turn in turns:
+        parts.append(f"Question: {turn.question}")
+        parts += [f"{names[name]}: {answer.text}" for name, answer in turn.answers.items()]
+    return "\n\n".join(parts)
+
+
+def status(step: Step) -> str:
+    """Return the line about speed, and where the answers part, below the conversation."""
+    if step.progress is None:
+        return ""
+    ended = " Stopped." if step.stopped else ""
+    parts = [f"<p>{' · '.join(_speed(name, answer) for name, answer in step.progress.answers.items())}.{ended}</p>"]
+    if len(step.progress.answers) == len(SIDES):
+        parts.append(_parting(step.progress))
+    return "".join(parts)
+
+
+def _speed(name: str, answer: Answer) -> str:
+    count = f"{name}: {answer.tokens} token{'' if answer.tokens == 1 else 's'}"
+    speed = f", {answer.speed:.1f} tokens/s" if answer.speed else ""
+    return count + speed
+
+
+def _parting(progress: Progress) -> str:
+    if not progress.comparable:
+        return "<p>The models write in different tokens, so their answers are not compared token by token.</p>"
+    if progress.difference is not None:
+        return _difference(progress.difference)
+    verdict = "Both answers are the same, token by token." if progress.done else "The same so far."
+    return f"<p>{verdict}</p>"
+
+
+def _difference(found: Difference) -> str:
+    equal = f"after {found.position} equal token{'' if found.position == 1 else 's'}"
+    place = equal if found.position else "at the first token"
+    heads = "".join(f'<th scope="col">{name} gave it</th>' for name in SIDES)
+    rows = "".join(
+        f'<tr><th scope="row">{name} said {_token(token.text)}</th>'
+        f"{''.join(f'<td>{_bar(token.probabilities[other], other)}</td>' for other in SIDES)}</tr>"
+        for name, token in found.tokens.items()
+    )
+    head = f'<tr><th scope="col">First difference: {place}</th>{heads}</tr>'
+    return f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>"
+
+
+def _token(text: str) -> str:
+    visible = text.replace("\n", "↵").replace("\t", "⇥")
+    return f"<q>{escape(visible)}</q>" if text else "<em>nothing more</em>"
+
+
+def _bar(share: float, name: str, chosen: bool = False) -> str:
+    number = f"{100 * share:.1f} %" if share >= 0.001 or share == 0 else "below 0.1 %"
+    width = min(100.0, 100 * share)
+    text = f"<b>{number}, chosen</b>" if chosen else number
+    return f'<span class="bar {name}"><i style="width:{width:.1f}%"></i></span><span>{text}</span>'
+
+
+# The card
+
+
+def about(source: Source, facts: Facts) -> str:
+    """Return what is known about a pruned model."""
+    parts = [f"<h2>{escape(source.id)}</h2>"]
+    if facts.trouble:
+        parts.append(f"<p>{escape(facts.trouble)}</p>")
+    parts += [f'<p class="notice" role="note">{escape(each)}</p>' for each in facts.warnings]
+    if facts.research_only and not facts.warnings:
+        parts.append('<p class="notice" role="note">Its card restricts it to research: not for production use.</p>')
+    parts.append(_stated(facts))
+    if facts.caveats:
+        parts.append(f"<h3>Caveats</h3><ul>{''.join(f'<li>{escape(each)}</li>' for each in facts.caveats)}</ul>")
+    parts.append(f"<p>{_links(source, facts)}</p>")
+    place = shlex.quote(source.id) if source.on_hub else "FOLDER"
+    parts.append(f"<p>Check these files yourself: <code>release verify {escape(place)}</code></p>")
+    return "".join(parts)
+
+
+def _stated(facts: Facts) -> str:
+    tiles = [*facts.measurements, *facts.configuration]
+    return f"<dl>{''.join(_tile(label, value) for label, value in tiles)}</dl>" if tiles else ""
 
 
 def _tile(label: str, values: Values) -> str:
@@ -115,3 +204,45 @@ def _links(source: Source, facts: Facts) -> str:
 
 def _link(url: str, text: str) -> str:
     return f'<a href="{escape(url)}" target="_blank" rel="noopener noreferrer">{escape(text)}</a>'
+
+
+# The bias lens
+
+
+def lens_head(attribution: str) -> str:
+    """Return what stands above the items."""
+    reading = (
+        "Each bar is the probability of an answer, from the log-probabilities of its letter averaged over the orders "
+        "in which the options were shown; for generated answers, how often it was given."
+    )
+    return f'<p class="notice" role="note">{CONTENT_NOTE}</p><p>{reading} {escape(attribution)}</p>'
+
+
+def item(found: Lens, chosen: Sequence[Asked], place: int) -> str:
+    """Return one item of a selection, or why there is none."""
+    if found.trouble:
+        return f"<p>{escape(found.trouble)}</p>"
+    if not chosen:
+        return "<p>No item is of this kind. Choose another.</p>"
+    asked = chosen[place]
+    heads = "".join(f'<th scope="col">{name}</th>' for name in ("Answer", "Dense", "Pruned"))
+    rows = "".join(_answer(asked, index) for index in range(len(asked.item.answers)))
+    condition = CONDITIONS.get(asked.item.condition, asked.item.condition)
+    return (
+        f"<p><b>{escape(KINDS[asked.kind])}</b> · {escape(asked.item.category.replace('_', ' '))} "
+        f"{asked.item.example_id} · item {place + 1} of {len(chosen)}</p>"
+        f"<blockquote>{escape(asked.item.context)}<br><b>{escape(asked.item.question)}</b></blockquote>"
+        f"<p>{escape(condition)}</p>"
+        f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+    )
+
+
+def _answer(asked: Asked, index: int) -> str:
+    item, notes = asked.item, []
+    if index == item.target:
+        notes.append("the stereotype")
+    if index == item.label:
+        notes.append("right")
+    note = f" <small>({', '.join(notes)})</small>" if notes else ""
+    cells = (f"<td>{_bar(asked.shares[name][index], name, asked.choices[name] == index)}</td>" for name in SIDES)
+    return f'<tr><th scope="row">{escape(item.answers[index])}{note}</th>{"".join(cells)}</tr>'

@@ -1,0 +1,121 @@
+"""The Space's answers beside plain `generate` of the same model: until the first token, and per token.
+
+    python benchmarks/space.py DENSE PRUNED [--tokens 48] [--rounds 5]
+
+DENSE and PRUNED are model folders. Three ways to the same greedy answer take turns, so that a busy machine disturbs all
+alike: plain `generate`; the app's loop; the app as a program sees it, over HTTP. First with one model, then with both:
+`generate` one after the other, the app at once.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+os.environ |= {"HF_HUB_OFFLINE": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "spaces" / "compare"))
+
+import torch
+from answers import encode, stream
+from app import build
+from decoding import Decoding
+from gradio_client import Client
+from models import SHELF, Lineup, Source
+
+QUESTION = "Tell me a long story about the sea, and leave nothing out."
+
+
+class Times(NamedTuple):
+    """Seconds until the first token, and tokens per second over the whole answer."""
+
+    first: float
+    rate: float
+
+
+def generated(loaded: Any, prompt: list[int], tokens: int) -> float:
+    started = time.perf_counter()
+    with torch.inference_mode():
+        read = torch.tensor([prompt])
+        found = loaded.model.generate(
+            read, attention_mask=torch.ones_like(read), do_sample=False, max_new_tokens=tokens
+        )
+    assert found.shape[1] == len(prompt) + tokens, "the answer ended early; ask something else"
+    return time.perf_counter() - started
+
+
+def plain(sources: dict[str, Source], prompts: dict[str, list[int]], tokens: int) -> Times:
+    first = sum(generated(SHELF.get(source), prompts[side], 1) for side, source in sources.items())
+    whole = sum(generated(SHELF.get(source), prompts[side], tokens) for side, source in sources.items())
+    return Times(first, tokens * len(sources) / whole)
+
+
+def looped(sources: dict[str, Source], prompts: dict[str, list[int]], tokens: int) -> Times:
+    started, first = time.perf_counter(), None
+    for progress in stream(sources, prompts, Decoding(max_new_tokens=tokens)):
+        if first is None and all(answer.tokens for answer in progress.answers.values()):
+            first = time.perf_counter() - started
+    assert first is not None
+    return Times(first, tokens * len(sources) / (time.perf_counter() - started))
+
+
+def served(client: Client, tokens: int, sides: int) -> Times:
+    started, first = time.perf_counter(), None
+    for step in client.submit(QUESTION, max_new_tokens=tokens, api_name="/compare"):
+        if first is None and all(len(side) > 1 for side in step[2 - sides :]):
+            first = time.perf_counter() - started
+    assert first is not None
+    return Times(first, tokens * sides / (time.perf_counter() - started))
+
+
+def ways(
+    client: Client, sides: dict[str, Source], prompts: dict[str, list[int]], tokens: int
+) -> dict[str, Callable[[], Times]]:
+    return {
+        "generate": lambda: plain(sides, prompts, tokens),
+        "the app's loop": lambda: looped(sides, prompts, tokens),
+        "the app over HTTP": lambda: served(client, tokens, len(sides)),
+    }
+
+
+def compare(work: dict[str, Callable[[], Times]], rounds: int) -> None:
+    for way in work.values():
+        way()  # warms up
+    found: dict[str, list[Times]] = {name: [] for name in work}
+    for _ in range(rounds):
+        for name, way in work.items():
+            found[name].append(way())
+    for name, times in found.items():
+        report(name, times, found["generate"])
+
+
+def report(name: str, found: list[Times], beside: list[Times]) -> None:
+    firsts = statistics.median(one.first / other.first for one, other in zip(found, beside, strict=True))
+    rates = statistics.median(one.rate / other.rate for one, other in zip(found, beside, strict=True))
+    first, rate = (statistics.median(values) for values in zip(*found, strict=True))
+    print(f"{name:<34}{first:8.3f} s {rate:8.2f} tokens/s   × {firsts:.2f} until the first, × {rates:.2f} tokens/s")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dense", type=Path)
+    parser.add_argument("pruned", type=Path)
+    parser.add_argument("--tokens", type=int, default=48)
+    parser.add_argument("--rounds", type=int, default=5)
+    asked = parser.parse_args()
+    dense, pruned = (Source(name, str(getattr(asked, name))) for name in ("dense", "pruned"))
+    for sides in ({"pruned": dense}, {"dense": dense, "pruned": pruned}):
+        page = build(Lineup(sides.get("dense"), (sides["pruned"],)))
+        url = page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False)[1]
+        said = [{"role": "user", "content": QUESTION}]
+        prompts = {side: encode(SHELF.get(source), said, asked.tokens) for side, source in sides.items()}
+        print(f"{len(sides)} model{'s' if len(sides) > 1 else ''}, {asked.tokens} tokens each")
+        compare(ways(Client(url, verbose=False), sides, prompts, asked.tokens), asked.rounds)
+        page.close(verbose=False)
+
+
+if __name__ == "__main__":
+    main()

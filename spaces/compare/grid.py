@@ -1,0 +1,208 @@
+"""All variants in one picture: sparsity against bias and perplexity, as their cards state them, as SVG."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from cards import Facts, Number
+
+WIDTH, HEIGHT = 420, 250
+LEFT, RIGHT, TOP, BOTTOM = 58, 22, 12, 40
+PANELS = (
+    ("Stereotype Reliance Score", "Share of ambiguous questions answered with the stereotype; guessing gives 1/3."),
+    ("Bias score s_AMB", "From −1, always against the stereotype, over 0 to 1, always with it."),
+    ("Perplexity", "How surprised the model is by ordinary text; the scale is logarithmic."),
+)
+MARKERS = ("circle", "square", "triangle", "diamond")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One variant in one panel."""
+
+    name: str
+    method: str
+    sparsity: float
+    value: Number
+
+
+@dataclass(frozen=True)
+class Scale:
+    """From a value to a place between 0 and 1.
+
+    Attributes:
+        low: The value at 0.
+        high: The value at 1.
+    """
+
+    low: float
+    high: float
+    logarithmic: bool = False
+
+    def __call__(self, value: float) -> float:
+        """Return the place of a value."""
+        low, high, at = (
+            map(math.log, (self.low, self.high, value)) if self.logarithmic else (self.low, self.high, value)
+        )
+        return (at - low) / (high - low)
+
+    def ticks(self) -> list[float]:
+        """Return some round values within."""
+        if self.logarithmic:
+            first, last = math.ceil(math.log10(self.low)), math.floor(math.log10(self.high))
+            stride = max(1, (last - first) // 4)
+            return [10.0**power for power in range(first, last + 1, stride)] or [self.low, self.high]
+        rough = (self.high - self.low) / 4
+        unit = 10 ** math.floor(math.log10(rough))
+        step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough)
+        return [index * step for index in range(math.ceil(self.low / step), math.floor(self.high / step) + 1)]
+
+
+def points(variants: Mapping[str, Facts], label: str) -> list[Point]:
+    """Return the variants whose cards state a sparsity and this measurement."""
+    found = ((name, facts, facts.number(label)) for name, facts in variants.items())
+    return [
+        Point(name, facts.method or "not stated", facts.sparsity, value)
+        for name, facts, value in found
+        if value is not None and facts.sparsity is not None and _plottable(label, value)
+    ]
+
+
+def _plottable(label: str, value: Number) -> bool:
+    numbers = [each for each in (value.pruned, value.dense, value.low, value.high) if each is not None]
+    return all(math.isfinite(each) and (each > 0 or label != "Perplexity") for each in numbers)
+
+
+def picture(variants: Mapping[str, Facts]) -> str:
+    """Return the panels and their legend as HTML."""
+    methods = sorted({point.method for label, _ in PANELS for point in points(variants, label)})
+    if not methods:
+        return "<p>No card of these variants states a measurement, so there is nothing to draw.</p>"
+    panels = "".join(_panel(label, note, points(variants, label), methods) for label, note in PANELS)
+    keys = "".join(f"<li>{_key(_marker(6, 6, index))} {escape(name)}</li>" for index, name in enumerate(methods))
+    dense = '<line x1="0" x2="12" y1="6" y2="6" class="dense"/>'
+    return (
+        f'<ul class="legend">{keys}<li>{_key(dense)} dense model</li></ul><div class="panels">{panels}</div>'
+        "<p>A bar is the 95 % interval of the change from dense to pruned, laid at the dense value.</p>"
+    )
+
+
+def _key(shape: str) -> str:
+    return f'<svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true">{shape}</svg>'
+
+
+def _panel(label: str, note: str, found: Sequence[Point], methods: Sequence[str]) -> str:
+    head = f"<h3>{escape(label)}</h3><p>{escape(note)}</p>"
+    if not found:
+        return f"<figure>{head}<p>Not measured, by these cards.</p></figure>"
+    scale = _scale(found, logarithmic=label == "Perplexity")
+    told = "; ".join(f"{point.name}: {100 * point.sparsity:.0f} % zeros, {point.value.pruned:.4g}" for point in found)
+    drawn = "".join((_axes(scale), _dense(found, scale), *(_mark(each, scale, methods) for each in found)))
+    return (
+        f'<figure>{head}<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}. {escape(told)}">'
+        f"{drawn}</svg></figure>"
+    )
+
+
+def _scale(found: Sequence[Point], logarithmic: bool) -> Scale:
+    values = [
+        each
+        for point in found
+        for each in (point.value.pruned, point.value.dense, point.value.low, point.value.high)
+        if each is not None
+    ]
+    low, high = min(values), max(values)
+    if logarithmic:
+        return Scale(low / 1.5, high * 1.5, logarithmic=True)
+    room = 0.08 * (high - low) or 0.1
+    return Scale(low - room, high + room)
+
+
+def _x(sparsity: float) -> float:
+    return LEFT + sparsity * (WIDTH - LEFT - RIGHT)
+
+
+def _y(scale: Callable[[float], float], value: float) -> float:
+    return HEIGHT - BOTTOM - scale(value) * (HEIGHT - TOP - BOTTOM)
+
+
+def _axes(scale: Scale) -> str:
+    parts = []
+    for tick in scale.ticks():
+        y = _y(scale, tick)
+        parts.append(f'<line class="rule" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_short(tick)}</text>')
+    for percent in range(0, 101, 20):
+        x = _x(percent / 100)
+        parts.append(f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{percent} %</text>')
+    middle = _x(0.5)
+    parts.append(f'<text x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">zeros among the prunable weights</text>')
+    return "".join(parts)
+
+
+def _short(value: float) -> str:
+    if abs(value) >= 1e5:
+        return f"1e{round(math.log10(abs(value)))}"
+    return f"{value:,.4g}".replace("-", "−")
+
+
+def _dense(found: Sequence[Point], scale: Scale) -> str:
+    values = {point.value.dense for point in found if point.value.dense is not None}
+    lines = (
+        f'<line class="dense" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>' for y in _ys(values, scale)
+    )
+    return "".join(lines)
+
+
+def _ys(values: set[float], scale: Scale) -> list[float]:
+    return [_y(scale, value) for value in sorted(values)]
+
+
+def _mark(point: Point, scale: Scale, methods: Sequence[str]) -> str:
+    index, value = methods.index(point.method), point.value
+    # Methods at one sparsity stand beside each other.
+    x = _x(point.sparsity) + 9 * (index - (len(methods) - 1) / 2)
+    bar = ""
+    if value.low is not None and value.high is not None:
+        top, bottom = _y(scale, value.high), _y(scale, value.low)
+        bar = f'<path class="m{index % 4}" d="M{x - 4:.1f} {top:.1f}h8m-4 0V{bottom:.1f}m-4 0h8"/>'
+    title = f"<title>{escape(point.name)}: {value.pruned:.4g}</title>"
+    return f"<g>{title}{bar}{_marker(x, _y(scale, value.pruned), index)}</g>"
+
+
+def _marker(x: float, y: float, index: int) -> str:
+    """A shape of its own for each method, so that colour is not needed to tell them apart."""
+    paths = {
+        "circle": "m-5 0a5 5 0 1 0 10 0a5 5 0 1 0 -10 0",
+        "square": "m-4.5 -4.5h9v9h-9z",
+        "triangle": "m0 -5.5l5.5 10h-11z",
+        "diamond": "m0 -6l6 6l-6 6l-6 -6z",
+    }
+    return f'<path class="dot m{index % 4}" d="M{x:.1f} {y:.1f}{paths[MARKERS[index % 4]]}"/>'
+
+
+def table(variants: Mapping[str, Facts]) -> str:
+    """Return the same numbers as a table."""
+    labels = [label for label, _ in PANELS]
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in ("Variant", "Method", "Zeros", *labels))
+    rows = "".join(
+        f'<tr><th scope="row">{escape(name)}</th><td>{escape(facts.method or "not stated")}</td>'
+        f"<td>{'not stated' if facts.sparsity is None else f'{100 * facts.sparsity:.2f} %'}</td>"
+        f"{''.join(f'<td>{_cell(facts.number(label))}</td>' for label in labels)}</tr>"
+        for name, facts in variants.items()
+    )
+    body = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    # What scrolls sideways must be reachable by the keyboard.
+    return f'<div class="scroll" tabindex="0" role="region" aria-label="All variants">{body}</div>'
+
+
+def _cell(value: Number | None) -> str:
+    if value is None:
+        return "not measured"
+    parts = [f"{value.pruned:,.4g}"]
+    if value.dense is not None:
+        parts.append(f"<small>dense {value.dense:,.4g}</small>")
+    if value.low is not None and value.high is not None:
+        parts.append(f"<small>interval {value.low:,.4g} to {value.high:,.4g}</small>")
+    return "<br>".join(parts).replace("-", "−")

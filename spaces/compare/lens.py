@@ -1,0 +1,178 @@
+"""The bias lens: BBQ items with what the dense and the pruned model chose when the release was measured.
+
+The texts come from this Space's examples.json, with BBQ's attribution; the answers from the pruned model's own
+`evaluation/bbq.parquet`, which holds no text. An item is shown where both know it.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+from models import HERE, Source
+from pyarrow import parquet
+
+TEXTS = HERE / "examples.json"
+ANSWERS = "evaluation/bbq.parquet"
+SIDES = ("dense", "pruned")
+KINDS = {
+    "to": "Flipped to the stereotype",
+    "away": "Flipped away from the stereotype",
+    "other": "Changed otherwise",
+    "same": "Unchanged",
+}
+ANY = "any"
+
+Key = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question of BBQ.
+
+    Attributes:
+        condition: `ambig` where the context leaves the answer open, `disambig` where it settles it.
+        answers: Three.
+        unknown: Index of the answer that says it cannot be known.
+        target: Index of the answer that follows the stereotype; None where BBQ counts none.
+        label: Index of the right answer.
+        prompt: The whole as it was asked, the answers in their own order.
+    """
+
+    category: str
+    example_id: int
+    condition: str
+    context: str
+    question: str
+    answers: tuple[str, ...]
+    unknown: int
+    target: int | None
+    label: int
+    prompt: str
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One item with both models' answers.
+
+    Attributes:
+        choices: Side → index of the answer that it chose; -1 for none.
+        shares: Side → the weight of each answer, which sum to 1: probabilities from the log-probabilities averaged over
+            the orders of the options; where answers were generated, how often each came.
+        kind: A key of `KINDS`.
+    """
+
+    item: Item
+    choices: Mapping[str, int]
+    shares: Mapping[str, tuple[float, ...]]
+    kind: str
+
+
+@dataclass(frozen=True)
+class Lens:
+    """What is known about one variant's answers; empty, with the reason, where nothing is."""
+
+    asked: tuple[Asked, ...] = ()
+    trouble: str | None = None
+
+    @property
+    def categories(self) -> list[str]:
+        """The categories that have items."""
+        return sorted({each.item.category for each in self.asked})
+
+    def select(self, kind: str = ANY, category: str = ANY) -> list[Asked]:
+        """Return the items of a kind and a category; `any` is for all."""
+        return [each for each in self.asked if kind in (ANY, each.kind) and category in (ANY, each.item.category)]
+
+
+def attribution() -> str:
+    """Return whom the texts are owed to; empty where there are none."""
+    return str(_stored().get("attribution", "")) if texts() else ""
+
+
+@lru_cache(maxsize=1)
+def texts() -> dict[Key, Item]:
+    """Read the items of examples.json that carry all they need."""
+    return {(item.category, item.example_id): item for item in _items(_stored().get("examples", []))}
+
+
+def _stored() -> dict[str, Any]:
+    try:
+        stored = json.loads(TEXTS.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return stored if isinstance(stored, dict) else {}
+
+
+def _items(examples: Sequence[Mapping[str, Any]]) -> Iterator[Item]:
+    for each in examples:
+        if "answers" in each:
+            named = {name: each[name] for name in Item.__dataclass_fields__}
+            yield Item(**named | {"answers": tuple(each["answers"]), "example_id": int(each["example_id"])})
+
+
+_KNOWN: dict[Source, Lens] = {}
+
+
+def lens(source: Source) -> Lens:
+    """Return what a variant and its base answered, read once; what could not be read is tried again the next time."""
+    found = _KNOWN.get(source) or look(source)
+    if found.trouble is None:
+        _KNOWN[source] = found
+    return found
+
+
+def look(source: Source) -> Lens:
+    """Read what a variant and its base answered, from its folder or from the Hub."""
+    if not texts():
+        return Lens(trouble="This Space was built without BBQ items.")
+    try:
+        path = Path(source.path) / ANSWERS if source.path else Path(hf_hub_download(source.id, ANSWERS))
+        rows = parquet.read_table(path).to_pylist()
+        asked = tuple(_read(rows))
+    except (OSError, ValueError, KeyError, TypeError, pyarrow.ArrowException, HfHubHTTPError, OfflineModeIsEnabled):
+        return Lens(trouble=f"{source.id} holds no {ANSWERS} that can be read, so its answers are not known.")
+    return Lens(asked, None if asked else f"{source.id} was asked none of the items that this Space holds.")
+
+
+def _read(rows: Sequence[Mapping[str, Any]]) -> Iterator[Asked]:
+    known, found = texts(), dict[Key, dict[str, list[Mapping[str, Any]]]]()
+    for row in rows:
+        key = row["category"], row["example_id"]
+        if key in known:
+            found.setdefault(key, {}).setdefault(row["model"], []).append(row)
+    for key, item in known.items():
+        runs = found.get(key, {})
+        if set(SIDES) <= set(runs):
+            shares = {side: _shares(runs[side]) for side in SIDES}
+            choices = {side: _choice(runs[side]) for side in SIDES}
+            yield Asked(item, choices, shares, _kind(choices, item.target))
+
+
+def _shares(runs: Sequence[Mapping[str, Any]]) -> tuple[float, ...]:
+    logs = [runs[0].get(f"logp_ans{answer}") for answer in range(3)]
+    if None not in logs:
+        weights = [math.exp(value - max(logs)) for value in logs]
+        return tuple(weight / sum(weights) for weight in weights)
+    return tuple(sum(run["choice"] == answer for run in runs) / len(runs) for answer in range(3))
+
+
+def _choice(runs: Sequence[Mapping[str, Any]]) -> int:
+    """The answer chosen, where there are several runs the commonest one."""
+    choices = [int(run["choice"]) for run in runs]
+    return max(choices, key=choices.count)
+
+
+def _kind(choices: Mapping[str, int], target: int | None) -> str:
+    dense, pruned = (choices[side] for side in SIDES)
+    if dense == pruned:
+        return "same"
+    if target in (dense, pruned):
+        return "to" if pruned == target else "away"
+    return "other"
