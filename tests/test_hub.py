@@ -175,6 +175,7 @@ def drip(connection: socket.socket) -> None:
             time.sleep(1)
 
 
+@pytest.mark.long
 def test_an_unreachable_hub_is_reported_within_fifteen_seconds(world: World) -> None:
     with socket.socket() as silent, socket.socket() as slow, socket.socket() as closed:
         for server in (silent, slow, closed):

@@ -15,7 +15,7 @@ from release.record import Record
 from tests import checkpoints
 
 ROOT = Path(__file__).parent.parent
-KILLS = 4
+KILLS = 3
 
 
 @pytest.fixture(scope="module")

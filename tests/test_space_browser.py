@@ -1,6 +1,7 @@
 """The Space in a real browser, as a visitor sees it."""
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -161,10 +162,14 @@ def test_second_turn_keeps_the_first_and_the_place_where_answers_part_is_marked(
 
 
 def set_number(page: Page, name: str, value: str) -> None:
-    """Fill in a slider's number and wait until the slider stands there."""
-    page.get_by_label(f"number input for {name}").fill(value)
-    page.get_by_label(f"number input for {name}").press("Tab")
-    expect(page.get_by_label(f"range slider for {name}")).to_have_value(value)
+    """Fill in a slider's number until it stands there: the page forgets what is typed while it is drawn anew."""
+    slider = page.get_by_label(f"range slider for {name}")
+    deadline = time.monotonic() + 10
+    while slider.input_value() != value and time.monotonic() < deadline:
+        page.get_by_label(f"number input for {name}").fill(value)
+        page.get_by_label(f"number input for {name}").press("Tab")
+        page.wait_for_timeout(300)
+    expect(slider).to_have_value(value)
 
 
 def long_answer(page: Page) -> None:
