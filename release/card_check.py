@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import zip_longest
 
-from release.card_parts import Card, Part, field_lines
+from release.card_parts import FIELD, Card, Part, field_lines
 
 QUOTED = 100
 """Characters of a line that are quoted at most."""
@@ -58,7 +58,7 @@ def _holds(found: object, due: object) -> bool:
 
 
 def _twice(front: Part) -> Iterator[str]:
-    names = Counter(line.split(":")[0] for line in front.lines if re.match(r"[A-Za-z_][\w.-]*:(\s|$)", line))
+    names = Counter(match[1] for line in front.lines if (match := FIELD.match(line)))
     for name, times in names.items():
         if times > 1:
             yield f"line {field_lines(front)[name].first}: {name} stands there {times} times"

@@ -24,7 +24,7 @@ _MARK = re.compile(
     r"<!-- release: generated card; templates (?P<templates>[0-9a-f]+); seals (?P<front>[0-9a-f]+) (?P<body>[0-9a-f]+)"
     rf"(?:; for (?P<repo>{REPO_ID.pattern})(?P<gated>, gated)?)?; write outside the two marks -->"
 )
-_FIELD = re.compile(r"([A-Za-z_][\w.-]*):(?:\s|$)")
+FIELD = re.compile(r"([A-Za-z_][\w.-]*):(?:\s|$)")
 
 
 class Target(NamedTuple):
@@ -147,7 +147,7 @@ def field_lines(front: Part) -> dict[str, Part]:
     found: dict[str, Part] = {}
     name = ""
     for number, line in enumerate(front.lines, front.first):
-        if match := _FIELD.match(line):
+        if match := FIELD.match(line):
             name = match[1]
             found[name] = Part(number, [])
         if name:

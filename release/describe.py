@@ -10,10 +10,9 @@ from release.digests import digest_of
 from release.environment import environment
 from release.measurements import Measurements
 from release.plan import DEFAULT_SEED, SCOPE_WORDS, Plan
-from release.record import FILE_NAME, Base, CalibrationPlan, FileDigest, PlanRecord, Pruning, Record
+from release.record import CARD, FILE_NAME, Base, CalibrationPlan, FileDigest, PlanRecord, Pruning, Record
 from release.sources.base import BaseModel
 
-CARD = "README.md"
 SIGNATURE = "model.sig"
 """Made last, over all the other files."""
 UNRECORDED = (CARD, FILE_NAME, SIGNATURE)

@@ -5,7 +5,6 @@ generated part of a card is theirs; there only secrets are looked for.
 """
 
 import getpass
-import os
 import re
 import socket
 import tempfile
@@ -15,7 +14,9 @@ from functools import cache
 from pathlib import Path
 
 from release.card_parts import parse
+from release.checkpoint.files import is_hidden
 from release.errors import LeakFound
+from release.record import CARD
 from release.resources import resource
 
 SHOWN = 10
@@ -66,27 +67,26 @@ def leaks(folder: Path) -> Iterator[str]:
     """Find what a folder's words give away: `file, line n: what`."""
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and not name.startswith("."):
+        if path.is_file() and not is_hidden(name):
             yield from (f"{name}, {finding}" for finding in _in_file(path))
 
 
 def _in_file(path: Path) -> Iterator[str]:
     if path.suffix == ".png":
-        yield from _in_lines(_png_words(path), range(0))
+        yield from _in_lines(_png_words(path), frozenset())
     elif path.suffix in WORDS and path.name not in OF_THE_BASE and not path.name.upper().startswith(OF_OTHERS):
         text = path.read_text(encoding="utf-8", errors="replace")
         yield from _in_lines(text.split("\n"), _theirs(path, text))
 
 
-def _theirs(path: Path, text: str) -> "range | set[int]":
+def _theirs(path: Path, text: str) -> frozenset[int]:
     """The lines, from 1, that a person wrote around a card."""
-    card = parse(text) if path.name == "README.md" else None
-    if card is None:
-        return range(0)
-    return {part.first + index for part in (card.above, card.below) for index in range(len(part.lines))}
+    card = parse(text) if path.name == CARD else None
+    parts = (card.above, card.below) if card else ()
+    return frozenset(part.first + index for part in parts for index in range(len(part.lines)))
 
 
-def _in_lines(lines: Iterable[str], theirs: "range | set[int]") -> Iterator[str]:
+def _in_lines(lines: Iterable[str], theirs: frozenset[int]) -> Iterator[str]:
     for number, line in enumerate(lines, 1):
         if SECRET.search(line) or any(token in line for token in _tokens()):
             yield f"line {number}: a secret"
@@ -96,16 +96,16 @@ def _in_lines(lines: Iterable[str], theirs: "range | set[int]") -> Iterator[str]
 
 def _private(line: str) -> str | None:
     """The first thing in a line that is private."""
-    for what, pattern in (*PRIVATE.items(), *_of_this_machine().items()):
+    for what, pattern in (*PRIVATE.items(), *_of_this_machine(Path.cwd()).items()):
         if match := pattern.search(line):
             return f"{what} ({match[0][:QUOTED]})"
     return None
 
 
 @cache
-def _of_this_machine() -> dict[str, re.Pattern[str]]:
+def _of_this_machine(here: Path) -> dict[str, re.Pattern[str]]:
     """Patterns for what is private here: folders, the user's name, the machine's."""
-    folders = {str(Path.home()), str(Path.cwd()), tempfile.gettempdir()} - {"/"}
+    folders = {str(Path.home()), str(here), tempfile.gettempdir()} - {"/"}
     found = {"a folder of this machine": re.compile("|".join(rf"(?<![\w.]){re.escape(each)}/" for each in folders))}
     user = ""
     with suppress(OSError, KeyError):
@@ -131,12 +131,10 @@ def _printed_anyway() -> frozenset[str]:
 @cache
 def _tokens() -> tuple[str, ...]:
     """The token in use, whatever it looks like."""
-    stored = [os.environ.get(name, "") for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")]
-    with suppress(OSError):
-        stored.append(
-            (Path(os.environ.get("HF_HOME", Path.home() / ".cache/huggingface")) / "token").read_text().strip()
-        )
-    return tuple(token for token in stored if len(token) > 7)
+    from huggingface_hub import get_token
+
+    token = get_token()
+    return (token,) if token else ()
 
 
 def _png_words(path: Path) -> list[str]:

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 from release import card_file, leaks, memory, signing, sparsity
 from release.audit import Audited, audit, refuse_failed
-from release.card_parts import NOWHERE, Target
+from release.card_merge import Merged
 from release.checkpoint import prunable
 from release.checkpoint.files import Folder
 from release.checkpoint.folder import Checkpoint, model_folder, open_checkpoint
 from release.checkpoint.prunable import from_shapes
-from release.describe import CARD, describe
+from release.describe import describe
 from release.measurements import Measurements, Storage
 from release.plan import Measuring, Plan
 from release.progress import Console
@@ -31,7 +31,7 @@ from release.pruning.prune import Calibrating, Job, Means, forget_blocks, prune
 from release.pruning.rebuild import rebuild as rebuild_weights
 from release.pruning.recipe import Recipe
 from release.publishing import login_for, parcel_of, push_release, take_names, write_space
-from release.record import FILE_NAME, Pruning, Record
+from release.record import CARD, FILE_NAME, Pruning, Record
 from release.sources.base import BaseModel, resolve
 from release.verify import required_record, verify
 from release.workspace import Workspace, carry_files, carry_side_files
@@ -82,7 +82,7 @@ def publish(plan: Plan, console: Console, key: Path | None = None) -> Release:
         record = write_record(plan, base, pruning, audited, measurements, workspace)
         write_space(record, folder, plan.measuring.bbq_data, console)
     if publisher is None:
-        signing.settle(workspace.model, signer, console)
+        signing.settle(workspace.model, signer, console, record.audit.files)
         return Release(folder, record)
     pushed = push_release(folder, record, publisher, plan.ways, plan.space, console, signer)
     return Release(folder, record, pushed)
@@ -167,7 +167,7 @@ def write_record(
     if (known := workspace.record()) and record.same_but_date(known):
         record = known
     (model / FILE_NAME).write_text(record.to_json(), encoding="utf-8")
-    card_file.write(model, record, NOWHERE)
+    card_file.write(model, card_file.renewed(model, record))
     leaks.refuse([model])
     return record
 
@@ -281,20 +281,23 @@ def measure_only(pruned: Path, base: str, plan: Measuring, out: Path | None, con
         return measure(desk, dense.folder, model, Path(scratch), console)
 
 
-def render_again(folder: Path, target: Target = NOWHERE, on_hub: str | None = None) -> Path:
+def render_again(folder: Path) -> Path:
     """Write the card of a release anew, from its record alone, and return its path.
 
     Raises:
         OutputConflict: Somebody wrote where it is generated.
     """
-    model = model_folder(folder)
-    return card_file.write(model, required_record(model), target, on_hub, folder / "work")
+    return card_file.write(model_folder(folder), _card_again(folder))
 
 
 def card_changes(folder: Path) -> str:
     """Return how the card of a release would change if it were written anew; "" for not at all."""
+    return card_file.changes(_card_again(folder), card_file.text_of(model_folder(folder)))
+
+
+def _card_again(folder: Path) -> Merged:
     model = model_folder(folder)
-    return card_file.changes(model, required_record(model), card_file.target_of(model))
+    return card_file.renewed(model, required_record(model))
 
 
 def run_space(releases: list[Path], base: str | None, console: Console) -> None:

@@ -11,10 +11,9 @@ from release.audit import refuse_failed
 from release.card_parts import Target, parse
 from release.checkpoint.files import Folder
 from release.checkpoint.folder import model_folder
-from release.describe import CARD
 from release.plan import Ways
 from release.progress import Console
-from release.record import Record
+from release.record import CARD, Record
 from release.signing import Signer
 from release.verify import required_record, verify
 
@@ -67,7 +66,7 @@ def push_release(
     from release import hub
 
     parcel, changes = _prepared(folder, record, publisher, ways, space, console)
-    signing.settle(parcel.model, signer, console)
+    signing.settle(parcel.model, signer, console, record.audit.files)
     for line in hub.survey(parcel, ways, publisher.account, console, card_diff=changes).lines():
         console.say(line)
     pushed = hub.push(parcel, ways, console)
@@ -111,8 +110,9 @@ def _prepared(
     parcel = parcel_of(folder, record.name, publisher, space and (folder / "space").is_dir())
     on_hub, commit = hub.standing_card(parcel.id, ways.revision)
     target = Target(parcel.id, _behind_a_gate(ways, on_hub))
-    changes = card_file.changes(parcel.model, record, target, on_hub, parcel.work) if on_hub is not None else ""
-    card_file.write(parcel.model, record, target, on_hub, parcel.work)
+    merged = card_file.renewed(parcel.model, record, target, on_hub, parcel.work)
+    changes = card_file.changes(merged, on_hub) if on_hub is not None else ""
+    card_file.write(parcel.model, merged)
     if parcel.space:
         write_space(record, folder, None, console, parcel.id)
     leaks.refuse([folder for folder in (parcel.model, parcel.space) if folder])

@@ -13,10 +13,10 @@ from release.checkpoint.count import Beside, TensorCount, count
 from release.checkpoint.files import Files, content, digest
 from release.checkpoint.folder import AT_ONCE, Checkpoint, open_files
 from release.checkpoint.prunable import from_shapes
-from release.describe import CARD, UNRECORDED
+from release.describe import UNRECORDED
 from release.errors import AuditFailed, UnusableBase
 from release.progress import Console
-from release.record import FILE_NAME, FileDigest, Record
+from release.record import CARD, FILE_NAME, FileDigest, Record
 
 
 @dataclass(frozen=True)

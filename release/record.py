@@ -15,6 +15,7 @@ from release.study import Study
 
 SCHEMA_VERSION: Literal[1] = 1
 FILE_NAME = "release.json"
+CARD = "README.md"
 
 Verdict = Literal["supported", "contradicted", "inconclusive", "not measured"]
 

@@ -10,11 +10,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from release.checkpoint.files import Files, Folder, content, digest
+from release.checkpoint.files import Files, Folder, content, digest, is_hidden
 from release.describe import SIGNATURE
 from release.errors import BadOption, MissingSource
 from release.progress import Console
@@ -39,9 +39,13 @@ class Signer:
     signing: Any
     public: bytes
 
-    def seal(self, model: Path, console: Console) -> None:
-        """Write the signature of a model folder's files; one that holds already stays, byte for byte."""
-        digests = signed_files(Folder(model))
+    def seal(self, model: Path, console: Console, known: Sequence[FileDigest] = ()) -> None:
+        """Write the signature of a model folder's files; one that holds already stays, byte for byte.
+
+        Args:
+            known: Digests that were taken already.
+        """
+        digests = signed_files(Folder(model), known)
         path = model / SIGNATURE
         with TemporaryDirectory() as scratch:
             public = Path(scratch, "public.pem")
@@ -68,16 +72,19 @@ def signer(key: Path) -> Signer:
     return Signer(means, public.public_bytes(pem.Encoding.PEM, pem.PublicFormat.SubjectPublicKeyInfo))
 
 
-def settle(model: Path, signer: Signer | None, console: Console) -> None:
+def settle(model: Path, signer: Signer | None, console: Console, known: Sequence[FileDigest] = ()) -> None:
     """Sign a model folder whose other files are all there.
 
     Without a signer, a signature that was made for these very files stays; one for others is removed, for it would
     only be found broken by whoever checks it.
+
+    Args:
+        known: Digests that were taken already.
     """
     path = model / SIGNATURE
     if signer is not None:
-        signer.seal(model, console)
-    elif path.is_file() and not _lists(path.read_bytes(), signed_files(Folder(model))):
+        signer.seal(model, console, known)
+    elif path.is_file() and not _lists(path.read_bytes(), signed_files(Folder(model), known)):
         path.unlink()
         console.say(f"{SIGNATURE} was made for other files and is removed; sign again with --sign KEY.")
 
@@ -101,7 +108,7 @@ def verification(files: Files, known: Sequence[FileDigest], key: Path | None) ->
 def signed_files(files: Files, known: Sequence[FileDigest] = ()) -> tuple[FileDigest, ...]:
     """Digest every file that is published, but the signature itself."""
     taken = {file.name: file for file in known}
-    names = [name for name in sorted(files.sizes) if name != SIGNATURE and not _hidden(name)]
+    names = [name for name in sorted(files.sizes) if name != SIGNATURE and not is_hidden(name)]
     return tuple(taken.get(name) or digest(files, name) for name in names)
 
 
@@ -146,11 +153,6 @@ class _Known:
 
     def add_ignored_paths(self, **_: object) -> None:
         """Take no notice: which files count is settled."""
-
-
-def _hidden(name: str) -> bool:
-    """Whether a file is never published."""
-    return any(part.startswith((".", "__pycache__")) for part in PurePosixPath(name).parts)
 
 
 def _lists(signature: bytes, digests: Sequence[FileDigest]) -> bool:

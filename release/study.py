@@ -15,6 +15,7 @@ from pydantic import StringConstraints, ValidationError
 from release.errors import UnusableData
 from release.frozen import Frozen
 from release.resources import resource
+from release.text import one_line
 
 NONE = "none"
 """The word for a release that accompanies no study."""
@@ -127,11 +128,7 @@ def _mapping(path: Path) -> dict[str, Any]:
     except OSError:
         raise UnusableData(f"The study {path} cannot be read.", _REMEDY) from None
     except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UnusableData(f"{path.name} is no YAML: {_first_line(error)}.", _REMEDY) from None
+        raise UnusableData(f"{path.name} is no YAML: {one_line(str(error))[:200]}.", _REMEDY) from None
     if not isinstance(found, dict):
         raise UnusableData(f"{path.name} holds no fields.", _REMEDY)
     return found
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).replace("\n", " ")[:200]

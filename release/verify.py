@@ -14,7 +14,6 @@ from release.audit import check_budgets, check_files, check_finite, check_kept, 
 from release.checkpoint.count import TensorCount
 from release.checkpoint.files import Files, Folder
 from release.checkpoint.folder import Checkpoint
-from release.describe import CARD
 from release.errors import OutputConflict, ReleaseError
 from release.frozen import Frozen
 from release.progress import Console
@@ -22,7 +21,7 @@ from release.pruning.budget import given, uniform
 from release.pruning.prune import sizes_of
 from release.pruning.recipe import Recipe
 from release.reading import Seen, Subject, open_subject, read_record, read_weights
-from release.record import FILE_NAME, Check, Record
+from release.record import CARD, FILE_NAME, Check, Record
 from release.sources import base as bases
 
 

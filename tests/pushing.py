@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import httpx2
 import pytest
@@ -109,8 +110,8 @@ class Bench:
             return str(error)
         return ""
 
-    def fault(self, method: str, path: str, **facts: object) -> None:
-        self.hub.faults.append(Fault(method, path, **facts))  # type: ignore[arg-type]
+    def fault(self, method: str, path: str, **facts: Any) -> None:
+        self.hub.faults.append(Fault(method, path, **facts))
 
     def repo(self, kind: str = "models") -> Repo:
         found = self.hub.store.repo(kind, ID)

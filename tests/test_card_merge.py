@@ -147,18 +147,18 @@ def test_the_form_before_a_gate_stands_only_there_and_is_a_persons_own(gated):
 
 
 def test_the_words_of_a_card_on_disk_are_kept_and_a_conflict_leaves_it_as_it_was(tmp_path):
-    path = card_file.write(tmp_path, OLD, NOWHERE)
+    path = card_file.write(tmp_path, card_file.renewed(tmp_path, OLD))
     path.write_text(path.read_text(encoding="utf-8") + "\n## Notes\n\nMine.\n", encoding="utf-8")
-    card_file.write(tmp_path, NEW, NOWHERE)
+    card_file.write(tmp_path, card_file.renewed(tmp_path, NEW))
     kept = path.read_text(encoding="utf-8")
     assert "19.5\u00a0s" in kept
     assert kept.endswith("\n## Notes\n\nMine.\n")
-    assert card_file.changes(tmp_path, NEW, NOWHERE) == ""
-    assert "-| Prune wall time | 19.5\u00a0s" in card_file.changes(tmp_path, OLD, NOWHERE)
+    assert card_file.changes(card_file.renewed(tmp_path, NEW), kept) == ""
+    assert "-| Prune wall time | 19.5\u00a0s" in card_file.changes(card_file.renewed(tmp_path, OLD), kept)
     edited = kept.replace("10.00\u00a0%", "12.00\u00a0%")
     path.write_text(edited, encoding="utf-8")
     with pytest.raises(OutputConflict, match=r"(?s)12\.00 % stands where.*comment mark"):
-        card_file.write(tmp_path, NEW, NOWHERE)
+        card_file.write(tmp_path, card_file.renewed(tmp_path, NEW))
     with pytest.raises(OutputConflict, match=r"12\.00 %"):
         card_file.require_intact(tmp_path, NEW)
     assert path.read_text(encoding="utf-8") == edited

@@ -186,6 +186,16 @@ def test_words_written_on_the_hub_survive_publishing_again_and_come_back_here(
     assert release("verify", str(built))["ok"]
 
 
+def test_a_card_written_anew_stays_made_for_where_it_was_published(
+    hub: HubServer, release: Command, built: Path
+) -> None:
+    release("push", str(built), "--no-space", "--gated", "auto")
+    published = card_on_hub(hub)
+    assert not release("card", str(built), "--diff")["changed"]
+    release("card", str(built))
+    assert (built / "model" / "README.md").read_text(encoding="utf-8") == published
+
+
 def test_an_edit_of_what_is_generated_is_shown_and_not_overwritten(
     hub: HubServer, release: Command, built: Path
 ) -> None:

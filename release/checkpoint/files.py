@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from release.checkpoint.disk import PieceReader
@@ -23,6 +23,11 @@ KEEP = 5
 """Pieces that must stay as they were read, the latest among them."""
 LARGEST_TEXT = 64 << 20
 """Bytes of a file that is read as a whole, at most; no config, index, record, table or card comes near."""
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file of a release is never published: a hidden one, or one that running the app left."""
+    return any(part.startswith((".", "__pycache__")) for part in PurePosixPath(name).parts)
 
 
 class Reader(Protocol):

@@ -7,9 +7,8 @@ from release.errors import OutputConflict
 from release.hub.line import Line
 from release.hub.plan import told
 from release.hub.repos import MAIN, Found, look
+from release.record import CARD
 from release.sources.contact import patience
-
-CARD = "README.md"
 
 
 class Standing(NamedTuple):

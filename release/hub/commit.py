@@ -16,9 +16,9 @@ from huggingface_hub.utils.tqdm import are_progress_bars_disabled
 from release import __version__
 from release.errors import ChecksumMismatch, HubFailed
 from release.hub.delivery import Delivery
-from release.hub.faults import PASSING, REFUSALS, passes
+from release.hub.faults import REFUSALS, passes
 from release.hub.repos import Compared, Found, Target, compare, head_of, listed, wrong
-from release.sources.contact import CLIENT_ERRORS, plain, status_of
+from release.sources.contact import CLIENT_ERRORS, PASSING, plain, status_of
 
 Operation = Any
 """The client's CommitOperationAdd and CommitOperationDelete, whose common type it does not export."""

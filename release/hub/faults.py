@@ -11,10 +11,7 @@ from email.utils import parsedate_to_datetime
 
 import httpx2
 
-from release.sources.contact import answer_of, named, plain, status_of
-
-PASSING = frozenset({429, 500, 502, 503, 504})
-"""Statuses that another try may not meet again."""
+from release.sources.contact import PASSING, answer_of, named, plain, status_of
 
 SPENT = re.compile(r"\br=0;\s*t=(\d+)")
 """How a RateLimit header says that nothing is left, and for how many seconds."""

@@ -17,10 +17,11 @@ from release.hub.repos import ATTRIBUTES, Compared, Found, Kind, Parcel, Target,
 from release.hub.space import requested_hardware
 from release.plan import Ways
 from release.progress import Console
+from release.record import CARD
 from release.record import FILE_NAME as RECORD
 from release.sources.contact import CLIENT_ERRORS, without_tokens
 
-OF_A_NEW_REPO = {ATTRIBUTES, "README.md", "LICENSE"}
+OF_A_NEW_REPO = {ATTRIBUTES, CARD, "LICENSE"}
 MARKS = {"there": "=", "new": "+", "changed": "~", "gone": "-"}
 ZERO = "zero-a10g"
 FREE = "cpu-basic"

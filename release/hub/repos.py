@@ -10,6 +10,7 @@ from typing import Literal
 from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 
+from release.checkpoint.files import Folder, is_hidden
 from release.frozen import Frozen
 from release.hub.line import Line
 from release.progress import Console
@@ -40,9 +41,7 @@ class Target:
 
     def files(self) -> dict[str, Path]:
         """What is uploaded: nothing hidden and nothing that running the app left, for none of it was audited."""
-        found = (path.relative_to(self.folder) for path in sorted(self.folder.rglob("*")) if path.is_file())
-        wanted = (path for path in found if not any(part.startswith((".", "__pycache__")) for part in path.parts))
-        return {path.as_posix(): self.folder / path for path in wanted}
+        return {name: self.folder / name for name in sorted(Folder(self.folder).sizes) if not is_hidden(name)}
 
     def size(self) -> int:
         """Bytes of these files."""

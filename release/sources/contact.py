@@ -52,6 +52,9 @@ WORK_WAIT = 60.0
 CLIENT_ERRORS = (HfHubHTTPError, HFValidationError, httpx2.HTTPError, OSError, RuntimeError)
 """What the client raises; RuntimeError and ConnectionError come from its compiled part, for Xet."""
 
+PASSING = frozenset({429, 500, 502, 503, 504})
+"""Statuses that another try may not meet again."""
+
 XET_STATUS = re.compile(r"HTTP status (?:client|server) error \((\d{3}) ")
 """How that part words an answer that is an error; it has no other way to tell the status."""
 TOKEN = re.compile(r"hf_[A-Za-z0-9_]{8,}")

@@ -23,14 +23,12 @@ from huggingface_hub.errors import (
 from release.checkpoint.folder import CONFIG, INDEX, SINGLE, is_side_file
 from release.errors import UnusableBase
 from release.progress import Console
+from release.record import CARD
 from release.record import FILE_NAME as RECORD
 from release.sources.contact import FIRST_WAIT, broken_off, explained, first_contact, meter, quietly
 
 NOT_OURS = {".gitattributes"}
 """What the Hub itself puts into every repository."""
-
-CARD = "README.md"
-"""Fetched for the licence and the languages it states."""
 
 Parts = Literal["model", "all", "all but weights"]
 

@@ -25,7 +25,7 @@ from release.checkpoint.header import LENGTH_BYTES, Header, Raw, read_header
 from release.errors import HubFailed
 from release.progress import Console
 from release.sources import hub
-from release.sources.contact import FIRST_WAIT, WORK_WAIT, explained, first_contact, named, status_of
+from release.sources.contact import FIRST_WAIT, PASSING, WORK_WAIT, explained, first_contact, named, status_of
 
 LARGEST_HEADER = 100_000_000
 """Bytes of a safetensors header, at most; the library refuses more."""
@@ -33,8 +33,6 @@ WAITS = (0.0, 1.0, 2.0, 4.0)
 """Seconds to wait after a connection broke, by how often it did so without a single further byte."""
 LOST = (httpx2.TransportError, EOFError, HfHubHTTPError)
 """What a connection shows itself as that ends too early, or does not come about."""
-BUSY = (429, 500, 502, 503, 504)
-"""Answers that may be another one soon."""
 PATIENCE = httpx2.Timeout(WORK_WAIT, connect=FIRST_WAIT)
 
 
@@ -159,7 +157,7 @@ class Stream:
                 try:
                     return self._chunk()
                 except LOST as error:
-                    if status_of(error) not in (None, *BUSY):
+                    if status_of(error) not in (None, *PASSING):
                         raise
                     self.close()
                     seen = error

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError
-from models import HUB_ID, Source
+from models import HUB_ID, Source, once
 
 LARGEST = 2_000_000
 """Characters of a card that are read."""
@@ -155,19 +155,9 @@ def _number(values: Values) -> Number | None:
     return Number(pruned, dense, low_end, high_end)
 
 
-_KNOWN: dict[Source, Facts] = {}
-
-
+@once
 def card(source: Source) -> Facts:
-    """Return a model's facts, read once; a card that could not be read is tried again the next time."""
-    found = _KNOWN.get(source) or facts(source)
-    if found.trouble is None:
-        _KNOWN[source] = found
-    return found
-
-
-def facts(source: Source) -> Facts:
-    """Read the card of a model, from its folder or from the Hub."""
+    """Return a model's facts, from the card in its folder or on the Hub."""
     try:
         path = source.path and Path(source.path) / "README.md"
         text = Path(path or hf_hub_download(source.id, "README.md")).read_text(encoding="utf-8")

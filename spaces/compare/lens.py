@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-from models import HERE, Source
+from models import HERE, Source, once
 from pyarrow import parquet
 
 TEXTS = HERE / "examples.json"
@@ -117,19 +117,9 @@ def _items(examples: Sequence[Mapping[str, Any]]) -> Iterator[Item]:
             yield Item(**named | {"answers": tuple(each["answers"]), "example_id": int(each["example_id"])})
 
 
-_KNOWN: dict[Source, Lens] = {}
-
-
+@once
 def lens(source: Source) -> Lens:
-    """Return what a variant and its base answered, read once; what could not be read is tried again the next time."""
-    found = _KNOWN.get(source) or look(source)
-    if found.trouble is None:
-        _KNOWN[source] = found
-    return found
-
-
-def look(source: Source) -> Lens:
-    """Read what a variant and its base answered, from its folder or from the Hub."""
+    """Return what a variant and its base answered, from its folder or from the Hub."""
     if not texts():
         return Lens(trouble="This Space was built without BBQ items.")
     try:

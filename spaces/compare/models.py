@@ -5,9 +5,11 @@ import json
 import os
 import re
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import gpu
 import torch
@@ -47,6 +49,31 @@ class Source:
     def on_hub(self) -> bool:
         """Whether `id` has the form of a Hub id, so that it can be linked."""
         return HUB_ID.fullmatch(self.id) is not None
+
+
+class Told(Protocol):
+    """What was read of a model, or why it could not be."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why there is nothing, where there is nothing."""
+
+
+Found = TypeVar("Found", bound=Told)
+
+
+def once(read: Callable[[Source], Found]) -> Callable[[Source], Found]:
+    """Read each model's facts once; what could not be read is tried again the next time."""
+    known: dict[Source, Found] = {}
+
+    @wraps(read)
+    def call(source: Source) -> Found:
+        found = known.get(source) or read(source)
+        if found.trouble is None:
+            known[source] = found
+        return found
+
+    return call
 
 
 @dataclass(frozen=True)

@@ -213,7 +213,8 @@ def lens_head(attribution: str) -> str:
     """Return what stands above the items."""
     reading = (
         "Each bar is the probability of an answer, from the log-probabilities of its letter averaged over the orders "
-        "in which the options were shown; for generated answers, how often it was given."
+        "in which the options were shown; for generated answers, how often it was given. Asked live, an item stands "
+        "alone, without the instruction that it was measured with, so an answer may differ from the one shown here."
     )
     return f'<p class="notice" role="note">{CONTENT_NOTE}</p><p>{reading} {escape(attribution)}</p>'
 

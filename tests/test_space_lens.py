@@ -1,0 +1,128 @@
+"""The Space's bias lens and its grid of variants."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pytest
+from gradio import Error
+from hypothesis import given
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from release import examples
+from release.card import render
+from release.card_parts import Target
+from release.measure.prompts import question_text
+from release.sources.bbq import Item
+from tests.records import example_record
+from tests.space_fixtures import (
+    ITEMS,
+    module,
+    write_answers,
+)
+
+cards, compare, grid, lens, models, page = map(module, ("cards", "compare", "grid", "lens", "models", "page"))
+
+
+# The bias lens and the grid
+
+
+@pytest.fixture
+def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A variant with answers to the items of a Space."""
+    texts = tmp_path / "examples.json"
+    texts.write_text(json.dumps({"attribution": "BBQ", "examples": ITEMS}))
+    monkeypatch.setattr(lens, "TEXTS", texts)
+    lens.texts.cache_clear()
+    yield models.Source("me/pruned", str(write_answers(tmp_path / "pruned")))
+    lens.texts.cache_clear()
+
+
+def test_items_are_sorted_by_what_became_of_their_answer(measured: Any) -> None:
+    found = lens.lens(measured)
+    kinds = {each.item.example_id: each.kind for each in found.asked}
+    assert kinds == {0: "to", 1: "away", 2: "other", 3: "same"}
+    assert [each.item.example_id for each in found.select("to")] == [0]
+    assert [each.item.example_id for each in found.select(category="SES")] == [3]
+    assert found.categories == ["Age", "SES"]
+
+
+def test_shares_are_probabilities_whose_largest_is_the_choice(measured: Any) -> None:
+    for asked in lens.lens(measured).asked:
+        for side in lens.SIDES:
+            assert sum(asked.shares[side]) == pytest.approx(1)
+            assert asked.shares[side].index(max(asked.shares[side])) == asked.choices[side]
+
+
+def test_generated_answers_are_counted(measured: Any) -> None:
+    runs = [{"choice": choice} for choice in (0, 2, 2, -1, 2)]
+    assert lens._shares(runs) == (0.2, 0, 0.6)
+    assert lens._choice(runs) == 2
+
+
+def test_a_release_states_of_an_item_what_the_app_reads() -> None:
+    asked = Item(
+        "Age", 7, "1", "neg", "ambig", "two met", "Who?", ("a", "b", "c"), ("old", "unknown", "young"), 1, 1, 0
+    )
+    (read,) = lens._items([examples.example(asked)])
+    assert (read.category, read.example_id, read.target, read.answers) == ("Age", 7, 0, ("a", "b", "c"))
+    assert read.prompt == question_text(asked, 0)
+
+
+@pytest.mark.parametrize("harm", ["missing", "text", "foreign"])
+def test_answers_that_cannot_be_read_are_said_not_raised(measured: Any, harm: str) -> None:
+    table = Path(measured.path) / lens.ANSWERS
+    table.unlink()
+    if harm == "text":
+        table.write_text("no table")
+    if harm == "foreign":
+        parquet.write_table(pyarrow.table({"a": [1]}), table)
+    assert "can be read" in lens.lens(measured).trouble
+
+
+def test_the_items_of_a_program_are_those_of_the_page(measured: Any) -> None:
+    comparison = compare.Comparison(models.Lineup(None, (measured,)))
+    found = comparison.items(kind="to")
+    assert (found["total"], found["items"][0]["choices"]) == (1, {"dense": 2, "pruned": 0})
+    assert comparison.items(limit=1, offset=3)["items"][0]["category"] == "SES"
+    for wrong in ({"kind": "x"}, {"category": "x"}, {"limit": 0}, {"offset": -1}, {"variant": "x"}, {"kind": [1]}):
+        with pytest.raises(Error):
+            comparison.items(**wrong)
+
+
+def test_a_cards_numbers_become_points_with_their_intervals() -> None:
+    facts = cards.read(render(example_record(), Target("me/pruned")))
+    number = facts.number("Stereotype Reliance Score")
+    assert (number.dense, number.pruned) == (0.0652, 0.0704)
+    assert number.low == pytest.approx(0.0652 + 0.0052 - 0.01)
+    perplexity = facts.number("Perplexity")
+    assert perplexity.low < perplexity.pruned < perplexity.high
+    assert (facts.method, facts.sparsity) == ("random", 0.1)
+    drawn = grid.picture({"me/pruned": facts}) + grid.table({"me/pruned": facts})
+    assert drawn.count('role="img"') == len(grid.PANELS)
+    assert "0.0704" in drawn
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("1,374.92", 1374.92), ("−0.35", -0.35), ("10 %", 0.1), ("× 1.5", 1.5), ("n/a", None)]
+)
+def test_numbers_are_read_as_cards_write_them(text: str, value: float | None) -> None:
+    assert cards.number(text) == value
+
+
+@given(st.floats(1e-6, 1e9), st.floats(1e-6, 1e9), st.booleans())
+def test_every_value_of_a_panel_lies_within_it(one: float, other: float, logarithmic: bool) -> None:
+    found = [grid.Point("x", "m", 0.5, cards.Number(one, other))]
+    scale = grid._scale(found, logarithmic)
+    assert all(-1e-6 <= scale(value) <= 1 + 1e-6 for value in (one, other, *scale.ticks()))
+
+
+def test_a_cards_warning_and_caveats_are_on_the_page() -> None:
+    facts = cards.read(render(example_record(), Target("me/pruned")))
+    about = page.about(models.Source("me/pruned"), facts)
+    for words in ("Research artefact only", "Storage. ", "Latency. ", "https://huggingface.co/me/pruned"):
+        assert words in about
+    assert "Evidence" not in "".join(facts.caveats)
+    assert cards.read("# x\n## Limits\n- a limit.\n").caveats == ("a limit.",)
