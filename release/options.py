@@ -29,7 +29,7 @@ Sparsities = Annotated[
     typer.Option("--sparsity", help="Share to zero, or several: 0.1,0.3,0.5 from one read.", show_default=False),
 ]
 Pattern = Annotated[
-    str | None, typer.Option("--pattern", help="n:m: keep n of every m inputs.", rich_help_panel=Panel.PRUNE)
+    str | None, typer.Option("--pattern", help="Keep n of every m inputs, as in 2:4.", rich_help_panel=Panel.PRUNE)
 ]
 Scope = Annotated[
     str | None,

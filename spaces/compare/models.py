@@ -17,6 +17,7 @@ import yaml
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from memory import free_bytes
+from rebuild import rebuild
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
@@ -40,10 +41,12 @@ class Source:
     Attributes:
         id: Its name on the Hub, or the name it will have there.
         path: A local folder that is used instead of the Hub.
+        base: Hub id of the dense model beside it, of which it is a pruned copy.
     """
 
     id: str
     path: str | None = None
+    base: str | None = None
 
     @property
     def on_hub(self) -> bool:
@@ -139,9 +142,9 @@ def from_readme(readme: Path) -> Lineup:
         names = [str(name) for name in front["models"]]
     except (OSError, yaml.YAMLError, LookupError, TypeError) as error:
         raise SetupError(f"README.md needs front matter with `models: [dense, pruned]`: {error!r}") from error
-    sources = tuple(Source(name) for name in names)
-    dense, pruned = (sources[0], sources[1:]) if len(sources) > 1 else (None, sources)
-    return _checked(Lineup(dense, pruned), "README.md")
+    base, pruned = (names[0], names[1:]) if len(names) > 1 else (None, names)
+    sources = tuple(Source(name, base=base) for name in pruned)
+    return _checked(Lineup(Source(base) if base else None, sources), "README.md")
 
 
 def _checked(found: Lineup, where: str) -> Lineup:
@@ -240,6 +243,8 @@ def load(source: Source) -> Loaded:
         LoadError: It cannot be loaded.
     """
     _require_memory(source)
+    if source.base:
+        rebuild(source.base, source.id)
     where = source.path or source.id
     options = {"trust_remote_code": False, "local_files_only": source.path is not None}
     device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,211 @@
+"""The pruned weights made again from the dense ones, so that they need not be downloaded beside them.
+
+What random and magnitude pruning zero is decided by the dense weights, the seed, and the budgets that a release states
+in release.json and sparsity.csv. A file made here is put where a download would have put it, under the SHA-256 that the
+Hub states for it, and only if it has that SHA-256; otherwise transformers downloads it, as it does with all else.
+"""
+
+import csv
+import hashlib
+import json
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from huggingface_hub import HfApi, constants, hf_hub_download, try_to_load_from_cache
+from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+from huggingface_hub.file_download import repo_folder_name
+
+VERSIONS = {"random": 2, "magnitude": 1}
+"""The methods known here, in the version whose choices these are."""
+PLAIN = {"scope": "tensor", "pattern": None, "allocation": "uniform"}
+"""What else must be so: each tensor has a budget of its own and is chosen from by itself."""
+WORDS = {"BF16": "<u2", "F16": "<u2", "F32": "<u4", "F64": "<u8"}
+CORES = os.cpu_count() or 1
+RUN = 1 << 20
+
+Item, Result = TypeVar("Item"), TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What decides the zeros.
+
+    Attributes:
+        method: A key of `VERSIONS`.
+        seed: Of the random keys, and of what settles ties.
+        budgets: Tensor → zeros due in it; other tensors stay as they are.
+    """
+
+    method: str
+    seed: int
+    budgets: Mapping[str, int]
+
+    def draw(self, tensor: str, purpose: str) -> int:
+        """Return the 128-bit key of a tensor's random numbers for a purpose."""
+        parts = (self.seed, self.method, VERSIONS[self.method], tensor, purpose, 0)
+        return int.from_bytes(hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()[:16], "little")
+
+
+def rebuild(dense: str, pruned: str) -> list[str]:
+    """Make what can be made of a pruned model's weight files from the dense model's, which are in the cache already.
+
+    Args:
+        dense: Hub id of the model that it was pruned from.
+        pruned: Hub id.
+
+    Returns:
+        The names of the files that were made.
+    """
+    try:
+        return list(_rebuilt(dense, pruned))
+    except (OSError, ValueError, LookupError, TypeError, HfHubHTTPError, OfflineModeIsEnabled) as error:
+        logging.getLogger(__name__).info("%s is downloaded: %r", pruned, error)
+        return []
+
+
+def _rebuilt(dense: str, pruned: str) -> Iterator[str]:
+    commit, digests = _weights(pruned)
+    blobs = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=pruned, repo_type="model") / "blobs"
+    missing = {name: digest for name, digest in digests.items() if not (blobs / digest).exists()}
+    if not missing:
+        return
+    record = json.loads(Path(hf_hub_download(pruned, "release.json", revision=commit)).read_text(encoding="utf-8"))
+    recipe = recorded(record, Path(hf_hub_download(pruned, "sparsity.csv", revision=commit)))
+    sources = _sources(record, dense) if recipe else {}
+    for name, digest in missing.items():
+        if recipe and name in sources and _made(sources[name], blobs / digest, recipe):
+            yield name
+
+
+def _weights(model: str) -> tuple[str, dict[str, str]]:
+    """Return a model's commit on the Hub, and the SHA-256 of its weight files by their names."""
+    info = HfApi().model_info(model, files_metadata=True)
+    files = {file.rfilename: file.lfs.sha256 for file in info.siblings or [] if file.lfs}
+    return str(info.sha), {name: digest for name, digest in files.items() if name.endswith(".safetensors")}
+
+
+def recorded(record: Mapping[str, Any], table: Path) -> Recipe | None:
+    """Read a release's recipe; None where dense weights and seed do not decide its zeros, or not as known here."""
+    pruning = record["pruning"]
+    known = VERSIONS.get(pruning["method"]) == pruning["algorithm_version"]
+    if not known or any(pruning[name] != value for name, value in PLAIN.items()):
+        return None
+    with table.open(encoding="utf-8", newline="") as file:
+        budgets = {row["name"]: int(row["budget"]) for row in csv.DictReader(file) if row["module"]}
+    return Recipe(pruning["method"], pruning["seed"], budgets)
+
+
+def _sources(record: Mapping[str, Any], dense: str) -> dict[str, Path]:
+    """Find the dense model's weight files in the cache, as far as they are those that were pruned."""
+    commit, there = _weights(dense)
+    pruned_from = {file["name"]: file["sha256"] for file in record["base"]["files"]}
+    same = [name for name, digest in pruned_from.items() if there.get(name) == digest]
+    found = {name: try_to_load_from_cache(dense, name, revision=commit) for name in same}
+    return {name: Path(path) for name, path in found.items() if isinstance(path, str)}
+
+
+def _made(source: Path, blob: Path, recipe: Recipe) -> bool:
+    """Make a file, and keep it if its SHA-256 is its name."""
+    partial = blob.with_name(f"{blob.name}.{os.getpid()}.rebuilt")
+    blob.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if prune(source, partial, recipe) != blob.name:
+            return False
+        partial.replace(blob)
+    finally:
+        partial.unlink(missing_ok=True)
+    return True
+
+
+def prune(source: Path, target: Path, recipe: Recipe) -> str:
+    """Write a safetensors file anew with a recipe's zeros, and return the SHA-256 of what was written."""
+    data, sha = np.memmap(source, np.uint8, "r"), hashlib.sha256()
+    start = 8 + int.from_bytes(data[:8].tobytes(), "little")
+    header: dict[str, Any] = json.loads(data[8:start].tobytes())
+    header.pop("__metadata__", None)
+    tensors = sorted((*entry["data_offsets"], name, entry["dtype"]) for name, entry in header.items())
+
+    def work(tensor: tuple[int, int, str, str]) -> np.ndarray:
+        first, last, name, dtype = tensor
+        raw = data[start + first : start + last]
+        return zeroed(raw.view(WORDS[dtype]), name, recipe) if name in recipe.budgets else raw
+
+    with target.open("wb") as file, ThreadPoolExecutor(CORES) as pool:
+        for part in (data[:start], *_in_order(pool, work, tensors)):
+            file.write(part.data)
+            sha.update(part.data)
+    return sha.hexdigest()
+
+
+def _in_order(pool: ThreadPoolExecutor, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Yield results in order, with no more of them waiting than there are workers."""
+    waiting: deque[Future[Result]] = deque()
+    for item in items:
+        waiting.append(pool.submit(work, item))
+        if len(waiting) > CORES:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def zeroed(bits: np.ndarray, name: str, recipe: Recipe) -> np.ndarray:
+    """Return a tensor's words with max(budget, its zeros) of them +0.0.
+
+    What is zero already, of either sign, comes first; then the smallest scores; among equal ones lot decides.
+
+    Args:
+        bits: IEEE floats as unsigned integers, (weights,).
+    """
+    magnitude = bits & np.array(np.iinfo(bits.dtype).max >> 1, bits.dtype)
+    zero = magnitude == 0
+    due = recipe.budgets[name] - int(np.count_nonzero(zero))
+    if due <= 0:
+        return np.where(zero, 0, bits).astype(bits.dtype)
+    # For IEEE floats the bits without the sign order as |w| does.
+    scores = keys(recipe.draw(name, "keys"), bits.size) if recipe.method == "random" else magnitude
+    cut, below = _cut(scores[~zero] if zero.any() else scores, due)
+    tied = np.flatnonzero((scores == cut) & ~zero)
+    lots = np.random.Philox(key=recipe.draw(name, "ties")).random_raw(tied.size)
+    kept = bits * ((scores >= cut) & ~zero)
+    kept[tied[np.argsort(lots, kind="stable")[: due - below]]] = 0
+    return kept
+
+
+def keys(origin: int, count: int) -> np.ndarray:
+    """Return `count` independent uniform 8-bit integers: the bytes of SplitMix64 (Steele, Lea and Flood, 2014)."""
+    made = np.empty(-(-count // 8), "<u8")
+    steps = np.arange(1, RUN + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    for start in range(0, made.size, RUN):
+        part = made[start : start + RUN]
+        part[:] = steps[: part.size] + np.uint64((origin + start * 0x9E3779B97F4A7C15) % (1 << 64))
+        part ^= part >> np.uint64(30)
+        part *= np.uint64(0xBF58476D1CE4E5B9)
+        part ^= part >> np.uint64(27)
+        part *= np.uint64(0x94D049BB133111EB)
+        part ^= part >> np.uint64(31)
+    return made.view(np.uint8)[:count]
+
+
+def _cut(scores: np.ndarray, rank: int) -> tuple[int, int]:
+    """Return the `rank`-th smallest score, counted from 1, and how many are smaller; 16 bits at a time."""
+    value = below = 0
+    for shift in range(max(0, 8 * scores.itemsize - 16), -1, -16):
+        digits = (scores >> scores.dtype.type(shift)) & scores.dtype.type(min(0xFFFF, np.iinfo(scores.dtype).max))
+        ends = np.cumsum(_histogram(digits))
+        digit = int(np.searchsorted(ends, rank - below))
+        value, below = value << 16 | digit, below + int(ends[digit - 1] if digit else 0)
+        scores = scores[digits == digit]
+    return value, below
+
+
+def _histogram(digits: np.ndarray) -> np.ndarray:
+    # In runs: numpy makes eight bytes of every number that it counts.
+    runs = (digits[start : start + RUN] for start in range(0, digits.size, RUN))
+    return sum((np.bincount(run, minlength=1 << 16) for run in runs), np.zeros(1 << 16, np.int64))

@@ -1,0 +1,196 @@
+"""The Space makes pruned weights again: the same choices as the release's, and the very bytes that the Hub states."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from release.__main__ import run
+from release.checkpoint.header import Tensor
+from release.pruning.draws import Draws
+from release.pruning.method import Subject
+from release.pruning.registry import METHODS
+from release.pruning.selection import zero_smallest
+from tests import checkpoints
+from tests.hub import HubServer
+from tests.remote import lay
+from tests.space_fixtures import APP, module
+
+rebuild = module("rebuild")
+
+NAME = "model.layers.0.mlp.up_proj.weight"
+METHODS_HERE = sorted(rebuild.VERSIONS)
+
+
+@st.composite
+def weights(draw: Any) -> np.ndarray:
+    """Few different values, so that ties, zeros of both signs and non-finite numbers are common."""
+    kind = np.dtype(draw(st.sampled_from(sorted(rebuild.WORDS.values()))))
+    sign = 1 << (8 * kind.itemsize - 1)
+    values = st.sampled_from([0, sign, 1, sign + 1, 2, 300, sign // 2, sign - 1, 2 * sign - 1])
+    return draw(arrays(kind, st.integers(1, 300), elements=values))
+
+
+def chosen_by_the_release(bits: np.ndarray, recipe: Any) -> np.ndarray:
+    row = METHODS[recipe.method]
+    dtype = next(name for name, word in rebuild.WORDS.items() if np.dtype(word) == bits.dtype)
+    draws = Draws(recipe.seed, row.key, row.version, NAME)
+    subject = Subject(Tensor(NAME, dtype, bits.shape, 0, bits.nbytes), bits, draws)
+    assert row.scorer is not None
+    out = np.empty_like(bits)
+    zero_smallest(subject, row.scorer(subject), recipe.budgets[NAME], out, allow_nonfinite=True)
+    return out
+
+
+@settings(deadline=None)
+@given(weights(), st.floats(0, 1), st.sampled_from(METHODS_HERE), st.integers(0, 5))
+def test_the_app_chooses_the_zeros_that_the_release_chose(
+    bits: np.ndarray, share: float, method: str, seed: int
+) -> None:
+    recipe = rebuild.Recipe(method, seed, {NAME: round(share * bits.size)})
+    assert np.array_equal(rebuild.zeroed(bits, NAME, recipe), chosen_by_the_release(bits, recipe))
+
+
+@pytest.mark.parametrize("method", METHODS_HERE)
+def test_so_it_does_in_a_tensor_of_several_runs(method: str) -> None:
+    bits = np.random.default_rng(0).integers(0, 1 << 16, 8 * rebuild.RUN + 12_345, np.uint16)
+    recipe = rebuild.Recipe(method, 42, {NAME: bits.size // 3})
+    assert np.array_equal(rebuild.zeroed(bits, NAME, recipe), chosen_by_the_release(bits, recipe))
+
+
+@pytest.mark.parametrize("method", METHODS_HERE)
+def test_the_methods_are_known_in_their_present_version(method: str) -> None:
+    assert METHODS[method].version == rebuild.VERSIONS[method]
+
+
+# Against a Hub
+
+BASE = "ada/base"
+VARIANTS = {
+    "random": ["--method", "random", "--sparsity", "0.3"],
+    "magnitude": ["--method", "magnitude", "--sparsity", "0.5"],
+    "rows": ["--method", "magnitude", "--sparsity", "0.5", "--scope", "row"],
+    "pattern": ["--method", "random", "--pattern", "2:4"],
+    "calibrated": ["--method", "wanda", "--sparsity", "0.5", *checkpoints.CALIBRATION],
+}
+REBUILT = ("random", "magnitude")
+SCRIPT = """
+import json, sys
+from models import from_readme, load
+from pathlib import Path
+found = from_readme(Path(sys.argv[1]))
+load(found.dense)
+for source in found.pruned:
+    loaded = load(source)
+    print(json.dumps({"id": source.id, "zeros": sum(int((w == 0).sum()) for w in loaded.model.parameters())}))
+"""
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkpoints.make(tmp_path_factory.mktemp("rebuild") / "base", "llama", shard="30KB")
+
+
+@pytest.fixture(scope="module")
+def variants(base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("variants")
+    for name, options in VARIANTS.items():
+        assert run(["prune", str(base), *options, "--out", str(root / name)]) == 0
+    return {name: root / name for name in VARIANTS}
+
+
+@pytest.fixture
+def hub(base: Path, tmp_path: Path) -> Iterator[HubServer]:
+    with HubServer(tmp_path / "hub") as server:
+        lay(server, BASE, base)
+        yield server
+
+
+def loaded(hub: HubServer, folder: Path, *names: str) -> dict[str, int]:
+    """Load base and variants as the app does, in a process of its own; returns how many zeros each variant holds."""
+    readme = folder / "README.md"
+    readme.write_text(f"---\nmodels: [{', '.join([BASE, *(f'ada/{name}' for name in names)])}]\n---\n")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
+    ours = {"HF_ENDPOINT": hub.url, "HF_HOME": str(folder / "home"), "HF_HUB_DISABLE_XET": "1", "PYTHONPATH": str(APP)}
+    command = [sys.executable, "-c", SCRIPT, str(readme)]
+    done = subprocess.run(command, env=kept | ours, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return {each["id"].removeprefix("ada/"): each["zeros"] for each in map(json.loads, done.stdout.splitlines())}
+
+
+def zeros(folder: Path) -> int:
+    return sum(int((tensor == 0).sum()) for tensor in checkpoints.tensors(folder).values())
+
+
+def downloads(hub: HubServer, folder: Path) -> Counter[str]:
+    """How often each weight file of a model was fetched, not only asked about."""
+    digests = {hashlib.sha256(path.read_bytes()).hexdigest(): path.name for path in folder.glob("*.safetensors")}
+    asked = [seen.path.rsplit("/", 1)[1] for seen in hub.seen if seen.method == "GET" and "/lfs/" in seen.path]
+    return Counter(digests[digest] for digest in asked if digest in digests)
+
+
+def leftovers(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.name.endswith((".rebuilt", ".incomplete"))]
+
+
+def test_weights_that_seed_and_base_decide_are_made_and_all_others_downloaded(
+    hub: HubServer, base: Path, variants: dict[str, Path], tmp_path: Path
+) -> None:
+    for name, folder in variants.items():
+        lay(hub, f"ada/{name}", folder)
+    found = loaded(hub, tmp_path, *variants)
+    assert found == {name: zeros(folder) for name, folder in variants.items()}
+    files = {path.name: 1 for path in variants["random"].glob("*.safetensors")}
+    assert len(files) > 1
+    assert downloads(hub, base) == files
+    for name, folder in variants.items():
+        assert downloads(hub, folder) == ({} if name in REBUILT else files), name
+    assert not leftovers(tmp_path)
+    hub.seen.clear()
+    loaded(hub, tmp_path, "random")
+    assert not downloads(hub, variants["random"])
+    assert not any("sparsity.csv" in seen.path for seen in hub.seen), "what is there is made again"
+
+
+def altered_record(folder: Path) -> dict[str, str]:
+    record = json.loads((folder / "release.json").read_text())
+    record["pruning"]["seed"] += 1
+    return {"release.json": json.dumps(record)}
+
+
+def other_base(folder: Path) -> dict[str, str]:
+    record = json.loads((folder / "release.json").read_text())
+    for file in record["base"]["files"]:
+        file["sha256"] = "0" * 64
+    return {"release.json": json.dumps(record)}
+
+
+SPOILT: dict[str, Callable[[Path], dict[str, str]]] = {
+    "seed": altered_record,
+    "base": other_base,
+    "recipe": lambda _: {"release.json": "{}"},
+    "record": lambda _: {"release.json": "[]"},
+    "table": lambda _: {"sparsity.csv": "name\nx\n"},
+}
+
+
+def test_what_does_not_come_out_as_the_hub_states_it_is_downloaded(
+    hub: HubServer, variants: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = variants["random"]
+    for name, spoil in SPOILT.items():
+        lay(hub, f"ada/{name}", folder, **spoil(folder))
+    assert loaded(hub, tmp_path, *SPOILT) == dict.fromkeys(SPOILT, zeros(folder))
+    assert set(downloads(hub, folder).values()) == {len(SPOILT)}
+    assert not leftovers(tmp_path)
