@@ -28,7 +28,8 @@ PLAIN = {"scope": "tensor", "pattern": None, "allocation": "uniform"}
 """What else must be so: each tensor has a budget of its own and is chosen from by itself."""
 WORDS = {"BF16": "<u2", "F16": "<u2", "F32": "<u4", "F64": "<u8"}
 CORES = os.cpu_count() or 1
-RUN = 1 << 20
+RUN = 1 << 18
+GAMMA = 0x9E3779B97F4A7C15
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
 
@@ -163,49 +164,91 @@ def zeroed(bits: np.ndarray, name: str, recipe: Recipe) -> np.ndarray:
     Args:
         bits: IEEE floats as unsigned integers, (weights,).
     """
-    magnitude = bits & np.array(np.iinfo(bits.dtype).max >> 1, bits.dtype)
-    zero = magnitude == 0
-    due = recipe.budgets[name] - int(np.count_nonzero(zero))
-    if due <= 0:
-        return np.where(zero, 0, bits).astype(bits.dtype)
-    # For IEEE floats the bits without the sign order as |w| does.
-    scores = keys(recipe.draw(name, "keys"), bits.size) if recipe.method == "random" else magnitude
-    cut, below = _cut(scores[~zero] if zero.any() else scores, due)
-    tied = np.flatnonzero((scores == cut) & ~zero)
-    lots = np.random.Philox(key=recipe.draw(name, "ties")).random_raw(tied.size)
-    kept = bits * ((scores >= cut) & ~zero)
-    kept[tied[np.argsort(lots, kind="stable")[: due - below]]] = 0
+    weights = Weights(bits, recipe.draw(name, "keys") if recipe.method == "random" else None)
+    due = recipe.budgets[name] - weights.zeros()
+    cut, below = weights.cut(due) if due > 0 else (0, 0)
+    kept, tied = np.empty_like(bits), []
+    for run in weights.runs:
+        scores, zero = weights.scored(run)
+        np.multiply(bits[run], (scores >= cut) & ~zero, out=kept[run])
+        tied.append(run.start + np.flatnonzero((scores == cut) & ~zero))
+    if due > 0:
+        lots = np.random.Philox(key=recipe.draw(name, "ties")).random_raw(sum(places.size for places in tied))
+        kept[np.concatenate(tied)[np.argsort(lots, kind="stable")[: due - below]]] = 0
     return kept
 
 
-def keys(origin: int, count: int) -> np.ndarray:
-    """Return `count` independent uniform 8-bit integers: the bytes of SplitMix64 (Steele, Lea and Flood, 2014)."""
-    made = np.empty(-(-count // 8), "<u8")
-    steps = np.arange(1, RUN + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    for start in range(0, made.size, RUN):
-        part = made[start : start + RUN]
-        part[:] = steps[: part.size] + np.uint64((origin + start * 0x9E3779B97F4A7C15) % (1 << 64))
-        part ^= part >> np.uint64(30)
-        part *= np.uint64(0xBF58476D1CE4E5B9)
-        part ^= part >> np.uint64(27)
-        part *= np.uint64(0x94D049BB133111EB)
-        part ^= part >> np.uint64(31)
-    return made.view(np.uint8)[:count]
+@dataclass(frozen=True)
+class Weights:
+    """A tensor and its scores, looked at in runs that stay in the processor's cache.
+
+    Attributes:
+        bits: IEEE floats as unsigned integers, (weights,).
+        origin: Of the random keys that are the scores; None where they are the magnitudes.
+    """
+
+    bits: np.ndarray
+    origin: int | None
+
+    @property
+    def runs(self) -> list[slice]:
+        """The runs, in order."""
+        size = self.bits.size
+        return [slice(start, min(start + RUN, size)) for start in range(0, size, RUN)]
+
+    def magnitude(self, run: slice) -> np.ndarray:
+        """Return the bits without the sign, which for IEEE floats order as |w| does."""
+        return self.bits[run] & self.bits.dtype.type(np.iinfo(self.bits.dtype).max >> 1)
+
+    def zeros(self) -> int:
+        """Return how many weights are zero, of either sign."""
+        return self.bits.size - sum(int(np.count_nonzero(self.magnitude(run))) for run in self.runs)
+
+    def scored(self, run: slice) -> tuple[np.ndarray, np.ndarray]:
+        """Return the scores of a run, and which of its weights are zero."""
+        magnitude = self.magnitude(run)
+        scores = magnitude if self.origin is None else keys(self.origin, run.start, run.stop)
+        return scores, magnitude == 0
+
+    def cut(self, rank: int) -> tuple[int, int]:
+        """Find a score by its rank among the weights that are not zero, 16 bits at a time.
+
+        Args:
+            rank: Counted from 1.
+
+        Returns:
+            The score, and how many are smaller.
+        """
+        value = below = 0
+        width = 8 * self.scored(slice(0, 1))[0].itemsize
+        for shift in range(max(0, width - 16), -1, -16):
+            ends = np.cumsum(sum(self._histogram(run, value, shift, width) for run in self.runs))
+            digit = int(np.searchsorted(ends, rank - below))
+            value, below = value << 16 | digit, below + int(ends[digit - 1] if digit else 0)
+        return value, below
+
+    def _histogram(self, run: slice, value: int, shift: int, width: int) -> np.ndarray:
+        """Count the next 16 bits of the scores that begin with `value`."""
+        scores, zero = self.scored(run)
+        if shift + 16 < width:
+            alike = (scores >> scores.dtype.type(shift + 16)) == value
+            scores, zero = scores[alike], zero[alike]
+        digits = (scores >> scores.dtype.type(shift)) & scores.dtype.type(min(0xFFFF, (1 << width) - 1))
+        most = 1 << min(16, width)
+        return np.bincount(digits, minlength=most) - np.bincount(digits[zero], minlength=most)
 
 
-def _cut(scores: np.ndarray, rank: int) -> tuple[int, int]:
-    """Return the `rank`-th smallest score, counted from 1, and how many are smaller; 16 bits at a time."""
-    value = below = 0
-    for shift in range(max(0, 8 * scores.itemsize - 16), -1, -16):
-        digits = (scores >> scores.dtype.type(shift)) & scores.dtype.type(min(0xFFFF, np.iinfo(scores.dtype).max))
-        ends = np.cumsum(_histogram(digits))
-        digit = int(np.searchsorted(ends, rank - below))
-        value, below = value << 16 | digit, below + int(ends[digit - 1] if digit else 0)
-        scores = scores[digits == digit]
-    return value, below
+def keys(origin: int, start: int, stop: int) -> np.ndarray:
+    """Return the keys start … stop - 1, random 8-bit integers: bytes of SplitMix64 (Steele, Lea and Flood, 2014).
 
-
-def _histogram(digits: np.ndarray) -> np.ndarray:
-    # In runs: numpy makes eight bytes of every number that it counts.
-    runs = (digits[start : start + RUN] for start in range(0, digits.size, RUN))
-    return sum((np.bincount(run, minlength=1 << 16) for run in runs), np.zeros(1 << 16, np.int64))
+    Args:
+        start: A multiple of 8.
+    """
+    words = np.arange(start // 8 + 1, -(-stop // 8) + 1, dtype=np.uint64) * np.uint64(GAMMA)
+    words += np.uint64(origin % (1 << 64))
+    words ^= words >> np.uint64(30)
+    words *= np.uint64(0xBF58476D1CE4E5B9)
+    words ^= words >> np.uint64(27)
+    words *= np.uint64(0x94D049BB133111EB)
+    words ^= words >> np.uint64(31)
+    return words.astype("<u8", copy=False).view(np.uint8)[: stop - start]
