@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from gradio_client import Client
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from release import space
@@ -199,6 +200,23 @@ def test_stop_ends_an_answer_and_retry_asks_it_again(page: Page) -> None:
     press(page, "Retry")
     expect(page.locator("#status")).to_contain_text(re.compile(r"dense: [123] tokens?, "))
     expect(page.locator("#dense [data-testid=user]")).to_have_text(["why is the sky blue"])
+
+
+def test_stop_takes_a_question_out_of_the_queue(page: Page, url: str) -> None:
+    client = Client(url, verbose=False)
+    jobs = [client.submit("why is the sky blue", max_new_tokens=512, api_name="/compare") for _ in range(4)]
+    ask(page, "is it my turn")
+    expect(page.locator("#status")).to_contain_text("queue")
+    press(page, "Stop")
+    expect(page.locator("#notice")).to_contain_text("Nothing is being answered")
+    assert not jobs[-1].done(), "the queue was empty before the question had been taken out of it"
+    for job in jobs:
+        job.result()
+    await_rest(page)
+    expect(page.locator("[data-testid=bot], [data-testid=user]")).to_have_count(0)
+    expect(page.get_by_label("Question", exact=True)).to_have_value("is it my turn")
+    page.get_by_role("button", name="Compare").click()
+    await_answers(page, turns=1)
 
 
 def test_clear_in_the_middle_of_an_answer_stays_clear(page: Page) -> None:

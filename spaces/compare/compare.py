@@ -72,10 +72,12 @@ class Runs:
         if self._running.get(visitor) is event:
             del self._running[visitor]
 
-    def stop(self, visitor: str) -> None:
-        """End the answer that this visitor is being given, if there is one."""
-        if event := self._running.get(visitor):
+    def stop(self, visitor: str) -> bool:
+        """End the answer that this visitor is being given; returns whether there is one."""
+        event = self._running.get(visitor)
+        if event:
             event.set()
+        return event is not None
 
 
 class Comparison:

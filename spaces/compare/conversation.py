@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from html import escape
 from typing import Any
+from uuid import uuid4
 
 import gradio as gr
 from cards import card
@@ -76,6 +77,7 @@ class Conversation:
         self.turns = gr.State(())
         self.accepted = gr.Textbox(visible="hidden", elem_id="accepted")
         self.text = gr.Textbox(visible="hidden", elem_id="transcript")
+        self.left = gr.Textbox(visible="hidden", elem_id="left")
         self.screen = [dense, pruned, self.status, self.notice, self.turns, self.accepted]
 
     def wire(self, page: gr.Blocks) -> None:
@@ -91,7 +93,7 @@ class Conversation:
         )
         again = self.retry.click(self.again, settings, self.screen, **self.run("once"))
         self.accepted.change(None, [self.question, self.accepted], self.question, js=ACCEPT, api_visibility="private")
-        self.stop.click(self.halt, api_visibility="private", queue=False)
+        self.stop.click(self.halt_or_leave, None, self.left, api_visibility="private", queue=False)
         self.running = [asking, again]
         copied = self.copy.click(
             self.transcript, [self.turns, self.variant], self.text, queue=False, api_visibility="private"
@@ -155,6 +157,10 @@ class Conversation:
         """End the answer that a visitor is being given."""
         self.comparison.runs.stop(str(request.session_hash))
 
+    def halt_or_leave(self, request: gr.Request) -> Any:
+        """End the answer that a visitor is being given; where there is none, return another text each time."""
+        return gr.skip() if self.comparison.runs.stop(str(request.session_hash)) else uuid4().hex
+
     def transcript(self, turns: tuple[Turn, ...], variant: str) -> str:
         """Return a visitor's conversation as text."""
         dense = self.models.dense
@@ -167,6 +173,17 @@ class Conversation:
         variant = stated["variant"] if stated.get("variant") in names else gr.skip()
         question = stated["q"][:LONGEST_QUESTION] if stated.get("q") else gr.skip()
         return [question, variant, *(_stated(stated.get(name), low, high) for name, low, high in LIMITS)]
+
+    def leave_queue(self, running: Sequence[Any]) -> None:
+        """Let Stop take a question out of the queue where it has not come to its turn.
+
+        An answer that has begun must not be cancelled: it ends by itself, and the conversation keeps it.
+
+        Args:
+            running: All events that ask the models.
+        """
+        words = "<p>Nothing is being answered.</p>"
+        self.left.change(lambda: words, None, self.notice, cancels=running, queue=False, api_visibility="private")
 
     def forget(self, leave: Callable[..., Any], running: Sequence[Any]) -> None:
         """Empty the conversation at an event, whatever is running.

@@ -51,8 +51,10 @@ class LensTab:
         asked = moved.then(
             talk.ask, [talk.question, talk.variant, *talk.decoding, talk.turns], talk.screen, **talk.run("once")
         )
+        running = [*talk.running, asked]
+        talk.leave_queue(running)
         for leave in (talk.clear.click, self.variant.change):
-            talk.forget(leave, [*talk.running, asked])
+            talk.forget(leave, running)
         heads = [talk.name, talk.card, self.category, self.kind, self.item, self.place]
         self.variant.change(self.change, self.variant, heads, **private)
 

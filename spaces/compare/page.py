@@ -50,13 +50,13 @@ def side(name: str, source: Source | None) -> str:
 
 
 def menu(source: Source, facts: Facts) -> str:
-    """Return a variant's line in the menu."""
+    """Return a variant's line in the menu: its facts first, since a phone shows the beginning."""
     parts = [facts.method, None if facts.sparsity is None else f"{100 * facts.sparsity:.2f} % zeros"]
     for label, name in (("Stereotype Reliance Score", "SRS"), ("Perplexity", "perplexity")):
         if value := facts.number(label):
             parts.append(f"{name} {value.pruned:,.4g}")
     known = ", ".join(part for part in parts if part)
-    return f"{source.id}: {known}" if known else source.id
+    return f"{known}: {source.id}" if known else source.id
 
 
 # The conversation
