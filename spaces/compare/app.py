@@ -4,6 +4,7 @@ import logging
 import threading
 
 import gradio as gr
+import rebuild
 from cards import card
 from compare import Comparison
 from conversation import Conversation
@@ -43,6 +44,8 @@ def build(models: Lineup) -> gr.Blocks:
 
 def main() -> None:
     """Start the app; GRADIO_SERVER_NAME and GRADIO_SERVER_PORT say where it listens."""
+    logging.basicConfig(format="%(message)s")
+    rebuild.LOG.setLevel(logging.INFO)
     try:
         models = lineup()
     except SetupError as error:

@@ -29,6 +29,7 @@ PLAIN = {"scope": "tensor", "pattern": None, "allocation": "uniform"}
 WORDS = {"BF16": "<u2", "F16": "<u2", "F32": "<u4", "F64": "<u8"}
 CORES = os.cpu_count() or 1
 RUN = 1 << 18
+LOG = logging.getLogger(__name__)
 GAMMA = 0x9E3779B97F4A7C15
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
@@ -54,21 +55,18 @@ class Recipe:
         return int.from_bytes(hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()[:16], "little")
 
 
-def rebuild(dense: str, pruned: str) -> list[str]:
+def rebuild(dense: str, pruned: str) -> None:
     """Make what can be made of a pruned model's weight files from the dense model's, which are in the cache already.
 
     Args:
         dense: Hub id of the model that it was pruned from.
         pruned: Hub id.
-
-    Returns:
-        The names of the files that were made.
     """
     try:
-        return list(_rebuilt(dense, pruned))
+        for name in _rebuilt(dense, pruned):
+            LOG.info("%s: %s was made from %s; its SHA-256 is the Hub's.", pruned, name, dense)
     except (OSError, ValueError, LookupError, TypeError, HfHubHTTPError, OfflineModeIsEnabled) as error:
-        logging.getLogger(__name__).info("%s is downloaded: %r", pruned, error)
-        return []
+        LOG.info("%s is downloaded: %r", pruned, error)
 
 
 def _rebuilt(dense: str, pruned: str) -> Iterator[str]:
