@@ -1,14 +1,14 @@
 """Read a weight file once: hash it, and count every tensor's zeros, beside the base's where there is one.
 
-The caller's thread reads; one thread hashes the file, one hashes and counts its tensors, and one reads and hashes the
-base, all piece by piece, so that the cores are busy and memory stays flat.
+The caller's thread reads; one thread hashes the file, one its tensors, one counts, and one reads and hashes the base,
+all piece by piece, so that the cores are busy and memory stays flat.
 """
 
 import hashlib
 from collections import deque
 from collections.abc import Container, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -162,13 +162,15 @@ def count(
     files = files or Folder(header.path.parent, direct=from_disk)
     sha = hashlib.sha256(header.raw)
     tallies = {t.name: _tally(t, t.name in prunable, base, groups) for t in header.tensors}
-    with ThreadPoolExecutor(1) as hasher, ThreadPoolExecutor(1) as counter, ThreadPoolExecutor(1) as reader:
+    with ExitStack() as stack:
+        # One thread each: what it is given, it does in order.
+        whole, apart, counter, reader = (stack.enter_context(ThreadPoolExecutor(1)) for _ in range(4))
         under_way: deque[Sequence[Future[None]]] = deque()
         for tensor, offset, data in _pieces(header, files):
-            place = base.find(tensor) if base else None
+            place, tally = base.find(tensor) if base else None, tallies[tensor.name]
             before = reader.submit(base.read, place, offset, data.size) if base and place else None
-            counted = counter.submit(tallies[tensor.name].add, data, before)
-            under_way.append((hasher.submit(sha.update, data.data), counted))
+            hashed = whole.submit(sha.update, data.data), apart.submit(tally.sha256.update, data.data)
+            under_way.append((*hashed, counter.submit(tally.add, data, before)))
             _settle(under_way, AHEAD)
             advance(data.size)
         _settle(under_way, 0)
@@ -222,7 +224,6 @@ class _Tally:
 
     def add(self, data: Raw, before: "Future[Raw] | None") -> None:
         """Count one piece, in order."""
-        self.sha256.update(data.data)
         bits, other = self._bits(data), self._bits(before.result()) if before else None
         for start in range(0, bits.size, CHUNK):
             part = bits[start : start + CHUNK]
