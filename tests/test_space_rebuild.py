@@ -85,6 +85,17 @@ VARIANTS = {
     "calibrated": ["--method", "wanda", "--sparsity", "0.5", *checkpoints.CALIBRATION],
 }
 REBUILT = ("random", "magnitude")
+UNREACHABLE = """
+import json, sys
+from cards import card
+from lens import lens
+from models import LoadError, Source, load
+source = Source("ada/there", base="ada/base")
+try:
+    load(source)
+except LoadError as error:
+    print(json.dumps([str(error), card(source).trouble, lens(source).trouble]))
+"""
 SCRIPT = """
 import json, sys
 from models import from_readme, load
@@ -117,16 +128,21 @@ def hub(base: Path, tmp_path: Path) -> Iterator[HubServer]:
         yield server
 
 
-def loaded(hub: HubServer, folder: Path, *names: str) -> dict[str, int]:
-    """Load base and variants as the app does, in a process of its own; returns how many zeros each variant holds."""
-    readme = folder / "README.md"
-    readme.write_text(f"---\nmodels: [{', '.join([BASE, *(f'ada/{name}' for name in names)])}]\n---\n")
+def told(url: str, folder: Path, script: str, *words: str) -> list[Any]:
+    """Run a script among the app's modules, with a Hub in reach and a cache of its own; returns what it told."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
-    ours = {"HF_ENDPOINT": hub.url, "HF_HOME": str(folder / "home"), "HF_HUB_DISABLE_XET": "1", "PYTHONPATH": str(APP)}
-    command = [sys.executable, "-c", SCRIPT, str(readme)]
+    ours = {"HF_ENDPOINT": url, "HF_HOME": str(folder / "home"), "HF_HUB_DISABLE_XET": "1", "PYTHONPATH": str(APP)}
+    command = [sys.executable, "-c", script, *words]
     done = subprocess.run(command, env=kept | ours, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    return {each["id"].removeprefix("ada/"): each["zeros"] for each in map(json.loads, done.stdout.splitlines())}
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def loaded(hub: HubServer, folder: Path, *names: str) -> dict[str, int]:
+    """Load base and variants as the app does; returns how many zeros each variant holds."""
+    readme = folder / "README.md"
+    readme.write_text(f"---\nmodels: [{', '.join([BASE, *(f'ada/{name}' for name in names)])}]\n---\n")
+    return {each["id"].removeprefix("ada/"): each["zeros"] for each in told(hub.url, folder, SCRIPT, str(readme))}
 
 
 def zeros(folder: Path) -> int:
@@ -181,7 +197,9 @@ SPOILT: dict[str, Callable[[Path], dict[str, str]]] = {
     "base": other_base,
     "recipe": lambda _: {"release.json": "{}"},
     "record": lambda _: {"release.json": "[]"},
+    "nesting": lambda _: {"release.json": "[" * 100_000},
     "table": lambda _: {"sparsity.csv": "name\nx\n"},
+    "cell": lambda _: {"sparsity.csv": "name,module,budget\n" + "x" * 200_000},
 }
 
 
@@ -194,3 +212,11 @@ def test_what_does_not_come_out_as_the_hub_states_it_is_downloaded(
     assert loaded(hub, tmp_path, *SPOILT) == dict.fromkeys(SPOILT, zeros(folder))
     assert set(downloads(hub, folder).values()) == {len(SPOILT)}
     assert not leftovers(tmp_path)
+
+
+def test_a_hub_that_cannot_be_reached_is_said_not_raised(tmp_path: Path) -> None:
+    [(model, card, items)] = told("http://127.0.0.1:9", tmp_path, UNREACHABLE)
+    assert model.startswith("ada/there could not be loaded")
+    assert "try again" in model
+    assert card.startswith("Its card could not be read")
+    assert items

@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import HfHubHTTPError
 from models import HUB_ID, Source, once
+from trouble import UNREADABLE
 
 LARGEST = 2_000_000
 """Characters of a card that are read."""
@@ -161,7 +161,7 @@ def card(source: Source) -> Facts:
     try:
         path = source.path and Path(source.path) / "README.md"
         text = Path(path or hf_hub_download(source.id, "README.md")).read_text(encoding="utf-8")
-    except (OSError, ValueError, HfHubHTTPError) as error:
+    except UNREADABLE as error:
         return Facts(trouble=f"Its card could not be read ({type(error).__name__}).")
     return read(text)
 

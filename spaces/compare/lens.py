@@ -14,9 +14,9 @@ from typing import Any
 
 import pyarrow
 from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from models import HERE, Source, once
 from pyarrow import parquet
+from trouble import UNREADABLE
 
 TEXTS = HERE / "examples.json"
 ANSWERS = "evaluation/bbq.parquet"
@@ -126,7 +126,7 @@ def lens(source: Source) -> Lens:
         path = Path(source.path) / ANSWERS if source.path else Path(hf_hub_download(source.id, ANSWERS))
         rows = parquet.read_table(path).to_pylist()
         asked = tuple(_read(rows))
-    except (OSError, ValueError, KeyError, TypeError, pyarrow.ArrowException, HfHubHTTPError, OfflineModeIsEnabled):
+    except (*UNREADABLE, pyarrow.ArrowException):
         return Lens(trouble=f"{source.id} holds no {ANSWERS} that can be read, so its answers are not known.")
     return Lens(asked, None if asked else f"{source.id} was asked none of the items that this Space holds.")
 

@@ -15,11 +15,11 @@ import gpu
 import torch
 import yaml
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from memory import free_bytes
 from rebuild import rebuild
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from trouble import UNREADABLE
 
 HERE = Path(__file__).parent
 VARIABLE = "COMPARE_MODELS"
@@ -221,7 +221,7 @@ def weight_bytes(source: Source) -> int | None:
         else:
             files = HfApi().model_info(source.id, files_metadata=True).siblings or []
             sizes = {file.rfilename: file.size or 0 for file in files if file.rfilename.endswith(".safetensors")}
-    except (OSError, ValueError, HfHubHTTPError, OfflineModeIsEnabled):
+    except UNREADABLE:
         return None
     # Some repositories hold their weights a second time in one file, which is not read.
     return sum(size for name, size in sizes.items() if "/" not in name and not name.startswith("consolidated"))
@@ -252,7 +252,7 @@ def load(source: Source) -> Loaded:
         tokenizer = AutoTokenizer.from_pretrained(where, **options)
         model = AutoModelForCausalLM.from_pretrained(where, dtype="auto", use_safetensors=True, **options)
         model = model.to(device).eval()
-    except (OSError, ValueError, RuntimeError, LookupError, ImportError, SafetensorError) as error:
+    except (*UNREADABLE, ImportError, SafetensorError) as error:
         raise LoadError(_explained(source, error)) from error
     model.generation_config = _only_ends(model.generation_config)
     return Loaded(tokenizer, model)

@@ -19,8 +19,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 from huggingface_hub import HfApi, constants, hf_hub_download, try_to_load_from_cache
-from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.file_download import repo_folder_name
+from trouble import UNREADABLE
 
 VERSIONS = {"random": 2, "magnitude": 1}
 """The methods known here, in the version whose choices these are."""
@@ -65,7 +65,7 @@ def rebuild(dense: str, pruned: str) -> None:
     try:
         for name in _rebuilt(dense, pruned):
             LOG.info("%s: %s was made from %s; its SHA-256 is the Hub's.", pruned, name, dense)
-    except (OSError, ValueError, LookupError, TypeError, HfHubHTTPError, OfflineModeIsEnabled) as error:
+    except (*UNREADABLE, csv.Error) as error:
         LOG.info("%s is downloaded: %r", pruned, error)
 
 
