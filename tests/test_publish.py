@@ -83,7 +83,8 @@ def test_the_same_command_again_changes_nothing_and_keeps_what_was_written_aroun
     card.write_text(generated, encoding="utf-8")
 
 
-@pytest.mark.parametrize("threads", ["1", pytest.param("3", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("threads", ["1", "3"])
 def test_any_number_of_threads_gives_the_same_weights(threads, release, tmp_path):
     assert publish(tmp_path, "--bbq", "off", "--perplexity", "off", "--latency", "off", "--threads", threads) == 0
     assert hashes(tmp_path / NAME / "model") == hashes(release / "model")

@@ -214,6 +214,7 @@ def test_what_does_not_come_out_as_the_hub_states_it_is_downloaded(
     assert not leftovers(tmp_path)
 
 
+@pytest.mark.long  # the client waits and tries again, a minute in all
 def test_a_hub_that_cannot_be_reached_is_said_not_raised(tmp_path: Path) -> None:
     [(model, card, items)] = told("http://127.0.0.1:9", tmp_path, UNREACHABLE)
     assert model.startswith("ada/there could not be loaded")
