@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -136,10 +137,11 @@ def prune(source: Path, target: Path, recipe: Recipe) -> str:
         raw = data[start + first : start + last]
         return zeroed(raw.view(WORDS[dtype]), name, recipe) if name in recipe.budgets else raw
 
-    with target.open("wb") as file, ThreadPoolExecutor(CORES) as pool:
-        for part in (data[:start], *_in_order(pool, work, tensors)):
-            file.write(part.data)
+    with target.open("wb") as file, ThreadPoolExecutor(CORES) as pool, ThreadPoolExecutor(1) as writer:
+        for part in chain([data[:start]], _in_order(pool, work, tensors)):
+            written = writer.submit(file.write, part.data)
             sha.update(part.data)
+            written.result()
     return sha.hexdigest()
 
 
