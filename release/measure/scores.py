@@ -94,7 +94,9 @@ class Comparison:
 
     Clusters are the question templates (category × question_index), resampled within their category. A score over
     all categories is `macro`, the unweighted mean over those where it is defined for both models, or `items`, in
-    which each category weighs as much as in the population.
+    which each category weighs as much as in the population. In the mean, s_AMB is 0 where every answer is unknown: the
+    accuracy is 1 then, and 1 − 1 times a number that is 1 at most in size is 0, whatever that number. So what a model
+    scores does not depend on the model beside it.
 
     Args:
         sample: The items asked.
@@ -142,11 +144,18 @@ class Comparison:
 
     def macro(self, name: str) -> Score:
         """Return the unweighted mean of a score over the categories where it is defined for both models."""
-        dense, pruned = self.values[name]
+        dense, pruned = self._in_mean(name)
         defined = np.isfinite(dense) & np.isfinite(pruned)
         n = defined.sum(axis=1).astype(float)
         means = [_ratio(np.where(defined, values, 0).sum(axis=1), n) for values in (dense, pruned)]
         return self._made(name, "macro", means[0], means[1])
+
+    def _in_mean(self, name: str) -> tuple[Floats, Floats]:
+        """Return what each category adds to the mean, for dense and pruned; s_AMB by its identity SRS − anti."""
+        if name != "s_amb":
+            return self.values[name]
+        (srs, srs_after), (anti, anti_after) = self.values["srs"], self.values["anti"]
+        return srs - anti, srs_after - anti_after
 
     def _weighted(self, name: str) -> Score:
         dense, pruned = (FORMULAS[name](counts) for counts in self._pooled)
