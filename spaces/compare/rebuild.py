@@ -30,8 +30,10 @@ PLAIN = {"scope": "tensor", "pattern": None, "allocation": "uniform"}
 WORDS = {"BF16": "<u2", "F16": "<u2", "F32": "<u4", "F64": "<u8"}
 CORES = os.cpu_count() or 1
 RUN = 1 << 18
+"""Weights looked at together: few enough for the cache of one core."""
 LOG = logging.getLogger(__name__)
 GAMMA = 0x9E3779B97F4A7C15
+"""What the counter of SplitMix64 goes up by."""
 
 Item, Result = TypeVar("Item"), TypeVar("Result")
 
@@ -67,7 +69,7 @@ def rebuild(dense: str, pruned: str) -> None:
         for name in _rebuilt(dense, pruned):
             LOG.info("%s: %s was made from %s; its SHA-256 is the Hub's.", pruned, name, dense)
     except (*UNREADABLE, csv.Error) as error:
-        LOG.info("%s is downloaded: %r", pruned, error)
+        LOG.info("%s: its weights are not made here (%r).", pruned, error)
 
 
 def _rebuilt(dense: str, pruned: str) -> Iterator[str]:
@@ -78,10 +80,13 @@ def _rebuilt(dense: str, pruned: str) -> Iterator[str]:
         return
     record = json.loads(Path(hf_hub_download(pruned, "release.json", revision=commit)).read_text(encoding="utf-8"))
     recipe = recorded(record, Path(hf_hub_download(pruned, "sparsity.csv", revision=commit)))
-    sources = _sources(record, dense) if recipe else {}
+    if recipe is None:
+        return
+    sources = _sources(record, dense)
     for name, digest in missing.items():
-        if recipe and name in sources and _made(sources[name], blobs / digest, recipe):
-            yield name
+        if name not in sources or not _made(sources[name], blobs / digest, recipe):
+            return
+        yield name
 
 
 def _weights(model: str) -> tuple[str, dict[str, str]]:
