@@ -124,6 +124,7 @@ def test_the_card_is_written_anew_from_the_record_alone(release):
     assert card.read_text(encoding="utf-8") == before
 
 
+@pytest.mark.long
 def test_words_around_the_card_outlive_rendering_and_an_edit_inside_stops_publishing(release, capsys):
     card = release / "model" / "README.md"
     before = card.read_text(encoding="utf-8")

@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -89,7 +90,13 @@ def read_bbq(folder: Path | None, console: Console) -> tuple[tuple[Item, ...], D
         UnusableData: A file is missing from the folder, or is not the one that is pinned.
     """
     files = _fetch(console) if folder is None else _find(folder)
-    content = {name: files[name].read_bytes().replace(CRLF, LF) for name in PINS}
+    return _parsed(tuple(files[name] for name in PINS))
+
+
+@lru_cache(maxsize=1)
+def _parsed(paths: tuple[Path, ...]) -> tuple[tuple[Item, ...], DataSource]:
+    """Read the files in the order of `PINS`: once a process, since only files with these digests come here."""
+    content = {name: path.read_bytes().replace(CRLF, LF) for name, path in zip(PINS, paths, strict=True)}
     targets = _targets(content[METADATA])
     items = [item for name in PINS if name != METADATA for item in _items(content[name], targets)]
     source = DataSource(

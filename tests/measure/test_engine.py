@@ -158,6 +158,7 @@ def test_the_share_done_adds_up_to_the_whole(tiny: dict[str, Path]) -> None:
 
 
 @pytest.mark.demo
+@pytest.mark.long
 def test_the_demo_model_reads_bbq_in_trees_and_blocks_as_alone(
     demo_folder: Path, bbq: tuple[tuple[Item, ...], DataSource]
 ) -> None:

@@ -196,7 +196,12 @@ def test_one_weight_is_read_as_the_library_reads_it(dtype: torch.dtype, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("measuring", "precision"), [({"perplexity": "2"}, "float32"), ({"latency": "2"}, "float32"), ({}, None)]
+    ("measuring", "precision"),
+    [
+        ({"perplexity": "2"}, "float32"),
+        pytest.param({"latency": "2"}, "float32", marks=pytest.mark.long),
+        ({}, None),
+    ],
 )
 def test_they_are_looked_for_only_where_a_model_is_loaded_anyway(
     measuring: dict[str, str], precision: str | None, planted: Path, tmp_path: Path, console: Console
