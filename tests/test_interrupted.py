@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from release.__main__ import run
 from release.record import Record
 from tests import checkpoints
 
 ROOT = Path(__file__).parent.parent
-KILLS = 1
-"""Each costs a start of the command; fifty are among the long tests."""
+KILLS = 3
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def command(base: Path, out: Path, method: str = "random") -> list[str]:
     words = ["prune", str(base), "--method", method, "--sparsity", "0.5", "--threads", "1", "--out", str(out)]
-    return [sys.executable, "-m", "release", *words, *checkpoints.CALIBRATION]
+    return [*words, *checkpoints.CALIBRATION]
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -40,7 +40,8 @@ def stopped_at_work(
     base: Path, out: Path, how: signal.Signals, delay: float, method: str = "random"
 ) -> "subprocess.Popen[str]":
     """Start the command and stop it `delay` seconds after it began to write weights, or to finish blocks."""
-    process = subprocess.Popen(command(base, out, method), cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    words = [sys.executable, "-m", "release", *command(base, out, method)]
+    process = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     before = at_work(out)
     while process.poll() is None and at_work(out) <= before:
         time.sleep(0.005)
@@ -55,8 +56,8 @@ def at_work(out: Path) -> int:
 
 
 def finish(base: Path, out: Path, method: str = "random") -> None:
-    done = subprocess.run(command(base, out, method), cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    """Run the command to its end: in this process, which has what it imports already."""
+    assert run(command(base, out, method)) == 0
 
 
 @pytest.fixture(scope="module")

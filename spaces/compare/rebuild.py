@@ -79,9 +79,9 @@ def _rebuilt(dense: str, pruned: str) -> Iterator[str]:
     if not missing:
         return
     record = json.loads(Path(hf_hub_download(pruned, "release.json", revision=commit)).read_text(encoding="utf-8"))
-    recipe = recorded(record, Path(hf_hub_download(pruned, "sparsity.csv", revision=commit)))
-    if recipe is None:
+    if not decided(record):
         return
+    recipe = recorded(record, Path(hf_hub_download(pruned, "sparsity.csv", revision=commit)))
     sources = _sources(record, dense)
     for name, digest in missing.items():
         if name not in sources or not _made(sources[name], blobs / digest, recipe):
@@ -96,15 +96,18 @@ def _weights(model: str) -> tuple[str, dict[str, str]]:
     return str(info.sha), {name: digest for name, digest in files.items() if name.endswith(".safetensors")}
 
 
-def recorded(record: Mapping[str, Any], table: Path) -> Recipe | None:
-    """Read a release's recipe; None where dense weights and seed do not decide its zeros, or not as known here."""
+def decided(record: Mapping[str, Any]) -> bool:
+    """Return whether dense weights and seed decide a release's zeros, in a way known here."""
     pruning = record["pruning"]
     known = VERSIONS.get(pruning["method"]) == pruning["algorithm_version"]
-    if not known or any(pruning[name] != value for name, value in PLAIN.items()):
-        return None
+    return known and all(pruning[name] == value for name, value in PLAIN.items())
+
+
+def recorded(record: Mapping[str, Any], table: Path) -> Recipe:
+    """Read a release's recipe, the budgets from its table of tensors."""
     with table.open(encoding="utf-8", newline="") as file:
         budgets = {row["name"]: int(row["budget"]) for row in csv.DictReader(file) if row["module"]}
-    return Recipe(pruning["method"], pruning["seed"], budgets)
+    return Recipe(record["pruning"]["method"], record["pruning"]["seed"], budgets)
 
 
 def _sources(record: Mapping[str, Any], dense: str) -> dict[str, Path]:

@@ -152,7 +152,7 @@ def test_all_of_bbq_is_compared_in_seconds(bbq) -> None:
 # Coverage
 
 CATEGORIES, TEMPLATES, EACH = 11, 25, 4
-WORLDS = 500
+WORLDS = 1000
 KEPT = 0.4
 """Share of answers that pruning leaves as they are; the others are drawn anew from the pruned model's own shares."""
 
