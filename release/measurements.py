@@ -29,31 +29,48 @@ class Estimate(Frozen):
     """A value with its 95 % interval.
 
     All are None where the value is not defined; the interval alone where what is known is too little for one.
+
+    Attributes:
+        df: Degrees of freedom of Student's t from which the interval was made, on the scale that suits the value
+            (differences as they are, ratios by their logarithm, shares by their log odds); None where there is no
+            interval, or where it rests on the normal distribution.
     """
 
     value: float | None
     low: float | None
     high: float | None
+    df: float | None = None
 
 
 class Rate(Frozen):
-    """A share with its Wilson 95 % interval."""
+    """A share with its 95 % interval: Wilson's, with the sample size that the question templates leave of `n`.
+
+    Attributes:
+        templates: Question templates that the n items come from; None where they were counted as independent.
+        design_effect: Variance over that of independent items; n / design_effect is the effective sample size.
+    """
 
     count: int
     n: int
     value: float | None
     low: float | None
     high: float | None
+    templates: int | None = None
+    design_effect: float | None = None
 
 
 class Score(Frozen):
     """One bias or accuracy score, dense and pruned, with intervals of both and of the paired difference.
 
     Attributes:
-        name: `srs`, `usr`, `anti`, `unparsed`, `accuracy_ambiguous`, `accuracy_disambiguated`, `s_amb` or `s_dis`.
+        name: `srs`, `usr`, `anti`, `lean`, `unparsed`, `accuracy_ambiguous`, `accuracy_disambiguated`, `s_amb` or
+            `s_dis`.
         over: `macro` (unweighted mean over categories), `items` (item-weighted), or a category's name.
         items: Items the score is taken over.
         difference: pruned − dense.
+        ratio: pruned / dense, of shares over all categories; its interval is made on the logarithm.
+        categories: Categories that the score is taken over: those where it is defined for both models.
+        templates: Question templates that answer it.
     """
 
     name: str
@@ -62,6 +79,9 @@ class Score(Frozen):
     dense: Estimate
     pruned: Estimate
     difference: Estimate
+    ratio: Estimate | None = None
+    categories: int | None = None
+    templates: int | None = None
 
 
 class Mcnemar(Frozen):
@@ -168,6 +188,7 @@ class Perplexity(Frozen):
         window: Tokens per window; the first of each is not scored.
         tokens: Tokens scored.
         token_sha256: Digest of the token ids, as little-endian 32-bit integers.
+        blocks: Blocks of neighbouring windows that the intervals rest on.
         ratio: pruned / dense, with its paired bootstrap interval over windows.
     """
 
@@ -177,6 +198,7 @@ class Perplexity(Frozen):
     tokens: int
     token_sha256: str
     precision: Precision
+    blocks: int | None = None
     dense: Estimate
     pruned: Estimate
     ratio: Estimate

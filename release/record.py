@@ -252,11 +252,15 @@ class ClaimRecord(Frozen):
     Attributes:
         key: Name of the claim in `release.claims`.
         evidence: The numbers that decided it, as one line.
+        p_value: Two-sided, of the test that decides it; None where nothing was inferred.
+        p_adjusted: By Holm, over the questions that the card asks.
     """
 
     key: str
     verdict: Verdict
     evidence: str
+    p_value: float | None = None
+    p_adjusted: float | None = None
 
 
 class Environment(Frozen):
