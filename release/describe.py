@@ -6,6 +6,7 @@ from pathlib import Path
 
 from release import claims
 from release.audit import Audited
+from release.contents import SIGNATURE
 from release.digests import digest_of
 from release.environment import environment
 from release.measurements import Measurements
@@ -13,8 +14,6 @@ from release.plan import DEFAULT_SEED, SCOPE_WORDS, Plan
 from release.record import CARD, FILE_NAME, Base, CalibrationPlan, FileDigest, PlanRecord, Pruning, Record
 from release.sources.base import BaseModel
 
-SIGNATURE = "model.sig"
-"""Made last, over all the other files."""
 UNRECORDED = (CARD, FILE_NAME, SIGNATURE)
 """What the record cannot hold digests of, since it is made from the record or after it."""
 

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from release.checkpoint.files import Files, Folder, content, digest, is_hidden
-from release.describe import SIGNATURE
+from release.contents import SIGNATURE
 from release.errors import BadOption, MissingSource
 from release.progress import Console
 from release.record import Check, FileDigest

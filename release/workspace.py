@@ -1,17 +1,16 @@
 """The folder a release is built in: whose it is, and what may be continued there."""
 
-import json
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
-from release.card_parts import REPO_ID
-from release.checkpoint.folder import CONFIG, INDEX, Checkpoint, is_side_file
+from release.checkpoint.files import Folder
+from release.checkpoint.folder import Checkpoint
+from release.contents import carried
 from release.errors import InputError, OutputConflict
 from release.pruning.recipe import Recipe
 from release.record import Pruning, Record
@@ -103,16 +102,10 @@ def _same(record: Record, base: Checkpoint, recipe: Recipe) -> bool:
 
 
 def carry_side_files(base: Path, model: Path) -> None:
-    """Copy config, index, tokenizer and licence; leave code and everything else.
-
-    `auto_map` is taken out: transformers knows the architecture itself, and the code it points to is not copied. So is
-    the folder that a model was once saved from.
-    """
-    for source in sorted(base.iterdir()):
-        if source.name in (CONFIG, "tokenizer_config.json"):
-            _copy_without_code(source, model / source.name)
-        elif source.name == INDEX or is_side_file(source.name):
-            shutil.copyfile(source, model / source.name)
+    """Write what pruning takes over from a base beside its weights; see `contents.carried`."""
+    for name, data in carried(Folder(base)):
+        (model / name).parent.mkdir(parents=True, exist_ok=True)
+        (model / name).write_bytes(data)
 
 
 def carry_files(source: Path, target: Path, names: Iterable[str]) -> None:
@@ -120,15 +113,3 @@ def carry_files(source: Path, target: Path, names: Iterable[str]) -> None:
     for name in names:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / name, target / name)
-
-
-def _copy_without_code(source: Path, target: Path) -> None:
-    text = source.read_text(encoding="utf-8")
-    settings: dict[str, Any] = json.loads(text)
-    known = dict(settings)
-    settings.pop("auto_map", None)
-    if not REPO_ID.fullmatch(str(settings.get("_name_or_path", "a/b"))):
-        settings.pop("_name_or_path")
-    if settings != known:
-        text = json.dumps(settings, indent=2, ensure_ascii=False) + "\n"
-    target.write_text(text, encoding="utf-8")

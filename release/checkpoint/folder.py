@@ -2,7 +2,7 @@
 
 import fnmatch
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,28 +11,39 @@ from typing import Any
 
 from release.checkpoint.files import Files, Folder, content
 from release.checkpoint.header import Header, Tensor
+from release.checkpoint.loading import INDEX, weight_map, weight_names
 from release.errors import UnusableBase
 
 CONFIG = "config.json"
-INDEX = "model.safetensors.index.json"
-SINGLE = "model.safetensors"
+TOKENIZER_CONFIG = "tokenizer_config.json"
 SIDE_FILES = (
     "generation_config.json",
     "tokenizer.json",
+    "tokenizer.*.json",
     "tokenizer.model",
-    "tokenizer_config.json",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tekken.json",
+    TOKENIZER_CONFIG,
     "special_tokens_map.json",
     "added_tokens.json",
     "vocab.json",
     "vocab.txt",
     "merges.txt",
-    "chat_template.*",
+    "chat_template.jinja",
+    "chat_template.json",
+    "additional_chat_templates/*.jinja",
     "license*",
     "licence*",
     "notice*",
     "use_policy*",
 )
 """What belongs to a model beside config, index and weights: no code, no card. Patterns, in lower case."""
+LOADED = (
+    *(".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".msgpack", ".h5", ".gguf", ".onnx"),
+    *(".npy", ".npz", ".py", ".so", ".zip", ".tar", ".index.json"),
+)
+"""Endings of weights and code: a loader that looks for them asks for no name before them."""
 AT_ONCE = 8
 """Headers that are asked for at the same time, where each takes a way over the network."""
 
@@ -79,8 +90,15 @@ class Checkpoint:
 
 
 def is_side_file(name: str) -> bool:
-    """Whether a file of the top folder belongs to the model beside config, index and weights."""
-    return any(fnmatch.fnmatchcase(name.lower(), pattern) for pattern in SIDE_FILES)
+    """Whether a file belongs to the model beside config, index and weights, by its path in the model's folder."""
+    lower = name.lower()
+    return not lower.endswith(LOADED) and any(matches(lower, pattern) for pattern in SIDE_FILES)
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Whether a path follows a pattern, folder by folder: a star never reaches into another folder."""
+    parts, patterns = name.split("/"), pattern.split("/")
+    return len(parts) == len(patterns) and all(map(fnmatch.fnmatchcase, parts, patterns))
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -96,14 +114,24 @@ def config_of(files: Files) -> dict[str, Any]:
     """
     if CONFIG not in files.sizes:
         raise UnusableBase(f"{files.name} has no config.json.", "Give the folder that from_pretrained would load.")
-    try:
-        config = json.loads(content(files, CONFIG))
-    except (ValueError, RecursionError) as error:
-        raise UnusableBase(f"config.json is not JSON ({error}).", "Fetch or copy it again.") from None
-    if not isinstance(config, dict):
-        raise UnusableBase("config.json is not a JSON object.", "Fetch or copy it again.")
+    config = settings_of(CONFIG, content(files, CONFIG))
     refuse_quantised(config)
     return config
+
+
+def settings_of(name: str, data: bytes) -> dict[str, Any]:
+    """Read a file that holds a JSON object.
+
+    Raises:
+        UnusableBase: It holds something else.
+    """
+    try:
+        settings = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise UnusableBase(f"{name} is not JSON ({error}).", "Fetch or copy it again.") from None
+    if not isinstance(settings, dict):
+        raise UnusableBase(f"{name} is not a JSON object.", "Fetch or copy it again.")
+    return settings
 
 
 def refuse_quantised(config: dict[str, Any]) -> None:
@@ -120,62 +148,29 @@ def refuse_quantised(config: dict[str, Any]) -> None:
         )
 
 
-def weight_names(files: Files) -> list[str]:
-    """The safetensors files that belong to the model: those of the index, else the single file.
-
-    Raises:
-        UnusableBase: There are none, or the index names one that is missing.
-    """
-    if INDEX in files.sizes:
-        return _indexed(files.sizes, content(files, INDEX))
-    if SINGLE in files.sizes:
-        return [SINGLE]
-    top = [name for name in files.sizes if name.endswith(".safetensors") and "/" not in name]
-    others = [name for name in top if not name.startswith("consolidated")]
-    if len(others) == 1:
-        return others
-    found = "several safetensors files and no index" if others else "no safetensors files"
-    raise UnusableBase(
-        f"{files.name} has {found}.",
-        "Give a folder with model.safetensors, or with shards and model.safetensors.index.json; "
-        "other formats can be converted with save_pretrained.",
-    )
-
-
-def _indexed(present: Collection[str], index: bytes) -> list[str]:
-    try:
-        names = sorted(set(json.loads(index)["weight_map"].values()))
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
-        raise UnusableBase(f"{INDEX} cannot be read ({error!r}).", "Fetch or copy it again.") from None
-    outside = [name for name in names if Path(str(name)).name != name]
-    missing = [name for name in names if name not in outside and name not in present]
-    if outside or missing:
-        wrong = (outside or missing)[0]
-        raise UnusableBase(
-            f"{INDEX} names {wrong}, which {'lies outside the folder' if outside else 'is missing'}.",
-            "Fetch the missing file, or the whole checkpoint again.",
-        )
-    return names
-
-
 def open_checkpoint(folder: Path) -> Checkpoint:
     """Read config and headers of a checkpoint folder; loads no weights. See `open_files`."""
     return open_files(Folder(folder), folder)
 
 
 def open_files(files: Files, place: Path) -> Checkpoint:
-    """Read config and headers of a model, wherever its files lie; loads no weights.
+    """Read config and headers of the model that from_pretrained would load, wherever its files lie; loads no weights.
 
     Args:
         place: The folder, or what stands for it in names.
 
     Raises:
-        UnusableBase: See `config_of`, `weight_names` and `Files.header`; or a tensor stands in two files.
+        UnusableBase: See `config_of`, `loading.weight_names` and `Files.header`; or a tensor stands in two files, or
+            elsewhere than the index says.
     """
     config = config_of(files)
+    index = content(files, INDEX) if INDEX in files.sizes else None
+    names = weight_names(files.name, files.sizes, config, index)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        headers = tuple(pool.map(files.header, weight_names(files)))
+        headers = tuple(pool.map(files.header, names))
     _refuse_repeats(headers)
+    if index is not None:
+        _refuse_misplaced(headers, weight_map(index))
     return Checkpoint(place, config, headers)
 
 
@@ -189,6 +184,22 @@ def _refuse_repeats(headers: tuple[Header, ...]) -> None:
                     "Fetch the checkpoint again.",
                 )
             seen[tensor.name] = header.path.name
+
+
+def _refuse_misplaced(headers: tuple[Header, ...], named: dict[str, str]) -> None:
+    """Refuse an index that says otherwise than its shards.
+
+    transformers reads every shard whatever the index says of its tensors; a loader that looks tensors up in it finds
+    others, or none.
+    """
+    held = {tensor.name: header.path.name for header in headers for tensor in header.tensors}
+    wrong = sorted(name for name in held.keys() | named.keys() if held.get(name) != named.get(name))
+    if wrong:
+        where, said = held.get(wrong[0], "no shard"), named.get(wrong[0], "no shard")
+        raise UnusableBase(
+            f"{INDEX} says {said} of {wrong[0]}, which lies in {where}.",
+            "Fetch the checkpoint again, or write it anew with save_pretrained.",
+        )
 
 
 def model_folder(folder: Path) -> Path:

@@ -4,7 +4,6 @@ Nothing here writes to the Hub. `inspect` asks, `headers` reads the tensors' nam
 `fetch` downloads, `cached` looks at what was downloaded before and never at the network.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,7 +19,8 @@ from huggingface_hub.errors import (
     SafetensorsParsingError,
 )
 
-from release.checkpoint.folder import CONFIG, INDEX, SINGLE, is_side_file
+from release.checkpoint.folder import CONFIG, is_side_file, settings_of
+from release.checkpoint.loading import INDEX, weight_names
 from release.errors import UnusableBase
 from release.progress import Console
 from release.record import CARD
@@ -102,9 +102,9 @@ def inspect(repo_id: str, revision: str | None, parts: Parts = "model") -> HubIn
         if CONFIG not in sizes:
             raise UnusableBase(f"{info.id} has no {CONFIG}.", "Name a model of the transformers library.")
         # By its name, so that the cache remembers which commit the name meant; a gate shows here first.
-        _small(info.id, CONFIG, revision)
+        config = _small(info.id, CONFIG, revision)
         index = _small(info.id, INDEX, info.sha) if INDEX in sizes else None
-    weights = _weights(info.id, sizes, index)
+    weights = _weights(info.id, sizes, config, index)
     wanted = {*_kept(sizes), *weights} if parts == "model" or RECORD not in sizes else sizes.keys() - NOT_OURS
     if parts == "all but weights":
         wanted = wanted - set(weights)
@@ -164,10 +164,10 @@ def cached(repo_id: str, revision: str | None) -> Path | None:
         names = [file.path for file in get_cached_repo_tree(repo_id, revision=revision)]
         kept = sorted(_kept(names))
         folder = Path(snapshot_download(repo_id, revision=revision, allow_patterns=kept, local_files_only=True))
-        weights = _weights(repo_id, names, folder / INDEX if INDEX in names else None)
-    except (CachedRepoTreeNotFoundError, LocalEntryNotFoundError, HFValidationError, UnusableBase):
+        weights = _weights(repo_id, names, folder / CONFIG, folder / INDEX if INDEX in names else None)
+    except (CachedRepoTreeNotFoundError, LocalEntryNotFoundError, HFValidationError, UnusableBase, OSError):
         return None
-    return folder if all((folder / name).is_file() for name in (CONFIG, *weights)) else None
+    return folder if all((folder / name).is_file() for name in {*kept, *weights} - {CARD}) else None
 
 
 def _small(repo_id: str, name: str, revision: str | None) -> Path:
@@ -175,25 +175,10 @@ def _small(repo_id: str, name: str, revision: str | None) -> Path:
 
 
 def _kept(names: Iterable[str]) -> set[str]:
-    """What is fetched beside the weights, from the top folder alone."""
-    top = (name for name in names if "/" not in name)
-    return {name for name in top if name in (CONFIG, INDEX, CARD) or is_side_file(name)}
+    """What is fetched beside the weights."""
+    return {name for name in names if name in (CONFIG, INDEX, CARD) or is_side_file(name)}
 
 
-def _weights(repo_id: str, names: Iterable[str], index: Path | None) -> tuple[str, ...]:
-    """Return the files the index names, or the single file; everything else is another form of the model."""
-    wanted = (SINGLE,) if index is None else _shards(repo_id, index)
-    missing = sorted(set(wanted) - set(names))
-    if missing and index is None:
-        raise UnusableBase(f"{repo_id} has no safetensors weights.", "Name a model that has model.safetensors.")
-    if missing:
-        raise UnusableBase(f"{repo_id} lacks {', '.join(missing)}, which its index names.", "Name another revision.")
-    return wanted
-
-
-def _shards(repo_id: str, index: Path) -> tuple[str, ...]:
-    try:
-        weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-        return tuple(sorted({str(name) for name in weight_map.values()}))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UnusableBase(f"{repo_id}: {INDEX} cannot be read.", "Name another revision.") from error
+def _weights(repo_id: str, names: Iterable[str], config: Path, index: Path | None) -> tuple[str, ...]:
+    settings = settings_of(CONFIG, config.read_bytes())
+    return tuple(weight_names(repo_id, set(names), settings, index.read_bytes() if index else None))

@@ -1,0 +1,105 @@
+"""What the model folder of a release holds: a closed list, because a loader reads whatever else it finds there.
+
+A file is a weight file, what pruning carries over from the base, what this tool wrote itself, or what a person added
+and no loader reads. Every other file may be what somebody's loader takes first, so that it is refused whatever the
+record says of it.
+"""
+
+import json
+import re
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+from release.card_parts import REPO_ID
+from release.checkpoint.files import Files, content
+from release.checkpoint.folder import CONFIG, TOKENIZER_CONFIG, is_side_file, matches, settings_of
+from release.checkpoint.loading import INDEX
+from release.pruning.masks import FILE_NAME as MASK
+from release.record import CARD
+from release.record import FILE_NAME as RECORD
+from release.sparsity import FILE_NAME as TABLE
+
+SIGNATURE = "model.sig"
+"""Made last, over all the other files."""
+OWN = (
+    *(CARD, RECORD, TABLE, SIGNATURE, MASK),
+    *("figures/*.svg", "figures/*.png"),
+    *("evaluation/*.parquet", "evaluation/samples_*.jsonl"),
+)
+"""What this tool writes beside weights and the base's files. Patterns; see `matches`."""
+THEIRS = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".mp4", ".pdf", ".ipynb", ".md", ".bib", ".cff")
+"""Endings of what a person may add, in any folder that is not hidden: no loader reads them."""
+OF_THE_WAY = (".gitattributes", ".gitignore", ".git/", ".cache/huggingface/")
+"""What the Hub, git and the Hub's client leave in a folder that came through them."""
+DROPPED = ("auto_map",)
+"""Fields of config.json and tokenizer_config.json that pruning leaves out: transformers knows the architecture itself,
+and the code they point to is not carried. `_name_or_path` goes too where it is a folder somebody once saved from."""
+PLAIN = re.compile(r"[\w .+@=-]+", re.ASCII)
+"""A part of a path that this tool would write."""
+
+
+def carried(base: Files) -> Iterator[tuple[str, bytes]]:
+    """What pruning a base writes beside the weights and its own files: names, in order, and bytes.
+
+    Raises:
+        UnusableBase: A file is no JSON object where it has to be one, or far larger than what bears its name.
+    """
+    for name in carried_names(base.sizes):
+        yield name, as_carried(name, content(base, name))
+
+
+def carried_names(names: Iterable[str]) -> list[str]:
+    """Those of a base's files that pruning carries over."""
+    return sorted(name for name in names if name in (CONFIG, INDEX) or is_side_file(name))
+
+
+def as_carried(name: str, data: bytes) -> bytes:
+    """One file of a base as pruning writes it: the same bytes, but for the two configurations less what is dropped.
+
+    Raises:
+        UnusableBase: A configuration is no JSON object.
+    """
+    if name not in (CONFIG, TOKENIZER_CONFIG):
+        return data
+    settings = settings_of(name, data)
+    kept = {field: value for field, value in settings.items() if not _is_dropped(field, value)}
+    return data if kept == settings else (json.dumps(kept, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _is_dropped(field: str, value: Any) -> bool:
+    return field in DROPPED or (field == "_name_or_path" and not REPO_ID.fullmatch(str(value)))
+
+
+def is_own(name: str) -> bool:
+    """Whether this tool writes a file of this name itself."""
+    return _is_plain(name) and any(matches(name, pattern) for pattern in OWN)
+
+
+def is_theirs(name: str) -> bool:
+    """Whether a file is what a person may add: no loader reads it, and nothing of a release bears its name."""
+    known = is_own(name) or is_side_file(name)
+    return _is_plain(name) and not known and name.lower().endswith(THEIRS)
+
+
+def is_of_the_way(name: str) -> bool:
+    """Whether a file was left by the way a folder came here."""
+    return any(name.startswith(each) if each.endswith("/") else name == each for each in OF_THE_WAY)
+
+
+def unexpected(names: Iterable[str], weights: Collection[str]) -> list[str]:
+    """The files that no release holds.
+
+    Args:
+        weights: The names of its weight files.
+    """
+    return sorted(name for name in names if name not in weights and not _belongs(name))
+
+
+def _belongs(name: str) -> bool:
+    return name in (CONFIG, INDEX) or is_side_file(name) or is_own(name) or is_theirs(name) or is_of_the_way(name)
+
+
+def _is_plain(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return all(PLAIN.fullmatch(part) and not part.startswith((".", "__pycache__")) for part in parts)
