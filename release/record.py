@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 
 from release.frozen import Frozen
 from release.measurements import DataSource, Measurements, Precision, Reading
+from release.names import FileName
 from release.study import Study
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -24,12 +25,12 @@ class FileDigest(Frozen):
     """One file as it lies on disk.
 
     Attributes:
-        name: Path relative to the model folder, with forward slashes.
+        name: Path relative to the model folder, with forward slashes; it leads nowhere else.
         bytes: Size in bytes.
         sha256: Hexadecimal SHA-256 of the whole file.
     """
 
-    name: str
+    name: FileName
     bytes: int
     sha256: str
 

@@ -21,6 +21,7 @@ from release.measurements import (
     Storage,
     SuperWeights,
 )
+from release.names import problem_of
 from release.record import Audit, Base, FileDigest, Licence, ModuleAudit, Record
 from tests.records import (
     VALUES,
@@ -232,7 +233,8 @@ def measurements(draw: st.DrawFn) -> Measurements:
 
 @st.composite
 def files(draw: st.DrawFn) -> tuple[FileDigest, ...]:
-    one = st.builds(FileDigest, name=strings(), bytes=counts(), sha256=strings())
+    name = strings().map(lambda name: "model.safetensors" if problem_of(name) else name)
+    one = st.builds(FileDigest, name=name, bytes=counts(), sha256=strings())
     return draw(st.lists(one, max_size=3).map(tuple))
 
 

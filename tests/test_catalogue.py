@@ -7,9 +7,10 @@ import pytest
 
 from release.digests import git_blob_sha1, sha256_file
 from release.errors import MissingSource, UnusableData
+from release.files import replacing
 from release.progress import Console
 from release.sources import bbq, text
-from release.sources.cache import Digest, cache_folder, replacing
+from release.sources.cache import Digest, cache_folder
 from release.sources.wheel import fetch_members
 
 CONTENT = b"line one\r\nline two\r\n"

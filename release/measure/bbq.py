@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from release.errors import UnusableData
+from release.files import replacing
 from release.measure.answers import Answers, Task
 from release.measure.generate import NOTHING, STUDY, Generated, ending_tokens, generate
 from release.measure.likelihood import Ask, Tokens, likelihoods
@@ -27,7 +28,6 @@ from release.measure.statistics import wilson
 from release.measure.subject import Subject
 from release.measurements import Rate, Reading, Sampling
 from release.sources.bbq import Item
-from release.sources.cache import replacing
 
 AS_SHOWN = {letter: answer for answer, letter in enumerate(LETTERS)}
 """Letter → answer in the first rotation."""

@@ -15,11 +15,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from release.files import replacing
 from release.measure.answers import UNPARSED, Answers, Task
 from release.measure.generate import STUDY
 from release.measure.prompts import LETTERS
 from release.sources.bbq import Item
-from release.sources.cache import replacing
 
 FILE_NAMES = {"dense": "samples_bbq_dense.jsonl", "pruned": "samples_bbq_pruned.jsonl"}
 INVALID = "[invalid]"

@@ -1,8 +1,6 @@
 """Fetched things on disk: where they lie, how they are written, and how their bytes are checked."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -49,18 +47,3 @@ class Digest:
         if self.algorithm == "sha256":
             return sha256_file(path)
         return git_blob_sha1(path.read_bytes().replace(CRLF, LF))
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Write a file so that it is there whole or not at all.
-
-    Yields a path in the same folder to write to; it is renamed to `path` at the end, or removed on failure.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

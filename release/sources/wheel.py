@@ -15,8 +15,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from release.errors import MissingSource, UnusableData
+from release.files import replacing
 from release.progress import Advance, Console
-from release.sources.cache import Digest, replacing
+from release.sources.cache import Digest
 
 POLL_SECONDS = 0.2
 
