@@ -2,7 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check test-long bench clean
+# Two test processes; torch computes with one thread in each, or they would take the cores from each other.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
+
+.PHONY: demo test test-long clean
 
 demo: .venv/installed
 	$(BIN)/release publish demo --method random --sparsity 0.1 --local
@@ -11,10 +14,10 @@ test: .venv/dev chromium
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not long"
+	$(PYTEST) --dist worksteal -m "not long"
 
 test-long: .venv/dev chromium
-	$(BIN)/python -m pytest -m long
+	$(PYTEST) --dist worksteal -m long
 
 .PHONY: chromium
 chromium:
