@@ -1,61 +1,139 @@
-"""The command `release`: runs the cli, catches this package's errors, sets the exit code."""
+"""The command `release`: runs the cli, turns every error into one message, sets the exit code."""
 
+import errno
+import io
 import json
 import os
+import re
 import sys
+import traceback
+from typing import NamedTuple
 
 EXIT_INTERRUPTED = 130
+EXIT_UNFORESEEN = 70
+EXIT_NOBODY_READS = 141
+"""As of a program that a closed pipe ends."""
+
+NO_MEMORY = re.compile(r"can't allocate memory|out of memory")
+"""What torch says of a machine or a GPU."""
+DISK_REMEDIES = {
+    errno.ENOSPC: "Make room on that disk, and run the same command again.",
+    errno.EDQUOT: "Make room within your quota, and run the same command again.",
+    errno.EMFILE: "Allow more open files (`ulimit -n`), and run the same command again.",
+    errno.EIO: "Check the disk, and run the same command again.",
+}
+
+
+class Answer(NamedTuple):
+    """What is said of an error: what was seen, what to do next, and the exit code."""
+
+    seen: str
+    remedy: str
+    exit_code: int
 
 
 def main() -> None:
-    """Run the command line and exit: 0 done, 1 a gate refused, 2 bad input, 3 the Hub failed, 130 interrupted."""
+    """Run the command line and exit.
+
+    Codes: 0 done, 1 a gate refused, 2 bad input, 3 the Hub failed, 70 nobody foresaw it, 130 interrupted, 141 nobody
+    reads what is said.
+    """
     # Libraries report through this package's own console; must be set before they are imported.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TQDM_DISABLE", "1")
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     # A thread that waits by spinning takes the core from whoever it waits for, where another process wants it too.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    sys.exit(run(sys.argv[1:]))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # no terminal is too simple for an error
+    code = run(sys.argv[1:])
+    if code == EXIT_NOBODY_READS:
+        # Python would flush what is left, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; a traceback is shown with `--debug` only."""
+    try:
+        return _invoked(arguments)
+    except KeyboardInterrupt:
+        return _report(Answer("Interrupted.", "Run the same command again to go on.", EXIT_INTERRUPTED), arguments)
+    except Exception as error:  # noqa: BLE001 - the last net: no error leaves as a traceback, however it came about
+        return _caught(error, arguments)
+
+
+def _invoked(arguments: list[str]) -> int:
+    """Run a command; typer's own call would take any `EOFError` for Ctrl-D, and any broken pipe for the terminal's."""
     import typer
 
     from release.cli import app
+
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context("release", list(arguments) or ["--help"]) as context:
+            command.invoke(context)
+    except typer.Exit as ended:
+        return ended.exit_code
+    except typer.Abort:  # Ctrl-D or Ctrl-C at a question
+        raise KeyboardInterrupt from None
+    return 0
+
+
+def _caught(error: Exception, arguments: list[str]) -> int:
+    from release.progress import NobodyReads
+
+    if isinstance(error, NobodyReads):
+        return EXIT_NOBODY_READS
+    if "--debug" in arguments:
+        traceback.print_exception(error)
+    return _report(_answer(error) or _unforeseen(error, arguments), arguments)
+
+
+def _answer(error: Exception) -> Answer | None:
+    """What there is to say of an error that was foreseen."""
+    import typer
+
     from release.errors import ReleaseError
 
     # typer carries its own copy of click and exports only the leaves of its errors.
     usage_error: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
-    try:
-        code: int = app(arguments, standalone_mode=False, prog_name="release") or 0
-    except usage_error as error:
-        return _report(error.format_message(), "`release --help` shows what is understood.", 2, arguments)
-    except ReleaseError as error:
-        if "--debug" in arguments:
-            raise
-        return _report(error.seen, error.remedy, error.exit_code, arguments)
-    except OSError as error:
-        if "--debug" in arguments:
-            raise
-        place = f" ({error.filename})" if error.filename else ""
-        return _report(
-            f"{error.strerror or error}{place}.", "Check the path, its permissions and the disk.", 2, arguments
-        )
-    except (KeyboardInterrupt, typer.Abort):
-        code = EXIT_INTERRUPTED
-    if code == EXIT_INTERRUPTED:  # typer turns a KeyboardInterrupt into this code
-        return _report("Interrupted.", "Run the same command again to go on.", EXIT_INTERRUPTED, arguments)
-    return code
+    if isinstance(error, usage_error):
+        return Answer(error.format_message(), "`release --help` shows what is understood.", 2)
+    if isinstance(error, ReleaseError):
+        return Answer(error.seen, error.remedy, error.exit_code)
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and NO_MEMORY.search(str(error))):
+        return Answer("Memory ran out.", "Close what else needs memory, or use a larger machine.", 2)
+    if isinstance(error, OSError) and (error.filename or error.errno in DISK_REMEDIES):
+        place = f" ({os.fsdecode(error.filename)})" if isinstance(error.filename, str | bytes) else ""
+        remedy = DISK_REMEDIES.get(error.errno or 0, "Check the path, its permissions and the disk.")
+        return Answer(f"{error.strerror or type(error).__name__}{place}.", remedy, 2)
+    return None
 
 
-def _report(seen: str, remedy: str, exit_code: int, arguments: list[str]) -> int:
+def _unforeseen(error: Exception, arguments: list[str]) -> Answer:
+    from release import crash
+
+    path = crash.report(error, arguments)
+    kept = f", with {path}, which holds nothing private" if path else "; no file with the details could be written"
+    return Answer(
+        f"Something unforeseen happened ({crash.summary(error)}).",
+        f"Please report it where you got `release` from{kept}. `--debug` shows where it happened.",
+        EXIT_UNFORESEEN,
+    )
+
+
+def _report(answer: Answer, arguments: list[str]) -> int:
     import typer
 
+    from release.text import message
+
+    seen, remedy = message(answer.seen), message(answer.remedy)
     typer.echo(f"Error: {seen}" + (f"\n{remedy}" if remedy else ""), err=True)
     if "--json" in arguments:
-        typer.echo(json.dumps({"ok": False, "error": seen, "remedy": remedy, "exit_code": exit_code}))
-    return exit_code
+        typer.echo(json.dumps({"ok": False, "error": seen, "remedy": remedy, "exit_code": answer.exit_code}))
+    return answer.exit_code
 
 
 if __name__ == "__main__":

@@ -63,9 +63,9 @@ def refuse_failed(checks: Iterable[Check]) -> None:
         AuditFailed: Names every check that failed, and where.
     """
     if failed := [check for check in checks if check.ok is False]:
-        found = "\n".join(f"{check.name}: {check.detail}" for check in failed)
+        found = "".join(f"\n  {check.name}: {check.detail}" for check in failed)
         raise AuditFailed(
-            f"The written files are not what was planned; nothing is published.\n{found}",
+            f"The written files are not what was planned; nothing is published.{found}",
             "Remove the release folder and run again; if it happens twice, suspect disk or memory.",
         )
 

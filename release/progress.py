@@ -14,10 +14,24 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from release.text import shown
+
 Advance = Callable[[float], None]
 
 LINE_EVERY = 10.0
 """Seconds between two lines of one step where there is no terminal."""
+
+
+class NobodyReads(Exception):
+    """Whoever read what is printed has gone: a pipe was closed."""
+
+
+class Screen(RichConsole):
+    """A terminal or a pipe; a closed pipe is an error of its own, which no failure of the work is taken for."""
+
+    def on_broken_pipe(self) -> None:
+        """Say that nobody reads any more."""
+        raise NobodyReads
 
 
 class Console:
@@ -28,11 +42,11 @@ class Console:
     """
 
     def __init__(self, quiet: bool = False) -> None:
-        self.rich = RichConsole(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
+        self.rich = Screen(stderr=True, quiet=quiet, highlight=False, soft_wrap=True, emoji=False)
 
     def say(self, text: str) -> None:
-        """Print one line; `text` is taken literally, without markup."""
-        self.rich.print(text, markup=False)
+        """Print one line; `text` is taken literally, without markup, and may come from anywhere."""
+        self.rich.print(shown(text), markup=False)
 
     @contextmanager
     def step(self, text: str, total: float) -> Iterator[Advance]:
@@ -40,8 +54,8 @@ class Console:
 
         Yields a function that is called with the amount of work just done, in the unit of `total`.
         """
-        shown = self._bar(text, total) if self.rich.is_terminal else self._lines(text, total)
-        with shown as advance:
+        progress = self._bar(shown(text), total) if self.rich.is_terminal else self._lines(text, total)
+        with progress as advance:
             yield advance
 
     @contextmanager

@@ -4,14 +4,15 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
-from rich.text import Text
 
 from release.measurements import Bbq, Estimate, Measurements, Rate, Score
 from release.pipeline import Release
+from release.progress import Screen
 from release.pruning.method import Method
 from release.record import Pruning
+from release.text import escaped, shown, visible
 from release.verify import Verification
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def show_preview(preview: "Preview", as_json: bool) -> None:
 
 def show_push_plan(plan: "PushPlan", as_json: bool) -> None:
     """Show what a push would do."""
-    _print(plan.model_dump(mode="json"), as_json, [_plain(line) for line in plan.lines()])
+    _print(plan.model_dump(mode="json"), as_json, [visible(line) for line in plan.lines()])
 
 
 def show_measurements(measurements: Measurements, as_json: bool) -> None:
@@ -94,14 +95,14 @@ def show_measurements(measurements: Measurements, as_json: bool) -> None:
 
 def show_facts(facts: Mapping[str, Any], as_json: bool) -> None:
     """Show a few named facts; people see those that there are."""
-    shown = {key.replace("_", " "): str(value) for key, value in facts.items() if value not in (None, [], ())}
-    _print(dict(facts), as_json, [_facts("", shown)])
+    named = {key.replace("_", " "): str(value) for key, value in facts.items() if value not in (None, [], ())}
+    _print(dict(facts), as_json, [_facts("", named)])
 
 
 def show_changes(changes: str, as_json: bool) -> None:
     """Show how a card would change."""
-    shown = Text(changes or "The card would stay as it is.")
-    _print({"changed": bool(changes), "difference": changes}, as_json, [shown])
+    lines = "\n".join(map(visible, changes.split("\n"))) or "The card would stay as it is."
+    _print({"changed": bool(changes), "difference": changes}, as_json, [lines])
 
 
 def show_methods(methods: Iterable[Method], as_json: bool) -> None:
@@ -116,25 +117,21 @@ def show_models(models: Mapping[str, str], as_json: bool) -> None:
 
 
 def _print(data: dict[str, Any], as_json: bool, tables: Iterable[RenderableType]) -> None:
-    console = Console(highlight=False, soft_wrap=True)
+    console = Screen(highlight=False, soft_wrap=True, emoji=False)
     console.width = max(console.width, WIDTH)  # a cell that is cut short loses what it says
     if as_json:
-        console.print(json.dumps(data, indent=2, ensure_ascii=False), markup=False)
+        console.print(escaped(json.dumps(data, indent=2, ensure_ascii=False)), markup=False)
         return
     for table in tables:
-        console.print(table)
+        console.print(table, markup=False)
 
 
 def _facts(title: str, facts: Mapping[str, str]) -> str:
     """Write one fact a line; lines are never broken, so that what is read from a pipe is whole."""
-    width = max(map(len, facts), default=0)
-    lines = [f"{_plain(name):<{width}}  {_plain(value)}".rstrip() for name, value in facts.items()]
+    named = {shown(name): shown(value) for name, value in facts.items()}
+    width = max(map(len, named), default=0)
+    lines = [f"{name:<{width}}  {value}".rstrip() for name, value in named.items()]
     return "\n".join([title, *lines] if title else lines)
-
-
-def _plain(text: str) -> str:
-    """Take square brackets literally: text from outside is no markup."""
-    return text.replace("[", r"\[")
 
 
 def _release_tables(release: Release) -> Iterator[RenderableType]:
@@ -274,9 +271,9 @@ def _verification_tables(verification: Verification) -> Iterator[RenderableType]
         },
     )
     yield ""
-    width = max(len(check.name) for check in v.checks)
+    width = max((len(check.name) for check in v.checks), default=0)
     for check in v.checks:
-        yield _plain(f"{MARKS[check.ok]:<11}  {check.name:<{width}}  {check.detail}")
+        yield f"{MARKS[check.ok]:<11}  {shown(check.name):<{width}}  {shown(check.detail)}"
     yield ""
     yield "Verified." if v.ok else "NOT verified."
 
@@ -298,11 +295,11 @@ def _preview_tables(preview: "Preview") -> Iterator[RenderableType]:
         },
     )
     if preview.hub:
-        yield from (_plain(line) for line in ("", *preview.hub.lines(), ""))
+        yield from (visible(line) for line in ("", *preview.hub.lines(), ""))
     table = Table(title="Prunable modules", title_justify="left", box=None, pad_edge=False)
     table.add_column("module")
     table.add_column("tensors", justify="right")
     table.add_column("parameters", justify="right")
     for module in preview.modules:
-        table.add_row(module.module, f"{module.tensors:,}", f"{module.parameters:,}")
+        table.add_row(shown(module.module), f"{module.tensors:,}", f"{module.parameters:,}")
     yield table

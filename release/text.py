@@ -7,13 +7,23 @@ HTML or a shell once it has passed `markdown`, `code` or `fence`.
 import re
 import unicodedata
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
-from release.measurements import Estimate
+if TYPE_CHECKING:
+    from release.measurements import Estimate
 
 UNDEFINED = "n/a"
 BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Marks that reorder the text around them; letters of right-to-left scripts need none."""
 
+LONGEST_SHOWN = 1_000
+"""Characters of one line on a terminal or in a log."""
+MOST_LINES = 40
+"""Lines of one message below its first."""
+LONGEST_QUOTED = 60
+"""Characters of a value that a message quotes."""
+
+_COMMANDS = re.compile(f"[\x7f-\x9f\u2028\u2029\ud800-\udfff{''.join(BIDI)}]")
 _HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _INLINE = re.compile(r"([\\`*_\[\]~|$])")
 _AT_START = re.compile(r"^(\d*)(?=#|=|--|[.)+-](?:\s|$))")
@@ -56,12 +66,12 @@ def exact_percent(share: Decimal) -> str:
     return f"{(share * 100).normalize():f} %"
 
 
-def interval(estimate: Estimate, digits: int) -> str:
+def interval(estimate: "Estimate", digits: int) -> str:
     """Write the ends of a 95 % interval: `0.0321 to 0.1198`."""
     return _ends(fixed(estimate.low, digits), fixed(estimate.high, digits))
 
 
-def signed_interval(estimate: Estimate, digits: int) -> str:
+def signed_interval(estimate: "Estimate", digits: int) -> str:
     """Write the ends of the interval of a difference: `−0.0020 to +0.0142`."""
     return _ends(signed(estimate.low, digits), signed(estimate.high, digits))
 
@@ -93,6 +103,46 @@ def seconds(number: float) -> str:
 def one_line(text: str) -> str:
     """Put a string on one line, without control characters and marks that reorder its surroundings."""
     return " ".join("".join(map(_visible, text)).split())
+
+
+def shown(text: str, most: int = LONGEST_SHOWN) -> str:
+    """Write text from anywhere as one printable line for a terminal or a log, the middle of a long one left out."""
+    head, tail = most * 2 // 3, most // 3
+    if len(text) > 4 * most:  # a name may be as long as a file
+        text = f"{text[: 2 * most]} … {text[-2 * most :]}"
+    line = " ".join("".join(map(_printable, text)).split())
+    return line if len(line) <= most else f"{line[:head]} … {line[-tail:]}"
+
+
+def visible(line: str) -> str:
+    """Write a line of a file with its spaces, whatever cannot be printed as `�`, and not too long."""
+    return "".join(c if c.isprintable() or c == "\u00a0" else "\ufffd" for c in line[:LONGEST_SHOWN])
+
+
+def escaped(document: str) -> str:
+    """Write a JSON document so that a terminal takes nothing in its strings for a command."""
+    return _COMMANDS.sub(lambda match: f"\\u{ord(match[0]):04x}", document)
+
+
+def message(text: str) -> str:
+    """Write a message for people: one printable line, and those below it that are set in by two spaces.
+
+    Only this package breaks lines so; a break in a name from outside becomes a space.
+    """
+    first, *rest = text.split("\n  ", MOST_LINES + 1)
+    more = ["  …"] if len(rest) > MOST_LINES else []
+    return "\n".join([shown(first), *(f"  {shown(line)}" for line in rest[:MOST_LINES]), *more])
+
+
+def quoted(text: str) -> str:
+    """Quote a value that somebody gave, cut where it is long."""
+    return repr(text if len(text) <= LONGEST_QUOTED else f"{text[:LONGEST_QUOTED]}…")
+
+
+def _printable(character: str) -> str:
+    if character.isprintable():
+        return character
+    return " " if unicodedata.category(character) in ("Cc", "Zs", "Zl", "Zp") else "\ufffd"
 
 
 def _visible(character: str) -> str:

@@ -66,7 +66,7 @@ def rest(delivery: Delivery, target: Target, commit: str) -> str:
         advance(1)
     if stage in BROKEN:
         log = _log(delivery, target, build=stage == "BUILD_ERROR")
-        raise _failed(delivery, target, f"The Space {target.id} does not run: {stage}. The end of its log:\n{log}\n")
+        raise _failed(delivery, target, f"The Space {target.id} does not run: {stage}. The end of its log:\n{log}\n  ")
     return stage
 
 
