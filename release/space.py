@@ -13,21 +13,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
 
-from release import text
+from release import children, text
 from release.card_parts import REPO_ID
 from release.card_templates import environment as templates
 from release.errors import BadOption, ReleaseError
 from release.progress import Console
-from release.record import Record
+from release.record import CARD, Record
 from release.resources import resource
 
 APP = "compare"
+EXAMPLES = "examples.json"
 MODELS = "COMPARE_MODELS"
 SHORT_DESCRIPTION = "Ask a dense and a pruned model the same; research only"
 """The Hub shows at most 60 characters."""
@@ -56,12 +57,34 @@ def build(
         pruned_id: The pruned model's Hub id.
         examples: Items of BBQ with their texts, as `release.examples.examples` gives them.
     """
-    models = [dense_id, pruned_id] if dense_id and record.base.on_hub else [pruned_id]
+    # A kill leaves the old Space, or none: half of one would be refused by whoever looks at it next.
+    partial = destination.with_name(f".{destination.name}.part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    for name, content in shipped().items():
+        (partial / name).write_bytes(content)
+    (partial / EXAMPLES).write_bytes(examples_json(examples).encode())
+    models = models_of(record, dense_id, pruned_id)
+    (partial / CARD).write_bytes(readme(record, models, bool(examples)).encode())
     shutil.rmtree(destination, ignore_errors=True)
-    shutil.copytree(resource("spaces") / APP, destination, ignore=shutil.ignore_patterns("__pycache__"))
+    partial.rename(destination)
+
+
+def shipped() -> dict[str, bytes]:
+    """Return the app's own files as this version ships them, by name; they lie in one folder."""
+    paths = sorted(path for path in (resource("spaces") / APP).iterdir() if path.is_file())
+    return {path.name: path.read_bytes() for path in paths}
+
+
+def examples_json(examples: Sequence[Mapping[str, Any]]) -> str:
+    """Return the text of examples.json."""
     stored = {"attribution": ATTRIBUTION, "examples": [dict(example) for example in examples]}
-    _write(destination / "examples.json", json.dumps(stored, ensure_ascii=False, indent=2) + "\n")
-    _write(destination / "README.md", readme(record, models, bool(examples)))
+    return json.dumps(stored, ensure_ascii=False, indent=2) + "\n"
+
+
+def models_of(record: Record, dense_id: str | None, pruned_id: str) -> list[str]:
+    """Return the Hub ids that a Space lists; the dense model is left out where it is not on the Hub."""
+    return [dense_id, pruned_id] if dense_id and record.base.on_hub else [pruned_id]
 
 
 def readme(record: Record, models: Sequence[str], with_examples: bool) -> str:
@@ -93,7 +116,7 @@ def front_matter(record: Record, models: Sequence[str]) -> dict[str, object]:
         "colorFrom": "indigo",
         "colorTo": "gray",
         "sdk": "gradio",
-        "sdk_version": version("gradio"),
+        "sdk_version": _gradio_pinned(),
         "app_file": "app.py",
         # Left out it is 3.10, which transformers refuses; as a number 3.10 would be 3.1.
         "python_version": "3.12",
@@ -104,8 +127,10 @@ def front_matter(record: Record, models: Sequence[str]) -> dict[str, object]:
     }
 
 
-def _write(path: Path, content: str) -> None:
-    path.write_text(content, encoding="utf-8", newline="\n")
+def _gradio_pinned() -> str:
+    """Return the version that the app's requirements name, whatever is installed here: the same for every reader."""
+    lines = shipped()["requirements.txt"].decode().splitlines()
+    return next(line.removeprefix("gradio==") for line in lines if line.startswith("gradio=="))
 
 
 def environment(releases: Sequence[Path], dense: Path) -> dict[str, str]:
@@ -135,37 +160,52 @@ def environment(releases: Sequence[Path], dense: Path) -> dict[str, str]:
         MODELS: json.dumps(models),
         "HF_HUB_OFFLINE": "1",
         "GRADIO_ANALYTICS_ENABLED": "False",
-        # What lies in space/ is what is uploaded: running it must leave nothing there.
-        "PYTHONDONTWRITEBYTECODE": "1",
         "GRADIO_SERVER_NAME": os.environ.get("GRADIO_SERVER_NAME", HOST),
         "GRADIO_SERVER_PORT": os.environ.get("GRADIO_SERVER_PORT", PORT),
     }
 
 
 def run(releases: Sequence[Path], dense: Path, console: Console) -> None:
-    """Run the first release's Space until it is interrupted or terminated; the app ends with it.
+    """Run the Space of the first release until it is interrupted or terminated; the app ends with it.
+
+    What runs is a copy of the app that this version ships, and only where the release holds that very app: a release
+    comes from anybody. It gets no secret of the environment and imports nothing from the working folder.
 
     Raises:
         KeyboardInterrupt: Somebody ended it.
-        BadOption: There is no Space in the release, or the port cannot be used.
+        BadOption: There is no Space in the release, or another than the shipped one; or the port cannot be used.
         ReleaseError: The app ended by itself.
     """
+    from release import space_check
+
     variables = environment(releases, dense)
-    app = releases[0].resolve() / "space" / "app.py"
-    if not app.is_file():
-        raise BadOption(f"{releases[0]} holds no space/app.py.", "Build it with `release publish … --local`.")
+    folder = releases[0].resolve() / "space"
+    space_check.require(folder, Record.read(releases[0] / "model"))
     address = variables["GRADIO_SERVER_NAME"], _port(variables["GRADIO_SERVER_PORT"])
     _require_free(address)
-    process = subprocess.Popen([sys.executable, str(app)], cwd=app.parent, env=os.environ | variables)
+    with TemporaryDirectory(prefix="release-demo-") as scratch:
+        app = Path(scratch)
+        for name, content in shipped().items():
+            (app / name).write_bytes(content)
+        for name in (CARD, EXAMPLES):
+            shutil.copyfile(folder / name, app / name, follow_symlinks=False)
+        code = _served(app, children.environment(**variables), address, console)
+    if code != 0:
+        raise ReleaseError(f"The app ended with exit code {code}.", "Its last lines above say why.")
+
+
+def _served(app: Path, variables: Mapping[str, str], address: tuple[str, int], console: Console) -> int:
+    """Run an app's folder to its end, and return its exit code."""
+    # Python puts the folder of a script in front of what it imports from, unless its user forbids that.
+    known = {name: value for name, value in variables.items() if name != "PYTHONSAFEPATH"}
+    process = subprocess.Popen([sys.executable, str(app / "app.py")], cwd=app, env=known)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         _announce(process, address, console)
-        code = process.wait()
+        return process.wait()
     finally:
         signal.signal(signal.SIGTERM, before)
         _end(process)
-    if code != 0:
-        raise ReleaseError(f"The app ended with exit code {code}.", "Its last lines above say why.")
 
 
 def _port(stated: str) -> int:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import sys
 from html.parser import HTMLParser
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def test_the_front_matter_keeps_the_hubs_rules(tmp_path: Path) -> None:
     space.build(example_record(), tmp_path / "space", *IDS, [])
     front, _ = front_and_body(tmp_path / "space")
     assert front["sdk"] == "gradio"
-    assert front["sdk_version"] == space.version("gradio")
+    assert front["sdk_version"] == version("gradio")
     assert front["python_version"] == "3.12"
     assert (tmp_path / "space" / front["app_file"]).is_file()
     assert len(front["short_description"]) <= 60

@@ -27,7 +27,6 @@ from release.progress import Console
 from release.record import FILE_NAME
 from tests.records import example_base, example_record
 from tests.space_fixtures import (
-    EXAMPLE,
     app_command,
     checkpoint,
     free_port,
@@ -40,7 +39,8 @@ answers, compare, decoding, memory, models, page = map(
     module, ("answers", "compare", "decoding", "memory", "models", "page")
 )
 
-IDS = ("org/dense", "me/pruned")
+OF_RECORD = (example_record().base.id, example_record().name)
+SECRETS = {"HF_TOKEN": "hf_verysecret", "MY_API_KEY": "verysecret", "GH_TOKEN": "ghp_verysecret"}
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -285,21 +285,36 @@ def test_the_shelf_keeps_the_two_models_used_last(folders: tuple[Path, Path]) ->
 def release(tmp_path: Path, folders: tuple[Path, Path]) -> Path:
     shutil.copytree(folders[1], tmp_path / "release" / "model")
     (tmp_path / "release" / "model" / FILE_NAME).write_text(example_record().to_json())
-    space.build(example_record(), tmp_path / "release" / "space", *IDS, [EXAMPLE])
+    space.build(example_record(), tmp_path / "release" / "space", *OF_RECORD, [])
     return tmp_path / "release"
 
 
-def test_a_release_runs_its_own_space_and_ends_with_the_command(release: Path, folders: tuple[Path, Path]) -> None:
+def test_a_release_runs_its_own_space_without_secrets_and_ends_with_the_command(
+    release: Path, folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "gradio.py").write_text("raise SystemExit('imported from the working folder')")
     before, port = digests(release), free_port()
     call = "import sys; from pathlib import Path; from release import space; from release.progress import Console; "
     call += "space.run([Path(sys.argv[1])], Path(sys.argv[2]), Console())"
-    variables = os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_SERVER_NAME": "127.0.0.1"}
-    command = [sys.executable, "-c", call, str(release), str(folders[0])]
-    process = subprocess.Popen(command, env=variables, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    variables = os.environ | SECRETS | {"GRADIO_SERVER_PORT": str(port), "GRADIO_SERVER_NAME": "127.0.0.1"}
+    variables |= {"PYTHONPATH": "."}
+    command = [sys.executable, "-P", "-c", call, str(release), str(folders[0])]
+    process = subprocess.Popen(
+        command,
+        env=variables,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        cwd=tmp_path / "here",
+    )
     assert process.stderr
     url = f"http://127.0.0.1:{port}"
     try:
         assert any(f"at {url} " in line for line in process.stderr)
+        [app] = psutil.Process(process.pid).children()
+        assert not [name for name, value in app.environ().items() if "verysecret" in value]
+        assert "/here" not in app.cwd()
         require_an_endpoint_that_needs_only_the_prompt(url)
     finally:
         process.send_signal(signal.SIGTERM)
