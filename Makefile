@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Two test processes; torch computes with one thread in each, or they would take the cores from each other.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
-.PHONY: demo test test-long clean
+.PHONY: demo test test-long fuzz clean
 
 demo: .venv/installed
 	$(BIN)/release publish demo --method random --sparsity 0.1 --local
@@ -18,6 +18,11 @@ test: .venv/dev chromium
 
 test-long: .venv/dev chromium
 	$(PYTEST) --dist worksteal -m long
+
+# Hours; the runs that are due of every reader of outside bytes. atheris has no wheel for every system.
+fuzz: .venv/dev
+	-$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[fuzz]"
+	nice -n 10 $(BIN)/python -m tests.fuzz $(TARGETS)
 
 .PHONY: chromium
 chromium:

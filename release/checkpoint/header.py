@@ -5,6 +5,7 @@ Layout (safetensors 0.8): 8 bytes little-endian length, a JSON header of that le
 
 import json
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,12 @@ FLOATS: dict[str, tuple[str, int]] = {"BF16": ("<u2", 7), "F16": ("<u2", 10), "F
 """Stored float types: the unsigned type of the same width, and the number of fraction bits."""
 
 LENGTH_BYTES = 8
+LARGEST_HEADER = 32 << 20
+"""Bytes of a header, at most: 300,000 tensors; the library's own limit takes some gigabytes of memory to read."""
+LARGEST_SIZE = (1 << 63) - 1
+"""Of one dimension; torch and numpy count no further."""
+QUOTED = 100
+"""Characters of a name that a message shows."""
 
 
 @dataclass(frozen=True)
@@ -119,33 +126,61 @@ def read_header(path: Path) -> Header:
     """Read and check the header of a safetensors file.
 
     Raises:
-        UnusableBase: The file is cut, no safetensors, or empty.
+        UnusableBase: The file is cut, no safetensors, or empty; or its header is larger than `LARGEST_HEADER`, or
+            written in a form that some loaders read in another way, or not at all.
     """
     try:
-        with safe_open(path, framework="numpy"):  # the library's own checks of offsets, types and length
-            pass
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(LENGTH_BYTES), "little")
+            _refuse_large(path.name, length, os.fstat(file.fileno()).st_size)
+            with safe_open(path, framework="numpy"):  # the library's own checks of offsets, types and length
+                pass
+            text = file.read(length)
     except (SafetensorError, OSError) as error:
         raise UnusableBase(
             f"{path.name} is cut or no safetensors file ({error}).",
             "Fetch or copy it again; only safetensors files are read.",
         ) from None
-    with path.open("rb") as file:
-        prefix = file.read(LENGTH_BYTES)
-        text = file.read(int.from_bytes(prefix, "little"))
-    return Header(path, prefix + text, parse(text, len(prefix) + len(text)))
+    try:
+        return Header(path, length.to_bytes(LENGTH_BYTES, "little") + text, parse(text, LENGTH_BYTES + length))
+    except (ValueError, RecursionError) as error:
+        seen = f"{path.name} has an unusual header ({error})."
+        raise UnusableBase(seen, "Save the model again with save_pretrained.") from None
+
+
+def _refuse_large(name: str, length: int, size: int) -> None:
+    if LARGEST_HEADER < length < size:
+        seen = f"{name} has a header of {length:,} bytes; at most {LARGEST_HEADER:,} are read."
+        raise UnusableBase(seen, "Save the model again in shards of a few gigabytes.")
 
 
 def parse(text: bytes, data_start: int) -> tuple[Tensor, ...]:
-    """Read the JSON header; offsets become offsets in the file."""
-    entries = {name: entry for name, entry in json.loads(text).items() if name != "__metadata__"}
-    tensors = (
-        Tensor(
-            name,
-            entry["dtype"],
-            tuple(entry["shape"]),
-            data_start + entry["data_offsets"][0],
-            entry["data_offsets"][1] - entry["data_offsets"][0],
-        )
-        for name, entry in entries.items()
-    )
+    """Read the JSON header; offsets become offsets in the file.
+
+    The library has read it before, and takes more than it writes: entries as lists, types as objects, a name twice, of
+    which the last counts. Other loaders read these in their own ways, so only what the library writes is taken.
+
+    Raises:
+        ValueError: It is no such header; says why.
+    """
+    entries = json.loads(text, object_pairs_hook=_once)
+    tensors = (_tensor(name, entry, data_start) for name, entry in entries.items() if name != "__metadata__")
     return tuple(sorted(tensors, key=lambda t: (t.start, t.nbytes)))
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of its members, no two of which may bear the same name."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{name[:QUOTED]!r} stands in it twice")
+        found[name] = value
+    return found
+
+
+def _tensor(name: str, entry: object, data_start: int) -> Tensor:
+    match entry:
+        case {"dtype": str(dtype), "shape": [*shape], "data_offsets": [int(start), int(end)]}:
+            if all(isinstance(size, int) and size <= LARGEST_SIZE for size in shape):
+                return Tensor(name, dtype, tuple(shape), data_start + start, end - start)
+    raise ValueError(f"{name[:QUOTED]!r} is not described as the library describes tensors")

@@ -21,14 +21,12 @@ from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
 from release.checkpoint.disk import room_for
 from release.checkpoint.files import Reader
-from release.checkpoint.header import LENGTH_BYTES, Header, Raw, read_header
+from release.checkpoint.header import LARGEST_HEADER, LENGTH_BYTES, Header, Raw, read_header
 from release.errors import HubFailed
 from release.progress import Console
 from release.sources import hub
 from release.sources.contact import FIRST_WAIT, PASSING, WORK_WAIT, explained, first_contact, named, status_of
 
-LARGEST_HEADER = 100_000_000
-"""Bytes of a safetensors header, at most; the library refuses more."""
 WAITS = (0.0, 1.0, 2.0, 4.0)
 """Seconds to wait after a connection broke, by how often it did so without a single further byte."""
 LOST = (httpx2.TransportError, EOFError, HfHubHTTPError)
