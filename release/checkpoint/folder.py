@@ -85,8 +85,9 @@ class Checkpoint:
     @property
     def architecture(self) -> str:
         """The class that config.json names, or its model type."""
-        names = self.config.get("architectures") or [self.config.get("model_type", "unknown")]
-        return str(names[0])
+        names = self.config.get("architectures")
+        first = names[0] if isinstance(names, list) and names else self.config.get("model_type")
+        return first if isinstance(first, str) and first else "unknown"
 
 
 def is_side_file(name: str) -> bool:

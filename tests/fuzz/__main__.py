@@ -1,6 +1,6 @@
 """The full fuzzing: every target in a process of its own, as many runs as are due, and a table of what came of it.
 
-    python -m tests.fuzz [--runs N] [--seed N] [TARGET ...]
+    python -m tests.fuzz [--runs N] [--seed N] [--blind] [TARGET ...]
 
 Under atheris, which guides its inputs by what they reach, where that is installed (`pip install 'release[fuzz]'`);
 else inputs are only mutated. What an input finds is written to `fuzz-findings/`; once cured it goes into the corpus.
@@ -24,22 +24,24 @@ def main() -> int:
     asked.add_argument("targets", nargs="*")
     asked.add_argument("--runs", type=int, help="runs of each target instead of those that are due")
     asked.add_argument("--seed", type=int, default=int(time.time()))
+    asked.add_argument("--blind", action="store_true", help="only mutate; ten times as many runs a second")
     how = asked.parse_args()
-    return fuzz(how.targets, how.runs, how.seed)
+    engine = "atheris" if importlib.util.find_spec("atheris") and not how.blind else "mutation"
+    return fuzz(how.targets, how.runs, how.seed, engine)
 
 
-def fuzz(names: list[str], runs: int | None, seed: int) -> int:
+def fuzz(names: list[str], runs: int | None, seed: int, engine: str) -> int:
     """Run each target in its own process and print the table."""
     from tests.fuzz.targets import TARGETS
 
     rows = []
-    print(f"engine: {'atheris' if importlib.util.find_spec('atheris') else 'mutation'}, seed {seed}", flush=True)
+    print(f"engine: {engine}, seed {seed}", flush=True)
     print(
         f"{'target':<14}{'runs':>12}{'values':>12}{'refused':>12}{'seconds':>10}{'runs/s':>9}{'MiB':>7}  found",
         flush=True,
     )
     for name in names or TARGETS:
-        rows.append(watched(name, runs or TARGETS[name].due, seed))
+        rows.append(watched(name, runs or TARGETS[name].due, seed, engine))
         print(row(name, rows[-1]), flush=True)
     return int(any(each["found"] for each in rows))
 
@@ -53,11 +55,11 @@ def row(name: str, seen: dict[str, Any]) -> str:
     )
 
 
-def watched(name: str, runs: int, seed: int) -> dict[str, Any]:
+def watched(name: str, runs: int, seed: int, engine: str) -> dict[str, Any]:
     """Run one target in its own process, which may die of what it finds."""
     FINDINGS.mkdir(exist_ok=True)
     begun, said = time.monotonic(), FINDINGS / f"{name}.log"
-    words = [sys.executable, "-m", "tests.fuzz.worker", name, str(runs), str(seed), str(FINDINGS)]
+    words = [sys.executable, "-m", "tests.fuzz.worker", name, str(runs), str(seed), str(FINDINGS), engine]
     with said.open("w") as log:
         done = subprocess.run(words, stderr=log, stdout=subprocess.PIPE, text=True, errors="replace")
     lines = [line for line in done.stdout.splitlines() if line.startswith('{"value"')]

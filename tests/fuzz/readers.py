@@ -1,5 +1,6 @@
 """What each target does with its bytes: the product's own reader of them, and what uses its result at once."""
 
+import json
 import os
 from collections.abc import Mapping
 from decimal import Decimal
@@ -7,7 +8,9 @@ from functools import cache
 from pathlib import Path
 from tempfile import gettempdir, mkdtemp
 
+import numpy as np
 from safetensors import SafetensorError, deserialize
+from safetensors.numpy import save_file
 
 from release import card as cards
 from release import foreign_card, signing, sparsity
@@ -15,9 +18,10 @@ from release.card_check import differences
 from release.card_merge import Copy, merge, required
 from release.card_parts import Card, parse
 from release.checkpoint.files import Folder
-from release.checkpoint.folder import INDEX, weight_names
+from release.checkpoint.folder import CONFIG, open_checkpoint
 from release.checkpoint.header import Header, read_header
-from release.describe import SIGNATURE
+from release.checkpoint.loading import INDEX
+from release.contents import SIGNATURE
 from release.errors import ReleaseError
 from release.plan import parse_amount, parse_sparsities, recipe_of, release_name
 from release.progress import Console
@@ -88,19 +92,38 @@ def _tensors(header: Header, data: bytes) -> dict[str, tuple[str, tuple[int, ...
     return {t.name: (t.dtype, t.shape, data[t.start : t.start + t.nbytes]) for t in header.tensors}
 
 
-def index(data: bytes) -> list[str]:
-    """Read a shard index; whatever it names lies in the folder and is a weight file."""
-    folder = laid(INDEX, data).parent
-    _lay_shards(folder)
-    names = weight_names(Folder(folder))
-    assert all((folder / name).is_file() and (folder / name).parent == folder for name in names)
-    return names
+SHARDS = {
+    "model-00001-of-00002.safetensors": "model.embed_tokens.weight",
+    "model-00002-of-00002.safetensors": "model.layers.0.mlp.down_proj.weight",
+}
+"""Shard → the tensor in it."""
 
 
 @cache
-def _lay_shards(folder: Path) -> None:
-    for number in (1, 2):
-        (folder / f"model-0000{number}-of-00002.safetensors").touch()
+def _sharded(name: str) -> Path:
+    """A checkpoint in two shards, for targets that write one of its files anew."""
+    folder = place(name).parent
+    for shard, tensor in SHARDS.items():
+        save_file({tensor: np.ones((2, 3), "<f4")}, folder / shard)
+    (folder / CONFIG).write_text('{"model_type": "llama"}')
+    weights = {tensor: shard for shard, tensor in SHARDS.items()}
+    (folder / INDEX).write_text(json.dumps({"metadata": {"total_size": 48}, "weight_map": weights}))
+    return folder
+
+
+def index(data: bytes) -> None:
+    """Read a checkpoint with this index; whatever is read lies in its folder."""
+    folder = _sharded(INDEX)
+    laid(INDEX, data)
+    found = open_checkpoint(folder)
+    assert {header.path.name for header in found.headers} <= SHARDS.keys()
+
+
+def config(data: bytes) -> None:
+    """Read a checkpoint with this config.json."""
+    folder = _sharded(CONFIG)
+    laid(CONFIG, data)
+    assert open_checkpoint(folder).architecture
 
 
 def record(data: bytes) -> None:

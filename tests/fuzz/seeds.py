@@ -46,18 +46,23 @@ def _laid_out(text: bytes, rest: bytes) -> tuple[bytes, bytes]:
         entries, end = json.loads(text), 0
         for name, entry in entries.items():
             if name != "__metadata__":
-                nbytes = BITS[entry["dtype"]] * math.prod(entry["shape"]) // 8
-                entry["data_offsets"] = [end, end := end + nbytes]
+                count = math.prod(min(int(size), 64) for size in entry["shape"])
+                entry["data_offsets"] = [end, end := end + BITS[entry["dtype"]] * count // 8]
         return json.dumps(entries).encode(), bytes(end) if end < MOST_DATA else rest
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
         return text, rest
 
 
 def indexes() -> list[bytes]:
-    """An index of two shards."""
-    names = [f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]
-    weights = {"model.embed_tokens.weight": names[0], "lm_head.weight": names[1]}
-    return [json.dumps({"metadata": {"total_size": 12}, "weight_map": weights}).encode()]
+    """The index of two shards."""
+    weights = {tensor: shard for shard, tensor in readers.SHARDS.items()}
+    return [json.dumps({"metadata": {"total_size": 48}, "weight_map": weights}).encode()]
+
+
+def configs() -> list[bytes]:
+    """Two model types, one with what pruning drops."""
+    llama = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "num_hidden_layers": 1, "hidden_size": 2}
+    return [json.dumps(each).encode() for each in (llama, {"model_type": "phi3", "auto_map": {"AutoConfig": "x.Y"}})]
 
 
 @cache

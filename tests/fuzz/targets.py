@@ -52,6 +52,7 @@ TARGETS = {
     for target in (
         Target("header", readers.header, seeds.headers, MILLION, seeds.with_length),
         Target("index", readers.index, seeds.indexes),
+        Target("config", readers.config, seeds.configs),
         Target("record", readers.record, seeds.records),
         Target("table", readers.table, seeds.tables),
         Target("foreign card", readers.foreign, seeds.foreign_cards),

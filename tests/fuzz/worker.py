@@ -1,11 +1,10 @@
-"""One target fuzzed in a process of its own: `python -m tests.fuzz.worker TARGET RUNS SEED FINDINGS`.
+"""One target fuzzed in a process of its own: `python -m tests.fuzz.worker TARGET RUNS SEED FINDINGS ENGINE`.
 
 It says on stdout how far it is, for whatever is found may be its end.
 """
 
 import faulthandler
 import importlib
-import importlib.util
 import json
 import os
 import resource
@@ -97,9 +96,9 @@ class Worker:
         self.report()
 
 
-def main(name: str, runs: int, seed: int, findings: Path) -> None:
+def main(name: str, runs: int, seed: int, findings: Path, engine: str) -> None:
     """Fuzz one target."""
-    atheris = importlib.import_module("atheris") if importlib.util.find_spec("atheris") else None
+    atheris = importlib.import_module(engine) if engine == "atheris" else None
     if atheris:
         with atheris.instrument_imports(include=["release"]):
             importlib.import_module("tests.fuzz.targets")
@@ -114,4 +113,4 @@ def main(name: str, runs: int, seed: int, findings: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]), sys.argv[5])
