@@ -1,24 +1,85 @@
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from release.errors import BadOption
-from release.measure.sample import allot, draw
+from release.measure.sample import CELLS, draw, order
 from release.measurements import DataSource
 from release.sources.bbq import Item
+from tests.measure.items import item_of
 
 Bbq = tuple[tuple[Item, ...], DataSource]
+Shape = dict[str, list[int]]
+"""Category → groups of each of its templates."""
+
+SHAPES = st.dictionaries(
+    st.text("abc", min_size=1, max_size=2), st.lists(st.integers(1, 7), min_size=1, max_size=6), min_size=1, max_size=6
+)
 
 
-@given(st.integers(0, 400), st.dictionaries(st.text(max_size=3), st.integers(1, 60), min_size=1, max_size=12))
-def test_shares_are_equal_as_far_as_sizes_allow(total: int, sizes: dict[str, int]) -> None:
-    shares = allot(total, sizes)
-    assert sum(shares.values()) == min(total, sum(sizes.values()))
-    assert all(0 <= shares[name] <= sizes[name] for name in sizes)
+def invented(shape: Shape) -> list[Item]:
+    """Make groups of four items, template after template."""
+    items = []
+    for category, templates in shape.items():
+        owners = [template for template, groups in enumerate(templates) for _ in range(groups)]
+        items += [item_of(category, owner, 4 * group + cell) for group, owner in enumerate(owners) for cell in range(4)]
+    return items
+
+
+def groups_of(items: list[Item]) -> dict[str, list[str]]:
+    """Return the template of every whole group, by category, in order."""
+    found: dict[str, list[str]] = {}
+    for item in items[::CELLS]:
+        found.setdefault(item.category, []).append(item.question_index)
+    return found
+
+
+@given(SHAPES, st.integers(0, 9), st.data())
+def test_every_beginning_shares_out_equally_and_reaches_as_many_templates_as_it_can(
+    shape: Shape, seed: int, data: st.DataObject
+) -> None:
+    items = invented(shape)
+    count = data.draw(st.integers(1, len(items) // CELLS))
+    drawn = groups_of(order(items, seed)[: CELLS * count])
+    shares = {category: len(drawn.get(category, [])) for category in shape}
+    assert sum(shares.values()) == count
     top = max(shares.values())
-    assert all(shares[name] >= top - 1 or shares[name] == sizes[name] for name in sizes)
+    for category, templates in shape.items():
+        assert shares[category] >= min(top - 1, sum(templates))
+        assert len(set(drawn.get(category, []))) == min(shares[category], len(templates))
+
+
+@given(SHAPES, st.integers(0, 9))
+def test_the_order_holds_every_item_once_in_whole_groups_and_depends_on_its_seed_alone(shape: Shape, seed: int) -> None:
+    items = invented(shape)
+    ordered = order(items, seed)
+    assert sorted(ordered) == sorted(items)
+    assert order(items[::-1], seed) == ordered
+    ids = [item.example_id for item in ordered]
+    assert all(first % CELLS == 0 for first in ids[::CELLS])
+    assert all(later == earlier + 1 for earlier, later in pairwise(ids) if later % CELLS)
+
+
+def test_of_few_groups_large_templates_give_more_than_small_ones() -> None:
+    """A mean over one template in four aims at the mean over all items only so."""
+    items = invented({"a": [30] * 5 + [3] * 5})
+    first = [order(items, seed)[0].question_index for seed in range(400)]
+    share = sum(int(template) < 5 for template in first) / 400
+    assert 0.85 < share < 0.96  # 150 of 165 groups are 0.91; 400 draws have a standard error of 0.014
+
+
+@pytest.mark.parametrize("amount", [44, 200, 1000])
+def test_a_smaller_sample_is_a_part_of_a_larger_one(bbq: Bbq, amount: int) -> None:
+    smaller, larger = (set(draw(bbq[0], str(n), seed=3).items) for n in (amount, 2 * amount + 1))
+    assert smaller < larger
+
+
+def test_200_items_come_from_a_template_a_group(bbq: Bbq) -> None:
+    items = draw(bbq[0], "200", seed=3).items
+    assert len({(item.category, item.question_index) for item in items}) == 50
 
 
 @pytest.mark.parametrize("amount", [1, 44, 199, 200, 1000])
