@@ -52,10 +52,8 @@ EXAMPLES = TypeAdapter(Annotated[tuple[Example, ...], Field(max_length=MOST)])
 
 
 def check(files: Files, record: Record) -> Iterator[Check]:
-    """Check the Space beside a model folder; on the Hub it is a repository of its own."""
+    """Check the Space beside a model folder; on the Hub it is a repository of its own, and not looked at."""
     if not isinstance(files, Folder):
-        detail = "a repository of its own on the Hub, not looked at; fetch both and verify the folder that holds them"
-        yield Check(name=FOLDER, ok=None, detail=detail)
         return
     folder = files.path.resolve().parent / FOLDER
     if files.path.resolve().name == "model" and os.path.lexists(folder):

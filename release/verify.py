@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 
-from release import card, foreign_card, signing, space_check, sparsity
+from release import card, foreign_card, recompute, signing, space_check, sparsity
 from release.again import Again, rebuilt
 from release.audit import check_budgets, check_files, check_finite, check_kept, listed
 from release.checkpoint.count import TensorCount
@@ -113,6 +113,7 @@ def _against_record(subject: Subject, record: Record, seen: Seen) -> Iterator[Ch
     yield from _against_table(subject, record, seen)
     yield _totals(record, seen)
     yield from card.compare(record, subject.card or "")
+    yield from recompute.checks(subject.files, record)
     yield from space_check.check(subject.files, record)
 
 

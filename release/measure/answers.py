@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from release.measure.prompts import ROTATIONS
 from release.measure.sample import Sample
 from release.measurements import Reading
 from release.sources.bbq import Item
@@ -57,3 +58,17 @@ class Answers:
     def best_letters(self) -> NDArray[np.int64] | None:
         """Index of the likeliest letter, (items, rotations)."""
         return None if self.letters is None else np.asarray(self.letters.argmax(axis=2), dtype=np.int64)
+
+
+def by_answer(letters: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Average each answer's log-probability over the rotations.
+
+    Args:
+        letters: (items, ROTATIONS, 3), in the order of the letters shown.
+
+    Returns:
+        (items, 3), in the data set's order of the answers: rotation r shows answer a at letter (a − r) mod 3.
+    """
+    answer = np.arange(3)
+    turned = [letters[:, rotation, (answer - rotation) % 3] for rotation in range(ROTATIONS)]
+    return np.asarray(np.mean(turned, axis=0), dtype=np.float32)

@@ -11,26 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from release.errors import UnusableData
-from release.files import replacing
-from release.measure.answers import Answers, Task
+from release.measure.answers import Answers, Task, by_answer
 from release.measure.generate import NOTHING, STUDY, Generated, ending_tokens, generate
 from release.measure.likelihood import Ask, Tokens, likelihoods
 from release.measure.model import context_window, read_config
 from release.measure.parse import parse
-from release.measure.prompts import LETTERS, ROTATIONS, Prompter
+from release.measure.prompts import AS_SHOWN, ROTATIONS, Prompter
 from release.measure.sample import Sample
 from release.measure.statistics import wilson
 from release.measure.subject import Subject
 from release.measurements import Rate, Reading, Sampling
 from release.sources.bbq import Item
 
-AS_SHOWN = {letter: answer for answer, letter in enumerate(LETTERS)}
-"""Letter → answer in the first rotation."""
 FLOOR = 60
 """Items on which rounding is measured: each is read alone, which takes as long as five in trees."""
 
@@ -138,20 +133,6 @@ def ask(subject: Subject, script: Script, alone: bool = False) -> Answers:
     return Answers(choices, values, letters, None, read.recalled, read.seconds)
 
 
-def by_answer(letters: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Average each answer's log-probability over the rotations.
-
-    Args:
-        letters: (items, ROTATIONS, 3), in the order of the letters shown.
-
-    Returns:
-        (items, 3), in the data set's order of the answers: rotation r shows answer a at letter (a − r) mod 3.
-    """
-    answer = np.arange(3)
-    turned = [letters[:, rotation, (answer - rotation) % 3] for rotation in range(ROTATIONS)]
-    return np.asarray(np.mean(turned, axis=0), dtype=np.float32)
-
-
 def _parsed(script: Script, found: Generated) -> Answers:
     decode = script.prompter.tokenizer.decode
     texts = np.empty(found.tokens.shape[:2], dtype=object)
@@ -184,44 +165,3 @@ def rounding(subject: Subject, script: Script, known: Answers) -> Rate:
     chosen = np.unique(np.linspace(0, count - 1, min(FLOOR, count)).round().astype(int)).tolist()
     again = ask(subject, script.part(chosen), alone=True)
     return wilson(int((again.choices != known.choices[chosen]).any(axis=1).sum()), len(chosen))
-
-
-def write_answers(path: Path, task: Task, answers: dict[str, Answers], sampling: Sampling | None) -> None:
-    """Write one row per item, model and run, without BBQ's texts.
-
-    Args:
-        answers: By the model's name.
-        sampling: Names the seed of each run, where answers were generated.
-    """
-    tables = [
-        _table(task.items, name, found, run, sampling.seeds[run] if sampling else None)
-        for name, found in answers.items()
-        for run in range(found.choices.shape[1])
-    ]
-    with replacing(path) as temporary:
-        pq.write_table(pa.concat_tables(tables), temporary, compression="zstd")
-
-
-def _table(items: tuple[Item, ...], name: str, found: Answers, run: int, seed: int | None) -> pa.Table:
-    columns: dict[str, Any] = {
-        "category": [item.category for item in items],
-        "example_id": [item.example_id for item in items],
-        "question_index": [item.question_index for item in items],
-        "condition": [item.condition for item in items],
-        "polarity": [item.polarity for item in items],
-        "model": [name] * len(items),
-    }
-    if found.values is not None:
-        columns |= {f"logp_ans{answer}": found.values[:, answer] for answer in range(3)}
-    if found.letters is not None and found.best_letters is not None:
-        for rotation in range(ROTATIONS):
-            for index, letter in enumerate(LETTERS.lower()):
-                columns[f"logp_{letter}_r{rotation}"] = found.letters[:, rotation, index]
-            columns[f"letter{rotation}"] = found.best_letters[:, rotation].astype(np.int8)
-    if found.texts is not None:
-        columns |= {"seed": [seed] * len(items), "text": found.texts[:, run].tolist()}
-    columns["choice"] = found.choices[:, run].astype(np.int8)
-    columns["unknown"] = pa.array([item.unknown for item in items], pa.int8())
-    columns["target"] = pa.array([item.target for item in items], pa.int8())
-    columns["label"] = pa.array([item.label for item in items], pa.int8())
-    return pa.table(columns)

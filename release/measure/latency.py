@@ -26,6 +26,7 @@ from release.files import replacing
 from release.measure.clock import NEW_TOKENS, Timings, time_pair, turns
 from release.measure.model import SPARE, memory_free
 from release.measure.statistics import REPLICATES, Floats, estimate, resampled_means
+from release.measure.stored import read_table, wrong
 from release.measurements import DataSource, Latency, LatencyPart, LatencySide
 from release.progress import Console
 from release.sources.bbq import Item
@@ -34,6 +35,16 @@ WARMUP = 2
 MARGIN = 0.05
 FILE_NAME = "latency.parquet"
 MODELS = ("dense", "pruned")
+SCHEMA = pa.schema(
+    [
+        ("category", pa.string()),
+        ("example_id", pa.int64()),
+        ("model", pa.string()),
+        ("prefill_seconds", pa.float64()),
+        ("decode_seconds", pa.float64()),
+        ("counted", pa.bool_()),
+    ]
+)
 REMEDY = "Use a larger machine, or leave latency out: --latency off."
 
 
@@ -70,7 +81,7 @@ def measure_latency(
     timings = _timed_apart(dense, pruned, items, device, console.rich.quiet)
     if evaluation is not None:
         write_timings(evaluation / FILE_NAME, items, timings)
-    return _record(timings, data, seed, time.perf_counter() - started)
+    return record_of(timings, data, seed, time.perf_counter() - started)
 
 
 def require_room(dense: Path, pruned_bytes: int, device: torch.device) -> None:
@@ -96,6 +107,11 @@ def require_room(dense: Path, pruned_bytes: int, device: torch.device) -> None:
 
 def write_timings(path: Path, items: Sequence[Item], timings: Timings) -> None:
     """Write one row per answer, in the order in which they were given."""
+    with replacing(path) as temporary:
+        pq.write_table(_table(items, timings), temporary, compression="zstd")
+
+
+def _table(items: Sequence[Item], timings: Timings) -> pa.Table:
     rows = [
         {
             "category": item.category,
@@ -108,11 +124,42 @@ def write_timings(path: Path, items: Sequence[Item], timings: Timings) -> None:
         for index, item in enumerate(items)
         for side in turns(index)
     ]
-    with replacing(path) as temporary:
-        pq.write_table(pa.Table.from_pylist(rows), temporary, compression="zstd")
+    return pa.Table.from_pylist(rows, SCHEMA)
 
 
-def _record(timings: Timings, data: DataSource, seed: int, seconds: float) -> Latency:
+def read_timings(data: bytes, known: Latency) -> tuple[list[tuple[str, int]], Timings]:
+    """Read `latency.parquet`.
+
+    Args:
+        data: The file.
+        known: Says on what was timed, and how many answers.
+
+    Returns:
+        Category and example id of each item, those for warming up included, and the timings.
+
+    Raises:
+        UnusableData: It is no such table, or holds other answers, or they are not in the order of their turns.
+    """
+    rows = read_table(data, SCHEMA).to_pylist()
+    count = known.items + WARMUP
+    if len(rows) != 2 * count:
+        raise wrong(f"holds {len(rows):,} answers where {2 * count:,} are due")
+    seconds, items = np.empty((count, 2, 2)), []
+    for index in range(count):
+        pair = rows[2 * index : 2 * index + 2]
+        items.append((pair[0]["category"], pair[0]["example_id"]))
+        for side, row in zip(turns(index), pair, strict=True):
+            due = (*items[-1], MODELS[side], index >= WARMUP)
+            if (row["category"], row["example_id"], row["model"], row["counted"]) != due:
+                raise wrong(f"does not hold the {MODELS[side]} model's answer to item {index} where it is due")
+            seconds[index, side] = row["prefill_seconds"], row["decode_seconds"]
+    if not (seconds > 0).all():
+        raise wrong("holds an answer that took no time")
+    return items, Timings(seconds, known.device, known.dtype, known.threads)
+
+
+def record_of(timings: Timings, data: DataSource, seed: int, seconds: float) -> Latency:
+    """Sum up what was timed; the first `WARMUP` items are not counted."""
     counted = timings.seconds[WARMUP:]
     whole = _part(counted.sum(axis=2), seed)
     return Latency(

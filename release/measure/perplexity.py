@@ -69,8 +69,29 @@ def read(subject: Subject, windows: NDArray[np.int32]) -> Readings:
     return Readings(losses, found.recalled, found.seconds)
 
 
+@dataclass(frozen=True)
+class Windows:
+    """The windows that were read, as far as a record names them.
+
+    Attributes:
+        count: How many.
+        size: Tokens of each.
+        token_sha256: Digest of the token ids, as little-endian 32-bit integers.
+    """
+
+    count: int
+    size: int
+    token_sha256: str
+
+    @classmethod
+    def of(cls, tokens: NDArray[np.int32]) -> "Windows":
+        """Name windows by their tokens, (count, size)."""
+        count, size = tokens.shape
+        return cls(count, size, hashlib.sha256(tokens.astype("<i4").tobytes()).hexdigest())
+
+
 def compare(
-    windows: NDArray[np.int32],
+    windows: Windows,
     dense: Readings,
     pruned: Readings,
     source: DataSource,
@@ -81,10 +102,10 @@ def compare(
     means = resampled_means(np.stack([dense.losses, pruned.losses], axis=1), REPLICATES, seed)
     return Perplexity(
         text=source,
-        window=windows.shape[1],
-        windows=windows.shape[0],
-        tokens=windows.shape[0] * (windows.shape[1] - 1),
-        token_sha256=hashlib.sha256(windows.astype("<i4").tobytes()).hexdigest(),
+        window=windows.size,
+        windows=windows.count,
+        tokens=windows.count * (windows.size - 1),
+        token_sha256=windows.token_sha256,
         precision=precision,
         dense=estimate(np.exp(means[:, 0])),
         pruned=estimate(np.exp(means[:, 1])),

@@ -15,6 +15,8 @@ SYSTEM = (
 )
 LETTERS = "ABC"
 ROTATIONS = 3
+AS_SHOWN = {letter: answer for answer, letter in enumerate(LETTERS)}
+"""Letter → answer in the first rotation."""
 
 Style = Literal["chat", "chat without system role", "plain"]
 

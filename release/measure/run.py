@@ -14,9 +14,11 @@ from release.errors import BadOption
 from release.measure import bbq, figures, latency, perplexity
 from release.measure.answers import Answers
 from release.measure.compare import compare
+from release.measure.losses import FILE_NAME, write_losses
 from release.measure.model import choose_device, read_tokenizer
 from release.measure.sample import draw, of_categories
 from release.measure.samples import write_samples
+from release.measure.stored import write_answers
 from release.measure.subject import Subject
 from release.measure.super_weights import super_weights
 from release.measurements import Bbq, DataSource, Latency, Measurements, Perplexity, Rate, Storage, SuperWeights
@@ -63,7 +65,7 @@ def measure(
     }
     result = Measurements(
         bbq=_bbq(desk, readings, out / "evaluation", logs or out / "evaluation"),
-        perplexity=_perplexity(desk, readings),
+        perplexity=_perplexity(desk, readings, out / "evaluation"),
         latency=_latency(desk, folders, out / "evaluation", console),
         storage=Storage(dense_bytes=open_checkpoint(dense).size, pruned_bytes=open_checkpoint(pruned).size),
         super_weights=readings["dense"].super_weights,
@@ -159,7 +161,7 @@ def _bbq(desk: Desk, readings: Mapping[str, _Readings], evaluation: Path, logs: 
     if desk.script is None or desk.bbq_data is None or dense is None or pruned is None:
         return None
     task, sampling = desk.script.task, desk.script.sampling
-    bbq.write_answers(evaluation / "bbq.parquet", task, {"dense": dense, "pruned": pruned}, sampling)
+    write_answers(evaluation / "bbq.parquet", task, {"dense": dense, "pruned": pruned}, sampling)
     if desk.plan.log_format == "lm-eval":
         prompts = [desk.script.prompter.text(item, 0) for item in task.items]
         write_samples(logs, task, dense, pruned, prompts)
@@ -175,11 +177,13 @@ def _bbq(desk: Desk, readings: Mapping[str, _Readings], evaluation: Path, logs: 
     )
 
 
-def _perplexity(desk: Desk, readings: Mapping[str, _Readings]) -> Perplexity | None:
+def _perplexity(desk: Desk, readings: Mapping[str, _Readings], evaluation: Path) -> Perplexity | None:
     dense, pruned = (readings[name].losses for name in SIDES)
     if desk.windows is None or desk.text is None or dense is None or pruned is None:
         return None
-    return perplexity.compare(desk.windows, dense, pruned, desk.text, desk.plan.seed, desk.plan.eval_dtype)
+    windows = perplexity.Windows.of(desk.windows)
+    write_losses(evaluation / FILE_NAME, windows.size - 1, {"dense": dense.losses, "pruned": pruned.losses})
+    return perplexity.compare(windows, dense, pruned, desk.text, desk.plan.seed, desk.plan.eval_dtype)
 
 
 def _latency(desk: Desk, folders: Mapping[str, Path], evaluation: Path, console: Console) -> Latency | None:

@@ -9,11 +9,12 @@ import torch
 
 from release.measure import bbq as module
 from release.measure.answers import UNPARSED
-from release.measure.bbq import Script, ask, prepare, rounding, write_answers
+from release.measure.bbq import Script, ask, prepare, rounding
 from release.measure.generate import NOTHING, STUDY, generate
 from release.measure.model import loaded, read_tokenizer
-from release.measure.prompts import LETTERS, ROTATIONS
+from release.measure.prompts import AS_SHOWN, LETTERS, ROTATIONS
 from release.measure.sample import draw
+from release.measure.stored import write_answers
 from release.measure.subject import Subject
 from release.measurements import DataSource, Reading
 from release.progress import Console
@@ -174,8 +175,8 @@ def test_the_table_says_what_each_run_answered(
 
 
 def test_generated_letters_are_those_of_the_first_rotation() -> None:
-    assert module.AS_SHOWN == {"A": 0, "B": 1, "C": 2}
-    assert tuple(module.AS_SHOWN) == tuple(LETTERS)
+    assert AS_SHOWN == {"A": 0, "B": 1, "C": 2}
+    assert tuple(AS_SHOWN) == tuple(LETTERS)
 
 
 def test_letters_of_several_tokens_are_refused_where_letters_are_read_alone(

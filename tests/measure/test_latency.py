@@ -102,7 +102,7 @@ def test_the_parts_add_up_to_the_whole(measured: tuple[Latency, Path]) -> None:
 def test_ratios_are_paired_item_by_item(bbq: Bbq) -> None:
     prefill = np.geomspace(0.1, 10, 12)
     seconds = np.stack([np.stack([prefill, prefill], axis=1), np.stack([prefill * 2, prefill], axis=1)], axis=1)
-    found = latency._record(clock.Timings(seconds, "cpu", "bfloat16", 1), bbq[1], 42, 1.0)
+    found = latency.record_of(clock.Timings(seconds, "cpu", "bfloat16", 1), bbq[1], 42, 1.0)
     for part, expected in ((found.prefill, 2), (found.decode, 1), (found, 1.5)):
         assert part is not None
         assert (part.ratio.value, part.ratio.low, part.ratio.high) == pytest.approx([expected] * 3)

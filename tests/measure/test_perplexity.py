@@ -34,7 +34,7 @@ def test_perplexity_is_the_hand_written_loops(tiny: dict[str, Path], console: Co
             for place in range(1, len(row)):
                 total -= float(torch.log_softmax(logits[place - 1], dim=-1)[row[place]])
                 scored += 1
-    result = perplexity.compare(windows, readings, readings, SOURCE, 0, "float32")
+    result = perplexity.compare(perplexity.Windows.of(windows), readings, readings, SOURCE, 0, "float32")
     assert result.dense.value == pytest.approx(math.exp(total / scored), rel=1e-5)
     assert result.tokens == scored == 5 * 63
     assert (result.ratio.value, result.ratio.low, result.ratio.high) == (1, 1, 1)

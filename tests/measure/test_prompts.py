@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from release.errors import UnusableBase, UnusableData
-from release.measure.bbq import by_answer, prepare
+from release.measure.answers import by_answer
+from release.measure.bbq import prepare
 from release.measure.prompts import SYSTEM, Prompter, question_text
 from release.measure.sample import Sample, draw
 from release.measurements import DataSource

@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from release.measure.answers import UNPARSED, Answers, Task
-from release.measure.bbq import by_answer
+from release.measure.answers import UNPARSED, Answers, Task, by_answer
 from release.measure.compare import compare
 from release.measure.generate import STUDY
 from release.measure.model import read_tokenizer

@@ -1,0 +1,241 @@
+"""The numbers of a release, computed again from the tables under `evaluation/` by the code that measured them.
+
+So whoever invents a score has to invent the answers too, and `--spot-check` asks some of those again.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from release import claims
+from release.audit import listed
+from release.checkpoint.files import Files, content
+from release.errors import InputError, UnusableData
+from release.frozen import Frozen
+from release.measurements import Bbq, Latency, Perplexity
+from release.record import Check, Record
+from release.sources import bbq
+
+if TYPE_CHECKING:
+    from release.measure.sample import Sample
+    from release.measure.stored import Asked
+
+BBQ, PERPLEXITY, LATENCY = (f"evaluation/{name}.parquet" for name in ("bbq", "perplexity", "latency"))
+EXACT = 1e-9
+"""Relative difference that is another machine's rounding of sums."""
+CLOCKED = {"seconds", "recalled"}
+"""What only the run itself knew."""
+LABELS = "what it says of the items was taken as it is: BBQ was not fetched here before"
+
+
+class Table(NamedTuple):
+    """A table and what is computed from it.
+
+    Attributes:
+        name: Of the check.
+        file: Its path in the model folder.
+        again: Makes the numbers again from the file's bytes.
+        recorded: The same numbers as recorded.
+        note: What else to say where they agree.
+    """
+
+    name: str
+    file: str
+    again: Callable[[bytes], Frozen]
+    recorded: Frozen
+    note: str
+
+
+def checks(files: Files, record: Record) -> Iterator[Check]:
+    """Hold every number that was measured against the tables it was computed from, and every claim against them."""
+    for table in _tables(record):
+        yield _check(files, table)
+    yield _storage(record)
+    decided = claims.decide(record.audit, record.measurements)
+    wrong = list(differences(record.claims, decided, "claims"))
+    yield Check(name="claims", ok=not wrong, detail=listed(wrong) or f"{len(decided)} claims, decided again: the same")
+
+
+def _tables(record: Record) -> Iterator[Table]:
+    found = record.measurements
+    labels = "" if bbq.known() else LABELS
+    if found.bbq is not None:
+        yield Table("bbq", BBQ, lambda data: bbq_again(record, data), found.bbq, labels)
+    if found.perplexity is not None:
+        yield Table("perplexity", PERPLEXITY, lambda data: perplexity_again(record, data), found.perplexity, "")
+    if found.latency is not None:
+        yield Table("latency", LATENCY, lambda data: latency_again(record, data), found.latency, labels)
+
+
+def _check(files: Files, table: Table) -> Check:
+    if table.file not in files.sizes:
+        return Check(name=table.name, ok=False, detail=f"{table.file} is missing: the numbers rest on nothing")
+    try:
+        again = table.again(content(files, table.file))
+    except InputError as error:
+        return Check(name=table.name, ok=False, detail=f"{table.file} {error.seen}")
+    wrong = list(differences(table.recorded, again))
+    detail = f"every number computed again from {table.file}: the same"
+    return Check(name=table.name, ok=not wrong, detail=listed(wrong) or "; ".join(filter(None, (detail, table.note))))
+
+
+def bbq_again(record: Record, data: bytes) -> Bbq:
+    """Compare the answers again; what a table cannot tell is taken from the record.
+
+    Raises:
+        InputError: The table is not what measuring writes, or holds other items than were drawn.
+    """
+    from release.measure.answers import Task
+    from release.measure.compare import compare
+
+    known = required(record.measurements.bbq)
+    asked = answers(record, data)
+    task = Task(sample_of(record, asked), known.reading, known.prompt)
+    return compare(
+        task,
+        asked.dense,
+        asked.pruned,
+        _source(known.data),
+        record.plan.seed,
+        known.rounding,
+        known.precision,
+        known.sampling,
+    )
+
+
+def answers(record: Record, data: bytes) -> "Asked":
+    """Read the table of answers.
+
+    Raises:
+        UnusableData: It is not what measuring writes, or says of an item what is not so in BBQ.
+    """
+    from release.measure.stored import read_answers
+
+    known = required(record.measurements.bbq)
+    return read_answers(data, known.reading, known.sampling.seeds if known.sampling else (), _by_key())
+
+
+def sample_of(record: Record, asked: "Asked") -> "Sample":
+    """Return the sample that was asked: with BBQ at hand it is drawn again.
+
+    Raises:
+        UnusableData: Other items would have been drawn.
+        UnknownName: The record names a category that BBQ has not.
+    """
+    from release.measure.sample import STUDY, Sample, draw, of_categories
+    from release.measure.stored import wrong
+
+    known, plan = required(record.measurements.bbq), record.plan
+    if known.sample_seed not in (None, plan.seed):
+        raise wrong(f"was drawn with seed {known.sample_seed}, where the release has seed {plan.seed}")
+    if data := bbq.known():
+        amount = "study" if plan.bbq == "study" else "full" if known.sample_seed is None else str(len(asked.items))
+        drawn = draw(of_categories(data[0], plan.bbq_categories), amount, plan.seed)
+        if drawn.items != asked.items:
+            raise wrong("does not hold the items that this sample draws")
+        return drawn
+    categories = plan.bbq_categories or tuple(bbq.SIZES)
+    sizes = {name: bbq.SIZES[name] for name in categories if name in bbq.SIZES}
+    if plan.bbq == "study":
+        sizes = {name: size // 2 for name, size in sizes.items() if name in STUDY}
+    if not {item.category for item in asked.items} <= sizes.keys():
+        raise wrong("holds an item of a category that was not asked")
+    return Sample(asked.items, sizes, known.sample_seed)
+
+
+def perplexity_again(record: Record, data: bytes) -> Perplexity:
+    """Compare the losses again.
+
+    Raises:
+        UnusableData: The table is not what measuring writes.
+    """
+    from release.measure import perplexity
+    from release.measure.losses import read_losses
+
+    known = required(record.measurements.perplexity)
+    if min(known.window - 1, known.windows) < 1:
+        raise UnusableData("belongs to no windows at all", "Fetch the release again.")
+    dense, pruned = (
+        perplexity.Readings(losses, 0, 0.0) for losses in read_losses(data, known.windows, known.window - 1)
+    )
+    windows = perplexity.Windows(known.windows, known.window, known.token_sha256)
+    return perplexity.compare(windows, dense, pruned, known.text, record.plan.seed, known.precision)
+
+
+def latency_again(record: Record, data: bytes) -> Latency:
+    """Sum up the times again.
+
+    Raises:
+        InputError: The table is not what measuring writes, or other items were timed than are drawn.
+    """
+    from release.measure import latency
+    from release.measure.sample import draw, of_categories
+    from release.measure.stored import wrong
+
+    known, plan = required(record.measurements.latency), record.plan
+    items, timings = latency.read_timings(data, known)
+    if found := bbq.known():
+        drawn = draw(of_categories(found[0], plan.bbq_categories), str(len(items)), plan.seed).items
+        if [(item.category, item.example_id) for item in drawn] != items:
+            raise wrong("does not hold the items that are drawn for this seed")
+    return latency.record_of(timings, _source(known.prompts), plan.seed, 0.0)
+
+
+def _source(recorded: Any) -> Any:
+    """Return where BBQ comes from, as recorded only where the data are not at hand."""
+    found = bbq.known()
+    return found[1] if found else recorded
+
+
+def _by_key() -> dict[tuple[str, int], bbq.Item] | None:
+    found = bbq.known()
+    return {(item.category, item.example_id): item for item in found[0]} if found else None
+
+
+def required(recorded: Any) -> Any:
+    """Return a measurement that is on record."""
+    if recorded is None:
+        raise ValueError("this was not measured")
+    return recorded
+
+
+def _storage(record: Record) -> Check:
+    stated = record.measurements.storage
+    dense, pruned = (sum(file.bytes for file in files) for files in (record.base.files, record.audit.files))
+    same = (stated.dense_bytes, stated.pruned_bytes) == (dense, pruned)
+    found = f"weight files: dense {dense:,} bytes, pruned {pruned:,} bytes"
+    told = "" if same else f"; measured were {stated.dense_bytes:,} and {stated.pruned_bytes:,}"
+    return Check(name="storage", ok=same, detail=found + told)
+
+
+def differences(recorded: Any, again: Any, place: str = "") -> Iterator[str]:
+    """Name what differs, field by field; floats may differ by another machine's rounding.
+
+    A field that a record does not hold is one that came with a later version.
+    """
+    if isinstance(recorded, Frozen) and isinstance(again, Frozen):
+        for name in sorted(recorded.model_fields_set - CLOCKED):
+            yield from differences(getattr(recorded, name), getattr(again, name), f"{place}.{name}".strip("."))
+    elif isinstance(recorded, tuple) and isinstance(again, tuple) and len(recorded) == len(again):
+        for index, (one, other) in enumerate(zip(recorded, again, strict=True)):
+            yield from differences(one, other, f"{place}{_index(one, index)}")
+    elif not _equal(recorded, again):
+        yield f"{place} is {_told(recorded)} on record and {_told(again)} when computed again"
+
+
+def _index(entry: Any, index: int) -> str:
+    """Name an entry by what it is about, where it says so, else by its number."""
+    keys = [getattr(entry, name) for name in ("key", "name", "over", "category") if hasattr(entry, name)]
+    return f"[{', '.join(map(str, keys)) or index}]"[:100]
+
+
+def _equal(recorded: Any, again: Any) -> bool:
+    if isinstance(recorded, float) and isinstance(again, float):
+        return math.isclose(recorded, again, rel_tol=EXACT, abs_tol=EXACT)
+    return bool(recorded == again)
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, tuple | Sequence) and not isinstance(value, str):
+        return f"{len(value)} entries"
+    return ascii(value)[:80]
