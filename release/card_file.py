@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from release import card
+from release import card, files
 from release.card_merge import Copy, Merged, difference, required
 from release.card_parts import NOWHERE, Target, parse
 from release.record import CARD, Record
@@ -36,7 +36,7 @@ def write(model: Path, merged: Merged) -> Path:
         OutputConflict: Somebody wrote where it is generated; lists the lines, and nothing is written.
     """
     path = model / CARD
-    path.write_text(required(merged), encoding="utf-8", newline="\n")
+    files.write(path, required(merged))
     return path
 
 
@@ -70,7 +70,7 @@ def _target_of(model: Path) -> Target:
 def remember(model: Path, work: Path) -> None:
     """Keep the card that was just uploaded."""
     if work.is_dir():
-        (work / PUBLISHED).write_bytes((model / CARD).read_bytes())
+        files.copy(model / CARD, work / PUBLISHED)
 
 
 def _copies(model: Path, on_hub: str | None) -> list[Copy]:

@@ -8,6 +8,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import socket
 import stat
 from collections.abc import Callable, Iterator
@@ -25,10 +26,10 @@ LOCK = "lock"
 PATIENCE = 0.3
 """Seconds to wait for a lock: time for a run that ends to remove it, and no more."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-LARGEST_COPY = 256 << 20
-"""Bytes of a file beside the weights, at most: tokenizers come to 40 MB."""
 COPIED = 1 << 20
 """Bytes copied at a time."""
+SNAPSHOTS, BLOBS = "snapshots", "blobs"
+"""Of a repository in the Hub's cache: folders of links, and what they lead to."""
 TEMPORARY = re.compile(r"\..+\.\d+\.part")
 
 Known = TypeVar("Known")
@@ -66,42 +67,72 @@ def write(path: Path, content: str | bytes) -> None:
         temporary.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
 
 
-def copy(source: Path, target: Path, most: int = LARGEST_COPY) -> None:
-    """Copy the bytes of a regular file, whole or not at all.
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Write a folder so that it is there whole or not at all; what it held before is gone.
+
+    Yields a folder beside it, which does not exist yet.
 
     Raises:
-        UnusableBase: It is a pipe, a device, a folder, or larger than `most` bytes.
         DiskFull: The disk has no room for it.
     """
-    require_regular(source, most)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    remove(temporary)
+    try:
+        with room_for(path):
+            yield temporary
+            remove(path)
+            temporary.replace(path)
+            _sync(path.parent)
+    finally:
+        remove(temporary)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a folder with all it holds, or a link but not what it leads to; none is no error."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def clear(folder: Path, *spared: Path) -> None:
+    """Remove what a folder holds, but for what is spared."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path not in spared:
+            remove(path)
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy the bytes of a file, whole or not at all; see `require_own` for what must not be copied.
+
+    Raises:
+        DiskFull: The disk has no room for it.
+    """
     with replacing(target) as temporary, source.open("rb") as read, temporary.open("wb") as written:
-        done = 0
-        while piece := read.read(COPIED):
-            done += len(piece)
-            if done > most:  # it grew since
-                raise _too_large(source, done, most)
-            written.write(piece)
+        shutil.copyfileobj(read, written, COPIED)
 
 
-def require_regular(path: Path, most: int = LARGEST_COPY) -> None:
-    """Refuse what is no regular file, or a larger one than bears such a name. Nothing is opened: a pipe would wait.
+def require_own(folder: Path, name: str) -> Path:
+    """Return the path of a folder's own file: a regular one, and no link to where others keep theirs.
+
+    A link is followed inside the folder, and from a snapshot in the Hub's cache to its blobs. A licence that linked to
+    the file of a token was once published. Nothing is opened: a pipe would wait for ever.
 
     Raises:
         UnusableBase: Names the file.
     """
+    path, home = folder / name, folder.resolve()
     try:
-        found = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        raise UnusableBase(f"{path.name} is missing, or links to nothing.", "Fetch or copy it again.") from None
-    if not stat.S_ISREG(found.st_mode):
-        raise UnusableBase(f"{path.name} is no regular file.", "Put the file itself in its place, or remove it.")
-    if found.st_size > most:
-        raise _too_large(path, found.st_size, most)
-
-
-def _too_large(path: Path, size: int, most: int) -> UnusableBase:
-    seen = f"{path.name} has {size:,} bytes or more; a file of this name may have {most:,}."
-    return UnusableBase(seen, "Fetch it again, or look at what was put in its place.")
+        real = path.resolve(strict=True)
+    except (FileNotFoundError, NotADirectoryError, RuntimeError):
+        raise UnusableBase(f"{name} is missing, or links to nothing.", "Fetch or copy it again.") from None
+    homes = (home, home.parent.parent / BLOBS) if home.parent.name == SNAPSHOTS else (home,)
+    if not any(real.is_relative_to(each) for each in homes):
+        raise UnusableBase(f"{name} links out of its folder.", "Put the file itself in its place, or remove it.")
+    if not stat.S_ISREG(real.stat().st_mode):
+        raise UnusableBase(f"{name} is no regular file.", "Put the file itself in its place, or remove it.")
+    return path
 
 
 def recall(path: Path, understood: Callable[[bytes], Known]) -> Known | None:
@@ -141,9 +172,9 @@ def is_temporary(path: Path) -> bool:
 
 def sweep(folder: Path) -> None:
     """Remove what a kill left of files that were being written, here and in the folders below."""
-    for path in folder.rglob(".*.part"):
-        if is_temporary(path) and not path.is_dir():
-            path.unlink(missing_ok=True)
+    for path in list(folder.rglob(".*.part")):
+        if is_temporary(path):
+            remove(path)
 
 
 @contextmanager

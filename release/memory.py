@@ -5,9 +5,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from release import __version__
+from release import __version__, files
 from release.digests import digest_of
 from release.frozen import Frozen
 from release.measurements import Measurements
@@ -42,18 +40,15 @@ def key_of(dense: Sequence[FileDigest], pruned: Sequence[FileDigest], plan: Meas
 
 def recall(workspace: Workspace, key: str) -> Measurements | None:
     """Return what was measured under `key`, if its files are still as they were."""
-    try:
-        memory = Memory.model_validate_json((workspace.work / FILE_NAME).read_bytes())
-    except (OSError, ValidationError):
-        return None
-    unchanged = memory.files == _written(workspace.model)
-    return memory.measurements if memory.key == key and unchanged else None
+    memory = files.recall(workspace.work / FILE_NAME, Memory.model_validate_json)
+    known = memory is not None and memory.key == key and memory.files == _written(workspace.model)
+    return memory.measurements if memory is not None and known else None
 
 
 def remember(workspace: Workspace, key: str, measurements: Measurements) -> None:
     """Keep what was measured under `key`."""
     memory = Memory(key=key, measurements=measurements, files=_written(workspace.model))
-    (workspace.work / FILE_NAME).write_text(memory.model_dump_json(indent=1), encoding="utf-8")
+    files.write(workspace.work / FILE_NAME, memory.model_dump_json(indent=1))
 
 
 def _written(model: Path) -> tuple[FileDigest, ...]:

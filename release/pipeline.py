@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from release import card_file, leaks, memory, signing, sparsity
+from release import card_file, files, leaks, memory, signing, sparsity
 from release.audit import Audited, audit, refuse_failed
 from release.card_merge import Merged
 from release.checkpoint import prunable
@@ -34,7 +34,7 @@ from release.publishing import login_for, parcel_of, push_release, take_names, w
 from release.record import CARD, FILE_NAME, Pruning, Record
 from release.sources.base import BaseModel, resolve
 from release.verify import required_record, verify
-from release.workspace import Workspace, carry_files, carry_side_files
+from release.workspace import Workspace, carry_files, carry_side_files, require_side_files
 
 if TYPE_CHECKING:
     from release.hub import Pushed
@@ -81,11 +81,11 @@ def publish(plan: Plan, console: Console, key: Path | None = None) -> Release:
         measurements = measured(base.checkpoint, audited, desk, workspace, console)
         record = write_record(plan, base, pruning, audited, measurements, workspace)
         write_space(record, folder, plan.measuring.bbq_data, console)
-    if publisher is None:
-        signing.settle(workspace.model, signer, console, record.audit.files)
-        return Release(folder, record)
-    pushed = push_release(folder, record, publisher, plan.ways, plan.space, console, signer)
-    return Release(folder, record, pushed)
+        if publisher is None:
+            signing.settle(workspace.model, signer, console, record.audit.files)
+            return Release(folder, record)
+        pushed = push_release(folder, record, publisher, plan.ways, plan.space, console, signer)
+        return Release(folder, record, pushed)
 
 
 def require_prunable(base: Checkpoint, plan: Plan) -> None:
@@ -95,6 +95,7 @@ def require_prunable(base: Checkpoint, plan: Plan) -> None:
         UnusableBase: Names the tensor or module.
         BadOption: See `require_rows`; or the method leaves no mask to publish.
     """
+    require_side_files(base.folder)
     names = set(from_shapes(base.shapes))
     prunable.require_prunable(base.folder, {t.name: (t.dtype, t.shape) for t in base.tensors() if t.name in names})
     require_rows(base.folder, {name: base.shapes[name] for name in names}, plan.recipe)
@@ -166,7 +167,7 @@ def write_record(
     record = describe(plan, base, pruning, audited, measurements, model)
     if (known := workspace.record()) and record.same_but_date(known):
         record = known
-    (model / FILE_NAME).write_text(record.to_json(), encoding="utf-8")
+    files.write(model / FILE_NAME, record.to_json())
     card_file.write(model, card_file.renewed(model, record))
     leaks.refuse([model])
     return record
@@ -188,7 +189,7 @@ def prune_only(plans: Sequence[Plan], console: Console) -> list[Release]:
             claims.enter_context(workspace.claimed(base.checkpoint, plan.recipe))
         results = prune_and_audit(base.checkpoint, wanted, means, console)
         records = [_record_pruned(*each, base, *result) for each, result in zip(wanted, results, strict=True)]
-    return [_finished(workspace, record) for (_, workspace), record in zip(wanted, records, strict=True)]
+        return [_finished(workspace, record) for (_, workspace), record in zip(wanted, records, strict=True)]
 
 
 def _pruned_workspace(plan: Plan, base: BaseModel, several: bool) -> Workspace:
@@ -225,7 +226,7 @@ def rebuild(release: Path, base: str, out: Path, console: Console) -> Path:
     with workspace.claimed(dense, recipe):
         rebuild_weights(dense, recipe, masks.published(source), record.audit.files, out, console)
         carry_files(source, out, [file.name for file in record.files] + [FILE_NAME, CARD])
-    workspace.close()
+        workspace.close()
     refuse_failed(verify(Folder(out), Folder(dense.folder), console).checks)
     return out
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from release import card_file, leaks, signing
+from release import card_file, files, leaks, signing
 from release.audit import refuse_failed
 from release.card_parts import Target, parse
 from release.checkpoint.files import Folder
@@ -40,12 +40,14 @@ def push_only(
     Raises:
         NotLoggedIn: Before anything else.
         AuditFailed: It is not what its record says.
+        OutputConflict: Another run is at work there.
     """
     record = required_record(model_folder(folder))
     signer = signing.signer(key) if key else None
     publisher = login_for(namespace)
-    refuse_failed(verify(Folder(model_folder(folder)), None, console).checks)
-    return push_release(folder, record, publisher, ways, space, console, signer)
+    with files.locked(work_folder(folder)):
+        refuse_failed(verify(Folder(model_folder(folder)), None, console).checks)
+        return push_release(folder, record, publisher, ways, space, console, signer)
 
 
 def push_release(
@@ -136,8 +138,13 @@ def parcel_of(folder: Path, name: str, publisher: Publisher, space: bool) -> "Pa
     repo_id = f"{publisher.namespace}/{name}"
     hub.check_names(repo_id)
     model = model_folder(folder) if folder.is_dir() else folder / "model"
-    work = folder / ("work" if model != folder else ".release")
-    return hub.Parcel(model, folder / "space" if space else None, repo_id, work)
+    return hub.Parcel(model, folder / "space" if space else None, repo_id, work_folder(folder))
+
+
+def work_folder(folder: Path) -> Path:
+    """Where a release's markers and caches lie: beside its model folder, or hidden inside it."""
+    alone = folder.is_dir() and model_folder(folder) == folder
+    return folder / (".release" if alone else "work")
 
 
 def login_for(namespace: str | None) -> Publisher:

@@ -17,6 +17,7 @@ from typing import Any
 from release.checkpoint.files import Files, Folder, content, digest, is_hidden
 from release.contents import SIGNATURE
 from release.errors import BadOption, MissingSource
+from release.files import replacing
 from release.progress import Console
 from release.record import Check, FileDigest
 from release.text import one_line
@@ -52,7 +53,8 @@ class Signer:
             public.write_bytes(self.public)
             if path.is_file() and check(path.read_bytes(), digests, public).ok:
                 return
-        self.signing.set_hashing_config(_Known(digests)).sign(model, path)
+        with replacing(path) as temporary:
+            self.signing.set_hashing_config(_Known(digests)).sign(model, temporary)
         console.say(f"Signed {len(digests)} files: {SIGNATURE}.")
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from release import children, text
+from release import children, files, text
 from release.card_parts import REPO_ID
 from release.card_templates import environment as templates
 from release.errors import BadOption, ReleaseError
@@ -57,17 +57,13 @@ def build(
         pruned_id: The pruned model's Hub id.
         examples: Items of BBQ with their texts, as `release.examples.examples` gives them.
     """
-    # A kill leaves the old Space, or none: half of one would be refused by whoever looks at it next.
-    partial = destination.with_name(f".{destination.name}.part")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    for name, content in shipped().items():
-        (partial / name).write_bytes(content)
-    (partial / EXAMPLES).write_bytes(examples_json(examples).encode())
     models = models_of(record, dense_id, pruned_id)
-    (partial / CARD).write_bytes(readme(record, models, bool(examples)).encode())
-    shutil.rmtree(destination, ignore_errors=True)
-    partial.rename(destination)
+    # A kill leaves the old Space, or none: half of one would be refused by whoever looks at it next.
+    with files.replacing_folder(destination) as folder:
+        for name, content in shipped().items():
+            files.write(folder / name, content)
+        files.write(folder / EXAMPLES, examples_json(examples))
+        files.write(folder / CARD, readme(record, models, bool(examples)))
 
 
 def shipped() -> dict[str, bytes]:

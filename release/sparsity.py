@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterable
 from pathlib import Path
 
+from release import files
 from release.checkpoint.count import TensorCount
 from release.checkpoint.prunable import module_of
 from release.errors import UnusableData
@@ -73,10 +74,11 @@ def rows(counts: Iterable[TensorCount], allowed: Budgets) -> tuple[Row, ...]:
 
 
 def known_budgets(folder: Path) -> Budgets | None:
-    """What each prunable tensor owed, by the table that an earlier run left; None where there is none."""
-    if not (folder / FILE_NAME).is_file():
+    """What each prunable tensor owed, by the table that an earlier run left; None where there is none to be read."""
+    try:
+        prunable = [row for row in read(folder) if row.module]
+    except UnusableData:
         return None
-    prunable = [row for row in read(folder) if row.module]
     return given({row.name: row.budget for row in prunable}, {row.name: row.numel for row in prunable})
 
 
@@ -86,7 +88,7 @@ def write(table: Iterable[Row], folder: Path) -> None:
     writer = csv.DictWriter(text, list(Row.model_fields), lineterminator="\n")
     writer.writeheader()
     writer.writerows(row.model_dump() for row in table)
-    (folder / FILE_NAME).write_text(text.getvalue(), encoding="utf-8")
+    files.write(folder / FILE_NAME, text.getvalue())
 
 
 def read(folder: Path) -> tuple[Row, ...]:

@@ -1,22 +1,25 @@
 """The folder a release is built in: whose it is, and what may be continued there."""
 
-import shutil
+import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
+from release import files
 from release.checkpoint.files import Folder
 from release.checkpoint.folder import Checkpoint
-from release.contents import carried
+from release.contents import carried, carried_names
 from release.errors import InputError, OutputConflict
+from release.names import understood
 from release.pruning.recipe import Recipe
-from release.record import Pruning, Record
+from release.record import FILE_NAME, Pruning, Record
 
 MARKER = "recipe.txt"
 PRUNED = "pruning.json"
+TAG = re.compile(r"[0-9a-f]{16}")
+"""What a marker holds; see `Recipe.tag`."""
 
 
 @dataclass(frozen=True)
@@ -38,62 +41,77 @@ class Workspace:
         What bad input leaves behind before the first weight file is whole is removed again.
 
         Raises:
-            OutputConflict: It holds something else.
+            OutputConflict: It holds something else, or another run is at work there.
         """
-        tag = recipe.tag(base)
-        if not self._is_ours(base, recipe, tag):
-            raise OutputConflict(
-                f"{self.model} holds something else.", "Give another --out, or remove that folder first."
-            )
-        fresh = [folder for folder in (self.work, self.model, *self.model.parents) if not folder.exists()]
-        for folder in (self.model, self.work):
-            folder.mkdir(parents=True, exist_ok=True)
-        (self.work / MARKER).write_text(tag, encoding="utf-8")
-        try:
-            yield
-        except InputError:
-            self._forget(fresh)
-            raise
+        tag, fresh = recipe.tag(base), not self.model.exists()
+        with files.locked(self.work):
+            if not self._is_ours(base, recipe, tag):
+                raise OutputConflict(
+                    f"{self.model} holds something else.", "Give another --out, or remove that folder first."
+                )
+            files.sweep(self.work.parent)
+            files.write(self.work / MARKER, tag)
+            self.model.mkdir(exist_ok=True)
+            try:
+                yield
+            except InputError:
+                if fresh:
+                    self._forget()
+                raise
 
     def pruned(self) -> Pruning | None:
         """How the weight files here were made, where a run before this one saw it from beginning to end."""
-        if (self.work / PRUNED).is_file():
-            return Pruning.model_validate_json((self.work / PRUNED).read_bytes())
+        if known := files.recall(self.work / PRUNED, Pruning.model_validate_json):
+            return known
         record = self.record()
         return record.pruning if record else None
 
     def record(self) -> Record | None:
         """The record of an earlier run; None where there is none, or it cannot be read: it will be written anew."""
-        try:
-            return Record.read(self.model)
-        except (FileNotFoundError, ValidationError):
-            return None
+        return files.recall(self.model / FILE_NAME, Record.model_validate_json)
 
     def remember(self, pruning: Pruning) -> Pruning:
         """Keep how the weight files here were made; a run that only continued one takes over what that one kept."""
         if pruning.seconds is None:
             return self.pruned() or pruning
-        (self.work / PRUNED).write_text(pruning.model_dump_json(), encoding="utf-8")
+        files.write(self.work / PRUNED, pruning.model_dump_json())
         return pruning
 
     def close(self) -> None:
-        """Remove the work folder of a finished release; its record tells from now on what the folder holds."""
-        shutil.rmtree(self.work)
+        """Empty the work folder of a finished release, of which the record tells what it holds; the lock goes last."""
+        files.clear(self.work, self.work / files.LOCK)
 
     def _is_ours(self, base: Checkpoint, recipe: Recipe, tag: str) -> bool:
-        if (self.work / MARKER).is_file():
-            return (self.work / MARKER).read_text(encoding="utf-8") == tag
+        if marked := files.recall(self.work / MARKER, _tag_of):
+            return marked == tag
         if record := self.record():
             return _same(record, base, recipe)
-        return not self.model.exists() or not any(self.model.iterdir())
+        if (self.work / MARKER).exists():
+            self._start_over()
+            return True
+        return not self.model.exists() or all(path == self.work for path in self.model.iterdir())
 
-    def _forget(self, fresh: list[Path]) -> None:
-        """Remove the folders that were made for this run, innermost first, unless a weight file is whole."""
-        if self.model not in fresh or any(self.model.glob("*.safetensors")):
-            return
-        for folder in fresh:
-            if folder in (self.work, self.model) or not any(folder.iterdir()):
-                shutil.rmtree(folder, ignore_errors=True)
+    def _start_over(self) -> None:
+        """Remove the weights of a run whose marker cannot be read: of what, nobody knows, but a run left them."""
+        for pattern in ("*.safetensors", ".*.partial"):
+            for path in list(self.model.glob(pattern)):
+                path.unlink()
+        files.clear(self.work, self.work / files.LOCK)
+
+    def _forget(self) -> None:
+        """Remove what this run put into a folder that it made, unless a weight file is whole; the lock goes last."""
+        if not any(self.model.glob("*.safetensors")):
+            files.clear(self.work, self.work / files.LOCK)
+            files.clear(self.model, self.work)
+            files.remove_empty([self.model])
+
+
+def _tag_of(content: bytes) -> str:
+    """Understand a marker."""
+    tag = content.decode("ascii")
+    if not TAG.fullmatch(tag):
+        raise ValueError(tag)
+    return tag
 
 
 def _same(record: Record, base: Checkpoint, recipe: Recipe) -> bool:
@@ -104,12 +122,27 @@ def _same(record: Record, base: Checkpoint, recipe: Recipe) -> bool:
 def carry_side_files(base: Path, model: Path) -> None:
     """Write what pruning takes over from a base beside its weights; see `contents.carried`."""
     for name, data in carried(Folder(base)):
-        (model / name).parent.mkdir(parents=True, exist_ok=True)
-        (model / name).write_bytes(data)
+        files.write(model / name, data)
+
+
+def require_side_files(base: Path) -> None:
+    """Refuse, before any work, a base of which a file that is carried over cannot be, or is not its own.
+
+    Raises:
+        UnusableBase: Names the file.
+    """
+    found = (Path(at, name) for at, folders, names in os.walk(base) for name in (*folders, *names))
+    for name in carried_names(path.relative_to(base).as_posix() for path in found):
+        files.require_own(base, name)
+    for _ in carried(Folder(base)):
+        pass
 
 
 def carry_files(source: Path, target: Path, names: Iterable[str]) -> None:
-    """Copy the named files from one folder to another, folders inside included."""
-    for name in names:
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source / name, target / name)
+    """Copy the named files from one folder to another, folders inside included.
+
+    Raises:
+        UnusableBase: One of them is missing, is no regular file, or is not the folder's own.
+    """
+    for path in [files.require_own(source, understood(name)) for name in names]:
+        files.copy(path, target / path.relative_to(source))

@@ -82,26 +82,68 @@ def test_a_link_is_replaced_and_not_followed(tmp_path):
     assert not link.is_symlink()
 
 
-@pytest.mark.parametrize("kind", ["pipe", "folder", "device", "dangling", "missing", "large", "through a file"])
-def test_only_regular_files_of_a_sensible_size_are_copied(tmp_path, kind):
-    source = tmp_path / "LICENSE"
-    if kind == "pipe":
-        os.mkfifo(source)
+NOT_OWN = {
+    "pipe": "no regular file",
+    "folder": "no regular file",
+    "link to a device": "links out",
+    "link to a file outside": "links out",
+    "link to the folder's neighbour": "links out",
+    "link through a folder outside": "links out",
+    "link from a snapshot's blob": "links out",
+    "dangling": "missing",
+    "missing": "missing",
+    "circle": "missing",
+    "below a file": "missing",
+}
+
+
+@pytest.mark.parametrize("kind", NOT_OWN)
+def test_only_a_folders_own_regular_files_are_taken(tmp_path, kind):
+    folder, name = tmp_path / "models--a--b" / "snapshots" / "0123", "LICENSE"
+    secret = tmp_path / "0123-token"
+    folder.mkdir(parents=True)
+    secret.write_text("secret")
+    (folder.parent / "0123x").write_text("secret")
+    blob = folder.parent.parent / "blobs" / "abc"
+    blob.parent.mkdir()
+    blob.symlink_to(secret)
+    targets = {
+        "link to a device": "/dev/zero",
+        "link to a file outside": secret,
+        "link to the folder's neighbour": "../0123x",
+        "link from a snapshot's blob": blob,
+        "dangling": "nothing",
+        "circle": name,
+    }
+    if kind in targets:
+        (folder / name).symlink_to(targets[kind])
+    elif kind == "pipe":
+        os.mkfifo(folder / name)
     elif kind == "folder":
-        source.mkdir()
-    elif kind == "device":
-        source.symlink_to("/dev/zero")
-    elif kind == "dangling":
-        source.symlink_to(tmp_path / "nothing")
-    elif kind == "large":
-        source.write_bytes(bytes(101))
-    elif kind == "through a file":
-        (tmp_path / "file").touch()
-        source = tmp_path / "file" / "LICENSE"
-    with pytest.raises(UnusableBase, match=r"^LICENSE "):
-        files.copy(source, tmp_path / "copy", most=100)
-    assert not (tmp_path / "copy").exists()
-    assert not list(tmp_path.glob(".*"))
+        (folder / name).mkdir()
+    elif kind == "link through a folder outside":
+        (folder / "here").symlink_to(tmp_path)
+        name = "here/0123-token"
+    elif kind == "below a file":
+        (folder / "file").touch()
+        name = "file/LICENSE"
+    with pytest.raises(UnusableBase, match=rf"^{name} .*{NOT_OWN[kind]}"):
+        files.require_own(folder, name)
+
+
+@pytest.mark.parametrize("way", ["itself", "link inside", "blob", "folder is a link"])
+def test_a_file_is_taken_where_it_is_the_folders_own(tmp_path, way):
+    folder = tmp_path / "models--a--b" / "snapshots" / "0123"
+    blob = folder.parent.parent / "blobs" / "abc"
+    for path in (blob, folder / "NOTICE"):
+        files.write(path, "mine")
+    if way == "itself":
+        (folder / "LICENSE").write_text("mine")
+    else:
+        (folder / "LICENSE").symlink_to("../../blobs/abc" if way == "blob" else "NOTICE")
+    (tmp_path / "link").symlink_to(folder)
+    place = tmp_path / "link" if way == "folder is a link" else folder
+    assert files.require_own(place, "LICENSE").read_text() == "mine"
 
 
 def test_a_copy_has_the_same_bytes(tmp_path):
@@ -169,6 +211,23 @@ def test_a_work_folder_that_leads_elsewhere_is_refused(tmp_path):
     with pytest.raises(OutputConflict, match="is a link"), files.locked(tmp_path / ".release"):
         pytest.fail("written elsewhere")
     assert not list((tmp_path / "mine").iterdir())
+
+
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path):
+    place = tmp_path / "space"
+    files.write(place / "old", "old")
+    with pytest.raises(DiskFull):
+        half_a_folder(place)
+    assert [path.name for path in tmp_path.rglob("*")] == ["space", "old"]
+    with files.replacing_folder(place) as folder:
+        files.write(folder / "new", "new")
+    assert [path.name for path in tmp_path.rglob("*")] == ["space", "new"]
+
+
+def half_a_folder(place: Path) -> None:
+    with files.replacing_folder(place) as folder:
+        files.write(folder / "new", "new")
+        raise OSError(errno.ENOSPC, "full")
 
 
 def test_what_a_kill_left_is_swept_and_nothing_else(tmp_path):

@@ -55,7 +55,7 @@ def opened(folder: Path) -> Iterator[Journal]:
         OutputConflict: Another push of this release is at work.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / NAME).open("a+", encoding="utf-8") as file:
+    with (folder / NAME).open("a+", encoding="utf-8", errors="replace") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -73,6 +73,8 @@ def _lines(text: str) -> Iterator[Mapping[str, Any]]:
     """Read the lines; one that a kill cut short never counted."""
     for line in text.splitlines():
         try:
-            yield json.loads(line)
-        except ValueError:
+            step = json.loads(line)
+        except (ValueError, RecursionError):
             continue
+        if isinstance(step, dict):
+            yield step

@@ -6,7 +6,6 @@ weights.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from release.checkpoint.folder import Checkpoint
 from release.checkpoint.header import LENGTH_BYTES, Raw, Tensor, read_header
 from release.checkpoint.prunable import from_shapes
 from release.errors import BadOption
+from release.files import replacing
 from release.progress import Console
 from release.pruning.recipe import Recipe
 from release.pruning.store import clear, packed
@@ -41,17 +41,12 @@ def write(pruned: Checkpoint, model: Path, console: Console) -> None:
     known = places(pruned)
     names = from_shapes(pruned.shapes)
     header = _header({name: -(-known[name].tensor.numel // 8) for name in names})
-    target = model / FILE_NAME
-    target.parent.mkdir(exist_ok=True)
-    partial = target.with_name(f".{target.name}.partial")
-    with partial.open("wb") as file, console.step("Write the mask", len(names)) as advance:
+    step = console.step("Write the mask", len(names))
+    with replacing(model / FILE_NAME) as temporary, temporary.open("wb") as file, step as advance:
         file.write(header)
         for name in names:
             file.write(packed(known[name].tensor, read_tensor(known[name])).data)
             advance(1)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(target)
 
 
 def _header(sizes: Mapping[str, int]) -> bytes:

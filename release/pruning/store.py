@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
+from release import files
 from release.checkpoint.header import Raw, Tensor
 
 UNREACHED = "unreached"
@@ -40,11 +41,9 @@ class Store:
         Args:
             unreached: Names of those that saw no calibration token.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         kept = {name: data if self.keeps_values else packed(tensor, data) for name, (tensor, data) in pruned.items()}
-        partial = self._path(index).with_suffix(".partial")
-        save_file(kept, partial, {UNREACHED: json.dumps(sorted(unreached))})
-        partial.replace(self._path(index))
+        # Not by the library's save_file, which says in an error of its own that the disk is full.
+        files.write(self._path(index), save(kept, {UNREACHED: json.dumps(sorted(unreached))}))
 
     def apply(self, index: int, tensor: Tensor, data: Raw) -> None:
         """Prune a tensor's dense bytes in place, as was decided."""
@@ -57,15 +56,11 @@ class Store:
 
     def outliers(self) -> list[float] | None:
         """Each block's share of outliers, where they were looked for."""
-        path = self.folder / OUTLIERS
-        return [float(share) for share in json.loads(path.read_bytes())] if path.is_file() else None
+        return files.recall(self.folder / OUTLIERS, lambda text: [float(share) for share in json.loads(text)])
 
     def keep_outliers(self, shares: Sequence[float]) -> None:
         """Keep each block's share of outliers."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.folder / f"{OUTLIERS}.partial"
-        partial.write_text(json.dumps(shares), encoding="utf-8")
-        partial.replace(self.folder / OUTLIERS)
+        files.write(self.folder / OUTLIERS, json.dumps(shares))
 
     def unreached(self) -> tuple[str, ...]:
         """Names of the tensors that saw no calibration token, over all finished blocks."""

