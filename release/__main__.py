@@ -60,7 +60,9 @@ def run(arguments: list[str]) -> int:
         return _invoked(arguments)
     except KeyboardInterrupt:
         return _report(Answer("Interrupted.", "Run the same command again to go on.", EXIT_INTERRUPTED), arguments)
-    except Exception as error:  # noqa: BLE001 - the last net: no error leaves as a traceback, however it came about
+    except (SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 - the last net; a panic of compiled code is no Exception
         return _caught(error, arguments)
 
 
@@ -81,7 +83,7 @@ def _invoked(arguments: list[str]) -> int:
     return 0
 
 
-def _caught(error: Exception, arguments: list[str]) -> int:
+def _caught(error: BaseException, arguments: list[str]) -> int:
     from release.progress import NobodyReads
 
     if isinstance(error, NobodyReads):
@@ -91,7 +93,7 @@ def _caught(error: Exception, arguments: list[str]) -> int:
     return _report(_answer(error) or _unforeseen(error, arguments), arguments)
 
 
-def _answer(error: Exception) -> Answer | None:
+def _answer(error: BaseException) -> Answer | None:
     """What there is to say of an error that was foreseen."""
     import typer
 
@@ -112,7 +114,7 @@ def _answer(error: Exception) -> Answer | None:
     return None
 
 
-def _unforeseen(error: Exception, arguments: list[str]) -> Answer:
+def _unforeseen(error: BaseException, arguments: list[str]) -> Answer:
     from release import crash
 
     path = crash.report(error, arguments)

@@ -9,12 +9,14 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from release.errors import ReleaseError
 from release.text import shown
 
 MIB = 1 << 20
@@ -137,8 +139,32 @@ def yaml_mapping(text: str) -> dict[str, Any]:
     return found
 
 
+@contextmanager
+def foreign(what: str) -> Iterator[None]:
+    """Turn whatever a library raises on what others wrote into one kind of error.
+
+    Only a library's own call may stand inside: nothing can be known of what it raises. transformers has classes that
+    are no ValueError, tokenizers raises a bare Exception, and its compiled part panics, which is no Exception at all.
+
+    Args:
+        what: Begins the sentence; the library's words go on.
+
+    Raises:
+        Unfit: With the library's words, on one line.
+    """
+    try:
+        yield
+    except (Unfit, ReleaseError, MemoryError):
+        raise
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
+            raise
+        raise Unfit(f"{what} ({_reason(error)})") from None
+
+
 def _reason(error: BaseException) -> str:
-    return shown(str(error) or type(error).__name__, QUOTED)
+    said = str(error)
+    return shown(said if " " in said else f"{type(error).__name__} {said}".rstrip(), QUOTED)
 
 
 def _values(found: Any) -> Iterator[tuple[int, Any]]:
@@ -176,7 +202,7 @@ class _Size:
             Unfit: A limit is passed.
         """
         if isinstance(event, yaml.AliasEvent):
-            size = self.anchors.get(event.anchor, 0)
+            size = self.anchors.get(str(event.anchor), 0)
             if size is None:
                 raise Unfit("refers to itself")
             self.nodes += size

@@ -1,7 +1,6 @@
 """A checkpoint folder: config.json and the safetensors files that belong to it."""
 
 import fnmatch
-import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from release import outside
 from release.checkpoint.files import Files, Folder, content
 from release.checkpoint.header import Header, Tensor
 from release.checkpoint.loading import INDEX, weight_map, weight_names
@@ -116,6 +116,7 @@ def config_of(files: Files) -> dict[str, Any]:
     if CONFIG not in files.sizes:
         raise UnusableBase(f"{files.name} has no config.json.", "Give the folder that from_pretrained would load.")
     config = settings_of(CONFIG, content(files, CONFIG))
+    _require_named(config)
     refuse_quantised(config)
     return config
 
@@ -127,12 +128,22 @@ def settings_of(name: str, data: bytes) -> dict[str, Any]:
         UnusableBase: It holds something else.
     """
     try:
-        settings = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise UnusableBase(f"{name} is not JSON ({error}).", "Fetch or copy it again.") from None
-    if not isinstance(settings, dict):
-        raise UnusableBase(f"{name} is not a JSON object.", "Fetch or copy it again.")
-    return settings
+        return outside.json_object(data)
+    except outside.Unfit as why:
+        raise UnusableBase(f"{name} {why}.", "Fetch or copy it again.") from None
+
+
+def _require_named(config: dict[str, Any]) -> None:
+    """Refuse a config.json that names its architecture by anything but text.
+
+    Raises:
+        UnusableBase: Names the field.
+    """
+    kind, classes = config.get("model_type", ""), config.get("architectures")
+    if not isinstance(kind, str):
+        raise UnusableBase("config.json: model_type is no name.", "Fetch or copy it again.")
+    if classes is not None and not (isinstance(classes, list) and all(isinstance(each, str) for each in classes)):
+        raise UnusableBase("config.json: architectures is no list of names.", "Fetch or copy it again.")
 
 
 def refuse_quantised(config: dict[str, Any]) -> None:

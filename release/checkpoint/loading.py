@@ -5,11 +5,11 @@ config.json names, then model.safetensors, then the shards of the index; an adap
 Where a folder leaves more than one answer, another loader takes the other one.
 """
 
-import json
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from release import outside
 from release.errors import UnusableBase
 
 INDEX = "model.safetensors.index.json"
@@ -67,12 +67,12 @@ def weight_map(index: bytes) -> dict[str, str]:
         UnusableBase: It is no such index.
     """
     try:
-        found = json.loads(index)["weight_map"]
-        if found and all(isinstance(shard, str) for shard in found.values()):
-            return dict(found)
+        found = outside.json_object(index).get("weight_map")
+        if isinstance(found, dict) and found and all(isinstance(shard, str) for shard in found.values()):
+            return found
         seen = "names no shards"
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
-        seen = f"cannot be read ({type(error).__name__})"
+    except outside.Unfit as why:
+        seen = str(why)
     raise UnusableBase(f"{INDEX} {seen}.", "Fetch or copy it again.")
 
 

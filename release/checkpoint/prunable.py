@@ -8,10 +8,12 @@ names and shapes on disk alone (`from_shapes`) and then held against the model c
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from release import outside
+from release.checkpoint.folder import read_config as config_of_folder
 from release.checkpoint.header import FLOATS
 from release.errors import UnusableBase
 
@@ -20,9 +22,17 @@ if TYPE_CHECKING:
 
 Shapes = Mapping[str, tuple[int, ...]]
 
-BLOCK = re.compile(r"(?:^|.*\.)layers\.(\d+)\.(.+)$")
+BLOCK = re.compile(r"(?:^|.*\.)layers\.([0-9]{1,6})\.(.+)$")
+"""A tensor's name: the number of its block, of so many digits at most, and the rest."""
 ROUTERS = {"gate", "router", "shared_expert_gate"}
 EXPERT = re.compile(r"\.experts\.(?:\d+\.)?")
+LAYERS = {"num_hidden_layers", "n_layer", "n_layers", "num_layers"}
+EXPERTS = {"num_experts", "num_local_experts", "n_routed_experts", "n_shared_experts", "moe_num_experts"}
+HEADS = {"num_attention_heads", "num_key_value_heads", "n_head", "n_heads"}
+MOST = dict.fromkeys(LAYERS, 1_000) | dict.fromkeys(EXPERTS, 4_096) | dict.fromkeys(HEADS, 4_096)
+"""What is counted in config.json, and the most that is believed; the largest models have an eighth of it."""
+TEXT = ("text_config", "llm_config", "language_config")
+"""Where config.json describes the language model of a larger one."""
 
 
 def from_shapes(shapes: Shapes) -> tuple[str, ...]:
@@ -119,16 +129,49 @@ def meta_model(folder: Path, dtype: "torch.dtype | None" = None) -> Any:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    require_bounded(config_of_folder(folder))
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-        with torch.device("meta"):
-            return AutoModelForCausalLM.from_config(config, dtype=dtype or config.dtype, trust_remote_code=False)
-    except (ValueError, KeyError, OSError, AttributeError, TypeError) as error:
-        reason = " ".join(str(error).split())[:200]
+        with outside.foreign("transformers cannot build a causal language model from this config.json"):
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+            with torch.device("meta"):
+                return AutoModelForCausalLM.from_config(config, dtype=dtype or config.dtype, trust_remote_code=False)
+    except outside.Unfit as why:
         raise UnusableBase(
-            f"transformers cannot build a causal language model from this config.json ({reason}).",
-            "Only architectures that transformers itself knows are supported; custom code is not run.",
+            f"{why}.", "Only architectures that transformers itself knows are supported; custom code is not run."
         ) from None
+
+
+def require_bounded(config: Mapping[str, Any], blocks: int | None = None) -> None:
+    """Refuse a config.json whose counts no model has: building the class would take all time and memory.
+
+    Args:
+        blocks: How many blocks the files hold, where they are known.
+
+    Raises:
+        UnusableBase: Names the field.
+    """
+    for name, value in _counts(config):
+        if value > MOST[name]:
+            seen = f"config.json: {name} is {_written(value)}; no model has more than {MOST[name]:,}."
+            raise UnusableBase(seen, "Fetch or copy it again.")
+        if blocks is not None and name in LAYERS and value > blocks:
+            raise UnusableBase(
+                f"config.json: {name} is {value:,}; the files hold {blocks:,} blocks, and no layers.{blocks}.",
+                "The checkpoint and its config.json do not belong together; fetch it again.",
+            )
+
+
+def _counts(config: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    """The numbers of a language model's parts, of the whole config and of its text part."""
+    parts = [config, *(part for key in TEXT if isinstance(part := config.get(key), dict))]
+    for part in parts:
+        for name in MOST.keys() & part.keys():
+            if isinstance(part[name], int | float):
+                yield name, part[name]
+
+
+def _written(value: float) -> str:
+    return f"{value:,}" if abs(value) < 10**15 else "a number of more than 15 digits"
 
 
 def cross_check(on_disk: Shapes, expected: Shapes) -> None:
@@ -191,4 +234,5 @@ def require_prunable(folder: Path, prunable: Mapping[str, tuple[str, tuple[int, 
                 f"{name} is stored as {dtype}; packed or quantised weights cannot be pruned.",
                 f"Give a checkpoint stored as {', '.join(sorted(FLOATS))}.",
             )
+    require_bounded(config_of_folder(folder), 1 + max(map(block_of, prunable)))
     cross_check({name: shape for name, (_, shape) in prunable.items()}, class_shapes(folder))

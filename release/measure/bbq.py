@@ -73,7 +73,7 @@ def prepare(sample: Sample, tokenizer: Any, folder: Path, reading: Reading) -> S
     """
     prompter = Prompter(tokenizer)
     turns = range(1 if reading == "generate" else ROTATIONS)
-    texts = [prompter.text(item, turn) for item in sample.items for turn in turns]
+    texts = prompter.texts([(item, turn) for item in sample.items for turn in turns])
     prompts = tuple(tuple(ids) for ids in prompter.encode(texts))
     asks: tuple[Ask, ...] = ()
     if reading == "letters":

@@ -43,6 +43,7 @@ def time_pair(dense: Path, pruned: Path, items: Sequence[Item], device: torch.de
         UnusableBase: A model cannot be loaded or does not fit into memory.
     """
     prompter = Prompter(read_tokenizer(dense))
+    prompter.texts([(item, 0) for item in items])
     seconds = np.empty((len(items), 2, 2))
     with loaded(dense, device, None) as first, loaded(pruned, device, None) as second:
         models = (first, second)

@@ -1,7 +1,7 @@
 """A checkpoint folder in memory, loaded without a network and without code from the checkpoint."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from transformers.utils import logging
 
 from release.checkpoint.folder import open_checkpoint
 from release.errors import BadOption, UnusableBase
+from release.outside import Unfit, foreign
+from release.text import quoted
 
 SPARE = 0.15
 """Share of the weights' size that must be free beside them, for activations."""
@@ -25,11 +27,14 @@ def choose_device(asked: str) -> torch.device:
     """
     if asked == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    known = ", ".join(["cpu", *(["cuda"] if torch.cuda.is_available() else []), "auto"])
+    if asked == "meta":
+        raise BadOption("Device 'meta' holds no numbers.", f"Give {known}.")
     try:
-        return torch.empty(1, device=asked).device
-    except (RuntimeError, AssertionError) as error:
-        seen = str(error).splitlines()[0]
-        raise BadOption(f"Device {asked!r} cannot be used: {seen}", "Give cpu, cuda or auto.") from None
+        with foreign(f"Device {quoted(asked)} cannot be used"):
+            return (torch.ones(1, device=asked) + 1).cpu().new_empty(0, device=asked).device
+    except Unfit as why:
+        raise BadOption(f"{why}.", f"Give {known}.") from None
 
 
 def read_tokenizer(folder: Path) -> Any:
@@ -39,10 +44,29 @@ def read_tokenizer(folder: Path) -> Any:
         UnusableBase: There is none that transformers can read.
     """
     try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        seen = str(error).splitlines()[0]
-        raise UnusableBase(f"{folder.name} has no usable tokenizer: {seen}", "Complete the folder.") from None
+        with foreign(f"{folder.name} has no usable tokenizer"):
+            return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Unfit as why:
+        raise UnusableBase(f"{why}.", "Fetch the tokenizer's files again, or complete the folder.") from None
+
+
+def require_known(folder: Path, texts: Iterable[Sequence[int]]) -> None:
+    """Refuse token ids that the model has no embedding for, before it is asked them.
+
+    Args:
+        folder: A checkpoint folder, for its config.json.
+        texts: Token ids.
+
+    Raises:
+        UnusableBase: Names the largest id.
+    """
+    vocabulary = getattr(read_config(folder).get_text_config(), "vocab_size", None)
+    largest = max((max(ids) for ids in texts if len(ids)), default=-1)
+    if isinstance(vocabulary, int) and largest >= vocabulary:
+        raise UnusableBase(
+            f"The tokenizer of {folder.name} gives token {largest:,}; the model knows {vocabulary:,}, from 0 on.",
+            "Tokenizer and config.json do not belong together; fetch the model again.",
+        )
 
 
 @contextmanager
@@ -60,17 +84,17 @@ def loaded(folder: Path, device: torch.device, dtype: torch.dtype | None) -> Ite
     _require_memory(folder, device, dtype)
     logging.disable_progress_bar()
     try:
-        model, info = AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype="auto" if dtype is None else dtype,
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, KeyError) as error:
-        seen = str(error).splitlines()[0]
-        raise UnusableBase(f"{folder.name} cannot be loaded: {seen}", "Check its config.json.") from None
+        with foreign(f"{folder.name} cannot be loaded"):
+            model, info = AutoModelForCausalLM.from_pretrained(
+                folder,
+                dtype="auto" if dtype is None else dtype,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
+    except Unfit as why:
+        raise UnusableBase(f"{why}.", "Check its config.json.") from None
     if info["missing_keys"]:
         missing = ", ".join(sorted(info["missing_keys"])[:3])
         raise UnusableBase(f"{folder.name} lacks weights: {missing}.", "Complete the checkpoint.")
@@ -90,10 +114,10 @@ def read_config(folder: Path) -> Any:
         UnusableBase: transformers does not know it.
     """
     try:
-        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        seen = str(error).splitlines()[0]
-        raise UnusableBase(f"{folder.name} has no usable config.json: {seen}", "Complete the folder.") from None
+        with foreign(f"{folder.name} has no usable config.json"):
+            return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Unfit as why:
+        raise UnusableBase(f"{why}.", "Complete the folder.") from None
 
 
 def context_window(config: Any) -> int | None:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Literal
 
-from jinja2 import TemplateError
-
+from release import guarded
 from release.errors import UnusableBase
+from release.outside import Unfit, foreign
 from release.sources.bbq import Item
 
 SYSTEM = (
@@ -14,6 +14,12 @@ SYSTEM = (
     " chosen answer."
 )
 LETTERS = "ABC"
+TEMPLATE = "The chat template"
+BROKEN_TEMPLATE = (
+    "Correct chat_template.jinja (or chat_template in tokenizer_config.json), fetch the model again, or leave BBQ and "
+    "latency out with --bbq off --latency off."
+)
+BROKEN_TOKENIZER = "Fetch the tokenizer's files again."
 ROTATIONS = 3
 AS_SHOWN = {letter: answer for answer, letter in enumerate(LETTERS)}
 """Letter → answer in the first rotation."""
@@ -38,6 +44,7 @@ class Prompter:
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
+        self._rendered: dict[tuple[Item, int], str] = {}
 
     @cached_property
     def style(self) -> Style:
@@ -45,23 +52,48 @@ class Prompter:
         if not self.tokenizer.chat_template:
             return "plain"
         try:
-            shown = SYSTEM in self._chat([{"role": "system", "content": SYSTEM}, {"role": "user", "content": "?"}])
-        except TemplateError:
-            shown = False
-        return "chat" if shown else "chat without system role"
+            [shown] = guarded.texts(self._chat, [_messages("?", with_system=True)], TEMPLATE)
+        except Unfit:
+            shown = ""  # the template may refuse the role; whether it does anything else shows without it
+        return "chat" if SYSTEM in shown else "chat without system role"
 
     def text(self, item: Item, rotation: int) -> str:
-        """Render one prompt, up to where the answer begins."""
-        question = question_text(item, rotation)
-        if self.style == "chat":
-            return self._chat([{"role": "system", "content": SYSTEM}, {"role": "user", "content": question}])
-        whole = f"{SYSTEM}\n\n{question}"
-        return whole if self.style == "plain" else self._chat([{"role": "user", "content": whole}])
+        """Render one prompt, up to where the answer begins; see `texts`."""
+        return self.texts([(item, rotation)])[0]
+
+    def texts(self, asked: Sequence[tuple[Item, int]]) -> list[str]:
+        """Render prompts, items with their rotations, up to where the answer begins; all at once is quickest.
+
+        Raises:
+            UnusableBase: The chat template raises, loops, or grows without end.
+        """
+        missing = [each for each in dict.fromkeys(asked) if each not in self._rendered]
+        if missing:
+            self._rendered.update(zip(missing, self._render(missing), strict=True))
+        return [self._rendered[each] for each in asked]
+
+    def _render(self, asked: Sequence[tuple[Item, int]]) -> list[str]:
+        questions = [question_text(item, rotation) for item, rotation in asked]
+        if self.style == "plain":
+            return [f"{SYSTEM}\n\n{question}" for question in questions]
+        with_system = self.style == "chat"
+        try:
+            return guarded.texts(self._chat, [_messages(q, with_system=with_system) for q in questions], TEMPLATE)
+        except Unfit as why:
+            raise UnusableBase(f"{why}.", BROKEN_TEMPLATE) from None
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Tokenise rendered prompts; a chat template already holds the special tokens."""
-        ids = self.tokenizer(list(texts), add_special_tokens=self.style == "plain")["input_ids"]
-        return [list(row) for row in ids]
+        """Tokenise rendered prompts; a chat template already holds the special tokens.
+
+        Raises:
+            UnusableBase: The tokenizer cannot.
+        """
+        try:
+            with foreign("The tokenizer cannot read the prompts"):
+                ids = self.tokenizer(list(texts), add_special_tokens=self.style == "plain")["input_ids"]
+                return [list(row) for row in ids]
+        except Unfit as why:
+            raise UnusableBase(f"{why}.", BROKEN_TOKENIZER) from None
 
     def continuation(self, answer: str) -> list[int]:
         """Return the tokens of an answer behind a prompt: after a space behind `Answer:`, bare behind a chat's mark."""
@@ -90,3 +122,9 @@ class Prompter:
 
     def _chat(self, messages: list[dict[str, str]]) -> str:
         return str(self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+
+
+def _messages(question: str, with_system: bool) -> list[dict[str, str]]:
+    if with_system:
+        return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": question}]
+    return [{"role": "user", "content": f"{SYSTEM}\n\n{question}"}]

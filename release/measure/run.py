@@ -15,7 +15,8 @@ from release.measure import bbq, figures, latency, perplexity
 from release.measure.answers import Answers
 from release.measure.compare import compare
 from release.measure.losses import FILE_NAME, write_losses
-from release.measure.model import choose_device, read_tokenizer
+from release.measure.model import choose_device, read_tokenizer, require_known
+from release.measure.prompts import Prompter
 from release.measure.sample import draw, of_categories
 from release.measure.samples import write_samples
 from release.measure.stored import write_answers
@@ -118,9 +119,13 @@ def prepare(dense: Path, plan: Measuring, console: Console) -> Desk:
         content, text = read_text(plan.text, console)
         windows = perplexity.cut(content, text.name, tokenizer, _count("perplexity", plan.perplexity))
     timed: tuple[Any, ...] = ()
+    prompts: list[Sequence[int]] = list(script.prompts) if script else []
     if plan.latency != "off":
         latency.require_room(dense, open_checkpoint(dense).size, device)
         timed = draw(items, str(_count("latency", plan.latency) + latency.WARMUP), plan.seed).items
+        prompter = script.prompter if script else Prompter(tokenizer)
+        prompts += prompter.encode(prompter.texts([(item, 0) for item in timed]))
+    require_known(dense, [*prompts, *([] if windows is None else windows.tolist())])
     return Desk(plan, device, tokenizer, script, data, windows, text, timed)
 
 
@@ -163,7 +168,7 @@ def _bbq(desk: Desk, readings: Mapping[str, _Readings], evaluation: Path, logs: 
     task, sampling = desk.script.task, desk.script.sampling
     write_answers(evaluation / "bbq.parquet", task, {"dense": dense, "pruned": pruned}, sampling)
     if desk.plan.log_format == "lm-eval":
-        prompts = [desk.script.prompter.text(item, 0) for item in task.items]
+        prompts = desk.script.prompter.texts([(item, 0) for item in task.items])
         write_samples(logs, task, dense, pruned, prompts)
     return compare(
         task,
