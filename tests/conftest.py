@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, settings
 
 from release.progress import Console
 from tests import checkpoints
+from tests.refusal import little_memory  # noqa: F401 - a fixture
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
