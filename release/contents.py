@@ -8,13 +8,14 @@ record says of it.
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from release.card_parts import REPO_ID
-from release.checkpoint.files import Files, content
+from release.checkpoint.files import LARGEST_TEXT, Files, content
 from release.checkpoint.folder import CONFIG, TOKENIZER_CONFIG, is_side_file, matches, settings_of
 from release.checkpoint.loading import INDEX
+from release.files import require_regular
 from release.pruning.masks import FILE_NAME as MASK
 from release.record import CARD
 from release.record import FILE_NAME as RECORD
@@ -47,6 +48,20 @@ def carried(base: Files) -> Iterator[tuple[str, bytes]]:
     """
     for name in carried_names(base.sizes):
         yield name, as_carried(name, content(base, name))
+
+
+def require_carried(base: Path) -> None:
+    """Refuse a base, before any work, whose files beside the weights cannot be carried over.
+
+    Raises:
+        UnusableBase: One is a pipe, a device, a folder or a link to nothing, too large, or no JSON object where it has
+            to be one; names it.
+    """
+    for path in sorted([*base.iterdir(), *base.glob("*/*.jinja")]):
+        name = path.relative_to(base).as_posix()
+        if name in (CONFIG, INDEX) or is_side_file(name):
+            require_regular(path, LARGEST_TEXT)
+            as_carried(name, path.read_bytes())
 
 
 def carried_names(names: Iterable[str]) -> list[str]:

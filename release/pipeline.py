@@ -21,6 +21,7 @@ from release.checkpoint import prunable
 from release.checkpoint.files import Folder
 from release.checkpoint.folder import Checkpoint, model_folder, open_checkpoint
 from release.checkpoint.prunable import from_shapes
+from release.contents import require_carried
 from release.describe import describe
 from release.measurements import Measurements, Storage
 from release.plan import Measuring, Plan
@@ -99,6 +100,7 @@ def require_prunable(base: Checkpoint, plan: Plan) -> None:
     names = set(from_shapes(base.shapes))
     prunable.require_prunable(base.folder, {t.name: (t.dtype, t.shape) for t in base.tensors() if t.name in names})
     require_rows(base.folder, {name: base.shapes[name] for name in names}, plan.recipe)
+    require_carried(base.folder)
     if plan.with_mask:
         masks.require_enough(plan.recipe)
 

@@ -27,13 +27,13 @@ def said_once(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     """One message, with a remedy on lines of its own, all printable; returns it."""
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err.count("Error:") == 1
     assert "Traceback" not in said.err
     lines = said.err.strip().split("\n")
+    assert [line.startswith("Error: ") for line in lines] == [True] + [False] * (len(lines) - 1), said.err
     assert len(lines) >= 2, "a remedy stands on a line of its own"
     assert all(line.isprintable() and len(line) < 1_100 for line in lines)
     for word in words:
-        assert word in said.err
+        assert word in said.err, said.err
     return said.err
 
 
