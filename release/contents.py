@@ -8,14 +8,13 @@ record says of it.
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from release.card_parts import REPO_ID
-from release.checkpoint.files import LARGEST_TEXT, Files, content
+from release.checkpoint.files import Files, content
 from release.checkpoint.folder import CONFIG, TOKENIZER_CONFIG, is_side_file, matches, settings_of
 from release.checkpoint.loading import INDEX
-from release.files import require_regular
 from release.pruning.masks import FILE_NAME as MASK
 from release.record import CARD
 from release.record import FILE_NAME as RECORD
@@ -50,18 +49,15 @@ def carried(base: Files) -> Iterator[tuple[str, bytes]]:
         yield name, as_carried(name, content(base, name))
 
 
-def require_carried(base: Path) -> None:
-    """Refuse a base, before any work, whose files beside the weights cannot be carried over.
+def require_carried(base: Files) -> None:
+    """Refuse a base, before any work, whose configurations cannot be carried over.
 
     Raises:
-        UnusableBase: One is a pipe, a device, a folder or a link to nothing, too large, or no JSON object where it has
-            to be one; names it.
+        UnusableBase: One is no JSON object, or far larger than what bears its name.
     """
-    for path in sorted([*base.iterdir(), *base.glob("*/*.jinja")]):
-        name = path.relative_to(base).as_posix()
-        if name in (CONFIG, INDEX) or is_side_file(name):
-            require_regular(path, LARGEST_TEXT)
-            as_carried(name, path.read_bytes())
+    for name in (CONFIG, TOKENIZER_CONFIG):
+        if name in base.sizes:
+            as_carried(name, content(base, name))
 
 
 def carried_names(names: Iterable[str]) -> list[str]:

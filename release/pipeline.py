@@ -100,7 +100,7 @@ def require_prunable(base: Checkpoint, plan: Plan) -> None:
     names = set(from_shapes(base.shapes))
     prunable.require_prunable(base.folder, {t.name: (t.dtype, t.shape) for t in base.tensors() if t.name in names})
     require_rows(base.folder, {name: base.shapes[name] for name in names}, plan.recipe)
-    require_carried(base.folder)
+    require_carried(Folder(base.folder))
     if plan.with_mask:
         masks.require_enough(plan.recipe)
 
