@@ -6,15 +6,19 @@ from pathlib import Path
 from release.audit import listed
 from release.checkpoint.files import Files
 from release.checkpoint.folder import Checkpoint, open_checkpoint
+from release.closure import check_method, updates
+from release.errors import HubUnreachable, MissingSource, UnknownName, UnusableBase, UnusableData
 from release.progress import Console
 from release.pruning.prune import Calibrating, budgets_of
 from release.pruning.rebuild import CORES, agreement, differing
 from release.pruning.recipe import Recipe
 from release.reading import Seen, Subject
-from release.record import Check, Record
+from release.record import FILE_NAME, Check, Record
 
 AGREEMENT = 0.999
 """Share of weights on whose fate a second calibration must agree with the first."""
+APART = 0.05
+"""How far weights that a method changed may lie from those of a second calibration, as a share of a tensor's norm."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +35,28 @@ class Again:
 
 
 def rebuilt(subject: Subject, base: Files | None, seen: Seen, again: Again, console: Console) -> Check:
-    """Make every mask again and compare; possible where the recipe alone decides it."""
-    record = subject.record
-    if record is None or base is None:
-        return Check(name="rebuild", ok=None, detail="needs release.json and --base MODEL")
-    recipe, dense = Recipe.recorded(record.pruning), open_checkpoint(base.folder())
+    """Make every mask again and compare. It was asked for: where it cannot be made, that is a failure."""
+    if subject.record is None or base is None:
+        return _failed(f"could not be made: it needs {FILE_NAME} and --base MODEL")
+    try:
+        return _made_again(subject, subject.record, open_checkpoint(base.folder()), seen, again, console)
+    except (UnusableBase, UnusableData, UnknownName, MissingSource, HubUnreachable) as error:
+        return _failed(f"could not be made: {error.seen} {error.remedy}".rstrip())
+
+
+def _failed(detail: str) -> Check:
+    return Check(name="rebuild", ok=False, detail=detail)
+
+
+def _made_again(
+    subject: Subject, record: Record, dense: Checkpoint, seen: Seen, again: Again, console: Console
+) -> Check:
+    if not check_method(record.pruning).ok:
+        return _failed("could not be made: the record does not say which method it was")
+    recipe = Recipe.recorded(record.pruning)
     if recipe.version != recipe.row.version:
-        detail = f"made by version {recipe.version} of {recipe.method}; this is version {recipe.row.version}"
-        return Check(name="rebuild", ok=None, detail=detail)
+        made, known = recipe.version, recipe.row.version
+        return _failed(f"could not be made: version {made} of {recipe.method} made it; this tool makes version {known}")
     if record.pruning.calibration is not None:
         return _recalibrated(subject, record, dense, again, console)
     found = {c.name: c.sha256 for c in seen.counts}
@@ -49,7 +67,7 @@ def rebuilt(subject: Subject, base: Files | None, seen: Seen, again: Again, cons
 
 
 def _recalibrated(subject: Subject, record: Record, base: Checkpoint, again: Again, console: Console) -> Check:
-    """Calibrate again and say how far the masks agree; floating-point sums differ a little between machines."""
+    """Calibrate again and say how far the result agrees; floating-point sums differ a little between machines."""
     from release.measure.model import choose_device
     from release.pruning.calibration import text_again
 
@@ -57,13 +75,14 @@ def _recalibrated(subject: Subject, record: Record, base: Checkpoint, again: Aga
     if recorded is None:
         raise ValueError("this release was not calibrated")
     if recorded.plan.file_sha256 is not None and again.calibration_file is None:
-        detail = f"was calibrated on {recorded.text.name}: give --calibration FILE"
-        return Check(name="rebuild", ok=None, detail=detail)
+        return _failed(f"could not be made: it was calibrated on {recorded.text.name}; give --calibration FILE")
     text = text_again(record, again.calibration_file, base.folder, console)
     if text.token_sha256 != recorded.token_sha256:
-        return Check(name="rebuild", ok=False, detail="the calibration text gives other tokens than recorded")
+        return _failed("the calibration text gives other tokens than recorded")
     means = Calibrating(text, choose_device(again.device))
     written = open_checkpoint(subject.files.folder())
-    agreeing, total = agreement(base, written, Recipe.recorded(record.pruning), means, console)
-    detail = f"calibrated again: {agreeing:,} of {total:,} prunable weights agree ({agreeing / total:.4%})"
-    return Check(name="rebuild", ok=agreeing >= AGREEMENT * total, detail=detail)
+    made = agreement(base, written, Recipe.recorded(record.pruning), means, console)
+    detail = f"calibrated again: {made.agreeing:,} of {made.total:,} prunable weights agree ({made.share:.4%})"
+    if updates(record.pruning):
+        detail += f"; kept weights of a tensor are off by {made.furthest:.2%} of their norm at most"
+    return Check(name="rebuild", ok=made.share >= AGREEMENT and made.furthest <= APART, detail=detail)

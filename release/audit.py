@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from release import sparsity
-from release.checkpoint.count import Beside, TensorCount, count
+from release.checkpoint.count import Beside, count
 from release.checkpoint.folder import Checkpoint
+from release.checkpoint.tally import TensorCount
 from release.errors import AuditFailed
 from release.progress import Console
 from release.pruning.budget import Budgets

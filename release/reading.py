@@ -1,5 +1,6 @@
 """What verification reads of a model, wherever its files lie: the record, every weight once, and the small files."""
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -9,10 +10,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from release import sparsity
-from release.checkpoint.count import Beside, TensorCount, count
+from release.checkpoint.count import Beside, count
 from release.checkpoint.files import Files, content, digest
 from release.checkpoint.folder import AT_ONCE, Checkpoint, open_files
 from release.checkpoint.prunable import from_shapes
+from release.checkpoint.tally import TensorCount
+from release.contents import carried
 from release.describe import UNRECORDED
 from release.errors import AuditFailed, UnusableBase
 from release.progress import Console
@@ -64,12 +67,16 @@ class Seen:
         counts: One per tensor, file by file.
         prunable: Those of the prunable ones, in name order.
         base_files: Digests of the base's weight files; None where no base was read.
+        base: The base's headers.
+        side_files: What pruning the base writes beside weights; see `contents.carried`.
     """
 
     files: tuple[FileDigest, ...]
     counts: tuple[TensorCount, ...]
     prunable: tuple[TensorCount, ...]
     base_files: tuple[FileDigest, ...] | None
+    base: Checkpoint | None
+    side_files: Mapping[str, bytes]
 
 
 def open_subject(files: Files) -> Subject:
@@ -104,19 +111,26 @@ def read_record(files: Files) -> Record | None:
         raise AuditFailed(f"{FILE_NAME}: {place}: {first['msg']}.", "Build the release again.") from None
 
 
-def read_weights(subject: Subject, base: Files | None, console: Console) -> Seen:
+def read_weights(subject: Subject, base: Files | None, console: Console, moving: bool = False) -> Seen:
     """Hash every weight file and count every tensor, in step with the base's where there is one.
+
+    Args:
+        moving: Whether the method may change weights that it keeps, so that it is told how far they moved.
 
     Raises:
         UnusableBase: The base is none.
     """
     written = subject.written
     prunable = set(from_shapes(written.shapes))
-    dense = Beside(open_files(base, Path(base.name)), base) if base else None
+    opened = open_files(base, Path(base.name)) if base else None
+    dense = Beside(opened, base) if opened else None
     step = console.step("Verify: read every weight", written.size)
     with step as advance, dense or nullcontext():
-        results = [count(header, prunable, dense, advance, files=subject.files) for header in written.headers]
+        results = [
+            count(header, prunable, dense, advance, files=subject.files, moving=moving) for header in written.headers
+        ]
         base_files = dense.digests() if dense else None
     counts = tuple(c for _, found in results for c in found)
     chosen = sorted((c for c in counts if c.name in prunable), key=lambda c: c.name)
-    return Seen(tuple(file for file, _ in results), counts, tuple(chosen), base_files)
+    side_files = dict(carried(base)) if base else {}
+    return Seen(tuple(file for file, _ in results), counts, tuple(chosen), base_files, opened, side_files)

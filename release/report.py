@@ -262,6 +262,8 @@ def _ms(seconds: float) -> str:
 
 def _verification_tables(verification: Verification) -> Iterator[RenderableType]:
     v = verification
+    yield shown(v.verdict + (f" Not proven: {'; '.join(v.unproven)}." if v.unproven else ""))
+    yield ""
     yield _facts(
         "",
         {
@@ -274,8 +276,6 @@ def _verification_tables(verification: Verification) -> Iterator[RenderableType]
     width = max((len(check.name) for check in v.checks), default=0)
     for check in v.checks:
         yield f"{MARKS[check.ok]:<11}  {shown(check.name):<{width}}  {shown(check.detail)}"
-    yield ""
-    yield "Verified." if v.ok else "NOT verified."
 
 
 def _preview_tables(preview: "Preview") -> Iterator[RenderableType]:

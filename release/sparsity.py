@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from release import files
-from release.checkpoint.count import TensorCount
 from release.checkpoint.prunable import module_of
+from release.checkpoint.tally import TensorCount
 from release.errors import UnusableData
 from release.frozen import Frozen
 from release.pruning.budget import Budgets, given

@@ -1,7 +1,8 @@
 """Read a release, or any pruned checkpoint, again and say whether it is what it claims to be.
 
 Every count comes from the weight files themselves. Where there is a record, files, counts, other files and card are
-held against it; where there is a base, every kept weight is held against that.
+held against it, and no file may lie beside those of a release. Where there is a base, the whole folder is held against
+what pruning that base would write. What was asked for and could not be made is a failure.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,9 +12,19 @@ from pathlib import Path
 from release import card, foreign_card, recompute, signing, space_check, sparsity
 from release.again import Again, rebuilt
 from release.audit import check_budgets, check_files, check_finite, check_kept, listed
-from release.checkpoint.count import TensorCount
 from release.checkpoint.files import Files, Folder
 from release.checkpoint.folder import Checkpoint
+from release.checkpoint.tally import TensorCount
+from release.closure import (
+    check_contents,
+    check_headers,
+    check_method,
+    check_moved,
+    check_side_files,
+    check_tensors,
+    theirs_of,
+    updates,
+)
 from release.errors import OutputConflict, ReleaseError
 from release.frozen import Frozen
 from release.progress import Console
@@ -23,6 +34,7 @@ from release.pruning.recipe import Recipe
 from release.reading import Seen, Subject, open_subject, read_record, read_weights
 from release.record import CARD, FILE_NAME, Check, Record
 from release.sources import base as bases
+from release.verdict import Asked, unproven, verdict
 
 
 class TensorReport(Frozen):
@@ -38,13 +50,18 @@ class Verification(Frozen):
     """The answer of `release verify`.
 
     Attributes:
-        ok: No check failed.
+        verdict: The answer in one sentence.
+        unproven: What nobody may take from it, and the option that would prove it.
+        ok: No check failed. Without a base that means no more than consistent with itself.
         method: None where there is no record.
         zeroed_parameters: Exact zeros among the prunable parameters, read from the files.
         tensors: The prunable ones, in name order.
+        theirs: Files that a person added and no loader reads.
         checks: A check that could not be made has ok None and says why.
     """
 
+    verdict: str
+    unproven: tuple[str, ...]
     ok: bool
     method: str | None
     seed: int | None
@@ -53,6 +70,7 @@ class Verification(Frozen):
     prunable_parameters: int
     zeroed_parameters: int
     tensors: tuple[TensorReport, ...]
+    theirs: tuple[str, ...]
     checks: tuple[Check, ...]
 
 
@@ -62,7 +80,7 @@ def verify(
     """Verify a release's model folder, or any other pruned checkpoint, wherever its files lie.
 
     Args:
-        base: What to compare kept weights with; by default the base the record names, where it was fetched before.
+        base: What to compare the whole with; by default the base the record names, where it was fetched before.
         again: Make every mask again from base, recipe and seed, and compare; None leaves that out.
         key: The public key that a signature is checked with.
 
@@ -76,11 +94,11 @@ def verify(
     base = base or (bases.cached(record.base.source, record.base.id, record.base.revision) if record else None)
     if base is not None and again is not None:
         base = Folder(base.folder())  # what is made again is read here and there, and more than once
-    seen = read_weights(subject, base, console)
+    seen = read_weights(subject, base, console, moving=record is not None and updates(record.pruning))
     checks = [*_checks(subject, seen), *signing.verification(files, seen.files, key)]
     if again is not None:
         checks.append(rebuilt(subject, base, seen, again, console))
-    return _report(subject, seen, tuple(checks))
+    return _report(subject, seen, Asked(record, base is not None, again is not None), tuple(checks))
 
 
 def required_record(model: Path) -> Record:
@@ -96,6 +114,7 @@ def required_record(model: Path) -> Record:
 
 
 def _checks(subject: Subject, seen: Seen) -> Iterator[Check]:
+    yield check_contents(subject)
     if subject.record is None:
         yield Check(name="record", ok=None, detail=f"no {FILE_NAME}: not made by this tool; counted only")
         yield from _against_foreign_card(subject, seen)
@@ -108,9 +127,14 @@ def _checks(subject: Subject, seen: Seen) -> Iterator[Check]:
 
 def _against_record(subject: Subject, record: Record, seen: Seen) -> Iterator[Check]:
     yield Check(name="record", ok=True, detail=f"{FILE_NAME} follows schema {record.schema_version}")
+    method = check_method(record.pruning)
+    yield method
     yield check_files("weight files", record.audit.files, seen.files, "as recorded")
-    yield check_files("other files", record.files, subject.other_files, "as recorded")
-    yield from _against_table(subject, record, seen)
+    theirs = set(theirs_of(subject))
+    others = [file for file in subject.other_files if file.name not in theirs]
+    yield check_files("other files", record.files, others, "as recorded")
+    if method.ok:
+        yield from _against_table(subject, record, seen)
     yield _totals(record, seen)
     yield from card.compare(record, subject.card or "")
     yield from recompute.checks(subject.files, record)
@@ -184,27 +208,30 @@ def _totals(record: Record, seen: Seen) -> Check:
 
 
 def _against_base(subject: Subject, seen: Seen) -> Iterator[Check]:
-    if seen.base_files is None:
-        reason = "no base at hand; give --base MODEL to compare every kept weight"
+    record, base = subject.record, seen.base
+    if base is None or seen.base_files is None:
+        reason = "no base at hand; give --base MODEL to compare every kept weight and every other file"
         yield Check(name="kept weights", ok=None, detail=reason)
         return
-    record, prunable = subject.record, {c.name for c in seen.prunable}
     if record is not None:
         yield check_files("base files", record.base.files, seen.base_files, "as recorded")
-    if record is None or not _updates(record):
-        yield check_kept([c for c in seen.counts if c.name in prunable], "kept weights")
+    yield check_tensors(base, subject.written) if record is None else check_headers(base, subject.written)
+    yield check_side_files(subject, seen.side_files)
+    if record is not None and updates(record.pruning):
+        yield check_moved(seen.prunable)
+    else:
+        yield check_kept(seen.prunable, "kept weights")
+    prunable = {c.name for c in seen.prunable}
     yield check_kept([c for c in seen.counts if c.name not in prunable], "untouched tensors")
     yield check_finite(seen.counts)
 
 
-def _updates(record: Record) -> bool:
-    return record.pruning.updates_kept_weights
-
-
-def _report(subject: Subject, seen: Seen, checks: tuple[Check, ...]) -> Verification:
+def _report(subject: Subject, seen: Seen, asked: Asked, checks: tuple[Check, ...]) -> Verification:
     record, prunable = subject.record, seen.prunable
     parameters, zeros = sum(c.numel for c in prunable), sum(c.zeros for c in prunable)
     return Verification(
+        verdict=verdict(asked, checks),
+        unproven=tuple(unproven(asked, checks)),
         ok=all(check.ok is not False for check in checks),
         method=record.pruning.method if record else None,
         seed=record.pruning.seed if record else None,
@@ -213,5 +240,6 @@ def _report(subject: Subject, seen: Seen, checks: tuple[Check, ...]) -> Verifica
         prunable_parameters=parameters,
         zeroed_parameters=zeros,
         tensors=tuple(TensorReport(name=c.name, shape=c.shape, numel=c.numel, zeros=c.zeros) for c in prunable),
+        theirs=theirs_of(subject),
         checks=checks,
     )

@@ -230,7 +230,8 @@ def test_a_second_calibration_agrees_with_the_first_and_says_how_far(calibrated,
 def test_without_its_calibration_text_a_rebuild_says_what_is_missing(calibrated, base_folders, capsys):
     code, answer = verify(calibrated, capsys, "--base", str(base_folders["mistral"]), "--rebuild")
     found = next(check for check in answer["checks"] if check["name"] == "rebuild")
-    assert (code, found["ok"]) == (0, None)
+    assert (code, found["ok"]) == (1, False)
+    assert "could not be made" in found["detail"]
     assert "--calibration FILE" in found["detail"]
 
 

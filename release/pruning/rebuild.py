@@ -4,8 +4,10 @@ Where weights and seed decide the mask, anyone can, without the model's class.
 """
 
 import hashlib
+import math
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,11 +16,11 @@ import numpy as np
 from release.checkpoint.busy import Busy
 from release.checkpoint.count import places, read_tensor
 from release.checkpoint.folder import Checkpoint
-from release.checkpoint.header import Raw, Tensor
+from release.checkpoint.header import Bits, Raw, Tensor
 from release.checkpoint.prunable import block_of
 from release.checkpoint.rewrite import Change, in_order, rewrite
 from release.digests import digest_of
-from release.errors import AuditFailed, BadOption
+from release.errors import AuditFailed, BadOption, UnusableBase
 from release.progress import Console
 from release.pruning.budget import Budgets
 from release.pruning.masks import PublishedMask
@@ -56,28 +58,62 @@ def differing(
     return tuple(wrong)
 
 
-def agreement(
-    base: Checkpoint, written: Checkpoint, recipe: Recipe, means: Calibrating, console: Console
-) -> tuple[int, int]:
-    """Calibrate again, and count the prunable weights that are zero in both models or in neither.
+@dataclass(frozen=True)
+class Agreement:
+    """How far two calibrations agree.
 
-    Returns:
-        How many agree, of how many.
+    Attributes:
+        agreeing: Prunable weights that are zero in both models or in neither.
+        total: Prunable weights.
+        furthest: The norm of the difference as a share of the norm, in the tensor where it is largest.
+    """
+
+    agreeing: int
+    total: int
+    furthest: float
+
+    @property
+    def share(self) -> float:
+        """Of all prunable weights, those on whose fate both agree."""
+        return self.agreeing / self.total
+
+
+def agreement(base: Checkpoint, written: Checkpoint, recipe: Recipe, means: Calibrating, console: Console) -> Agreement:
+    """Calibrate again, and compare every prunable tensor with what was written.
+
+    Raises:
+        UnusableBase: A tensor is missing from what was written.
     """
     from release.pruning.calibrate import Calibrator
 
     agreeing = total = 0
+    furthest = 0.0
     dense, known = places(base), places(written)
     with TemporaryDirectory() as scratch:
         store = Store(Path(scratch), recipe.row.updates_kept_weights)
         budgets = Calibrator(base, recipe, means.text.ids, store, means.device, CORES).run(console)
         for name in budgets.parts:
+            if name not in known or known[name].tensor.nbytes != dense[name].tensor.nbytes:
+                raise UnusableBase(
+                    f"{name} is missing, or of another size than the base's.", "Fetch the release again."
+                )
             tensor, data = dense[name].tensor, read_tensor(dense[name])
             store.apply(block_of(name), tensor, data)
-            again, found = (tensor.bits(raw) == 0 for raw in (data, read_tensor(known[name])))
-            agreeing += int(np.count_nonzero(again == found))
+            again, found = tensor.bits(data), tensor.bits(read_tensor(known[name]))
+            agreeing += int(np.count_nonzero((again == 0) == (found == 0)))
             total += tensor.numel
-    return agreeing, total
+            furthest = max(furthest, _apart(tensor, again, found))
+    return Agreement(agreeing, total, furthest)
+
+
+def _apart(tensor: Tensor, again: Bits, found: Bits) -> float:
+    """The norm of the difference where neither is zero, as a share of the norm there; infinite for NaN."""
+    if np.array_equal(again, found):
+        return 0.0
+    both = (again != 0) & (found != 0)
+    a, b = (tensor.values(each[both]).astype(np.float64) for each in (again, found))
+    share = float(np.linalg.norm(b - a) / max(float(np.linalg.norm(a)), np.finfo(np.float64).tiny))
+    return share if math.isfinite(share) else math.inf
 
 
 def rebuild(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from release.checkpoint import count as module
+from release.checkpoint import tally
 from release.checkpoint.count import Beside, count
 from release.checkpoint.folder import Checkpoint
 from release.checkpoint.header import read_header
@@ -43,7 +44,7 @@ def write(path: Path, content: dict[str, np.ndarray]) -> None:
 @pytest.fixture(autouse=True)
 def _several_pieces(monkeypatch):
     monkeypatch.setattr(module, "PIECE", 64 << 10)
-    monkeypatch.setattr(module, "CHUNK", 1 << 12)
+    monkeypatch.setattr(tally, "CHUNK", 1 << 12)
 
 
 @pytest.fixture
