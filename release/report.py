@@ -262,7 +262,7 @@ def _ms(seconds: float) -> str:
 
 def _verification_tables(verification: Verification) -> Iterator[RenderableType]:
     v = verification
-    yield shown(v.verdict + (f" Not proven: {'; '.join(v.unproven)}." if v.unproven else ""))
+    yield shown(v.verdict) + (f" Not proven: {'; '.join(map(shown, v.unproven))}." if v.unproven else "")
     yield ""
     yield _facts(
         "",
