@@ -30,8 +30,8 @@ OWN = (
 """What this tool writes beside weights and the base's files. Patterns; see `matches`."""
 THEIRS = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".mp4", ".pdf", ".ipynb", ".md", ".bib", ".cff")
 """Endings of what a person may add, in any folder that is not hidden: no loader reads them."""
-OF_THE_WAY = (".gitattributes", ".gitignore", ".git/", ".cache/huggingface/")
-"""What the Hub, git and the Hub's client leave in a folder that came through them."""
+OF_THE_WAY = (".gitattributes", ".gitignore", ".git/", ".cache/huggingface/", ".release/")
+"""What the Hub, git, the Hub's client and this tool's journal leave in a folder: hidden, so that no loader looks."""
 DROPPED = ("auto_map",)
 """Fields of config.json and tokenizer_config.json that pruning leaves out: transformers knows the architecture itself,
 and the code they point to is not carried. `_name_or_path` goes too where it is a folder somebody once saved from."""
