@@ -21,7 +21,8 @@ from release.checkpoint import prunable
 from release.checkpoint.files import Folder
 from release.checkpoint.folder import Checkpoint, model_folder, open_checkpoint
 from release.checkpoint.prunable import from_shapes
-from release.contents import require_carried
+from release.closure import check_method
+from release.contents import is_own, require_carried
 from release.describe import describe
 from release.measurements import Measurements, Storage
 from release.plan import Measuring, Plan
@@ -212,6 +213,9 @@ def _finished(workspace: Workspace, record: Record) -> Release:
 def rebuild(release: Path, base: str, out: Path, console: Console) -> Path:
     """Make a release's model folder from its base, without the release's weights; every file is checked by hash.
 
+    It is made and verified aside, and only then put where it was asked for: what a record that nobody vouches for asks
+    for is not there for a moment. Of the release only files of this tool's own are taken; all others are the base's.
+
     Args:
         release: A release or its model folder; weight files are not needed.
 
@@ -222,14 +226,16 @@ def rebuild(release: Path, base: str, out: Path, console: Console) -> Path:
     """
     source = model_folder(release)
     record = required_record(source)
+    refuse_failed([check_method(record.pruning)])
     dense = resolve(base, console).checkpoint
     recipe = Recipe.recorded(record.pruning)
     workspace = Workspace(out, out / ".release")
-    with workspace.claimed(dense, recipe):
-        rebuild_weights(dense, recipe, masks.published(source), record.audit.files, out, console)
-        carry_files(source, out, [file.name for file in record.files] + [FILE_NAME, CARD])
-        workspace.close()
-    refuse_failed(verify(Folder(out), Folder(dense.folder), console).checks)
+    with workspace.claimed(dense, recipe), workspace.aside() as made:
+        rebuild_weights(dense, recipe, masks.published(source), record.audit.files, made, console)
+        carry_side_files(dense.folder, made)
+        own = [file.name for file in record.files if is_own(file.name) and (source / file.name).is_file()]
+        carry_files(source, made, dict.fromkeys([*own, FILE_NAME, CARD]))
+        refuse_failed(verify(Folder(made), Folder(dense.folder), console).checks)
     return out
 
 

@@ -11,7 +11,7 @@ from release import files
 from release.checkpoint.files import Folder
 from release.checkpoint.folder import Checkpoint
 from release.contents import carried, carried_names
-from release.errors import InputError, OutputConflict
+from release.errors import GateError, InputError, OutputConflict
 from release.names import understood
 from release.pruning.recipe import Recipe
 from release.record import FILE_NAME, Pruning, Record
@@ -38,7 +38,7 @@ class Workspace:
     def claimed(self, base: Checkpoint, recipe: Recipe) -> Iterator[None]:
         """Take the folder for one recipe, or go on where an earlier run of it stopped.
 
-        What bad input leaves behind before the first weight file is whole is removed again.
+        What bad input, or a gate that refuses, leaves behind before the first weight file is whole is removed again.
 
         Raises:
             OutputConflict: It holds something else, or another run is at work there.
@@ -54,10 +54,29 @@ class Workspace:
             self.model.mkdir(exist_ok=True)
             try:
                 yield
-            except InputError:
+            except (InputError, GateError):
                 if fresh:
                     self._forget()
                 raise
+
+    @contextmanager
+    def aside(self) -> Iterator[Path]:
+        """Give a folder to build the model in; what was built takes its place once the gate let it pass.
+
+        An interrupted run goes on in it; what the gate refused is removed. The work folder is empty at the end.
+        """
+        folder = self.work / "model"
+        folder.mkdir(exist_ok=True)
+        try:
+            yield folder
+        except GateError:
+            files.remove(folder)
+            raise
+        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+            target = self.model / path.relative_to(folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(target)
+        self.close()
 
     def pruned(self) -> Pruning | None:
         """How the weight files here were made, where a run before this one saw it from beginning to end."""

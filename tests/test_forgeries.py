@@ -173,6 +173,22 @@ def test_a_signed_release_says_that_its_signature_was_not_checked(honest, capsys
     assert (code, any("--key" in each for each in answer["unproven"])) == (0, True)
 
 
+@pytest.mark.parametrize("case", one_of_each_kind())
+def test_a_rebuild_of_what_is_forged_ends_in_a_release_that_verifies_or_leaves_nothing(
+    case, honest, base, tmp_path, capsys
+):
+    out = tmp_path / "out" / "model"
+    folder = forged(case, honest, base, tmp_path / "model")
+    code = run(["rebuild", str(folder), "--base", str(base), "--out", str(out)])
+    if code == 0:
+        assert verify(capsys, str(out), "--base", str(base))[0] == 0
+        held = {path.relative_to(out).as_posix() for path in out.rglob("*")}
+        assert held <= {p.relative_to(honest[case.of]).as_posix() for p in honest[case.of].rglob("*")}
+    else:
+        assert code in (1, 2)
+        assert not out.exists()
+
+
 ADDED = ("assets/plot.png", "notebook.ipynb", ".gitattributes", ".git/HEAD", ".cache/huggingface/x.metadata")
 
 
