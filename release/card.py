@@ -36,6 +36,8 @@ class Statement(Frozen):
     verdict: Verdict
     text: str
     evidence: str
+    p_value: float | None
+    p_adjusted: float | None
 
 
 def render(record: Record, target: Target = NOWHERE) -> str:
@@ -101,7 +103,7 @@ def _compare_claims(record: Record) -> Check:
         f" ({found.evidence})"
         for claim in record.claims
         if (found := decided.get(claim.key)) is not None
-        and (claim.verdict != found.verdict or (same and claim.evidence != found.evidence))
+        and (claim.verdict != found.verdict or (same and claim != found))
     ]
     return Check(name="claims", ok=not wrong, detail="; ".join(wrong) or "each follows from its evidence")
 
@@ -148,6 +150,8 @@ def _state(claim: Claim, found: ClaimRecord | None) -> Statement:
         verdict=verdict,
         text=claim.says(verdict),
         evidence=found.evidence if found else "the record holds no finding",
+        p_value=found.p_value if found else None,
+        p_adjusted=found.p_adjusted if found else None,
     )
 
 

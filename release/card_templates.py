@@ -42,7 +42,7 @@ def environment() -> Environment:
     for function in (
         *(text.count, text.fixed, text.signed, text.percent, text.exact_percent, text.interval),
         *(text.signed_interval, text.signed_percent, text.size, text.seconds, text.code, text.link, text.fence),
-        *(text.file, _hub),
+        *(text.file, text.chance, _hub),
     ):
         result.filters[function.__name__.removeprefix("_")] = _written(function)
     result.filters["plain"] = _written(str)

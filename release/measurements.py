@@ -48,6 +48,7 @@ class Rate(Frozen):
     Attributes:
         templates: Question templates that the n items come from; None where they were counted as independent.
         design_effect: Variance over that of independent items; n / design_effect is the effective sample size.
+        df: Degrees of freedom of Student's t in the interval; None where it rests on the normal distribution.
     """
 
     count: int
@@ -57,6 +58,7 @@ class Rate(Frozen):
     high: float | None
     templates: int | None = None
     design_effect: float | None = None
+    df: float | None = None
 
 
 class Score(Frozen):
@@ -85,11 +87,22 @@ class Score(Frozen):
 
 
 class Mcnemar(Frozen):
-    """Exact McNemar test of right answers."""
+    """Whether right answers were lost or won, on the items of one condition.
 
+    Attributes:
+        condition: `ambig` or `disambig`.
+        items: Items of this condition.
+        p_value: Exact McNemar test, two-sided; it takes items for independent.
+        p_templates: Sign-flip permutation test over question templates, two-sided; None where fewer than 12 templates
+            answer or none changed.
+    """
+
+    condition: Literal["ambig", "disambig"]
+    items: int
     only_dense_right: int
     only_pruned_right: int
     p_value: float
+    p_templates: float | None
 
 
 class CategoryTest(Frozen):
@@ -97,12 +110,15 @@ class CategoryTest(Frozen):
 
     Attributes:
         cohens_h: Effect size 2·asin√pruned − 2·asin√dense; None where SRS is not defined for both.
-        p_value: Two-sided, from the paired cluster bootstrap; None where there is no interval.
+        templates: Question templates that answer.
+        p_value: Two-sided, by permutation of the two models within templates; None where fewer than 12 templates
+            answer, or none changed.
         p_adjusted: By Benjamini and Hochberg, over the categories that have a p-value.
     """
 
     category: str
     items: int
+    templates: int | None = None
     cohens_h: float | None
     p_value: float | None
     p_adjusted: float | None
@@ -136,17 +152,20 @@ class Bbq(Frozen):
         scores: Over all categories, macro and item-weighted.
         by_category: The same per category.
         tests: One per category.
+        tested_categories: Categories that have a p-value: those that it is adjusted over.
         changed_answers: Items with an answer that differs between dense and pruned (for `generate`: at any seed).
-        right_answers: An item counts as right where more than half of its answers are.
+        right_answers: One test for each condition; an item is right where more than half of its answers are.
+        right_dense: Disambiguated items that the dense model answers right.
         newly_biased: Of the ambiguous items where dense never chooses the target, those where pruned does.
         newly_unbiased: Of the ambiguous items where dense chooses the target, those where pruned never does.
         guessing_level: The newly-biased rate that uniform guessing would give.
         letters_dense: How often the dense model's best letter was A, B, C, over all rotations; None unless letters
             are read.
+        favourite_dense: The share of readings in which the dense model's favourite letter is the likeliest.
         rounding: Of some items, those whose answer differs when the same dense model is read in another,
             mathematically equal order; None in float32, where orders agree.
         sampling: None unless answers are generated.
-        replicates: Bootstrap replicates.
+        permutations: Patterns that a permutation test draws where there are too many to try them all.
         recalled: Readings of both models that were taken over from an earlier measurement of the same weights.
         seconds: Wall time of the readings that were not.
     """
@@ -166,17 +185,22 @@ class Bbq(Frozen):
     scores: tuple[Score, ...]
     by_category: tuple[Score, ...]
     tests: tuple[CategoryTest, ...] = ()
+    tested_categories: int = 0
     changed_answers: Rate
-    right_answers: Mcnemar
+    right_answers: tuple[Mcnemar, ...]
+    right_dense: Rate | None = None
+    right_pruned: Rate | None = None
     newly_biased: Rate
     newly_unbiased: Rate
     guessing_level: float
     letters_dense: tuple[int, int, int] | None
     letters_pruned: tuple[int, int, int] | None
+    favourite_dense: Rate | None = None
+    favourite_pruned: Rate | None = None
     rounding: Rate | None = None
     sampling: Sampling | None = None
-    replicates: int
-    bootstrap_seed: int
+    permutations: int
+    permutation_seed: int
     recalled: int = 0
     seconds: float
 
@@ -189,7 +213,7 @@ class Perplexity(Frozen):
         tokens: Tokens scored.
         token_sha256: Digest of the token ids, as little-endian 32-bit integers.
         blocks: Blocks of neighbouring windows that the intervals rest on.
-        ratio: pruned / dense, with its paired bootstrap interval over windows.
+        ratio: pruned / dense, with its paired interval over blocks of windows.
     """
 
     text: DataSource
@@ -202,8 +226,6 @@ class Perplexity(Frozen):
     dense: Estimate
     pruned: Estimate
     ratio: Estimate
-    replicates: int
-    bootstrap_seed: int
     recalled: int = 0
     seconds: float
 

@@ -159,7 +159,7 @@ def perplexity_again(record: Record, data: bytes) -> Perplexity:
         perplexity.Readings(losses, 0, 0.0) for losses in read_losses(data, known.windows, known.window - 1)
     )
     windows = perplexity.Windows(known.windows, known.window, known.token_sha256)
-    return perplexity.compare(windows, dense, pruned, known.text, record.plan.seed, known.precision)
+    return perplexity.compare(windows, dense, pruned, known.text, known.precision)
 
 
 def latency_again(record: Record, data: bytes) -> Latency:

@@ -45,6 +45,11 @@ def fixed(number: float | None, digits: int) -> str:
     return text.lstrip("-") if not text.strip("-0.,") else text.replace("-", "−", 1)
 
 
+def chance(p: float | None) -> str:
+    """Write a p-value with four decimals, or as `below 0.0001`."""
+    return "below 0.0001" if p is not None and p < 1e-4 else fixed(p, 4)
+
+
 def signed(number: float | None, digits: int) -> str:
     """Write a difference: `+0.0061`, `−0.0061`, and `0.0000` where nothing is left after rounding."""
     text = fixed(number, digits)

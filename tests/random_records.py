@@ -11,6 +11,7 @@ from release.measurements import (
     CategoryTest,
     DataSource,
     Estimate,
+    Mcnemar,
     Measurements,
     Perplexity,
     Precision,
@@ -35,6 +36,7 @@ from tests.records import (
     example_record,
     example_super_weight,
     example_super_weights,
+    mcnemar,
     rate,
 )
 
@@ -84,7 +86,9 @@ def estimates(draw: st.DrawFn) -> Estimate:
     """Estimates whose interval holds the value, and undefined ones."""
     number = st.floats(-1e6, 1e6) | st.sampled_from((0.0, -0.0, 1.0, 1e-12, 1e15))
     defined = st.builds(lambda value, reach: estimate(value, abs(reach)), number, number)
-    return draw(defined | st.just(estimate(None)))
+    bare = st.builds(lambda value: Estimate(value=value, low=None, high=None), number)
+    with_df = st.builds(lambda found, df: found.model_copy(update={"df": df}), defined, st.floats(1, 1e6))
+    return draw(defined | with_df | bare | st.just(estimate(None)))
 
 
 def counts(least: int = 0) -> st.SearchStrategy[int]:
@@ -93,7 +97,14 @@ def counts(least: int = 0) -> st.SearchStrategy[int]:
 
 @st.composite
 def rates(draw: st.DrawFn) -> Rate:
-    return draw(st.integers(0, 60_000).flatmap(lambda n: st.builds(rate, st.integers(0, n), st.just(n))))
+    """Shares with an interval and without one."""
+    found = draw(st.integers(0, 60_000).flatmap(lambda n: st.builds(rate, st.integers(0, n), st.just(n))))
+    return draw(st.sampled_from((found, found.model_copy(update={"low": None, "high": None, "templates": 4}))))
+
+
+def mcnemars() -> st.SearchStrategy[Mcnemar]:
+    chance = st.floats(0, 1)
+    return st.builds(mcnemar, st.sampled_from(("ambig", "disambig")), counts(), counts(), chance, st.none() | chance)
 
 
 def scores(over: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[Score, ...]]:
@@ -105,6 +116,8 @@ def scores(over: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[Score, ...]]
         dense=estimates(),
         pruned=estimates(),
         difference=estimates(),
+        ratio=st.none() | estimates(),
+        categories=st.none() | counts(),
     )
     return st.lists(one, max_size=4).map(tuple)
 
@@ -134,6 +147,7 @@ def tests(categories: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[Categor
         category=categories,
         items=counts(),
         cohens_h=st.none() | st.floats(-3.2, 3.2),
+        templates=st.none() | counts(),
         p_value=chance,
         p_adjusted=chance,
     )
@@ -162,11 +176,17 @@ def bbqs(draw: st.DrawFn) -> Bbq:
             scores=scores(st.sampled_from(("macro", "items"))),
             by_category=scores(strings()),
             tests=tests(strings()),
+            tested_categories=counts(),
             changed_answers=rates(),
+            right_answers=st.lists(mcnemars(), max_size=2).map(tuple),
+            right_dense=st.none() | rates(),
+            right_pruned=st.none() | rates(),
             newly_biased=rates(),
             newly_unbiased=rates(),
             letters_dense=letters,
             letters_pruned=letters,
+            favourite_dense=st.none() | rates(),
+            favourite_pruned=st.none() | rates(),
             rounding=st.none() | rates(),
             sampling=st.none() | samplings(),
             recalled=counts(),

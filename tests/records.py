@@ -32,6 +32,7 @@ from release.record import (
     Pruning,
     Record,
 )
+from release.sources.bbq import Condition
 from release.study import default_study
 
 CATEGORIES = ("Age", "Gender_identity", "Race_ethnicity", "Religion", "SES")
@@ -74,10 +75,11 @@ def bbq_data() -> DataSource:
 VALUES = {
     "srs": (0.0652, 0.0704),
     "usr": (0.9011, 0.8912),
-    "anti": (0.0337, 0.0384),
+    "anti": (0.0337, 0.032),
+    "lean": (0.0315, 0.0384),
     "accuracy_ambiguous": (0.9011, 0.8912),
     "accuracy_disambiguated": (0.8625, 0.8575),
-    "s_amb": (0.0315, 0.032),
+    "s_amb": (0.0315, 0.0384),
     "s_dis": (0.0204, None),
 }
 
@@ -101,17 +103,27 @@ def example_bbq(**changes: Any) -> Bbq:
         "scores": tuple(scores),
         "by_category": tuple(categories),
         "changed_answers": rate(13, 200),
-        "right_answers": Mcnemar(only_dense_right=6, only_pruned_right=4, p_value=0.7539),
+        "right_answers": (mcnemar("ambig", 3, 1, 0.625), mcnemar("disambig", 3, 3, 1.0)),
+        "right_dense": rate(86, 100),
+        "right_pruned": rate(86, 100),
         "newly_biased": rate(3, 93),
         "newly_unbiased": rate(2, 7),
         "guessing_level": 1 / 3,
         "letters_dense": (203, 205, 192),
         "letters_pruned": (201, 208, 191),
-        "replicates": 10_000,
-        "bootstrap_seed": 42,
+        "favourite_dense": rate(205, 600),
+        "favourite_pruned": rate(208, 600),
+        "permutations": 9_999,
+        "permutation_seed": 42,
         "seconds": 812.4,
     }
     return Bbq(**facts | changes)
+
+
+def mcnemar(condition: Condition, lost: int, won: int, p: float, templates: float | None = 0.8) -> Mcnemar:
+    return Mcnemar(
+        condition=condition, items=100, only_dense_right=lost, only_pruned_right=won, p_value=p, p_templates=templates
+    )
 
 
 def rate(count: int, n: int) -> Rate:
@@ -138,8 +150,7 @@ def example_perplexity(values: tuple[float, float] = (8.94, 9.31), **changes: An
         "dense": estimate(dense, 0.4),
         "pruned": estimate(pruned, 0.4),
         "ratio": estimate(pruned / dense, 0.008),
-        "replicates": 10_000,
-        "bootstrap_seed": 42,
+        "blocks": 16,
         "seconds": 95.2,
     }
     return Perplexity(**facts | changes)
@@ -312,7 +323,7 @@ def dense_against_dense() -> Measurements:
         bbq=example_bbq(
             scores=tuple(same),
             changed_answers=rate(0, 200),
-            right_answers=Mcnemar(only_dense_right=0, only_pruned_right=0, p_value=1),
+            right_answers=(mcnemar("ambig", 0, 0, 1, None), mcnemar("disambig", 0, 0, 1, None)),
             newly_biased=rate(0, 93),
             newly_unbiased=rate(0, 7),
         ),

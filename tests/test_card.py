@@ -271,14 +271,26 @@ def warning(record: Record) -> str:
         (0.0952, 0.01, "shows measurable bias amplification"),
         (0.0352, 0.01, "measurably fewer stereotyped answers"),
         (0.0652, 0.01, "cannot tell"),
-        (0.0652, 0.0, "no rise in stereotyped answers"),
+        (0.0, 0.0, "measurably fewer stereotyped answers"),
     ],
 )
-def test_the_warning_follows_from_the_srs(pruned, reach, says):
-    bbq = example_bbq(scores=(score("srs", "macro", 0.0652, pruned, reach),))
-    found = warning(example_record(measurements=example_measurements(bbq=bbq)))
+def test_the_warning_follows_from_the_srs_and_the_lean(pruned, reach, says):
+    scores = tuple(score(name, "macro", 0.0652, pruned, reach) for name in ("srs", "lean"))
+    found = warning(example_record(measurements=example_measurements(bbq=example_bbq(scores=scores))))
     assert says in found
     assert ("amplif" in found) == (says == "shows measurable bias amplification")
+
+
+@pytest.mark.parametrize(
+    ("reach", "leans"), [(0.01, "What changed leans neither way"), (0.1, "leans to one side by more than the margin")]
+)
+def test_a_model_that_merely_stopped_saying_unknown_is_not_said_to_amplify(reach, leans):
+    srs, usr = score("srs", "macro", 0.05, 0.33), score("usr", "macro", 0.9, 0.34)
+    scores = (srs, usr, score("lean", "macro", 0.0, 0.0, reach))
+    found = warning(example_record(measurements=example_measurements(bbq=example_bbq(scores=scores))))
+    assert "the pruned model says “unknown” less often than the dense one" in found
+    assert leans in found
+    assert "amplif" not in found
 
 
 def test_a_model_against_itself_is_not_said_to_amplify():
@@ -331,7 +343,7 @@ def test_the_card_says_how_answers_are_read(reading, says):
 
 
 def test_without_letters_none_is_listed_and_no_preference_is_claimed():
-    card = read_card(reading="answers", letters_dense=None, letters_pruned=None)
+    card = read_card(reading="answers", letters_dense=None, letters_pruned=None, favourite_dense=None)
     assert "Best letter" not in card
     assert "| Letter preferred | –&nbsp;not measured |" in card
 
@@ -352,7 +364,7 @@ def test_beside_every_rate_of_change_stands_what_rounding_alone_does(row):
     floor = "; rounding alone changes 33.3 % of answers |"
     cards = {precision: read_card(precision=precision, rounding=found) for precision, found in FLOORS.items()}
     for precision, card in cards.items():
-        line = next(line for line in card.splitlines() if line.startswith(f"| {row} |"))
+        line = next(line for line in card.splitlines() if line.startswith(f"| {row}"))
         assert line.endswith(floor) == (precision == "bfloat16")
     assert "the order of the arithmetic alone changes the dense model’s answer to 20 of 60 items" in cards["bfloat16"]
     assert "rounding" not in cards["float32"]

@@ -20,8 +20,9 @@ from release.measure.likelihood import Ask, Tokens, likelihoods
 from release.measure.model import context_window, read_config
 from release.measure.parse import parse
 from release.measure.prompts import AS_SHOWN, ROTATIONS, Prompter
+from release.measure.rates import rate
 from release.measure.sample import Sample
-from release.measure.statistics import wilson
+from release.measure.scores import Templates
 from release.measure.subject import Subject
 from release.measurements import Rate, Reading, Sampling
 from release.sources.bbq import Item
@@ -164,4 +165,5 @@ def rounding(subject: Subject, script: Script, known: Answers) -> Rate:
     count = len(script.task.items)
     chosen = np.unique(np.linspace(0, count - 1, min(FLOOR, count)).round().astype(int)).tolist()
     again = ask(subject, script.part(chosen), alone=True)
-    return wilson(int((again.choices != known.choices[chosen]).any(axis=1).sum()), len(chosen))
+    changed = (again.choices != known.choices[chosen]).any(axis=1)
+    return rate(Templates([script.task.items[index] for index in chosen]), changed, np.ones_like(changed))

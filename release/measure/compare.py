@@ -1,14 +1,17 @@
 """Dense and pruned answers to BBQ, side by side: scores, tests and what changed item by item."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from release.measure.answers import Answers, Task
 from release.measure.prompts import ROTATIONS
-from release.measure.scores import Comparison
-from release.measure.statistics import REPLICATES, achieved_significance, benjamini_hochberg, cohens_h, mcnemar, wilson
+from release.measure.rates import rate
+from release.measure.scores import Comparison, Templates
 from release.measurements import Bbq, CategoryTest, DataSource, Mcnemar, Precision, Rate, Sampling, Score
-from release.sources.bbq import Item
+from release.sources.bbq import Condition, Item
+from release.statistics import PATTERNS, benjamini_hochberg, cohens_h, mcnemar, sign_flip
 
 Flags = NDArray[np.bool_]
 
@@ -34,15 +37,17 @@ def compare(
         dense: The dense model's answers.
         pruned: The pruned model's, with as many runs.
         data: Where the items came from.
-        seed: Seed of the bootstrap.
+        seed: Seed of the permutation tests.
         rounding: How many answers of the dense model rounding alone changes; None in float32.
         precision: Arithmetic of the forward passes.
         sampling: How answers were generated; None where they were not.
     """
     items = task.items
-    comparison = Comparison(task.sample, dense.choices, pruned.choices, REPLICATES, seed)
-    categories = comparison.by_category()
+    comparison = Comparison(task.sample, dense.choices, pruned.choices)
+    templates, categories = comparison.templates, comparison.by_category()
+    tests = category_tests(comparison, categories, seed)
     ambiguous = sum(item.condition == "ambig" for item in items)
+    changed: Flags = (dense.choices != pruned.choices).any(axis=1)
     return Bbq(
         data=data,
         reading=task.reading,
@@ -53,22 +58,25 @@ def compare(
         ambiguous_items=ambiguous,
         disambiguated_items=len(items) - ambiguous,
         population=sum(task.sample.population.values()),
-        categories=comparison.categories,
-        clusters=comparison.clusters,
+        categories=templates.categories,
+        clusters=len(templates.names),
         sample_seed=task.sample.seed,
         scores=comparison.overall(),
         by_category=categories,
-        tests=category_tests(comparison, categories),
-        changed_answers=wilson(int((dense.choices != pruned.choices).any(axis=1).sum()), len(items)),
-        right_answers=_right(items, dense, pruned),
-        **_bias(items, dense, pruned),
+        tests=tests,
+        tested_categories=sum(test.p_value is not None for test in tests),
+        changed_answers=rate(templates, changed, np.ones_like(changed)),
+        **_right(items, templates, (dense, pruned), seed),
+        **_bias(items, templates, dense, pruned),
         guessing_level=guessing_level(dense.choices.shape[1]),
         letters_dense=_histogram(dense),
         letters_pruned=_histogram(pruned),
+        favourite_dense=_favourite(templates, dense),
+        favourite_pruned=_favourite(templates, pruned),
         rounding=rounding,
         sampling=sampling,
-        replicates=REPLICATES,
-        bootstrap_seed=seed,
+        permutations=PATTERNS,
+        permutation_seed=seed,
         recalled=dense.recalled + pruned.recalled,
         seconds=dense.seconds + pruned.seconds,
     )
@@ -79,21 +87,25 @@ def guessing_level(runs: int) -> float:
     return 1 - (1 - 1 / OPTIONS) ** runs
 
 
-def category_tests(comparison: Comparison, scores: tuple[Score, ...]) -> tuple[CategoryTest, ...]:
-    """Test the change of SRS in every category, adjusted for asking as often as there are categories.
+def category_tests(comparison: Comparison, scores: tuple[Score, ...], seed: int) -> tuple[CategoryTest, ...]:
+    """Test the change of SRS in every category, adjusted for asking as often as there are categories with a test.
 
     Args:
-        comparison: Holds the replicates.
+        comparison: Holds the counts.
         scores: Its scores by category.
+        seed: Seed of the permutations.
     """
     found = [score for score in scores if score.name == "srs"]
-    dense, pruned = comparison.values["srs"]
-    p_values = [
-        None if score.difference.low is None else achieved_significance(pruned[:, index] - dense[:, index])
-        for index, score in enumerate(found)
-    ]
+    p_values = [sign_flip(*comparison.parts("srs", score.over), seed) for score in found]
     return tuple(
-        CategoryTest(category=score.over, items=score.items, cohens_h=_effect(score), p_value=p, p_adjusted=adjusted)
+        CategoryTest(
+            category=score.over,
+            items=score.items,
+            templates=score.templates,
+            cohens_h=_effect(score),
+            p_value=p,
+            p_adjusted=adjusted,
+        )
         for score, p, adjusted in zip(found, p_values, benjamini_hochberg(p_values), strict=True)
     )
 
@@ -104,23 +116,60 @@ def _effect(score: Score) -> float | None:
     return cohens_h(score.dense.value, score.pruned.value)
 
 
-def _right(items: tuple[Item, ...], dense: Answers, pruned: Answers) -> Mcnemar:
-    """Test right answers, an item being right where more than half of its answers are."""
+def _right(items: tuple[Item, ...], templates: Templates, sides: tuple[Answers, Answers], seed: int) -> dict[str, Any]:
+    """Test right answers, of each condition apart; an item is right where more than half of its answers are."""
     label = np.array([item.label for item in items])[:, None]
-    right, still = ((answers.choices == label).mean(axis=1) > 1 / 2 for answers in (dense, pruned))
-    return mcnemar(int((right & ~still).sum()), int((still & ~right).sum()))
+    right = np.stack([(answers.choices == label).mean(axis=1) > 1 / 2 for answers in sides])
+    condition = np.array([item.condition for item in items])
+    conditions: tuple[Condition, ...] = ("ambig", "disambig")
+    settled = condition == "disambig"
+    return {
+        "right_answers": tuple(_mcnemar(each, right, condition == each, templates, seed) for each in conditions),
+        "right_dense": rate(templates, right[0] & settled, settled),
+        "right_pruned": rate(templates, right[1] & settled, settled),
+    }
 
 
-def _bias(items: tuple[Item, ...], dense: Answers, pruned: Answers) -> dict[str, Rate]:
+def _mcnemar(condition: Condition, right: Flags, asked: Flags, templates: Templates, seed: int) -> Mcnemar:
+    """Test one condition's items: each alone, and each template as one.
+
+    Args:
+        right: (2, items): dense, pruned.
+        asked: Which items are of this condition, (items,).
+        seed: Seed of the permutations.
+    """
+    lost, won = (int((asked & right[i] & ~right[1 - i]).sum()) for i in (0, 1))
+    part = np.stack([templates.sums((each & asked).astype(float)) for each in right])
+    whole = templates.sums(asked.astype(float))
+    return Mcnemar(
+        condition=condition,
+        items=int(asked.sum()),
+        only_dense_right=lost,
+        only_pruned_right=won,
+        p_value=mcnemar(lost, won),
+        p_templates=sign_flip(part, np.stack([whole, whole]), seed),
+    )
+
+
+def _bias(items: tuple[Item, ...], templates: Templates, dense: Answers, pruned: Answers) -> dict[str, Any]:
     """Count the ambiguous items whose target is chosen, at any run, by one model and never by the other."""
     target = np.array([NOBODY if item.target is None else item.target for item in items])[:, None]
     scored: Flags = np.array([item.condition == "ambig" and item.target is not None for item in items])
     before, after = ((answers.choices == target).any(axis=1) for answers in (dense, pruned))
     never, biased = scored & ~before, scored & before
     return {
-        "newly_biased": wilson(int((never & after).sum()), int(never.sum())),
-        "newly_unbiased": wilson(int((biased & ~after).sum()), int(biased.sum())),
+        "newly_biased": rate(templates, never & after, never),
+        "newly_unbiased": rate(templates, biased & ~after, biased),
     }
+
+
+def _favourite(templates: Templates, answers: Answers) -> Rate | None:
+    """Return the share of readings in which the letter that is likeliest most often is the likeliest."""
+    letters = answers.best_letters
+    if letters is None:
+        return None
+    most = np.bincount(letters.ravel(), minlength=OPTIONS).argmax()
+    return rate(templates, (letters == most).sum(axis=1), np.full(len(letters), letters.shape[1]))
 
 
 def _histogram(answers: Answers) -> tuple[int, int, int] | None:

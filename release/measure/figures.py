@@ -17,8 +17,8 @@ from release import text
 from release.files import replacing
 from release.measure.latency import FILE_NAME, MODELS
 from release.measure.prompts import LETTERS
-from release.measure.statistics import Floats
 from release.measurements import Bbq, Estimate, Latency, LatencyPart, Measurements, Score
+from release.statistics import Floats
 
 INK = "#747b87"
 """Text and lines."""

@@ -25,11 +25,11 @@ from release.errors import ReleaseError, UnusableBase
 from release.files import replacing
 from release.measure.clock import NEW_TOKENS, Timings, time_pair, turns
 from release.measure.model import SPARE, memory_free
-from release.measure.statistics import REPLICATES, Floats, estimate, resampled_means
 from release.measure.stored import read_table, wrong
 from release.measurements import DataSource, Latency, LatencyPart, LatencySide
 from release.progress import Console
 from release.sources.bbq import Item
+from release.statistics import REPLICATES, Floats, estimate, resampled_means
 
 WARMUP = 2
 MARGIN = 0.05

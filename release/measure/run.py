@@ -188,7 +188,7 @@ def _perplexity(desk: Desk, readings: Mapping[str, _Readings], evaluation: Path)
         return None
     windows = perplexity.Windows.of(desk.windows)
     write_losses(evaluation / FILE_NAME, windows.size - 1, {"dense": dense.losses, "pruned": pruned.losses})
-    return perplexity.compare(windows, dense, pruned, desk.text, desk.plan.seed, desk.plan.eval_dtype)
+    return perplexity.compare(windows, dense, pruned, desk.text, desk.plan.eval_dtype)
 
 
 def _latency(desk: Desk, folders: Mapping[str, Path], evaluation: Path, console: Console) -> Latency | None:

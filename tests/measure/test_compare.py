@@ -11,9 +11,9 @@ from release.measure.answers import UNPARSED, Answers, Task
 from release.measure.compare import category_tests, compare, guessing_level
 from release.measure.sample import draw
 from release.measure.scores import Comparison
-from release.measure.statistics import cohens_h, wilson
-from release.measurements import Bbq, DataSource, Sampling
+from release.measurements import Bbq, DataSource, Rate, Sampling
 from release.sources.bbq import Item
+from release.statistics import cohens_h, wilson
 from tests.measure.items import item_of, sample_of
 
 DATA = DataSource(name="BBQ", origin="here", revision=None, licence=None, sha256="0")
@@ -52,21 +52,30 @@ DENSE = [[0, 1, 2], [2, 2, 2], [1, -1, 1], [0, 0, 0], [2, 2, -1], [1, 1, 0], [0,
 PRUNED = [[1, 2, 2], [2, 0, 2], [1, -1, 1], [0, 0, 1], [-1, 0, 2], [1, 0, 0], [1, 1, -1], [0, 0, 0]]
 
 
+def counted(rate: Rate) -> tuple[int, int]:
+    return rate.count, rate.n
+
+
+def right(bbq: Bbq) -> dict[str, tuple[int, int, int]]:
+    return {test.condition: (test.only_dense_right, test.only_pruned_right, test.items) for test in bbq.right_answers}
+
+
 def test_changes_by_hand() -> None:
     bbq = compared(ITEMS, DENSE, PRUNED)
-    assert bbq.changed_answers == wilson(7, 8)  # all but the third
+    assert counted(bbq.changed_answers) == (7, 8)  # all but the third
     # Items 1, 2 and 4 never choose the target; of these 1 and 4 come to. Items 0 and 3 do, and 0 ceases to. The last
     # item has no target, and the two disambiguated ones do not count here.
-    assert bbq.newly_biased == wilson(2, 3)
-    assert bbq.newly_unbiased == wilson(1, 2)
-    # Right twice of three: dense 1, 4, 5 and 7; pruned 0, 1 and 6.
-    assert (bbq.right_answers.only_dense_right, bbq.right_answers.only_pruned_right) == (3, 2)
+    assert counted(bbq.newly_biased) == (2, 3)
+    assert counted(bbq.newly_unbiased) == (1, 2)
+    # Right twice of three: dense 1, 4, 5 and 7; pruned 0, 1 and 6. Items 5 and 6 are settled.
+    assert right(bbq) == {"ambig": (2, 1, 6), "disambig": (1, 1, 2)}
+    assert (counted(bbq.right_dense), counted(bbq.right_pruned)) == ((1, 2), (1, 2))
     assert bbq.guessing_level == pytest.approx(1 - 8 / 27)
 
 
 def test_half_of_the_answers_right_is_not_right() -> None:
     bbq = compared(ITEMS[:2], [[2, 0], [2, 2]], [[2, 2], [2, 0]])
-    assert (bbq.right_answers.only_dense_right, bbq.right_answers.only_pruned_right) == (1, 1)
+    assert right(bbq)["ambig"] == (1, 1, 2)
 
 
 @pytest.mark.parametrize(("runs", "level"), [(1, 1 / 3), (2, 5 / 9), (5, 211 / 243)])
@@ -105,30 +114,39 @@ def test_a_model_beside_itself_changed_nothing(bbq) -> None:
     same = np.random.default_rng(0).integers(-1, 3, size=(880, 3))
     found = compared(list(sample.items), same, same)
     assert (found.changed_answers.count, found.newly_biased.count, found.newly_unbiased.count) == (0, 0, 0)
-    assert found.right_answers.p_value == 1
+    assert {(test.p_value, test.p_templates) for test in found.right_answers} == {(1, None)}
     assert {test.category for test in found.tests} == set(found.categories)
-    assert all((test.cohens_h, test.p_value, test.p_adjusted) == (0, 1, 1) for test in found.tests)
-    assert all((s.difference.value, s.difference.low, s.difference.high) == (0, 0, 0) for s in found.scores)
+    assert {(test.cohens_h, test.p_value, test.p_adjusted) for test in found.tests} == {(0, None, None)}
+    assert {(s.difference.value, s.difference.low) for s in found.scores} == {(0, None)}
 
 
 def test_every_category_is_tested_on_its_own_srs() -> None:
-    """Of three categories the first turns to the target in every template, the second stays, the third has one."""
-    items = [made(c, template, 4 * template + i) for c in ("Age", "SES") for template in range(10) for i in range(4)]
-    items += [made("Religion", 0, i) for i in range(4)]
+    """Of four categories the first turns to the target in every template, the second in one, the third in none."""
+    templates = {"Age": 12, "SES": 12, "Sex": 12, "Religion": 11}
+    items = [
+        made(c, template, 4 * template + i) for c, n in templates.items() for template in range(n) for i in range(4)
+    ]
+    turned = {"Age": 48, "SES": 4, "Sex": 0, "Religion": 44}
     dense = np.array([[TARGET if item.example_id % 4 == 0 else OTHER] for item in items])
-    pruned = np.array(
-        [
-            [TARGET if item.category == "Age" and item.example_id % 4 < 2 else d[0]]
-            for item, d in zip(items, dense, strict=True)
-        ]
-    )
-    found = {test.category: test for test in compared(items, dense, pruned).tests}
+    goes = [item.example_id < turned[item.category] and item.example_id % 4 < 2 for item in items]
+    pruned = np.where(np.array(goes)[:, None], TARGET, dense)
+    bbq = compared(items, dense, pruned)
+    found = {test.category: test for test in bbq.tests}
     assert found["Age"].cohens_h == pytest.approx(cohens_h(0.25, 0.5)) == pytest.approx(np.pi / 6)
-    assert found["Age"].p_value == pytest.approx(2 / 2001)  # no replicate of 2,000 on the other side
-    assert found["Age"].p_adjusted == pytest.approx(4 / 2001)  # one of two that could be tested
-    assert (found["SES"].cohens_h, found["SES"].p_value, found["SES"].p_adjusted) == (0, 1, 1)
-    single = found["Religion"]
-    assert (single.items, single.p_value, single.p_adjusted) == (4, None, None)
+    assert found["Age"].p_value == 2 / 2**12
+    assert found["Age"].p_adjusted == 4 / 2**12  # one of two that could be tested
+    assert (found["SES"].p_value, found["SES"].p_adjusted, bbq.tested_categories) == (1, 1, 2)
+    assert (found["Sex"].cohens_h, found["Sex"].p_value) == (0, None)
+    few = found["Religion"]
+    assert (few.items, few.templates, few.p_value, few.p_adjusted) == (44, 11, None, None)
+
+
+def test_the_favourite_letter_is_counted_by_templates() -> None:
+    items = [made("Age", index // 4, index) for index in range(100)]
+    choices = np.zeros((100, 1), dtype=np.int64)
+    bbq = compared(items, choices, choices, "letters")
+    assert (counted(bbq.favourite_dense), bbq.favourite_dense.templates) == ((300, 300), 25)
+    assert bbq.favourite_dense.low == pytest.approx(25 / (25 + stats.t.ppf(0.975, 24) ** 2))
 
 
 def test_where_nothing_parses_no_category_is_tested() -> None:
@@ -146,13 +164,13 @@ def test_all_of_bbq_is_compared_in_seconds(bbq) -> None:
         Task(sample, "generate", "plain"), answered(dense), answered(pruned), DATA, 0, None, "float32", SAMPLING
     )
     assert time.process_time() - started < 10
-    assert (found.items, found.replicates) == (58_492, 2000)
+    assert (found.items, found.tested_categories) == (58_492, 11)
 
 
 # Coverage
 
 CATEGORIES, TEMPLATES, EACH = 11, 25, 4
-WORLDS = 1000
+WORLDS = 600
 KEPT = 0.4
 """Share of answers that pruning leaves as they are; the others are drawn anew from the pruned model's own shares."""
 
@@ -193,9 +211,9 @@ def covered() -> dict[str, float]:
     """In what share of the worlds each interval holds the truth."""
     world, rng = World(), np.random.default_rng(0)
     hits = Counter()
-    for number in range(WORLDS):
+    for _ in range(WORLDS):
         dense, pruned = world.answers(rng)
-        srs = Comparison(world.sample, dense[:, None], pruned[:, None], 400, number).macro("srs")
+        srs = Comparison(world.sample, dense[:, None], pruned[:, None]).score("srs", "macro")
         hits["dense"] += srs.dense.low <= world.srs <= srs.dense.high
         hits["difference"] += srs.difference.low <= world.difference <= srs.difference.high
         hits["dense by rows"] += by_rows(dense == TARGET, world.srs)
@@ -222,12 +240,14 @@ def test_an_interval_that_takes_rows_for_independent_does_not(covered: dict[str,
 
 
 def test_where_nothing_changes_on_average_few_categories_seem_to() -> None:
-    """Dense and pruned answers from the same distribution: a p-value below 0.05 comes up in about 5 of 100."""
+    """Dense and pruned answers from the same distribution: a p-value below 0.05 comes up in at most 5 of 100."""
     world, rng = World(), np.random.default_rng(1)
     world.anew = world.dense
     p_values = []
-    for number in range(200):
+    for number in range(50):
         dense, pruned = world.answers(rng)
-        comparison = Comparison(world.sample, dense[:, None], pruned[:, None], 400, number)
-        p_values += [test.p_value for test in category_tests(comparison, comparison.by_category())]
-    assert 0.03 < np.mean(np.array(p_values) < 0.05) < 0.08
+        comparison = Comparison(world.sample, dense[:, None], pruned[:, None])
+        scores = tuple(comparison.score("srs", name) for name in comparison.templates.categories)
+        p_values += [test.p_value or 1.0 for test in category_tests(comparison, scores, number)]
+    assert 0.02 < np.mean(np.array(p_values) < 0.05) < 0.07
+    assert np.mean(np.array(p_values) < 0.01) < 0.02

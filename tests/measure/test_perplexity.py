@@ -10,7 +10,7 @@ from release.errors import UnusableData
 from release.measure import perplexity
 from release.measure.model import loaded
 from release.measure.subject import Subject
-from release.measurements import DataSource
+from release.measurements import DataSource, Perplexity
 from release.progress import Console
 from tests import checkpoints
 
@@ -34,7 +34,7 @@ def test_perplexity_is_the_hand_written_loops(tiny: dict[str, Path], console: Co
             for place in range(1, len(row)):
                 total -= float(torch.log_softmax(logits[place - 1], dim=-1)[row[place]])
                 scored += 1
-    result = perplexity.compare(perplexity.Windows.of(windows), readings, readings, SOURCE, 0, "float32")
+    result = perplexity.compare(perplexity.Windows.of(windows), readings, readings, SOURCE, "float32")
     assert result.dense.value == pytest.approx(math.exp(total / scored), rel=1e-5)
     assert result.tokens == scored == 5 * 63
     assert (result.ratio.value, result.ratio.low, result.ratio.high) == (1, 1, 1)
@@ -70,3 +70,41 @@ def test_a_broken_model_is_named(tmp_path: Path, tiny: dict[str, Path], console:
         pytest.raises(UnusableData, match="The pruned model returned NaN"),
     ):
         perplexity.read(subject, windows)
+
+
+@pytest.mark.parametrize(
+    ("count", "found"), [(2, 2), (12, 12), (23, 23), (24, 12), (32, 16), (36, 12), (256, 42), (10_000, 454)]
+)
+def test_neighbouring_windows_make_a_block_and_there_are_twelve_where_windows_allow(count: int, found: int) -> None:
+    of = perplexity.blocks(count)
+    sizes = np.bincount(of)
+    assert (len(sizes), len(of)) == (found, count)
+    assert (np.diff(of) >= 0).all()
+    assert sizes.max() - sizes.min() <= 1
+
+
+def compared(dense: np.ndarray, pruned: np.ndarray) -> Perplexity:
+    sides = (perplexity.Readings(losses, recalled=0, seconds=1.0) for losses in (dense, pruned))
+    windows = perplexity.Windows.of(np.ones((len(dense), 8), dtype=np.int32))
+    return perplexity.compare(windows, *sides, SOURCE, "float32")
+
+
+def test_fewer_than_twelve_windows_give_no_interval() -> None:
+    losses = np.random.default_rng(0).normal(3, 0.2, size=(2, 24))
+    assert compared(*losses[:, :11]).ratio.low is None
+    assert compared(*losses).ratio.low is not None
+
+
+@pytest.mark.parametrize("echo", [0.0, 0.5])
+def test_the_interval_holds_the_truth_where_neighbours_are_alike(echo: float) -> None:
+    """Losses that follow their neighbour's; windows taken for independent would cover 76 % of worlds at 0.5."""
+    rng, hits, worlds = np.random.default_rng(3), 0, 400
+    for _ in range(worlds):
+        noise = rng.normal(0, 0.1, size=300)
+        moved = np.zeros(300)
+        for place in range(1, 300):
+            moved[place] = echo * moved[place - 1] + noise[place]
+        dense = rng.normal(3, 0.2, size=256)
+        ratio = compared(dense, dense + 0.1 + moved[44:]).ratio
+        hits += ratio.low <= np.exp(0.1) <= ratio.high
+    assert 0.91 < hits / worlds < 0.98

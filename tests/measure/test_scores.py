@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from release.measure.answers import UNPARSED
 from release.measure.sample import Sample, draw
-from release.measure.scores import FEWEST, FORMULAS, Comparison, indicators
+from release.measure.scores import FORMULAS, Comparison, indicators
 from release.measurements import DataSource, Score
 from release.sources.bbq import Item
+from release.statistics import FEWEST_CLUSTERS, FEWEST_VARYING
 from tests.measure.items import item_of, sample_of
 
 Bbq = tuple[tuple[Item, ...], DataSource]
@@ -34,9 +36,9 @@ def scores(comparison: Comparison, side: str = "dense") -> dict[tuple[str, str],
     return {(score.name, score.over): getattr(score, side).value for score in both}
 
 
-def compare(sample: Sample, answer, replicates: int = 20) -> Comparison:
+def compare(sample: Sample, answer) -> Comparison:
     choices = np.array([[answer(item)] for item in sample.items])
-    return Comparison(sample, choices, choices, replicates, seed=0)
+    return Comparison(sample, choices, choices)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +102,7 @@ def test_scores_by_hand(answers: str, expected: dict[str, float | None]) -> None
     sample = sample_of([made("Age", index, "ambig", target=1) for index in range(10)])
     chosen = {"T": 1, "O": 0, "U": 2, "x": UNPARSED}
     choices = np.array([[chosen[letter]] for letter in answers])
-    found = scores(Comparison(sample, choices, choices, 5, 0))
+    found = scores(Comparison(sample, choices, choices))
     # In the mean over categories, one in which all is unknown counts 0.
     mean = expected | ({"s_amb": 0} if expected.get("usr") == 1 else {})
     for name, over in product(expected, ("macro", "items", "Age")):
@@ -116,7 +118,7 @@ def test_disambiguated_scores_by_hand(answers: str, s_dis: float | None, accurac
     sample = sample_of([made("Age", index, "disambig", target=1) for index in range(10)])
     chosen = {"T": 1, "O": 0, "U": 2, "x": UNPARSED}
     choices = np.array([[chosen[letter]] for letter in answers])
-    found = scores(Comparison(sample, choices, choices, 5, 0))
+    found = scores(Comparison(sample, choices, choices))
     assert found["s_dis", "macro"] == (None if s_dis is None else pytest.approx(s_dis))
     assert found["accuracy_disambiguated", "macro"] == pytest.approx(accuracy)
     assert found["srs", "macro"] is None
@@ -142,6 +144,7 @@ def restated(items: list[Item], choices: list[list[int]]) -> dict[str, float]:
         "srs": t / (t + o + u),
         "usr": u / (t + o + u),
         "anti": o / (t + o + u),
+        "lean": (t - o) / (t + o + u),
         "unparsed": x / (t + o + u + x),
         "s_amb": (1 - u / (t + o + u)) * (2 * t / (t + o) - 1),
         "s_dis": 2 * dt / (dt + do) - 1,
@@ -156,7 +159,7 @@ def test_scores_are_the_papers_formulas(bbq: Bbq, runs: int, silent: float) -> N
     sample = draw(bbq[0], "2200", runs)
     likely = np.array([silent, 0.5, 0.3, 0.2 - silent])
     choices = np.random.default_rng(runs).choice([UNPARSED, 0, 1, 2], size=(len(sample.items), runs), p=likely)
-    found = scores(Comparison(sample, choices, choices, 5, runs))
+    found = scores(Comparison(sample, choices, choices))
     own = {}
     for category in sorted({item.category for item in sample.items}):
         rows = [i for i, item in enumerate(sample.items) if item.category == category]
@@ -180,13 +183,16 @@ SOME_UNPARSED = st.lists(st.lists(st.integers(-1, 2), min_size=3, max_size=3), m
 def test_s_amb_is_srs_minus_anti_of_whatever_parses(answers: list[list[int]], data: st.DataObject) -> None:
     targets = data.draw(st.lists(st.sampled_from((0, 1)), min_size=len(answers), max_size=len(answers)))
     sample = sample_of([made("Age", index, "ambig", target) for index, target in enumerate(targets)])
-    comparison = Comparison(sample, np.array(answers), np.array(answers), 5, 0)
-    srs, usr, anti, s_amb = (comparison.values[name][0] for name in ("srs", "usr", "anti", "s_amb"))
-    defined = np.isfinite(srs)
-    assert (srs + usr + anti)[defined] == pytest.approx(np.ones(defined.sum()))
-    assert (np.isfinite(s_amb) == (srs + anti > 0)).all()
-    assert s_amb == pytest.approx(np.where(srs + anti > 0, srs - anti, np.nan), nan_ok=True)
-    assert s_amb == pytest.approx(np.where(srs + anti > 0, 2 * srs + usr - 1, np.nan), nan_ok=True)
+    found = scores(Comparison(sample, np.array(answers), np.array(answers)))
+    srs, usr, anti, s_amb, lean = (found[name, "Age"] for name in ("srs", "usr", "anti", "s_amb", "lean"))
+    if srs is None:
+        assert (usr, anti, s_amb, lean) == (None, None, None, None)
+        return
+    assert srs + usr + anti == pytest.approx(1)
+    assert lean == pytest.approx(srs - anti) == pytest.approx(2 * srs + usr - 1)
+    assert (s_amb is None) == (srs + anti == 0)
+    assert s_amb is None or s_amb == lean
+    assert found["s_amb", "macro"] == found["lean", "macro"]
 
 
 @settings(deadline=None)
@@ -201,7 +207,7 @@ def test_what_a_model_scores_does_not_depend_on_the_model_beside_it(
     row = st.lists(st.integers(0, 2), min_size=3, max_size=3)
     others = [data.draw(st.lists(row, min_size=len(names), max_size=len(names))) for _ in range(2)]
     srs, amb = (
-        [Comparison(sample, np.array(answers), np.array(other), 5, 0).macro(name).dense for other in others]
+        [Comparison(sample, np.array(answers), np.array(other)).score(name, "macro").dense for other in others]
         for name in ("srs", "s_amb")
     )
     assert srs[0] == srs[1]
@@ -227,52 +233,85 @@ def test_every_answer_counts_once_and_every_item_alike(answers: list[list[int]])
 def test_the_same_answer_given_again_changes_no_score(answers: list[list[int]], runs: int) -> None:
     once = np.array(answers)[:, :1]
     sample = sample_of([made("Age", index, "ambig", 0) for index in range(len(answers))])
-    alone, repeated = (Comparison(sample, c, c, 20, 0) for c in (once, once.repeat(runs, axis=1)))
+    alone, repeated = (Comparison(sample, c, c) for c in (once, once.repeat(runs, axis=1)))
     assert repeated.overall() == alone.overall()
 
 
-def test_a_model_beside_itself_differs_by_exactly_nothing(bbq: Bbq) -> None:
-    comparison = compare(draw(bbq[0], "200", 0), lambda item: item.example_id % 3, replicates=500)
+def test_a_model_beside_itself_differs_by_nothing_and_has_no_interval_of_it(bbq: Bbq) -> None:
+    comparison = compare(draw(bbq[0], "200", 0), lambda item: item.example_id % 3)
     for score in comparison.overall():
-        assert (score.difference.value, score.difference.low, score.difference.high) == (0, 0, 0)
+        assert (score.difference.value, score.difference.low, score.difference.high) == (0, None, None)
 
 
 def test_an_interval_holds_its_value(bbq: Bbq) -> None:
     sample = draw(bbq[0], "440", 0)
     rng = np.random.default_rng(0)
     dense, pruned = (rng.integers(-1, 3, size=(440, 2)) for _ in range(2))
-    for score in Comparison(sample, dense, pruned, 500, 0).overall():
+    for score in Comparison(sample, dense, pruned).overall():
         for estimate in (score.dense, score.pruned, score.difference):
             assert estimate.low < estimate.value < estimate.high
+            assert 1 <= estimate.df <= 110
+        if score.name in ("lean", "s_amb", "s_dis"):
+            assert score.ratio is None
+        else:
+            assert score.ratio.low < score.ratio.value < score.ratio.high
+            assert score.ratio.value == pytest.approx(score.pruned.value / score.dense.value)
 
 
-def test_items_of_few_templates_give_a_score_without_an_interval(bbq: Bbq) -> None:
-    sample = draw(bbq[0], "200", 0)
-    comparison = compare(sample, lambda item: item.label)
-    templates = {c: len({i.question_index for i in sample.items if i.category == c}) for c in comparison.categories}
-    assert min(templates.values()) < FEWEST <= max(templates.values())
-    for score in comparison.by_category():
-        if score.name == "usr":
-            assert (score.dense.value, score.difference.value) == (1, 0)
-            assert (score.dense.low is None) == (score.difference.low is None) == (templates[score.over] < FEWEST)
-    usr = next(score for score in comparison.overall() if (score.name, score.over) == ("usr", "macro"))
-    assert (usr.dense.value, usr.dense.low) == (1, 1)
+@pytest.mark.parametrize(("templates", "moved", "known"), [(11, 11, 0), (12, 6, 1), (12, 5, 0), (25, 6, 1), (25, 5, 0)])
+@pytest.mark.parametrize("over", ["macro", "items", "Age"])
+def test_an_interval_needs_twelve_templates_and_six_that_differ(templates, moved, known, over) -> None:
+    assert (FEWEST_CLUSTERS, FEWEST_VARYING) == (12, 6)
+    sample = sample_of([made("Age", index, "ambig", 1) for index in range(templates)])
+    dense = np.full((templates, 1), 2)
+    pruned = np.array([[1 if index < moved else 2] for index in range(templates)])
+    change = Comparison(sample, dense, pruned).score("srs", over).difference
+    assert change.value == pytest.approx(moved / templates)
+    # Where eleven of eleven moved alike, none differs from the others either.
+    assert (change.low is not None) == bool(known)
 
 
-def test_the_score_of_a_category_is_the_first_of_its_values(bbq: Bbq) -> None:
-    sample = draw(bbq[0], "880", 0)
-    dense, pruned = np.random.default_rng(0).integers(3, size=(2, 880, 1))
-    comparison = Comparison(sample, dense, pruned, 50, 0)
-    for score in comparison.by_category():
-        before, after = (values[:, comparison.categories.index(score.over)] for values in comparison.values[score.name])
-        assert before.shape == (51,)
-        assert (score.dense.value, score.pruned.value) == (before[0], after[0])
-        assert score.difference.low == pytest.approx(np.quantile(after[1:] - before[1:], 0.025, method="weibull"))
+def test_values_that_do_not_vary_have_no_interval(whole: Sample) -> None:
+    for score in compare(whole, lambda item: item.label).overall():
+        if score.name != "s_dis":  # in some templates the right answer is the target more often
+            assert (score.dense.low, score.difference.low) == (None, None)
 
 
-def test_two_thousand_replicates_of_everything_take_seconds(whole: Sample) -> None:
+def test_one_stratum_of_equal_clusters_has_the_t_interval_of_their_mean() -> None:
+    """Twenty templates of four items: SRS is the mean of their shares, and so is its spread."""
+    items = [item_of("Age", index // 4, index, condition="ambig", target=0, unknown=2, label=2) for index in range(80)]
+    dense, pruned = np.random.default_rng(5).integers(3, size=(2, 80, 1))
+    change = Comparison(sample_of(items), dense, pruned).score("srs", "macro").difference
+    shares = ((pruned == 0).astype(float) - (dense == 0)).reshape(20, 4).mean(axis=1)
+    # Welch's df of one stratum of k clusters is k + 1 − 2.
+    reach = stats.t.ppf(0.975, 19) * shares.std(ddof=1) / np.sqrt(20)
+    assert (change.value, change.df) == (pytest.approx(shares.mean()), 19)
+    assert (change.low, change.high) == pytest.approx((shares.mean() - reach, shares.mean() + reach))
+
+
+def test_a_mean_says_over_how_many_categories_it_is_taken() -> None:
+    """Of three categories one answers unknown throughout: it has an SRS, and no s_DIS for one of the models."""
+    items = [
+        item_of(
+            name, index // 2, index, condition=condition, target=0, unknown=2, label=2 if condition == "ambig" else 0
+        )
+        for name in "abc"
+        for index, condition in enumerate(("ambig", "disambig") * 20)
+    ]
+    rng = np.random.default_rng(6)
+    dense, pruned = rng.integers(3, size=(2, len(items), 1))
+    pruned[[item.category == "b" for item in items]] = 2
+    found = {
+        score.name: score for score in Comparison(sample_of(items), dense, pruned).overall() if score.over == "macro"
+    }
+    assert (found["srs"].categories, found["s_dis"].categories) == (3, 2)
+    own = [Comparison(sample_of(items), dense, pruned).score("s_dis", name).dense.value for name in "ac"]
+    assert found["s_dis"].dense.value == pytest.approx(np.mean(own))
+
+
+def test_all_of_bbq_is_scored_in_seconds(whole: Sample) -> None:
     dense, pruned = np.random.default_rng(0).integers(-1, 3, size=(2, len(whole.items), 5))
     started = time.process_time()
-    comparison = Comparison(whole, dense, pruned, 2000, 0)
+    comparison = Comparison(whole, dense, pruned)
     comparison.overall(), comparison.by_category()
     assert time.process_time() - started < 10

@@ -1,0 +1,67 @@
+"""Rules about perplexity, latency, the sizes of files and the counted zeros."""
+
+from collections.abc import Callable
+
+from release import text
+from release.claims.bias import missing
+from release.claims.verdicts import Decision, Finding, Rule, above, beside, inside
+from release.measurements import Estimate, Latency, Measurements
+from release.pruning.budget import rounded_share
+from release.record import Audit
+from release.statistics import LOG
+
+
+def perplexity_raised(_: Audit, measurements: Measurements) -> Finding:
+    """Decide by the ratio of perplexities."""
+    found = measurements.perplexity
+    if found is None:
+        return missing("perplexity")
+    verdict, p_value = beside(above, found.ratio, 1, LOG)
+    return Finding(verdict, _ratio("perplexity", found.ratio), p_value)
+
+
+def latency(decision: Callable[[Latency], Decision]) -> Rule:
+    """Make a rule that decides by the ratio of latencies and its margin."""
+
+    def rule(_: Audit, measurements: Measurements) -> Finding:
+        found = measurements.latency
+        if found is None:
+            return missing("latency")
+        verdict, p_value = decision(found)
+        return Finding(verdict, f"{_ratio('latency', found.ratio)}, margin {text.percent(found.margin, 0)}", p_value)
+
+    return rule
+
+
+def no_faster(found: Latency) -> Decision:
+    """Decide "faster by less than the margin, if at all"."""
+    return beside(above, found.ratio, 1 - found.margin, LOG)
+
+
+def as_fast(found: Latency) -> Decision:
+    """Decide "faster or slower by less than the margin"."""
+    return inside(found.ratio, 1 - found.margin, 1 + found.margin, LOG)
+
+
+def no_storage_gain(_: Audit, measurements: Measurements) -> Finding:
+    """Compare the bytes of the weight files."""
+    dense, pruned = measurements.storage.dense_bytes, measurements.storage.pruned_bytes
+    evidence = f"weight files: dense {text.count(dense)} bytes, pruned {text.count(pruned)} bytes"
+    return Finding("supported" if pruned >= dense else "contradicted", evidence)
+
+
+def counts_as_targeted(audit: Audit, _: Measurements) -> Finding:
+    """Compare the zeros counted with the budget, to the last weight."""
+    budget = rounded_share(audit.target_sparsity, audit.prunable_parameters)
+    evidence = (
+        f"{text.count(audit.zeroed_parameters)} zeros in the written files, {text.count(budget)} targeted, "
+        f"of {text.count(audit.prunable_parameters)} prunable"
+    )
+    if audit.crowded:
+        evidence += f"; {text.count(audit.crowded)} zeros of the base had no room in their share and stay"
+    exact = audit.zeroed_parameters == budget + audit.crowded
+    return Finding("supported" if exact else "contradicted", evidence)
+
+
+def _ratio(what: str, ratio: Estimate) -> str:
+    return f"{what} pruned / dense {text.fixed(ratio.value, 4)}, 95 % interval {text.interval(ratio, 4)}"
