@@ -252,6 +252,10 @@ def verify(
     key: Annotated[
         Path | None, typer.Option("--key", help="The signer's public key (PEM), to check model.sig with.")
     ] = None,
+    identity: Annotated[str | None, typer.Option("--identity", help="Who signed by Sigstore, to check.")] = None,
+    identity_provider: Annotated[
+        str | None, typer.Option("--identity-provider", help="The address of who vouches for that identity.")
+    ] = None,
     device: Device = "auto",
     json: Json = False,
     debug: Debug = False,
@@ -259,14 +263,15 @@ def verify(
     """Read every weight again and compare with record, card and base; exit 1 where they disagree."""
     from release import report
     from release.again import Again
+    from release.keyless import whose
     from release.sources.base import base_files, pruned_files
     from release.verify import verify as verify_files
 
-    console = Console()
+    console, who = Console(), whose(key, identity, identity_provider)
     files = pruned_files(path_or_repo, console)
     dense = base_files(base, console) if base else None
     again = Again(calibration, device) if rebuild else None
-    verification = verify_files(files, dense, console, again, key)
+    verification = verify_files(files, dense, console, again, who)
     report.show_verification(verification, json)
     raise typer.Exit(0 if verification.ok else 1)
 

@@ -144,7 +144,9 @@ SpaceHardware = Annotated[
 NoSpace = Annotated[bool, typer.Option("--no-space", help="Publish no demo Space.", rich_help_panel=Panel.PUBLISH)]
 Sign = Annotated[
     Path | None,
-    typer.Option("--sign", help="Sign the model's files with this private key (PEM).", rich_help_panel=Panel.PUBLISH),
+    typer.Option(
+        "--sign", help="Sign with this private key (PEM), or as yourself: sigstore.", rich_help_panel=Panel.PUBLISH
+    ),
 ]
 StudyFile = Annotated[
     str | None,

@@ -18,6 +18,7 @@ from release.checkpoint.tally import TensorCount
 from release.contents import carried
 from release.describe import UNRECORDED
 from release.errors import AuditFailed, UnusableBase
+from release.names import problem_of
 from release.progress import Console
 from release.record import CARD, FILE_NAME, FileDigest, Record
 
@@ -37,9 +38,12 @@ class Subject:
 
     @cached_property
     def other_files(self) -> tuple[FileDigest, ...]:
-        """Digests of every file but weights, card, record, signature and hidden ones, as taken for the record."""
+        """Digests of every file but weights, card, record and signature, as taken for the record.
+
+        Files whose names no record holds, hidden ones among them, have none.
+        """
         left_out = {*(header.path.name for header in self.written.headers), *UNRECORDED}
-        names = [name for name in sorted(self.files.sizes) if name not in left_out and not name.startswith(".")]
+        names = [name for name in sorted(self.files.sizes) if name not in left_out and not problem_of(name)]
         with ThreadPoolExecutor(AT_ONCE) as pool:
             return tuple(pool.map(partial(digest, self.files), names))
 

@@ -1,23 +1,26 @@
-"""Who vouches for a release: a signature over the digests of all its files, made and checked with elliptic key files.
+"""Who vouches for a release: a signature over the digests of all its files, by a key file or by an identity.
 
-The package `model-signing` makes it and reads it; it is an extra, and is imported only where a key is given. Nothing
-here uses the network.
+The package `model-signing` makes it and reads it; it is an extra, and is imported only where a key or an identity is
+given. Key files need no network; for identities see `release.keyless`.
 """
 
 import base64
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from release import keyless
 from release.checkpoint.files import Files, Folder, content, digest, is_hidden
-from release.contents import SIGNATURE
+from release.contents import SIGNATURE, is_of_the_way
 from release.errors import BadOption, MissingSource
 from release.files import replacing
+from release.keyless import Identity
+from release.names import problem_of
 from release.progress import Console
 from release.record import Check, FileDigest
 from release.text import one_line
@@ -25,50 +28,65 @@ from release.text import one_line
 NAME = "signature"
 SERIALISATION = {"method": "files", "hash_type": "sha256", "allow_symlinks": False, "ignore_paths": [SIGNATURE]}
 """How the package describes a list of whole files and their SHA-256."""
+Who = Path | Identity
+"""Whose signature it has to be: that of a public key's file, or of an identity."""
+ASK = "give the signer's key with --key PUBLIC, or who signed with --identity WHO --identity-provider URL"
 REMEDY = "Give the PEM file of an elliptic key on P-256, P-384 or P-521, without a password."
 
 
 @dataclass(frozen=True)
 class Signer:
-    """Signs folders with one private key.
+    """Signs folders, with one private key or as one identity.
 
     Attributes:
         signing: The package's own means, with the key loaded.
-        public: The key that checks what it signs, as PEM.
+        public: The key that checks what it signs, as PEM; None for an identity, which is known when it has signed.
     """
 
     signing: Any
-    public: bytes
+    public: bytes | None
 
     def seal(self, model: Path, console: Console, known: Sequence[FileDigest] = ()) -> None:
-        """Write the signature of a model folder's files; one that holds already stays, byte for byte.
+        """Write the signature of a model folder's files; one by the same key that holds already stays, byte for byte.
 
         Args:
             known: Digests that were taken already.
+
+        Raises:
+            HubFailed: Sigstore did not sign.
         """
         digests = signed_files(Folder(model), known)
         path = model / SIGNATURE
-        with TemporaryDirectory() as scratch:
-            public = Path(scratch, "public.pem")
-            public.write_bytes(self.public)
-            if path.is_file() and check(path.read_bytes(), digests, public).ok:
-                return
-        with replacing(path) as temporary:
+        if path.is_file() and self._holds(path.read_bytes(), digests):
+            return
+        troubles = nullcontext() if self.public else keyless.Reached("--sign sigstore")
+        with troubles, redirect_stdout(sys.stderr), replacing(path) as temporary:
             self.signing.set_hashing_config(_Known(digests)).sign(model, temporary)
         console.say(f"Signed {len(digests)} files: {SIGNATURE}.")
 
+    def _holds(self, signature: bytes, digests: Sequence[FileDigest]) -> bool:
+        if self.public is None:
+            return False
+        with TemporaryDirectory() as scratch:
+            public = Path(scratch, "public.pem")
+            public.write_bytes(self.public)
+            return check(signature, digests, public).ok is True
+
 
 def signer(key: Path) -> Signer:
-    """Load a private key, before any work is done.
+    """Load a private key, or get ready to sign as an identity where it is the word `sigstore`, before any work is done.
 
     Raises:
-        BadOption: The file holds no such key.
+        BadOption: The file holds no such key, or there is no identity.
+        HubFailed: Sigstore cannot be reached.
         MissingSource: The package is not installed.
     """
     with _understood("--sign", key):
         from cryptography.hazmat.primitives import serialization as pem
         from model_signing import signing
 
+        if str(key) == keyless.WORD:
+            return Signer(keyless.means(), None)
         means = signing.Config().use_elliptic_key_signer(private_key=key)
         public = pem.load_pem_private_key(key.read_bytes(), None).public_key()
     return Signer(means, public.public_bytes(pem.Encoding.PEM, pem.PublicFormat.SubjectPublicKeyInfo))
@@ -91,51 +109,61 @@ def settle(model: Path, signer: Signer | None, console: Console, known: Sequence
         console.say(f"{SIGNATURE} was made for other files and is removed; sign again with --sign KEY.")
 
 
-def verification(files: Files, known: Sequence[FileDigest], key: Path | None) -> Iterator[Check]:
-    """Say what a model's signature is worth: nothing where there is neither a signature nor a key.
+def verification(files: Files, known: Sequence[FileDigest], who: Who | None) -> Iterator[Check]:
+    """Say what a model's signature is worth: nothing where there is neither a signature nor anybody to look for.
 
     Args:
         known: Digests that were taken already.
-        key: The public key to check it with.
+        who: Whose it has to be.
     """
     if SIGNATURE not in files.sizes:
-        if key is not None:
+        if who is not None:
             yield Check(name=NAME, ok=False, detail=f"there is no {SIGNATURE}")
-    elif key is None:
-        yield Check(name=NAME, ok=None, detail="signed, not checked: give the signer's key with --key PUBLIC")
+    elif who is None:
+        yield Check(name=NAME, ok=None, detail=f"signed, not checked: {ASK}")
+    elif uncovered := [name for name in sorted(files.sizes) if not _is_covered(name) and not is_of_the_way(name)]:
+        detail = f"no signature covers hidden files: {one_line(', '.join(uncovered[:3]))[:200]}"
+        yield Check(name=NAME, ok=False, detail=detail)
     else:
-        yield check(content(files, SIGNATURE), signed_files(files, known), key)
+        yield check(content(files, SIGNATURE), signed_files(files, known), who)
 
 
 def signed_files(files: Files, known: Sequence[FileDigest] = ()) -> tuple[FileDigest, ...]:
-    """Digest every file that is published, but the signature itself."""
+    """Digest every file that is published, but the signature itself; hidden ones are not, and may not be there."""
     taken = {file.name: file for file in known}
-    names = [name for name in sorted(files.sizes) if name != SIGNATURE and not is_hidden(name)]
+    names = [name for name in sorted(files.sizes) if name != SIGNATURE and _is_covered(name)]
     return tuple(taken.get(name) or digest(files, name) for name in names)
 
 
-def check(signature: bytes, digests: Sequence[FileDigest], key: Path) -> Check:
-    """Check a signature: made with this key, and over these very files.
+def _is_covered(name: str) -> bool:
+    return not is_hidden(name) and problem_of(name) is None
+
+
+def check(signature: bytes, digests: Sequence[FileDigest], who: Who) -> Check:
+    """Check a signature: made by whom it has to be, and over these very files.
 
     Raises:
-        BadOption: `key` holds no public key.
+        BadOption: The file holds no public key.
+        HubFailed: The certificates that Sigstore trusts cannot be had.
         MissingSource: The package is not installed.
     """
-    with _understood("--key", key):
+    with _understood("--key", who):
         from cryptography.exceptions import InvalidSignature
         from model_signing import verifying
 
-        means = verifying.Config().use_elliptic_key_verifier(public_key=key)
+        means = verifying.Config()
+        means = means.use_elliptic_key_verifier(public_key=who) if isinstance(who, Path) else who.verifier()
+    whose, by = ("this key's", "with this key") if isinstance(who, Path) else ("this identity's", f"by {who}")
     with TemporaryDirectory() as scratch, redirect_stdout(sys.stderr):  # the package prints its warnings
         path = Path(scratch, SIGNATURE)
         path.write_bytes(signature)
         try:
             means.set_hashing_config(_Known(digests)).verify(scratch, path)
-        except InvalidSignature:
-            return Check(name=NAME, ok=False, detail="the signature is not this key's, or was altered")
+        except (InvalidSignature, *keyless.refusals()):
+            return Check(name=NAME, ok=False, detail=f"the signature is not {whose}, or was altered")
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
             return Check(name=NAME, ok=False, detail=one_line(str(error))[:500])
-    return Check(name=NAME, ok=True, detail=f"{len(digests)} files, signed with this key")
+    return Check(name=NAME, ok=True, detail=f"{len(digests)} files, signed {by}")
 
 
 class _Known:
@@ -168,7 +196,7 @@ def _lists(signature: bytes, digests: Sequence[FileDigest]) -> bool:
 
 
 @contextmanager
-def _understood(option: str, key: Path) -> Iterator[None]:
+def _understood(option: str, key: Who) -> Iterator[None]:
     """Say what is wrong with a key file, without quoting it."""
     try:
         from cryptography.exceptions import UnsupportedAlgorithm

@@ -75,17 +75,17 @@ class Verification(Frozen):
 
 
 def verify(
-    files: Files, base: Files | None, console: Console, again: Again | None = None, key: Path | None = None
+    files: Files, base: Files | None, console: Console, again: Again | None = None, who: signing.Who | None = None
 ) -> Verification:
     """Verify a release's model folder, or any other pruned checkpoint, wherever its files lie.
 
     Args:
         base: What to compare the whole with; by default the base the record names, where it was fetched before.
         again: Make every mask again from base, recipe and seed, and compare; None leaves that out.
-        key: The public key that a signature is checked with.
+        who: Whose signature it has to be: a public key's, or an identity's.
 
     Raises:
-        BadOption: `key` holds no public key.
+        BadOption: `who` is a file that holds no public key.
         UnusableBase: There is no checkpoint there.
         AuditFailed: There is a record, but it or a weight file cannot be read.
     """
@@ -95,7 +95,7 @@ def verify(
     if base is not None and again is not None:
         base = Folder(base.folder())  # what is made again is read here and there, and more than once
     seen = read_weights(subject, base, console, moving=record is not None and updates(record.pruning))
-    checks = [*_checks(subject, seen), *signing.verification(files, seen.files, key)]
+    checks = [*_checks(subject, seen), *signing.verification(files, seen.files, who)]
     if again is not None:
         checks.append(rebuilt(subject, base, seen, again, console))
     return _report(subject, seen, Asked(record, base is not None, again is not None), tuple(checks))

@@ -1,9 +1,11 @@
 """Signed releases: what was signed verifies with its key alone, here and on a Hub; anything else is refused."""
 
 import base64
+import io
 import json
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from hypothesis import strategies as st
 from release import signing
 from release.__main__ import run
 from release.checkpoint.files import Folder
+from release.errors import HubFailed
+from release.text import one_line
 from tests import checkpoints, remote
 
 
@@ -192,3 +196,115 @@ def test_without_the_package_the_way_to_get_it_is_named(option, release, tmp_pat
     command = ["verify", str(folder)] if option == "--key" else ["push", str(folder)]
     assert run([*command, option, str(tmp_path / "key")]) == 2
     assert "release[signing]" in capsys.readouterr().err
+
+
+CLAIMS = {"aud": "sigstore", "sub": "ada@example.org", "iss": "https://issuer.example", "iat": 1, "exp": 2**33}
+HELD_BACK = "c2VjcmV0LXNpZ25hdHVyZQ"
+"""The last part of the token: whoever holds it signs as Ada."""
+
+
+def token(**changes: object) -> str:
+    """An identity token as a provider hands it out; who made it is not asked here."""
+    parts = ({"alg": "RS256", "typ": "JWT"}, CLAIMS | changes)
+    made = [base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts]
+    return ".".join([*made, HELD_BACK])
+
+
+@pytest.fixture
+def instance(tmp_path, monkeypatch) -> Path:
+    """A Sigstore instance that trusts what the public one trusts, and where nobody answers."""
+    import sigstore
+
+    kept = Path(sigstore.__file__).parent / "_store" / "https%3A%2F%2Ftuf-repo-cdn.sigstore.dev"
+    nobody = (kept / "signing_config.v0.2.json").read_text()
+    for host in ("fulcio.sigstore.dev", "rekor.sigstore.dev", "oauth2.sigstore.dev/auth", "timestamp.sigstore.dev"):
+        nobody = nobody.replace(f"https://{host}", "http://127.0.0.1:9")
+    trusted = json.loads((kept / "trusted_root.json").read_text())
+    kind = "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json"
+    path = tmp_path / "trust.json"
+    path.write_text(json.dumps({"mediaType": kind, "trustedRoot": trusted, "signingConfig": json.loads(nobody)}))
+    monkeypatch.setenv("RELEASE_TRUST_CONFIG", str(path))
+    return path
+
+
+AS_ADA = ["--identity", "ada@example.org", "--identity-provider", "https://issuer.example"]
+
+
+def test_a_signature_by_a_key_is_no_identitys(signed, instance, capsys):
+    code, ok, detail = verdict(signed, capsys, *AS_ADA)
+    assert (code, ok) == (1, False)
+    assert detail
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (AS_ADA[:2], "belong together"),
+        (AS_ADA[2:], "belong together"),
+        ([*AS_ADA, "--key", "k.pem"], "exclude each other"),
+        (["--identity", "a" * 400, *AS_ADA[2:]], "more than"),
+    ],
+)
+def test_half_an_identity_or_two_signers_are_refused(words, said, signed, capsys):
+    assert run(["verify", str(signed), *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", ["x", token(exp=2), token(aud="else"), "a.b.c"])
+def test_an_identity_token_that_is_void_is_refused_before_any_work_and_never_quoted(
+    given, instance, base_folders, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("SIGSTORE_IDENTITY_TOKEN", given)
+    words = ["publish", str(base_folders["llama"]), "--method", "random", "--sparsity", "0.3", "--local"]
+    assert run([*words, "--out", str(tmp_path / "out"), "--sign", "sigstore"]) == 2
+    said = capsys.readouterr()
+    assert "identity token is not valid" in said.err
+    assert HELD_BACK not in said.out + said.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_where_sigstore_does_not_answer_nothing_is_signed_and_the_token_is_nowhere(
+    release, instance, console, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setenv("SIGSTORE_IDENTITY_TOKEN", token())
+    caplog.set_level("DEBUG")
+    folder = checkpoints.copy(release, tmp_path / "model")
+    with pytest.raises(HubFailed) as failed:
+        signing.signer(Path("sigstore")).seal(folder, console)
+    everything = "".join(traceback.format_exception(failed.value)) + caplog.text
+    assert HELD_BACK not in everything
+    assert not [path for path in folder.iterdir() if "sig" in path.name]
+
+
+def test_without_an_identity_to_sign_with_the_ways_to_one_are_named(instance, release, monkeypatch, capsys, tmp_path):
+    monkeypatch.delenv("SIGSTORE_IDENTITY_TOKEN", raising=False)
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    folder = checkpoints.copy(release, tmp_path / "model")
+    assert run(["push", str(folder), "--sign", "sigstore"]) == 2
+    assert "SIGSTORE_IDENTITY_TOKEN" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "x", '{"mediaType": 3}'])
+def test_a_trust_configuration_that_cannot_be_read_is_named(content, instance, signed, capsys):
+    instance.write_text(content)
+    assert run(["verify", str(signed), *AS_ADA]) == 2
+    assert "RELEASE_TRUST_CONFIG" in capsys.readouterr().err
+
+
+HIDDEN = (".x", "__pycache__/config.cpython-311.pyc", "figures/.DS_Store", ".cache/x/y", "a\x1bb")
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_a_hidden_file_in_a_signed_release_is_not_covered_and_therefore_refused(name, signed, keys, capsys):
+    (signed / name).parent.mkdir(parents=True, exist_ok=True)
+    (signed / name).write_text("x")
+    code, ok, detail = verdict(signed, capsys, "--key", str(keys["mine.pub"]))
+    assert (code, ok) == (1, False)
+    assert one_line(name) in detail
+
+
+def test_what_git_and_the_hubs_client_leave_in_a_folder_is_no_part_of_what_is_signed(signed, keys, capsys):
+    for name in (".gitattributes", ".cache/huggingface/download/x.metadata"):
+        (signed / name).parent.mkdir(parents=True, exist_ok=True)
+        (signed / name).write_text("x")
+    assert verdict(signed, capsys, "--key", str(keys["mine.pub"]))[:2] == (0, True)
