@@ -256,6 +256,15 @@ def verify(
     identity_provider: Annotated[
         str | None, typer.Option("--identity-provider", help="The address of who vouches for that identity.")
     ] = None,
+    spot: Annotated[
+        int | None,
+        typer.Option("--spot-check", min=1, max=100_000, help="Ask so many items of both models again.", metavar="N"),
+    ] = None,
+    spot_seed: Annotated[
+        int | None, typer.Option("--spot-seed", min=0, max=2**32 - 1, help="Draws them; by default a fresh one.")
+    ] = None,
+    bbq_data: BbqData = None,
+    text: Text = None,
     device: Device = "auto",
     json: Json = False,
     debug: Debug = False,
@@ -265,13 +274,15 @@ def verify(
     from release.again import Again
     from release.keyless import whose
     from release.sources.base import base_files, pruned_files
+    from release.spot_check import Spot
     from release.verify import verify as verify_files
 
     console, who = Console(), whose(key, identity, identity_provider)
     files = pruned_files(path_or_repo, console)
     dense = base_files(base, console) if base else None
     again = Again(calibration, device) if rebuild else None
-    verification = verify_files(files, dense, console, again, who)
+    some = Spot(spot, spot_seed, device, bbq_data, text) if spot is not None else None
+    verification = verify_files(files, dense, console, again, who, some)
     report.show_verification(verification, json)
     raise typer.Exit(0 if verification.ok else 1)
 

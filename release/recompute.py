@@ -89,7 +89,8 @@ def bbq_again(record: Record, data: bytes) -> Bbq:
     from release.measure.compare import compare
 
     known = required(record.measurements.bbq)
-    asked = answers(record, data)
+    found = bbq.known()
+    asked = answers(record, data, found and found[0])
     task = Task(sample_of(record, asked), known.reading, known.prompt)
     return compare(
         task,
@@ -103,16 +104,21 @@ def bbq_again(record: Record, data: bytes) -> Bbq:
     )
 
 
-def answers(record: Record, data: bytes) -> "Asked":
+def answers(record: Record, data: bytes, known: Sequence[bbq.Item] | None) -> "Asked":
     """Read the table of answers.
+
+    Args:
+        data: The file.
+        known: BBQ's items, where they are at hand.
 
     Raises:
         UnusableData: It is not what measuring writes, or says of an item what is not so in BBQ.
     """
     from release.measure.stored import read_answers
 
-    known = required(record.measurements.bbq)
-    return read_answers(data, known.reading, known.sampling.seeds if known.sampling else (), _by_key())
+    asked = required(record.measurements.bbq)
+    items = {(item.category, item.example_id): item for item in known} if known else None
+    return read_answers(data, asked.reading, asked.sampling.seeds if asked.sampling else (), items)
 
 
 def sample_of(record: Record, asked: "Asked") -> "Sample":
@@ -185,11 +191,6 @@ def _source(recorded: Any) -> Any:
     """Return where BBQ comes from, as recorded only where the data are not at hand."""
     found = bbq.known()
     return found[1] if found else recorded
-
-
-def _by_key() -> dict[tuple[str, int], bbq.Item] | None:
-    found = bbq.known()
-    return {(item.category, item.example_id): item for item in found[0]} if found else None
 
 
 def required(recorded: Any) -> Any:

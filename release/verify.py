@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 
-from release import card, foreign_card, recompute, signing, space_check, sparsity
+from release import card, foreign_card, recompute, signing, space_check, sparsity, spot_check
 from release.again import Again, rebuilt
 from release.audit import check_budgets, check_files, check_finite, check_kept, listed
 from release.checkpoint.files import Files, Folder
@@ -75,7 +75,12 @@ class Verification(Frozen):
 
 
 def verify(
-    files: Files, base: Files | None, console: Console, again: Again | None = None, who: signing.Who | None = None
+    files: Files,
+    base: Files | None,
+    console: Console,
+    again: Again | None = None,
+    who: signing.Who | None = None,
+    spot: spot_check.Spot | None = None,
 ) -> Verification:
     """Verify a release's model folder, or any other pruned checkpoint, wherever its files lie.
 
@@ -83,6 +88,7 @@ def verify(
         base: What to compare the whole with; by default the base the record names, where it was fetched before.
         again: Make every mask again from base, recipe and seed, and compare; None leaves that out.
         who: Whose signature it has to be: a public key's, or an identity's.
+        spot: Ask some items of both models again, and compare; None leaves that out.
 
     Raises:
         BadOption: `who` is a file that holds no public key.
@@ -98,6 +104,8 @@ def verify(
     checks = [*_checks(subject, seen), *signing.verification(files, seen.files, who)]
     if again is not None:
         checks.append(rebuilt(subject, base, seen, again, console))
+    if spot is not None:
+        checks += spot_check.checks(files, record, base, spot, console)
     return _report(subject, seen, Asked(record, base is not None, again is not None), tuple(checks))
 
 

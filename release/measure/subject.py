@@ -22,6 +22,7 @@ class Subject:
         name: What messages call it: `dense` or `pruned`.
         folder: A checkpoint folder.
         files: Its weight files, where their digests are known.
+        readings: The file of earlier readings; by default the one for all models.
     """
 
     def __init__(
@@ -32,9 +33,10 @@ class Subject:
         device: torch.device,
         dtype: torch.dtype,
         console: Console,
+        readings: Path | None = None,
     ) -> None:
         self.name, self.folder, self.device, self.dtype, self.console = name, folder, device, dtype, console
-        self._files = files
+        self._files, self._readings = files, readings
         self._held = ExitStack()
 
     def __enter__(self) -> Self:
@@ -49,7 +51,8 @@ class Subject:
     def store(self) -> Store:
         """What is known of this model under this arithmetic."""
         arithmetic = f"{name_of(self.dtype)} {self.device.type}"
-        return self._held.enter_context(Store(model_digest(self.folder, self._files), arithmetic, self.console))
+        digest = model_digest(self.folder, self._files)
+        return self._held.enter_context(Store(digest, arithmetic, self.console, self._readings))
 
     @cached_property
     def reader(self) -> Reader:
