@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from release import card, claims
+from release import card, claims, recompute
 from release.__main__ import run
 from release.digests import digest_of
 from release.measure.losses import read_losses, write_losses
@@ -351,3 +351,109 @@ def test_a_table_with_any_byte_changed_never_ends_in_a_traceback(
     code, checks = verify(model, capsys)
     assert code in (0, 1)
     assert checks["perplexity"]["ok"] is not None
+
+
+# Asked again of the models
+
+
+def agreed(model: Path) -> None:
+    """Make the record follow from its forged tables, so that they agree with each other."""
+    sealed(model)
+    record = Record.read(model)
+    read = {name: (model / "evaluation" / f"{name}.parquet").read_bytes() for name in ("bbq", "perplexity")}
+    changes = {"bbq": recompute.bbq_again(record, read["bbq"])}
+    sealed(model, **changes, perplexity=recompute.perplexity_again(record, read["perplexity"]))
+
+
+def as_the_dense_one(rows: Rows) -> Rows:
+    half = len(rows) // 2
+    return [*rows[:half], *(row | {"model": "pruned"} for row in rows[:half])]
+
+
+def less(row: dict[str, Any]) -> dict[str, Any]:
+    return {"loss": row["loss"] - 1} if row["model"] == "pruned" else {}
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_what_the_models_said_is_said_again(
+    reading: str, made: dict[str, Path], reader: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ("--base", str(reader), "--spot-check", "5", "--spot-seed", "7", "--device", "cpu")
+    code, checks = verify(made[reading], capsys, *more)
+    assert code == 0
+    for name, what in (("bbq", "5 items"), ("perplexity", "4 windows")):
+        assert checks[f"spot-check {name}"]["ok"] is True
+        assert checks[f"spot-check {name}"]["detail"].startswith(f"{what} of text drawn" if name != "bbq" else what)
+        assert "seed 7" in checks[f"spot-check {name}"]["detail"]
+
+
+@pytest.mark.parametrize(("name", "forge"), [("bbq", as_the_dense_one), ("perplexity", each_row(less))])
+@pytest.mark.parametrize("reading", ["letters", *(pytest.param(each, marks=pytest.mark.long) for each in READINGS[1:])])
+def test_answers_that_agree_with_the_record_but_not_with_the_models_are_found_out(
+    reading: str,
+    name: str,
+    forge: Callable[[Rows], Rows],
+    made: dict[str, Path],
+    reader: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    model = checkpoints.copy(made[reading], tmp_path / "copy")
+    rewrite(name, forge)(model)
+    agreed(model)
+    more = ("--base", str(reader), "--device", "cpu")
+    code, checks = verify(model, capsys, *more)
+    assert (code, [check for check in checks.values() if check["ok"] is False]) == (0, [])
+    code, checks = verify(model, capsys, *more, "--spot-check", "12")
+    assert code == 1
+    assert {each for each, check in checks.items() if check["ok"] is False} == {f"spot-check {name}"}
+
+
+def test_a_seed_of_its_own_is_said_and_another_each_time(
+    made: dict[str, Path], reader: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = set()
+    for _ in range(2):
+        more = ("--base", str(reader), "--spot-check", "1", "--device", "cpu")
+        said.add(verify(made["letters"], capsys, *more)[1]["spot-check bbq"]["detail"].split("asked")[0])
+    assert len(said) == 2
+
+
+def other_text(tmp_path: Path) -> list[str]:
+    (tmp_path / "text.txt").write_text("Some other text. " * 1000)
+    return ["--text", str(tmp_path / "text.txt")]
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (lambda _: ["--device", "abacus"], "abacus"),
+        (other_text, "Perplexity was measured on"),
+        (lambda path: ["--bbq-data", str(path)], "holds no Age.jsonl"),
+    ],
+)
+def test_what_was_asked_for_and_cannot_be_made_fails_with_its_reason(
+    more: Callable[[Path], list[str]],
+    words: str,
+    made: dict[str, Path],
+    reader: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    spot = ("--base", str(reader), "--spot-check", "1", *more(tmp_path))
+    code, checks = verify(made["letters"], capsys, *spot)
+    assert (code, checks["spot-check"]["ok"]) == (1, False)
+    assert words in checks["spot-check"]["detail"]
+
+
+def test_without_base_or_measurements_a_spot_check_fails(
+    made: dict[str, Path], reader: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, checks = verify(made["letters"], capsys, "--spot-check", "1")
+    assert (code, checks["spot-check"]["ok"]) == (1, False)
+    assert "--base MODEL" in checks["spot-check"]["detail"]
+    command = ["prune", str(reader), "--method", "random", "--sparsity", "0.3", "--out", str(tmp_path / "bare")]
+    assert run(command) == 0
+    code, checks = verify(tmp_path / "bare", capsys, "--base", str(reader), "--spot-check", "1")
+    assert (code, checks["spot-check"]["ok"]) == (1, False)
+    assert "neither answers nor losses" in checks["spot-check"]["detail"]
