@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from release import signing
 from release.closure import updates
 from release.record import Check, Record
+from release.spot_check import NAME as SPOT_CHECK
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,9 @@ def unproven(asked: Asked, checks: Sequence[Check]) -> Iterator[str]:
             + (" and changed the others" * updates(record.pruning))
             + " (--rebuild)"
         )
-    if record is not None and _measured(record):
-        yield "that the answers on record were given by these models"
+    asked_again = any(check.name.startswith(SPOT_CHECK) and check.ok for check in checks)
+    if record is not None and _measured(record) and not asked_again:
+        yield "that the answers on record were given by these models (--spot-check N)"
     yield from _who(checks)
 
 
