@@ -113,7 +113,7 @@ def _with_theirs(new: Card, cards: Sequence[Card], before: Card | None, conflict
             facts[name] = value
         elif all(name in theirs for theirs in found):
             conflicts.append(f"{name} differs here and on the Hub, and both were changed")
-    return facts | _tags(facts, [card.facts for card in cards])
+    return facts | _tags(facts, [card.facts for card in cards], conflicts)
 
 
 def _is_theirs(name: str, card: Card, new: Card) -> bool:
@@ -123,7 +123,10 @@ def _is_theirs(name: str, card: Card, new: Card) -> bool:
     return name not in new.facts and (name not in FIELDS or card.seals.front != card.sealed.front)
 
 
-def _tags(facts: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _tags(facts: Mapping[str, Any], found: Sequence[Mapping[str, Any]], conflicts: list[str]) -> dict[str, Any]:
     ours = facts.get("tags") or []
-    added = [tag for each in found if isinstance(each.get("tags"), list) for tag in each["tags"]]
+    there = [tag for each in found if isinstance(each.get("tags"), list) for tag in each["tags"]]
+    added = [tag for tag in there if isinstance(tag, str)]
+    if len(added) < len(there):
+        conflicts.append("tags holds an entry that is no text; the Hub takes none, write it as text")
     return {"tags": list(dict.fromkeys([*ours, *added]))} if ours or added else {}

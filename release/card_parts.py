@@ -7,9 +7,10 @@ by which a later run tells whether anybody wrote in them, whatever templates mad
 import hashlib
 import json
 import re
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-import yaml
+from release.outside import Unfit, yaml_mapping
 
 BEGIN = "<!-- release: generated card; templates {templates}; seals {seals}{target}; write outside the two marks -->"
 END = "<!-- release: end of the generated card; text after this line is yours and is not checked -->"
@@ -83,12 +84,8 @@ class Card(NamedTuple):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The front matter's fields; none where it is no YAML mapping."""
-        try:
-            found = yaml.safe_load("\n".join(self.front.lines))
-        except yaml.YAMLError:
-            return {}
-        return found if isinstance(found, dict) else {}
+        """The front matter's fields; none where it is no YAML mapping that can be read."""
+        return dict(_fields("\n".join(self.front.lines)))
 
     @property
     def seals(self) -> Seals:
@@ -100,6 +97,14 @@ class Card(NamedTuple):
     def line_count(self) -> int:
         """Lines of the front matter and of the text."""
         return len(self.front.lines) + len(self.body.lines)
+
+
+@lru_cache(maxsize=8)  # a card is asked for its fields a dozen times while it is compared or merged
+def _fields(front: str) -> dict[str, Any]:
+    try:
+        return yaml_mapping(front)
+    except Unfit:
+        return {}
 
 
 def generated(templates: str, target: Target, front: str, body: str) -> Card:

@@ -9,13 +9,13 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import StringConstraints, ValidationError
 
 from release.errors import UnusableData
 from release.frozen import Frozen
+from release.outside import MIB, Unfit, text_of, yaml_mapping
 from release.resources import resource
-from release.text import one_line
+from release.text import shown
 
 NONE = "none"
 """The word for a release that accompanies no study."""
@@ -116,7 +116,7 @@ def read_study(path: Path) -> Study:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise UnusableData(f"{path.name}: {place}: {first['msg']}.", _REMEDY) from None
+        raise UnusableData(shown(f"{path.name}: {place}: {first['msg']}."), _REMEDY) from None
 
 
 _REMEDY = "See docs/study.md for what such a file holds, or give --study none."
@@ -124,11 +124,6 @@ _REMEDY = "See docs/study.md for what such a file holds, or give --study none."
 
 def _mapping(path: Path) -> dict[str, Any]:
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise UnusableData(f"The study {path} cannot be read.", _REMEDY) from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UnusableData(f"{path.name} is no YAML: {one_line(str(error))[:200]}.", _REMEDY) from None
-    if not isinstance(found, dict):
-        raise UnusableData(f"{path.name} holds no fields.", _REMEDY)
-    return found
+        return yaml_mapping(text_of(path, MIB))
+    except Unfit as error:
+        raise UnusableData(f"The study {path.name} {error}.", _REMEDY) from None

@@ -23,6 +23,8 @@ from release.checkpoint.header import Header, read_header
 from release.checkpoint.loading import INDEX
 from release.contents import SIGNATURE
 from release.errors import ReleaseError
+from release.measure.losses import read_losses
+from release.measure.stored import read_answers
 from release.plan import parse_amount, parse_sparsities, recipe_of, release_name
 from release.progress import Console
 from release.pruning.recipe import Recipe
@@ -40,6 +42,7 @@ DECIDED: Mapping[str, str] = {
 """Words of a refusal → why a file that the safetensors library takes is refused all the same. None is taken that the
 library refuses."""
 
+WINDOWS, TOKENS = 3, 7
 HELD = foreign_card.Held(1000, 333, 1200, 340, 3)
 
 
@@ -132,6 +135,18 @@ def record(data: bytes) -> None:
     if found is not None:
         Recipe.recorded(found.pruning)
         cards.compare(found, "")
+
+
+def answers(data: bytes) -> None:
+    """Read a table of answers, in the way that its columns say."""
+    found = read_answers(data, "answers", (), None)
+    assert len(found.items) == len(found.dense.choices) == len(found.pruned.choices)
+
+
+def losses(data: bytes) -> None:
+    """Read a table of losses."""
+    for side in read_losses(data, WINDOWS, TOKENS):
+        assert np.isfinite(side).all()
 
 
 def table(data: bytes) -> tuple[sparsity.Row, ...]:

@@ -10,8 +10,12 @@ import numpy as np
 from safetensors.numpy import save
 
 from release import card, sparsity
+from release.measure.answers import Answers, Task
+from release.measure.losses import write_losses
+from release.measure.stored import SIDES, write_answers
 from release.resources import resource
 from tests.fuzz import readers
+from tests.measure.items import item_of, sample_of
 from tests.records import dense_against_dense, example_record, unmeasured
 
 BITS = {"U8": 8, "F16": 16, "BF16": 16, "F32": 32, "F64": 64, "F8_E4M3": 8, "F4": 4, "BOOL": 8, "I64": 64, "C64": 64}
@@ -80,11 +84,30 @@ def tables() -> list[bytes]:
 
 
 @cache
+def answer_tables() -> list[bytes]:
+    """The answers of two models to three items."""
+    items = tuple(item_of("Age", 1, number) for number in range(3))
+    values = np.array([[-1, -2, -3], [-2, -1, -3], [-3, -2, -1]], dtype=np.float32)
+    found = Answers(values.argmax(axis=1)[:, None], values, None, None, 0, 0.0)
+    path = readers.place("made.parquet")
+    write_answers(path, Task(sample_of(list(items)), "answers", "plain"), {"dense": found, "pruned": found}, None)
+    return [path.read_bytes()]
+
+
+@cache
+def loss_tables() -> list[bytes]:
+    """The losses of two models in three windows."""
+    path = readers.place("losses.parquet")
+    write_losses(path, readers.TOKENS, {side: np.array([1.5, 2.25, 3.0]) for side in SIDES})
+    return [path.read_bytes()]
+
+
+@cache
 def cards() -> list[bytes]:
-    """The cards of the records above, and one that a person wrote around."""
-    made = [card.render(record) for record in (example_record(), unmeasured())]
-    head, _, rest = made[0].partition("\n")
-    return [text.encode() for text in (*made, f"{head}\nmine: [1, x]\n{rest}\nMy own words.\n")]
+    """The card of a full record, and the same after a person wrote around it."""
+    made = card.render(example_record())
+    head, _, rest = made.partition("\n")
+    return [text.encode() for text in (made, f"{head}\nmine: [1, x]\n{rest}\nMy own words.\n")]
 
 
 def foreign_cards() -> list[bytes]:

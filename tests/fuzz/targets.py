@@ -56,6 +56,11 @@ TARGETS = {
         Target("record", readers.record, seeds.records),
         Target("table", readers.table, seeds.tables),
         Target("foreign card", readers.foreign, seeds.foreign_cards),
+        Target("card", readers.card, seeds.cards),
+        Target("study", readers.study, seeds.studies),
+        Target("plan", readers.plan, seeds.plans),
+        Target("answers", readers.answers, seeds.answer_tables),
+        Target("losses", readers.losses, seeds.loss_tables),
         Target("signature", readers.signature, seeds.signatures),
     )
 }
