@@ -15,6 +15,8 @@ from release.record import CalibrationPlan
 from release.study import Study
 
 DEFAULT_SEED = 42
+MOST_DECIMALS = 30
+"""Decimals of a sparsity; it stands in the release's name, and no model has as many weights."""
 CALIBRATION_TEXTS = ("auto", "c4", "wikipedia")
 SCOPE_WORDS: dict[Scope, str] = {"tensor": "tensor", "row": "row", "model": "global"}
 """What a scope is called on the command line and in names."""
@@ -26,6 +28,9 @@ PRECISIONS: dict[str, Precision] = {"float32": "float32", "bfloat16": "bfloat16"
 LOG_FORMATS: dict[str, Literal["lm-eval"]] = {"lm-eval": "lm-eval"}
 GATES: dict[str, Literal["auto", "manual"]] = {"auto": "auto", "manual": "manual"}
 UNCALIBRATED: dict[str, Literal["refuse", "magnitude"]] = {"refuse": "refuse", "magnitude": "magnitude"}
+
+MOST_DIGITS = 9
+"""Of an amount; no data set has as many items."""
 
 Value = TypeVar("Value")
 
@@ -276,9 +281,10 @@ def parse_amount(option: str, text: str, words: tuple[str, ...]) -> str:
     Raises:
         BadOption: It is neither.
     """
-    if text in words or (text.isdecimal() and int(text) > 0):
+    if text in words or (text.isdecimal() and len(text) <= MOST_DIGITS and int(text) > 0):
         return text
-    raise BadOption(f"--{option} {text!r} is not understood.", f"Give {', '.join(words)} or a whole number above 0.")
+    remedy = f"Give {', '.join(words)} or a whole number above 0."
+    raise BadOption(f"--{option} {text[:40]!r} is not understood.", remedy)
 
 
 def parse_sparsity(text: str) -> Decimal:
@@ -292,5 +298,7 @@ def parse_sparsity(text: str) -> Decimal:
     except InvalidOperation:
         raise BadOption(f"Sparsity {text!r} is not a number.", "Give a share like 0.1 for 10 %.") from None
     if not value.is_finite() or not 0 < value < 1:
-        raise BadOption(f"Sparsity {text} is not between 0 and 1.", "Give a share like 0.1 for 10 %.")
+        raise BadOption(f"Sparsity {text[:40]} is not between 0 and 1.", "Give a share like 0.1 for 10 %.")
+    if int(value.as_tuple().exponent) < -MOST_DECIMALS:
+        raise BadOption(f"Sparsity {text[:40]} has more than {MOST_DECIMALS} decimals.", "Give a share like 0.125.")
     return value.normalize()

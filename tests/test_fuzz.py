@@ -5,7 +5,7 @@ import pytest
 from tests.fuzz.run import outcome, runs
 from tests.fuzz.targets import CORPUS, TARGETS
 
-QUICK = 300
+QUICK = 200
 """Runs of each target here; `make fuzz` makes a hundred thousand, and of the header a million."""
 
 

@@ -15,7 +15,7 @@ from release.pruning.method import Method, Scope
 from release.pruning.registry import method_named
 from release.record import CalibrationPlan, Pruning
 
-PATTERN = re.compile(r"(\d+):(\d+)")
+PATTERN = re.compile(r"([0-9]{1,4}):([0-9]{1,4})")
 WIDEST = 64
 """Largest m of a pattern n:m."""
 
