@@ -11,6 +11,7 @@ from conversation import Conversation
 from gpu import ZERO_GPU
 from grid import picture, table
 from lens_tab import LensTab
+from limits import Limits, Page
 from models import SHELF, Lineup, LoadError, SetupError, Source, lineup
 from page import CSS, TITLE, intro, menu
 
@@ -23,7 +24,7 @@ def build(models: Lineup) -> gr.Blocks:
     comparison = Comparison(models)
     known = {source.id: card(source) for source in models.pruned}
     names = [(menu(source, known[source.id]), source.id) for source in models.pruned]
-    with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
+    with Page(title=TITLE, analytics_enabled=False) as page:
         gr.HTML(intro(alone=models.dense is None), padding=False, elem_id="intro")
         variant = gr.Dropdown(names, value=models.pruned[0].id, label="Pruned model", elem_id="variant")
         conversation = Conversation(comparison, variant)
@@ -58,7 +59,14 @@ def main() -> None:
     mono = ["ui-monospace", "monospace"]
     theme = gr.themes.Soft(primary_hue="indigo", neutral_hue="slate", font=font, font_mono=mono)
     theme.set(button_primary_background_fill="*primary_600", button_primary_background_fill_hover="*primary_700")
-    build(models).launch(theme=theme, css=CSS, ssr_mode=False, footer_links=["api", "gradio"])
+    build(models).launch(
+        theme=theme,
+        css=CSS,
+        ssr_mode=False,
+        footer_links=["api", "gradio"],
+        max_file_size="1b",  # the page has no place for a file
+        app_kwargs={"middleware": [(Limits, (), {})]},  # a class, and what it is made with beside the app
+    )
 
 
 def _load(sources: tuple[Source, ...]) -> None:
