@@ -21,7 +21,6 @@ from release.measurements import Bbq, Perplexity
 from release.progress import Console
 from release.record import Check, Record
 from release.sources.bbq import read_bbq
-from release.sources.text import read_text
 
 if TYPE_CHECKING:
     from release.measure.answers import Answers
@@ -147,6 +146,7 @@ def _of_text(
     from release.measure import perplexity
     from release.measure.losses import read_losses
     from release.measure.model import read_tokenizer
+    from release.sources.text import read_text
 
     if recompute.PERPLEXITY not in files.sizes:
         raise UnusableData(f"{recompute.PERPLEXITY} is missing.", "Fetch the release again.")
