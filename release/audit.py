@@ -54,7 +54,7 @@ def audit(
     table = sparsity.rows(counts, allowed)
     checks = tuple(_checks(base, written, allowed, recipe, hashed, files, counts))
     refuse_failed(checks)
-    return Audited(_summarise(recipe, table, checks, files), table, base_files)
+    return Audited(summarise(recipe, table, checks, files), table, base_files)
 
 
 def refuse_failed(checks: Iterable[Check]) -> None:
@@ -180,9 +180,10 @@ def listed(places: Sequence[str], most: int = 5) -> str:
     return "; ".join(places[:most]) + rest
 
 
-def _summarise(
+def summarise(
     recipe: Recipe, table: Sequence[sparsity.Row], checks: tuple[Check, ...], files: tuple[FileDigest, ...]
 ) -> Audit:
+    """Sum the table up."""
     prunable = [row for row in table if row.module]
     parameters = sum(row.numel for row in prunable)
     zeros = sum(row.zeros for row in prunable)

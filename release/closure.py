@@ -14,7 +14,7 @@ from release.errors import InputError
 from release.pruning.recipe import Recipe
 from release.pruning.registry import METHODS
 from release.reading import Subject
-from release.record import Check, Pruning
+from release.record import Check, Pruning, Record
 
 FURTHEST = 2.0
 """How far kept weights may move in one tensor, as a share of the norm of the weights it lost.
@@ -49,6 +49,15 @@ def theirs_of(subject: Subject) -> tuple[str, ...]:
     """The files that a person added and the record does not list."""
     recorded = {file.name for file in subject.record.files} if subject.record else set()
     return tuple(sorted(name for name in subject.files.sizes if name not in recorded and contents.is_theirs(name)))
+
+
+def check_plan(record: Record) -> Check:
+    """What was asked for is what the record says was done."""
+    plan, pruning = record.plan, record.pruning
+    same = ("method", "scope", "pattern", "seed", "allocation")
+    wrong = [field for field in same if getattr(plan, field) != getattr(pruning, field)]
+    wrong += ["sparsity"] * (plan.sparsity != pruning.target_sparsity)
+    return Check(name="plan", ok=not wrong, detail=listed(wrong) or "what was asked for is what was done")
 
 
 def check_method(pruning: Pruning) -> Check:

@@ -115,11 +115,18 @@ def read_record(files: Files) -> Record | None:
         raise AuditFailed(f"{FILE_NAME}: {place}: {first['msg']}.", "Build the release again.") from None
 
 
-def read_weights(subject: Subject, base: Files | None, console: Console, moving: bool = False) -> Seen:
+def read_weights(
+    subject: Subject,
+    base: Files | None,
+    console: Console,
+    moving: bool = False,
+    groups: tuple[int, int] | None = None,
+) -> Seen:
     """Hash every weight file and count every tensor, in step with the base's where there is one.
 
     Args:
         moving: Whether the method may change weights that it keeps, so that it is told how far they moved.
+        groups: n and m of the pattern that prunable tensors follow.
 
     Raises:
         UnusableBase: The base is none.
@@ -131,7 +138,8 @@ def read_weights(subject: Subject, base: Files | None, console: Console, moving:
     step = console.step("Verify: read every weight", written.size)
     with step as advance, dense or nullcontext():
         results = [
-            count(header, prunable, dense, advance, files=subject.files, moving=moving) for header in written.headers
+            count(header, prunable, dense, advance, groups, files=subject.files, moving=moving)
+            for header in written.headers
         ]
         base_files = dense.digests() if dense else None
     counts = tuple(c for _, found in results for c in found)

@@ -5,34 +5,32 @@ held against it, and no file may lie beside those of a release. Where there is a
 what pruning that base would write. What was asked for and could not be made is a failure.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
-from release import card, foreign_card, recompute, signing, space_check, sparsity, spot_check
+from release import card, foreign_card, recompute, signing, space_check, spot_check
 from release.again import Again, rebuilt
-from release.audit import check_budgets, check_files, check_finite, check_kept, listed
+from release.audit import check_files, check_finite, check_kept
 from release.checkpoint.files import Files, Folder
-from release.checkpoint.folder import Checkpoint
-from release.checkpoint.tally import TensorCount
 from release.closure import (
     check_contents,
     check_headers,
     check_method,
     check_moved,
+    check_plan,
     check_side_files,
     check_tensors,
     theirs_of,
     updates,
 )
-from release.errors import OutputConflict, ReleaseError
+from release.errors import OutputConflict
 from release.frozen import Frozen
 from release.progress import Console
-from release.pruning.budget import given, uniform
-from release.pruning.prune import sizes_of
 from release.pruning.recipe import Recipe
 from release.reading import Seen, Subject, open_subject, read_record, read_weights
 from release.record import CARD, FILE_NAME, Check, Record
+from release.recount import check_numbers
 from release.sources import base as bases
 from release.verdict import Asked, unproven, verdict
 
@@ -100,13 +98,20 @@ def verify(
     base = base or (bases.cached(record.base.source, record.base.id, record.base.revision) if record else None)
     if base is not None and again is not None:
         base = Folder(base.folder())  # what is made again is read here and there, and more than once
-    seen = read_weights(subject, base, console, moving=record is not None and updates(record.pruning))
+    seen = read_weights(subject, base, console, *_method_of(record))
     checks = [*_checks(subject, seen), *signing.verification(files, seen.files, who)]
     if again is not None:
         checks.append(rebuilt(subject, base, seen, again, console))
     if spot is not None:
         checks += spot_check.checks(files, record, base, spot, console)
     return _report(subject, seen, Asked(record, base is not None, again is not None), tuple(checks))
+
+
+def _method_of(record: Record | None) -> tuple[bool, tuple[int, int] | None]:
+    """Whether kept weights may have moved, and the pattern's n and m; by a record that contradicts itself neither."""
+    if record is None or not check_method(record.pruning).ok:
+        return False, None
+    return updates(record.pruning), Recipe.recorded(record.pruning).groups
 
 
 def required_record(model: Path) -> Record:
@@ -137,13 +142,13 @@ def _against_record(subject: Subject, record: Record, seen: Seen) -> Iterator[Ch
     yield Check(name="record", ok=True, detail=f"{FILE_NAME} follows schema {record.schema_version}")
     method = check_method(record.pruning)
     yield method
+    yield check_plan(record)
     yield check_files("weight files", record.audit.files, seen.files, "as recorded")
     theirs = set(theirs_of(subject))
     others = [file for file in subject.other_files if file.name not in theirs]
     yield check_files("other files", record.files, others, "as recorded")
     if method.ok:
-        yield from _against_table(subject, record, seen)
-    yield _totals(record, seen)
+        yield from check_numbers(subject, record, seen)
     yield from card.compare(record, subject.card or "")
     yield from recompute.checks(subject.files, record)
     yield from space_check.check(subject.files, record)
@@ -163,56 +168,6 @@ def _against_foreign_card(subject: Subject, seen: Seen) -> Iterator[Check]:
         zeros_before=None if seen.base_files is None else sum(c.zeros_before or 0 for c in prunable),
     )
     yield from foreign_card.compare(text, held)
-
-
-def _against_table(subject: Subject, record: Record, seen: Seen) -> Iterator[Check]:
-    """Hold each tensor against sparsity.csv, which tells a damaged tensor from its neighbours."""
-    try:
-        table = {row.name: row for row in subject.table()}
-    except ReleaseError as error:
-        yield Check(name="tensors", ok=False, detail=error.seen)
-        return
-    found = {c.name: c for c in seen.counts}
-    wrong = [f"{name} is missing" for name in sorted(table.keys() - found.keys())]
-    wrong += [f"{name} is not on record" for name in sorted(found.keys() - table.keys())]
-    for name in sorted(table.keys() & found.keys()):
-        wrong += _tensor_differences(table[name], found[name])
-    yield Check(name="tensors", ok=not wrong, detail=listed(wrong) or f"{len(table)} tensors, as recorded")
-    yield _budgets(subject.written, record, seen, list(table.values()))
-
-
-def _tensor_differences(row: sparsity.Row, seen: TensorCount) -> Iterator[str]:
-    if row.zeros != seen.zeros:
-        yield f"{row.name} holds {seen.zeros:,} zeros where {row.zeros:,} are on record"
-    elif row.sha256 != seen.sha256:
-        yield f"{row.name} holds other bytes than recorded"
-
-
-def _budgets(written: Checkpoint, record: Record, seen: Seen, table: Sequence[sparsity.Row]) -> Check:
-    """Hold the files against what each tensor owes.
-
-    Where the base's weights decide the shares, they are on record in the table, and only their total follows from
-    the recipe.
-    """
-    recipe, sizes = Recipe.recorded(record.pruning), sizes_of(written)
-    allowed = uniform(sizes, recipe.sparsity)
-    if recipe.shares_by_weights:
-        recorded = given({row.name: row.budget for row in table if row.module}, sizes)
-        if recorded.total != allowed.total:
-            detail = f"the table's budgets sum to {recorded.total:,}; {allowed.total:,} are due"
-            return Check(name="zeros", ok=False, detail=detail)
-        allowed = recorded
-    return check_budgets(allowed, seen.counts, {row.name: row.crowded for row in table})
-
-
-def _totals(record: Record, seen: Seen) -> Check:
-    prunable = seen.prunable
-    found = (sum(c.numel for c in prunable), sum(c.zeros for c in prunable))
-    recorded = (record.audit.prunable_parameters, record.audit.zeroed_parameters)
-    detail = "{1:,} zeros of {0:,} prunable".format(*found)
-    if found != recorded:
-        detail += "; the record says {1:,} of {0:,}".format(*recorded)
-    return Check(name="totals", ok=found == recorded, detail=detail)
 
 
 def _against_base(subject: Subject, seen: Seen) -> Iterator[Check]:

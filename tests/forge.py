@@ -68,7 +68,8 @@ def agree(folder: Path, **pruning: Any) -> None:
         return
     record = json.loads(path.read_text())
     record["pruning"] |= pruning
-    record["plan"] |= {"method": record["pruning"]["method"], "sparsity": record["pruning"]["target_sparsity"]}
+    record["plan"] |= {field: value for field, value in pruning.items() if field in record["plan"]}
+    record["plan"]["sparsity"] = record["pruning"]["target_sparsity"]
     names = _weights(folder)
     results = [count(read_header(folder / name), (), None, lambda _: None) for name in names]
     rows = _table(folder, [c for _, counts in results for c in counts])

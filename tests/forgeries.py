@@ -454,3 +454,53 @@ def other_digests_of_the_base(folder: Path, base: Path) -> None:
 @forgery("the record's base", SAME)
 def another_target(folder: Path, base: Path) -> dict[str, Any]:
     return {"target_sparsity": "0.5"}
+
+
+def on_record(*path: str | int, value: Any) -> Any:
+    """Change one number of the record; nothing else can tell."""
+
+    def make(folder: Path, _: Path) -> None:
+        record = json.loads((folder / "release.json").read_text())
+        at: Any = record
+        for step in path[:-1]:
+            at = at[step]
+        at[path[-1]] = value
+        (folder / "release.json").write_text(json.dumps(record))
+
+    return make
+
+
+NUMBERS: dict[str, tuple[tuple[str | int, ...], Any]] = {
+    "zeros_that_the_base_never_had": (("audit", "zeros_before"), 5000),
+    "crowded_zeros_that_are_none": (("audit", "crowded"), 77),
+    "another_count_of_parameters": (("base", "parameters"), 3_800_000_000),
+    "another_architecture": (("base", "architecture"), "Phi3ForCausalLM"),
+    "another_stored_type": (("base", "dtypes"), ["F32"]),
+    "another_budget": (("pruning", "budget"), 1),
+    "another_seed_in_the_plan": (("plan", "seed"), 7),
+    "another_scope_in_the_plan": (("plan", "scope"), "row"),
+}
+for title, (place, value) in NUMBERS.items():
+    made = on_record(*place, value=value)
+    made.__name__ = title
+    forgery("numbers on record", SAME)(made)
+
+
+@forgery("numbers on record", SAME)
+def more_zeros_before_in_the_table(folder: Path, base: Path) -> None:
+    lines = (folder / "sparsity.csv").read_text().splitlines()
+    place = lines[0].split(",").index("zeros_before")
+    cells = lines[-1].split(",")
+    cells[place] = str(int(cells[place]) + 9)
+    (folder / "sparsity.csv").write_text("\n".join([*lines[:-1], ",".join(cells)]) + "\n")
+
+
+@forgery("another mask", LOGITS, of="magnitude-2-4")
+def zeros_outside_their_groups(folder: Path, base: Path) -> None:
+    dense = checkpoints.tensors(base)
+
+    def by_row(values: Values) -> Values:
+        zeros = (values[UP] == 0).roll(1, dims=1)
+        return values | {UP: torch.where(zeros, torch.zeros_like(values[UP]), dense[UP])}
+
+    rewrite(folder, by_row)

@@ -51,10 +51,11 @@ def keys(tmp_path_factory) -> tuple[Path, Path]:
 def honest(base, keys, console, tmp_path_factory) -> dict[str, Path]:
     """One signed release per method that a forger starts from; not to be changed."""
     root = tmp_path_factory.mktemp("honest")
-    for method in ("random", "sparsegpt", "wanda"):
-        words = ["prune", str(base), "--method", method, "--sparsity", "0.3", "--out", str(root / method)]
+    for name in ("random", "sparsegpt", "wanda", "magnitude-2-4"):
+        how = ["--pattern", "2:4"] if name.endswith("2-4") else ["--sparsity", "0.3"]
+        words = ["prune", str(base), "--method", name.split("-")[0], *how, "--out", str(root / name)]
         assert run([*words, *checkpoints.CALIBRATION]) == 0
-        signing.signer(keys[0]).seal(root / method, console)
+        signing.signer(keys[0]).seal(root / name, console)
     return {path.name: path for path in root.iterdir()}
 
 

@@ -1,0 +1,102 @@
+"""The numbers of pruning on record, counted again from the weight files and, where it is at hand, the base."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from release import sparsity
+from release.audit import check_budgets, check_pattern, listed, summarise
+from release.checkpoint.folder import Checkpoint
+from release.checkpoint.tally import TensorCount
+from release.errors import ReleaseError
+from release.pruning.budget import Budgets, given, uniform
+from release.pruning.prune import sizes_of
+from release.pruning.recipe import Recipe
+from release.reading import Seen, Subject
+from release.record import Check, Record
+
+BEFORE = {"zeros_before", "crowded"}
+"""What only the base tells; without one the table is believed."""
+
+
+def check_numbers(subject: Subject, record: Record, seen: Seen) -> Iterator[Check]:
+    """Hold sparsity.csv against the files, tensor by tensor, and the record's counts against both."""
+    try:
+        table = {row.name: row for row in subject.table()}
+    except ReleaseError as error:
+        yield Check(name="tensors", ok=False, detail=error.seen)
+        return
+    recipe = Recipe.recorded(record.pruning)
+    allowed = _allowed(subject.written, recipe, table)
+    counted = {row.name: row for row in sparsity.rows(seen.counts, allowed)}
+    wrong = list(_differences(table, counted, BEFORE if seen.base is None else set()))
+    yield Check(name="tensors", ok=not wrong, detail=listed(wrong) or f"{len(table)} tensors, as recorded")
+    believed = counted if seen.base is not None else table
+    yield _zeros(subject.written, recipe, allowed, seen.counts, {row.name: row.crowded for row in believed.values()})
+    if recipe.pattern is not None:
+        yield check_pattern(recipe.pattern, seen.prunable)
+    yield _totals(subject.written, record, recipe, [_merged(row, table, seen) for row in counted.values()])
+
+
+def _allowed(written: Checkpoint, recipe: Recipe, table: Mapping[str, sparsity.Row]) -> Budgets:
+    """What each tensor owes; where the base's weights decide the shares, they are on record in the table."""
+    sizes = sizes_of(written)
+    if not recipe.shares_by_weights:
+        return uniform(sizes, recipe.sparsity)
+    return given({name: table[name].budget if name in table else 0 for name in sizes}, sizes)
+
+
+def _zeros(
+    written: Checkpoint, recipe: Recipe, allowed: Budgets, counts: Sequence[TensorCount], crowded: Mapping[str, int]
+) -> Check:
+    due = uniform(sizes_of(written), recipe.sparsity).total
+    if allowed.total != due:
+        detail = f"the table's budgets sum to {allowed.total:,}; {due:,} are due"
+        return Check(name="zeros", ok=False, detail=detail)
+    return check_budgets(allowed, counts, crowded)
+
+
+def _differences(
+    table: Mapping[str, sparsity.Row], counted: Mapping[str, sparsity.Row], believed: set[str]
+) -> Iterator[str]:
+    yield from (f"{name} is missing" for name in sorted(table.keys() - counted.keys()))
+    yield from (f"{name} is not on record" for name in sorted(counted.keys() - table.keys()))
+    for name in sorted(table.keys() & counted.keys()):
+        said, found = table[name], counted[name]
+        if said.zeros != found.zeros:
+            yield f"{name} holds {found.zeros:,} zeros where {said.zeros:,} are on record"
+        elif said.sha256 != found.sha256:
+            yield f"{name} holds other bytes than recorded"
+        else:
+            fields = [f for f in type(said).model_fields if f not in believed and getattr(said, f) != getattr(found, f)]
+            if fields:
+                yield f"{name}: {', '.join(fields)} on record are not the files'"
+
+
+def _merged(row: sparsity.Row, table: Mapping[str, sparsity.Row], seen: Seen) -> sparsity.Row:
+    """A row as counted; without a base, what only that tells is the table's."""
+    if seen.base is not None or row.name not in table:
+        return row
+    return row.model_copy(update={field: getattr(table[row.name], field) for field in BEFORE})
+
+
+def _totals(written: Checkpoint, record: Record, recipe: Recipe, rows: Sequence[sparsity.Row]) -> Check:
+    """The record's sums, its budget, and what it says of the stored model."""
+    audit = summarise(recipe, rows, record.audit.checks, record.audit.files)
+    said, found = record.audit, f"{audit.zeroed_parameters:,} zeros of {audit.prunable_parameters:,} prunable"
+    wrong = [field for field in type(audit).model_fields if getattr(audit, field) != getattr(said, field)]
+    wrong += _facts(written, record, rows)
+    if (said.zeroed_parameters, said.prunable_parameters) != (audit.zeroed_parameters, audit.prunable_parameters):
+        found += f"; the record says {said.zeroed_parameters:,} of {said.prunable_parameters:,}"
+    detail = f"{found}; not the files': {listed(wrong)}" if wrong else found
+    return Check(name="totals", ok=not wrong, detail=detail)
+
+
+def _facts(written: Checkpoint, record: Record, rows: Sequence[sparsity.Row]) -> Iterator[str]:
+    base = record.base
+    if base.parameters != written.parameters:
+        yield "base.parameters"
+    if base.architecture != written.architecture:
+        yield "base.architecture"
+    if set(base.dtypes) != {row.dtype for row in rows if row.module}:
+        yield "base.dtypes"
+    if record.pruning.budget != sum(row.budget for row in rows):
+        yield "pruning.budget"
