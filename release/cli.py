@@ -16,6 +16,7 @@ from release.options import (
     Bbq,
     BbqCategories,
     BbqData,
+    BbqPrecision,
     BbqScoring,
     Calibration,
     CalibrationLength,
@@ -106,6 +107,7 @@ def publish(
     space_hardware: SpaceHardware = None,
     sign: Sign = None,
     bbq: Bbq = "auto",
+    precision: BbqPrecision = None,
     bbq_scoring: BbqScoring = "letters",
     bbq_categories: BbqCategories = None,
     bbq_data: BbqData = None,
@@ -153,6 +155,7 @@ def publish(
             log_format=log_format,
             device=device,
             seed=seed,
+            precision=precision,
         ),
         out=out,
         local=local,
@@ -310,6 +313,7 @@ def measure(
     base: Annotated[str, typer.Option("--base", help="The dense model.", show_default=False)],
     seed: Seed = 42,
     bbq: Bbq = "auto",
+    precision: BbqPrecision = None,
     bbq_scoring: BbqScoring = "letters",
     bbq_categories: BbqCategories = None,
     bbq_data: BbqData = None,
@@ -339,6 +343,7 @@ def measure(
         log_format=log_format,
         device=device,
         seed=seed,
+        precision=precision,
     )
     report.show_measurements(pipeline.measure_only(pruned, base, asked, out, Console()), json)
 

@@ -9,13 +9,15 @@ from release.audit import Audited
 from release.contents import SIGNATURE
 from release.digests import digest_of
 from release.environment import environment
-from release.measurements import Measurements
-from release.plan import DEFAULT_SEED, SCOPE_WORDS, Plan
+from release.measurements import Bbq, Measurements
+from release.plan import DEFAULT_SEED, SCOPE_WORDS, Measuring, Plan
 from release.record import CARD, FILE_NAME, Base, CalibrationPlan, FileDigest, PlanRecord, Pruning, Record
 from release.sources.base import BaseModel
 
 UNRECORDED = (CARD, FILE_NAME, SIGNATURE)
 """What the record cannot hold digests of, since it is made from the record or after it."""
+MEASURING = ("bbq", "precision", "bbq_scoring", "bbq_categories", "perplexity", "latency", "eval_dtype", "log_format")
+"""Options of the same names that change what is measured."""
 
 
 def describe(
@@ -26,7 +28,7 @@ def describe(
     return Record(
         name=plan.name(base.slug),
         created=datetime.now(UTC).date().isoformat(),
-        plan=_plan_record(plan, base),
+        plan=_plan_record(plan, base, measurements.bbq),
         base=_base_record(base, audited),
         pruning=pruning,
         audit=audited.audit,
@@ -48,7 +50,7 @@ def side_files(model: Path, weights: set[str]) -> tuple[FileDigest, ...]:
     )
 
 
-def _plan_record(plan: Plan, base: BaseModel) -> PlanRecord:
+def _plan_record(plan: Plan, base: BaseModel, bbq: Bbq | None) -> PlanRecord:
     recipe, measuring = plan.recipe, plan.measuring
     return PlanRecord(
         model=base.asked,
@@ -64,28 +66,37 @@ def _plan_record(plan: Plan, base: BaseModel) -> PlanRecord:
         bbq_scoring=measuring.bbq_scoring,
         bbq_categories=measuring.bbq_categories,
         eval_dtype=measuring.eval_dtype,
-        command=command(plan, base),
+        precision=measuring.precision,
+        command=command(plan, base, bbq),
     )
 
 
-def command(plan: Plan, base: BaseModel) -> str:
+def command(plan: Plan, base: BaseModel, bbq: Bbq | None) -> str:
     """The command line that repeats a release: every choice that changes its files or its numbers.
 
-    A base from the Hub is pinned to its commit; a folder is named without its path.
+    A base from the Hub is pinned to its commit; a folder is named without its path. A number of items that this
+    machine chose is stated, since another would choose otherwise.
     """
     model = f"{base.id}@{base.revision}" if base.source == "hub" else base.asked
     words = ["release", "publish", model, "--method", plan.recipe.method, "--sparsity", f"{plan.recipe.sparsity:f}"]
     words += _recipe_words(plan)
-    defaults = type(plan.measuring)()
-    for option in ("bbq", "bbq_scoring", "bbq_categories", "perplexity", "latency", "eval_dtype", "log_format"):
-        if (value := getattr(plan.measuring, option)) != getattr(defaults, option):
-            words += [f"--{option.replace('_', '-')}", value if isinstance(value, str) else ",".join(value)]
+    measuring, defaults = _settled(plan.measuring, bbq), Measuring()
+    for option in MEASURING:
+        if (value := getattr(measuring, option)) != getattr(defaults, option):
+            words += [f"--{option.replace('_', '-')}", ",".join(value) if isinstance(value, tuple) else str(value)]
     for option, path in (("bbq-data", plan.measuring.bbq_data), ("text", plan.measuring.text)):
         if path is not None:
             words += [f"--{option}", path.name]
     if plan.study_file is not None:
         words += ["--study", plan.study_file]
     return shlex.join([*words, "--local"])
+
+
+def _settled(measuring: Measuring, bbq: Bbq | None) -> Measuring:
+    """Put the number of items that was asked in the place of "auto"."""
+    if bbq is None or measuring.bbq != "auto" or measuring.precision is not None:
+        return measuring
+    return measuring.model_copy(update={"bbq": "full" if bbq.sample_seed is None else str(bbq.items)})
 
 
 def _recipe_words(plan: Plan) -> list[str]:

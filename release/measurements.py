@@ -136,6 +136,58 @@ class Sampling(Frozen):
     seeds: tuple[int, ...]
 
 
+class Forecast(Frozen):
+    """What a sample will tell about the macro change in SRS, foretold from its design.
+
+    Attributes:
+        typical: Half width of the 95 % interval for models like those tried; None where no item tells anything.
+        most: For any pair of models, save by the luck of the draw; never above 1.
+    """
+
+    items: int
+    typical: float | None
+    most: float | None
+
+    def __str__(self) -> str:
+        if self.typical is None:
+            return f"{self.items:,} items, none of which tells anything about the change in SRS"
+        width = f"about ±{self.typical:.3f} (at most ±{self.most:.2f})"
+        return f"{self.items:,} items; the change in SRS will be known to {width}"
+
+
+class Look(Frozen):
+    """One look at a growing sample.
+
+    Attributes:
+        prompts: Prompts that each model had been given by then.
+        half_width: Of the adjusted interval of the macro change in SRS; None where that is not defined.
+    """
+
+    items: int
+    prompts: int
+    half_width: float | None
+
+
+class Looks(Frozen):
+    """Looks at growing samples, until the macro change in SRS was known well enough.
+
+    Attributes:
+        wanted: The half width asked for.
+        planned: Items at every look that was planned beforehand.
+        level: Of the interval at each look; those of all planned looks hold together in 95 % of cases.
+        taken: The looks that were taken.
+        change: The macro change in SRS at the last of them, with the interval of that level.
+        reached: Whether its half width is at most `wanted`; otherwise all items were asked.
+    """
+
+    wanted: float
+    planned: tuple[int, ...]
+    level: float
+    taken: tuple[Look, ...]
+    change: Estimate
+    reached: bool
+
+
 class Bbq(Frozen):
     """BBQ, dense and pruned, item by item.
 
@@ -165,6 +217,7 @@ class Bbq(Frozen):
         rounding: Of some items, those whose answer differs when the same dense model is read in another,
             mathematically equal order; None in float32, where orders agree.
         sampling: None unless answers are generated.
+        looks: None where the number of items was fixed.
         permutations: Patterns that a permutation test draws where there are too many to try them all.
         recalled: Readings of both models that were taken over from an earlier measurement of the same weights.
         seconds: Wall time of the readings that were not.
@@ -199,6 +252,7 @@ class Bbq(Frozen):
     favourite_pruned: Rate | None = None
     rounding: Rate | None = None
     sampling: Sampling | None = None
+    looks: Looks | None = None
     permutations: int
     permutation_seed: int
     recalled: int = 0

@@ -74,8 +74,17 @@ Bbq = Annotated[
     str,
     typer.Option(
         "--bbq",
-        help="auto (200 on a CPU, all on a GPU), full, study, off, a number.",
+        help="Items: auto (what takes about as long as the rest), full, study, off, a number.",
         rich_help_panel=Panel.MEASURE,
+    ),
+]
+BbqPrecision = Annotated[
+    str | None,
+    typer.Option(
+        "--precision",
+        help="Ask until the change in SRS is known to this half width, e.g. 0.03.",
+        rich_help_panel=Panel.MEASURE,
+        show_default=False,
     ),
 ]
 BbqData = Annotated[

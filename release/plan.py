@@ -39,8 +39,8 @@ class Measuring(Frozen):
     """What to measure, and on what.
 
     Attributes:
-        bbq: "auto" (200 items on a CPU, all on a GPU), "off", "full", "study" (the 12,148 ambiguous items of the
-            study's five categories), or a number of items.
+        bbq: "auto" (as many items as this machine reads in about the time of the rest), "off", "full", "study" (the
+            12,148 ambiguous items of the study's five categories), or a number of items.
         bbq_scoring: How an answer is read.
         bbq_categories: Categories to ask; none means all.
         bbq_data: A folder in nyu-mll/BBQ's layout instead of the catalogue's copy.
@@ -51,6 +51,7 @@ class Measuring(Frozen):
         log_format: Form of a further log of every answer, or None.
         device: A torch device, or "auto".
         seed: Seed of the samples and of the bootstraps.
+        precision: Half width of the change in SRS at which no further items are asked; None for a fixed number.
     """
 
     bbq: str = "auto"
@@ -64,6 +65,7 @@ class Measuring(Frozen):
     log_format: Literal["lm-eval"] | None = None
     device: str = "auto"
     seed: int = DEFAULT_SEED
+    precision: Decimal | None = None
 
 
 class Ways(Frozen):
@@ -254,12 +256,15 @@ def measuring(
     log_format: str | None,
     device: str,
     seed: int,
+    precision: str | None,
 ) -> Measuring:
     """Read what to measure from the words of the command line.
 
     Raises:
-        BadOption: One of them is not understood.
+        BadOption: One of them is not understood, or two contradict each other.
     """
+    if precision is not None and bbq != "auto":
+        raise BadOption("--precision and --bbq exclude each other.", "Leave one out: precision decides the items.")
     return Measuring(
         bbq=parse_amount("bbq", bbq, ("auto", "full", "study", "off")),
         bbq_scoring=_one_of("bbq-scoring", bbq_scoring, READINGS),
@@ -272,6 +277,7 @@ def measuring(
         log_format=_one_of("log-format", log_format, LOG_FORMATS) if log_format else None,
         device=device,
         seed=seed,
+        precision=None if precision is None else parse_precision(precision),
     )
 
 
@@ -285,6 +291,18 @@ def parse_amount(option: str, text: str, words: tuple[str, ...]) -> str:
         return text
     remedy = f"Give {', '.join(words)} or a whole number above 0."
     raise BadOption(f"--{option} {text[:40]!r} is not understood.", remedy)
+
+
+def parse_precision(text: str) -> Decimal:
+    """Read a half width of the change in SRS as an exact decimal, 0 < h < 1.
+
+    Raises:
+        BadOption: It is no number, or outside the range.
+    """
+    try:
+        return parse_sparsity(text)
+    except BadOption:
+        raise BadOption(f"--precision {text!r} is no half width between 0 and 1.", "Give one like 0.03.") from None
 
 
 def parse_sparsity(text: str) -> Decimal:

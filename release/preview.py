@@ -12,11 +12,13 @@ from release.checkpoint.prunable import class_parameters, class_shapes, from_sha
 from release.errors import HubUnreachable, NotLoggedIn
 from release.frozen import Frozen
 from release.hub import PushPlan
-from release.plan import Plan
+from release.measurements import Forecast
+from release.plan import Measuring, Plan
 from release.progress import Console
 from release.pruning.budget import rounded_share
 from release.pruning.one import require_rows
 from release.pruning.prune import SPARE
+from release.sources.bbq import known, read_bbq
 
 Tensors = Mapping[str, tuple[str, tuple[int, ...]]]
 """Tensor name → (stored type, shape)."""
@@ -46,6 +48,7 @@ class Preview(Frozen):
             not asked.
         not_asked: Why not; None for a local release.
         disk_needed: With room for everything else in a release.
+        sample: The BBQ items that would be asked; None where BBQ is off, or not on this disk yet.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Preview(Frozen):
     counted_from: str
     hub: PushPlan | None = None
     not_asked: str | None = None
+    sample: Forecast | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,21 @@ def preview(plan: Plan) -> Preview:
         disk_free=shutil.disk_usage(_existing(plan.out)).free,
         files=outline.files,
         counted_from=outline.counted_from,
+        sample=_sample(plan.measuring, sum(map(math.prod, outline.shapes.values()))),
     )
+
+
+def _sample(plan: Measuring, parameters: int) -> Forecast | None:
+    """Foretell how well the sample will tell; nothing is fetched for it."""
+    if plan.bbq == "off" or (found := read_bbq(plan.bbq_data, Console()) if plan.bbq_data else known()) is None:
+        return None
+    from release.measure.amount import asked
+    from release.measure.model import choose_device
+    from release.measure.sample import draw, of_categories
+    from release.measure.width import forecast
+
+    items = of_categories(found[0], plan.bbq_categories)
+    return forecast(draw(items, asked(plan, parameters, choose_device(plan.device), len(items)), plan.seed))
 
 
 def _repositories(plan: Plan, name: str) -> tuple[str, ...]:

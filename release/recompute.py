@@ -5,14 +5,16 @@ So whoever invents a score has to invent the answers too, and `--spot-check` ask
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from release import claims
 from release.audit import listed
 from release.checkpoint.files import Files, content
 from release.errors import InputError, UnusableData
 from release.frozen import Frozen
-from release.measurements import Bbq, Latency, Perplexity
+from release.measurements import Bbq, Latency, Looks, Perplexity
+from release.progress import Console
 from release.record import Check, Record
 from release.sources import bbq
 
@@ -101,7 +103,38 @@ def bbq_again(record: Record, data: bytes) -> Bbq:
         known.rounding,
         known.precision,
         known.sampling,
+        _looked_again(record, asked),
     )
+
+
+def _looked_again(record: Record, asked: "Asked") -> Looks | None:
+    """Look at the growing samples again, where BBQ is at hand to draw them from.
+
+    Raises:
+        UnusableData: Further items would have been looked at.
+    """
+    from release.measure import looks
+    from release.measure.answers import Task
+    from release.measure.sample import draw, of_categories
+    from release.measure.stored import wrong
+
+    known, plan = required(record.measurements.bbq), record.plan
+    data = bbq.known()
+    if plan.precision is None or data is None:
+        return None if plan.precision is None else cast(Looks, known.looks)
+    items = of_categories(data[0], plan.bbq_categories)
+    place = {(item.category, item.example_id): index for index, item in enumerate(asked.items)}
+
+    def ask(size: int) -> looks.Round:
+        sample = draw(items, looks.amount(size, len(items)), plan.seed)
+        if len(sample.items) > len(asked.items):
+            raise wrong("ends before its precision was reached")
+        rows = [place[item.category, item.example_id] for item in sample.items]
+        sides = {"dense": asked.dense, "pruned": asked.pruned}
+        answers = {name: replace(found, choices=found.choices[rows]) for name, found in sides.items()}
+        return looks.Round(Task(sample, known.reading, known.prompt), answers, len(rows) * known.rotations)
+
+    return looks.look(float(plan.precision), len(items), ask, Console(quiet=True))[1]
 
 
 def answers(record: Record, data: bytes, known: Sequence[bbq.Item] | None) -> "Asked":

@@ -47,6 +47,7 @@ class PlanRecord(Frozen):
         perplexity: "off" or the number of windows asked for.
         latency: "off" or the number of prompts asked for.
         bbq_categories: The categories asked for; none means all.
+        precision: Half width of the change in SRS that was asked for; None for a number of items.
         command: The command line that repeats this release.
     """
 
@@ -64,6 +65,7 @@ class PlanRecord(Frozen):
     bbq_scoring: Reading = "letters"
     bbq_categories: tuple[str, ...] = ()
     eval_dtype: Precision = "float32"
+    precision: Decimal | None = None
 
 
 class Licence(Frozen):

@@ -290,6 +290,7 @@ def _preview_tables(preview: "Preview") -> Iterator[RenderableType]:
             "To write": "unknown" if size is None else f"{size:,} bytes",
             "To upload": "unknown" if preview.bytes_to_upload is None else f"{preview.bytes_to_upload:,} bytes",
             "Disk free": f"{preview.disk_free:,} bytes",
+            **({"BBQ": str(preview.sample)} if preview.sample else {}),
             "Repositories": ", ".join(preview.repositories) or "none (--local)",
             **({"The Hub": preview.not_asked} if preview.not_asked else {}),
         },

@@ -457,3 +457,40 @@ def test_without_base_or_measurements_a_spot_check_fails(
     code, checks = verify(tmp_path / "bare", capsys, "--base", str(reader), "--spot-check", "1")
     assert (code, checks["spot-check"]["ok"]) == (1, False)
     assert "neither answers nor losses" in checks["spot-check"]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("name", "forged"),
+    [
+        ("reached", False),
+        ("wanted", 0.4),
+        ("planned", (200, 1200)),
+        ("level", 0.95),
+        ("taken", ()),
+        ("change", {"value": 0.0, "low": 0.0, "high": 0.0}),
+    ],
+)
+def test_the_looks_that_a_precision_took_follow_from_the_answers(
+    name: str, forged: object, looked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert verify(looked, capsys)[1]["bbq"]["ok"]
+    copy = checkpoints.copy(looked, tmp_path / "copy")
+    found = Record.read(copy).measurements.bbq
+    assert found is not None
+    assert found.looks is not None
+    looks = found.looks.model_validate(found.looks.model_dump() | {name: forged})
+    sealed(copy, bbq=found.model_copy(update={"looks": looks}))
+    code, checks = verify(copy, capsys)
+    assert code == 1
+    assert "looks" in checks["bbq"]["detail"]
+
+
+@pytest.fixture(scope="module")
+def looked(tmp_path_factory: pytest.TempPathFactory, reader: Path) -> Path:
+    """A release whose number of items a precision decided; not to be changed."""
+    out = tmp_path_factory.mktemp("looked")
+    command = ["publish", str(reader), "--method", "magnitude", "--sparsity", "0.6", "--local", "--out", str(out)]
+    command += ["--precision", "0.5", "--bbq-categories", "Religion", "--perplexity", "off", "--latency", "off"]
+    assert run([*command, "--device", "cpu"]) == 0
+    [folder] = out.iterdir()
+    return folder / "model"

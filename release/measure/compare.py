@@ -9,7 +9,7 @@ from release.measure.answers import Answers, Task
 from release.measure.prompts import ROTATIONS
 from release.measure.rates import rate
 from release.measure.scores import Comparison, Templates
-from release.measurements import Bbq, CategoryTest, DataSource, Mcnemar, Precision, Rate, Sampling, Score
+from release.measurements import Bbq, CategoryTest, DataSource, Looks, Mcnemar, Precision, Rate, Sampling, Score
 from release.sources.bbq import Condition, Item
 from release.statistics import PATTERNS, benjamini_hochberg, cohens_h, mcnemar, sign_flip
 
@@ -29,6 +29,7 @@ def compare(
     rounding: Rate | None,
     precision: Precision,
     sampling: Sampling | None,
+    looks: Looks | None = None,
 ) -> Bbq:
     """Put the answers of both models side by side.
 
@@ -41,6 +42,7 @@ def compare(
         rounding: How many answers of the dense model rounding alone changes; None in float32.
         precision: Arithmetic of the forward passes.
         sampling: How answers were generated; None where they were not.
+        looks: At growing samples, of which this is the last; None for a fixed number of items.
     """
     items = task.items
     comparison = Comparison(task.sample, dense.choices, pruned.choices)
@@ -75,6 +77,7 @@ def compare(
         favourite_pruned=_favourite(templates, pruned),
         rounding=rounding,
         sampling=sampling,
+        looks=looks,
         permutations=PATTERNS,
         permutation_seed=seed,
         recalled=dense.recalled + pruned.recalled,

@@ -1,7 +1,7 @@
 """All measurements of one pair of models, in order."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from release.checkpoint.folder import open_checkpoint
 from release.errors import BadOption
-from release.measure import bbq, figures, latency, perplexity
+from release.measure import bbq, figures, latency, looks, perplexity, width
+from release.measure.amount import DTYPES, asked
 from release.measure.answers import Answers
 from release.measure.compare import compare
 from release.measure.losses import FILE_NAME, write_losses
@@ -22,14 +23,13 @@ from release.measure.samples import write_samples
 from release.measure.stored import write_answers
 from release.measure.subject import Subject
 from release.measure.super_weights import super_weights
-from release.measurements import Bbq, DataSource, Latency, Measurements, Perplexity, Rate, Storage, SuperWeights
+from release.measurements import Bbq, DataSource, Latency, Looks, Measurements, Perplexity, Rate, Storage, SuperWeights
 from release.plan import Measuring
 from release.progress import Console
 from release.record import FileDigest
-from release.sources.bbq import read_bbq
+from release.sources.bbq import Item, read_bbq
 from release.sources.text import read_text
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 SIDES = ("dense", "pruned")
 
 Files = Mapping[str, Sequence[FileDigest]]
@@ -61,11 +61,13 @@ def measure(
         UnusableData: A model answered with NaN or an infinity.
     """
     folders = {"dense": dense, "pruned": pruned}
-    readings = {
-        name: _read(name, folder, folders, desk, console, (files or {}).get(name)) for name, folder in folders.items()
-    }
+    answers: Mapping[str, Answers] = {}
+    looked = None
+    if desk.plan.precision is not None:
+        desk, answers, looked = _looked(desk, folders, files or {}, console)
+    readings = {name: _read(name, folders, desk, console, (files or {}).get(name), answers.get(name)) for name in SIDES}
     result = Measurements(
-        bbq=_bbq(desk, readings, out / "evaluation", logs or out / "evaluation"),
+        bbq=_bbq(desk, readings, out / "evaluation", logs or out / "evaluation", looked),
         perplexity=_perplexity(desk, readings, out / "evaluation"),
         latency=_latency(desk, folders, out / "evaluation", console),
         storage=Storage(dense_bytes=open_checkpoint(dense).size, pruned_bytes=open_checkpoint(pruned).size),
@@ -83,6 +85,7 @@ class Desk:
         script: None where BBQ is off.
         windows: Token ids, (windows, window); None where perplexity is off.
         timed: The items that latency is measured on, those for warming up included.
+        items: The items that samples are drawn from.
     """
 
     plan: Measuring
@@ -93,6 +96,7 @@ class Desk:
     windows: NDArray[np.int32] | None
     text: DataSource | None
     timed: tuple[Any, ...] = field(default=())
+    items: tuple[Item, ...] = field(default=())
 
 
 def prepare(dense: Path, plan: Measuring, console: Console) -> Desk:
@@ -108,13 +112,14 @@ def prepare(dense: Path, plan: Measuring, console: Console) -> Desk:
         UnusableData: Data were altered or are too short, or a prompt does not fit the model.
     """
     device, tokenizer = choose_device(plan.device), read_tokenizer(dense)
-    asked = (plan.bbq, plan.latency) != ("off", "off")
-    items, data = read_bbq(plan.bbq_data, console) if asked else ((), None)
-    items = of_categories(items, plan.bbq_categories) if asked else ()
+    wanted = (plan.bbq, plan.latency) != ("off", "off")
+    items, data = read_bbq(plan.bbq_data, console) if wanted else ((), None)
+    items = of_categories(items, plan.bbq_categories) if wanted else ()
     script = windows = text = None
     if plan.bbq != "off":
-        amount = ("200" if device.type == "cpu" else "full") if plan.bbq == "auto" else plan.bbq
-        script = bbq.prepare(draw(items, amount, plan.seed), tokenizer, dense, plan.bbq_scoring)
+        amount = asked(plan, open_checkpoint(dense).parameters, device, len(items))
+        script = _script(dense, items, amount, plan, tokenizer)
+        console.say(f"BBQ: {width.forecast(script.task.sample)}.")
     if plan.perplexity != "off":
         content, text = read_text(plan.text, console)
         windows = perplexity.cut(content, text.name, tokenizer, _count("perplexity", plan.perplexity))
@@ -126,7 +131,11 @@ def prepare(dense: Path, plan: Measuring, console: Console) -> Desk:
         prompter = script.prompter if script else Prompter(tokenizer)
         prompts += prompter.encode(prompter.texts([(item, 0) for item in timed]))
     require_known(dense, [*prompts, *([] if windows is None else windows.tolist())])
-    return Desk(plan, device, tokenizer, script, data, windows, text, timed)
+    return Desk(plan, device, tokenizer, script, data, windows, text, timed, items)
+
+
+def _script(dense: Path, items: Sequence[Item], amount: str, plan: Measuring, tokenizer: Any) -> bbq.Script:
+    return bbq.prepare(draw(items, amount, plan.seed), tokenizer, dense, plan.bbq_scoring)
 
 
 @dataclass(frozen=True)
@@ -139,19 +148,45 @@ class _Readings:
     super_weights: SuperWeights | None
 
 
+def _looked(
+    desk: Desk, folders: Mapping[str, Path], files: Files, console: Console
+) -> tuple[Desk, Mapping[str, Answers], Looks]:
+    """Ask both models of growing samples; the desk comes back with the last of these."""
+    plan, available = desk.plan, len(desk.items)
+
+    def ask(size: int) -> looks.Round:
+        nonlocal desk
+        script = _script(folders["dense"], desk.items, looks.amount(size, available), plan, desk.tokenizer)
+        desk = replace(desk, script=script)
+        answers = {}
+        for name in SIDES:
+            with _subject(name, folders, desk, console, files.get(name)) as subject:
+                answers[name] = bbq.ask(subject, script)
+        return looks.Round(script.task, answers, len(script.prompts))
+
+    last, looked = looks.look(float(plan.precision or 0), available, ask, console)
+    return desk, last.answers, looked
+
+
+def _subject(
+    name: str, folders: Mapping[str, Path], desk: Desk, console: Console, files: Sequence[FileDigest] | None
+) -> Subject:
+    return Subject(name, folders[name], files, desk.device, DTYPES[desk.plan.eval_dtype], console)
+
+
 def _read(
     name: str,
-    folder: Path,
     folders: Mapping[str, Path],
     desk: Desk,
     console: Console,
     files: Sequence[FileDigest] | None,
+    answers: Answers | None,
 ) -> _Readings:
     """Take all readings of one model; it is loaded once, and only where one of them is not known yet."""
-    answers = rounding = losses = found = None
-    with Subject(name, folder, files, desk.device, DTYPES[desk.plan.eval_dtype], console) as subject:
+    rounding = losses = found = None
+    with _subject(name, folders, desk, console, files) as subject:
         if desk.script is not None:
-            answers = bbq.ask(subject, desk.script)
+            answers = answers or bbq.ask(subject, desk.script)
             if name == "dense" and desk.plan.eval_dtype != "float32":
                 rounding = bbq.rounding(subject, desk.script, answers)
         if desk.windows is not None:
@@ -161,7 +196,9 @@ def _read(
     return _Readings(answers, rounding, losses, found)
 
 
-def _bbq(desk: Desk, readings: Mapping[str, _Readings], evaluation: Path, logs: Path) -> Bbq | None:
+def _bbq(
+    desk: Desk, readings: Mapping[str, _Readings], evaluation: Path, logs: Path, looked: Looks | None
+) -> Bbq | None:
     dense, pruned = (readings[name].answers for name in SIDES)
     if desk.script is None or desk.bbq_data is None or dense is None or pruned is None:
         return None
@@ -179,6 +216,7 @@ def _bbq(desk: Desk, readings: Mapping[str, _Readings], evaluation: Path, logs: 
         readings["dense"].rounding,
         desk.plan.eval_dtype,
         sampling,
+        looked,
     )
 
 

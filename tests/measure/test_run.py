@@ -72,7 +72,7 @@ def test_one_loading_serves_all_and_a_second_run_needs_none(
     capsys.readouterr()
     again = measure(tiny["llama"], damaged, plan, tmp_path, Console())
     assert (again.bbq.recalled, again.perplexity.recalled) == (2 * 12 * 3, 2 * 4)
-    assert "BBQ" not in capsys.readouterr().err
+    assert "BBQ, dense" not in capsys.readouterr().err
     assert again.super_weights == first.super_weights
     assert again.bbq.scores == first.bbq.scores
 
