@@ -13,6 +13,8 @@ from release.options import (
     Allocation,
     AllowNonfinite,
     Base,
+    BaseId,
+    BaseNote,
     Bbq,
     BbqCategories,
     BbqData,
@@ -29,6 +31,7 @@ from release.options import (
     Gated,
     Json,
     Latency,
+    License,
     Local,
     LogFormat,
     Method,
@@ -95,6 +98,9 @@ def publish(
     uncalibrated: Uncalibrated = "refuse",
     allow_nonfinite: AllowNonfinite = False,
     with_mask: WithMask = False,
+    base_id: BaseId = None,
+    licence: License = None,
+    base_note: BaseNote = None,
     study: StudyFile = None,
     to: To = None,
     local: Local = False,
@@ -127,6 +133,7 @@ def publish(
     from release import pipeline, report
     from release.plan import Plan, measuring, parse_calibration, parse_sparsity, recipe_of, ways
     from release.preview import preview
+    from release.sources.identity import identity
     from release.study import study_of
 
     text_plan, text_file = parse_calibration(calibration, calibration_samples, calibration_length)
@@ -174,6 +181,7 @@ def publish(
         with_mask=with_mask,
         study=study_of(study),
         study_file=Path(study).name if study else None,
+        identity=identity(base_id=base_id, licence=licence, base_note=base_note),
     )
     if dry_run:
         report.show_preview(preview(plan), json)
@@ -199,6 +207,9 @@ def prune(
     uncalibrated: Uncalibrated = "refuse",
     allow_nonfinite: AllowNonfinite = False,
     with_mask: WithMask = False,
+    base_id: BaseId = None,
+    licence: License = None,
+    base_note: BaseNote = None,
     study: StudyFile = None,
     device: Device = "auto",
     threads: Threads = 0,
@@ -210,6 +221,7 @@ def prune(
     from release import pipeline, report
     from release.plan import Measuring, Plan, parse_calibration, parse_sparsities, recipe_of
     from release.preview import preview
+    from release.sources.identity import identity
     from release.study import study_of
 
     text_plan, text_file = parse_calibration(calibration, calibration_samples, calibration_length)
@@ -235,6 +247,7 @@ def prune(
             with_mask=with_mask,
             study=study_of(study),
             study_file=Path(study).name if study else None,
+            identity=identity(base_id=base_id, licence=licence, base_note=base_note),
         )
         for share in parse_sparsities(sparsity)
     ]

@@ -87,6 +87,9 @@ def command(plan: Plan, base: BaseModel, bbq: Bbq | None) -> str:
     for option, path in (("bbq-data", plan.measuring.bbq_data), ("text", plan.measuring.text)):
         if path is not None:
             words += [f"--{option}", path.name]
+    said = plan.identity
+    for option, stated in (("base-id", said.id), ("license", said.licence), ("base-note", said.note)):
+        words += [] if stated is None else [f"--{option}", stated]
     if plan.study_file is not None:
         words += ["--study", plan.study_file]
     return shlex.join([*words, "--local"])
@@ -143,4 +146,5 @@ def _base_record(base: BaseModel, audited: Audited) -> Base:
         parameters=base.checkpoint.parameters,
         languages=base.languages,
         files=audited.base_files,
+        stated=base.stated,
     )

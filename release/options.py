@@ -150,6 +150,33 @@ SpaceHardware = Annotated[
         "--space-hardware", help="E.g. zero-a10g (ZeroGPU).", rich_help_panel=Panel.PUBLISH, show_default=False
     ),
 ]
+BaseId = Annotated[
+    str | None,
+    typer.Option(
+        "--base-id",
+        help="Hub id org/name of a base that is a folder.",
+        rich_help_panel=Panel.PUBLISH,
+        show_default=False,
+    ),
+]
+License = Annotated[
+    str | None,
+    typer.Option(
+        "--license",
+        help="Licence of such a base, by the Hub's id, e.g. apache-2.0.",
+        rich_help_panel=Panel.PUBLISH,
+        show_default=False,
+    ),
+]
+BaseNote = Annotated[
+    str | None,
+    typer.Option(
+        "--base-note",
+        help="A sentence on such a base that readers must know.",
+        rich_help_panel=Panel.PUBLISH,
+        show_default=False,
+    ),
+]
 NoSpace = Annotated[bool, typer.Option("--no-space", help="Publish no demo Space.", rich_help_panel=Panel.PUBLISH)]
 Sign = Annotated[
     Path | None,

@@ -68,7 +68,7 @@ def publish(plan: Plan, console: Console, key: Path | None = None) -> Release:
     """
     signer = signing.signer(key) if key else None
     publisher = None if plan.local else login_for(plan.namespace)
-    base = resolve(plan.model, console)
+    base = resolve(plan.model, console, plan.identity)
     require_prunable(base.checkpoint, plan)
     desk = measuring_means(plan.measuring, base.checkpoint, console)
     means = pruning_means(plan, base, console)
@@ -182,7 +182,7 @@ def prune_only(plans: Sequence[Plan], console: Console) -> list[Release]:
     Args:
         plans: They differ in sparsity alone. One is written to its `out`; several to folders of their own inside.
     """
-    base = resolve(plans[0].model, console)
+    base = resolve(plans[0].model, console, plans[0].identity)
     for plan in plans:
         require_prunable(base.checkpoint, plan)
     means = pruning_means(plans[0], base, console)

@@ -12,6 +12,7 @@ from release.measurements import Precision, Reading
 from release.pruning.method import Scope
 from release.pruning.recipe import Recipe
 from release.record import CalibrationPlan
+from release.sources.identity import Identity
 from release.study import Study
 
 DEFAULT_SEED = 42
@@ -108,6 +109,7 @@ class Plan(Frozen):
         with_mask: Whether the mask is published beside the weights.
         study: The study that the release accompanies.
         study_file: What --study named, without its path; None for the study that ships.
+        identity: What is stated of a base that is a folder.
     """
 
     model: str
@@ -123,6 +125,7 @@ class Plan(Frozen):
     with_mask: bool = False
     study: Study | None = None
     study_file: str | None = None
+    identity: Identity = Identity()
 
     def name(self, base_slug: str) -> str:
         """The name of the release and of its repository."""

@@ -90,7 +90,7 @@ def preview(plan: Plan) -> Preview:
     Raises:
         UnusableBase: As for pruning itself.
     """
-    outline = _outline(plan.model)
+    outline = _outline(plan)
     names = from_shapes(outline.shapes)
     require_rows(outline.folder, {name: outline.shapes[name] for name in names}, plan.recipe)
     total = sum(math.prod(outline.shapes[name]) for name in names)
@@ -168,13 +168,14 @@ def _modules(shapes: Mapping[str, tuple[int, ...]]) -> tuple[ModuleCount, ...]:
     )
 
 
-def _outline(model: str) -> _Outline:
+def _outline(plan: Plan) -> _Outline:
     from release.sources import base, demo
 
+    model = plan.model
     if model == base.DEMO:
         return _from_folder(demo.fetch(Console()), base.slug(demo.HUB_ID))
     if Path(model).is_dir():
-        return _from_folder(Path(model), base.slug(Path(model).resolve().name))
+        return _from_folder(Path(model), base.slug(plan.identity.id or Path(model).resolve().name))
     return _from_hub(base.hub_id(model))
 
 

@@ -18,6 +18,8 @@ SCHEMA_VERSION: Literal[1] = 1
 FILE_NAME = "release.json"
 CARD = "README.md"
 
+Stated = Literal["id", "licence", "note"]
+"""What a publisher may state of a base that is a folder."""
 Verdict = Literal["supported", "contradicted", "inconclusive", "not measured"]
 
 
@@ -98,6 +100,7 @@ class Base(Frozen):
         parameters: All stored parameters, embeddings and norms included.
         languages: Language codes the base's own card states.
         files: The weight files.
+        stated: What the publisher stated, since the files did not say.
     """
 
     id: str
@@ -111,6 +114,7 @@ class Base(Frozen):
     parameters: int
     languages: tuple[str, ...]
     files: tuple[FileDigest, ...]
+    stated: tuple[Stated, ...] = ()
 
 
 class CalibrationPlan(Frozen):

@@ -12,7 +12,8 @@ from release.checkpoint.files import Files, Folder
 from release.checkpoint.folder import Checkpoint, model_folder, open_checkpoint
 from release.errors import BadOption, HubUnreachable, UnknownName
 from release.progress import Console
-from release.record import Licence
+from release.record import Licence, Stated
+from release.sources.identity import Identity, gguf_note, require_agreement
 
 DEMO = "demo"
 ALIASES: Mapping[str, str] = {
@@ -21,6 +22,8 @@ ALIASES: Mapping[str, str] = {
     "gemma-2-9b": "google/gemma-2-9b-it",
     "smollm2-135m": "HuggingFaceTB/SmolLM2-135M-Instruct",
 }
+NOTHING = Identity()
+"""Is said of most bases."""
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 
@@ -33,6 +36,7 @@ class BaseModel:
         id: `org/name`, or a folder's name.
         revision: The Hub commit, where there is one.
         note: A sentence that readers must know, or None.
+        stated: What the publisher stated of it, since the files did not say: of `id`, `licence` and `note`.
     """
 
     checkpoint: Checkpoint
@@ -44,6 +48,7 @@ class BaseModel:
     note: str | None
     licence: Licence
     languages: tuple[str, ...]
+    stated: tuple[Stated, ...] = ()
 
     @property
     def slug(self) -> str:
@@ -56,22 +61,24 @@ def slug(model_id: str) -> str:
     return re.sub(r"[-.]{2,}|[^a-z0-9.-]+", "-", model_id.rsplit("/", 1)[-1].lower()).strip("-.") or "model"
 
 
-def resolve(model: str, console: Console) -> BaseModel:
+def resolve(model: str, console: Console, said: Identity = NOTHING) -> BaseModel:
     """Find a base model and bring it to this disk.
 
     Args:
         model: An alias, a Hub id `org/name[@revision]`, a folder, or `demo`.
+        said: What its publisher states of a folder; of another base it may only say what that says itself.
 
     Raises:
+        BadOption: What is stated contradicts the base.
         UnknownName: It is none of these.
         UnusableBase: It cannot be pruned here.
         HubUnreachable: It has to come from the Hub and nobody answers.
     """
     if model == DEMO:
-        return _from_demo(console)
+        return _from_demo(console, said)
     if Path(model).is_dir():
-        return _from_folder(Path(model))
-    return _from_hub(hub_id(model), model, console)
+        return _from_folder(Path(model), said)
+    return _from_hub(hub_id(model), model, console, said)
 
 
 def hub_id(model: str) -> str:
@@ -92,26 +99,40 @@ def hub_id(model: str) -> str:
     return model
 
 
-def _from_demo(console: Console) -> BaseModel:
+def _from_demo(console: Console, said: Identity) -> BaseModel:
     from release.sources import demo
 
     folder = demo.fetch(console)
     licence, languages = demo.licence_and_languages()
+    require_agreement(said, Identity(id=demo.HUB_ID, licence=licence.id or "", note=demo.NOTE), "the demo")
     return BaseModel(open_checkpoint(folder), DEMO, demo.HUB_ID, True, "demo", None, demo.NOTE, licence, languages)
 
 
-def _from_folder(folder: Path) -> BaseModel:
+def _from_folder(folder: Path, said: Identity) -> BaseModel:
     checkpoint = open_checkpoint(folder)
     name = folder.resolve().name
     licence, languages = stated(folder)
-    return BaseModel(checkpoint, name, name, False, "folder", None, None, licence, languages)
+    require_agreement(said, Identity(licence=licence.id), "the folder's own card")
+    note = " ".join(filter(None, (gguf_note(folder), said.note))) or None
+    own = (
+        *(("id",) if said.id else ()),
+        *(("licence",) if said.licence and licence.id is None else ()),
+        *(("note",) if said.note else ()),
+    )
+    if "licence" in own:
+        licence = licence.model_copy(update={"id": said.licence})
+    return BaseModel(
+        checkpoint, name, said.id or name, said.id is not None, "folder", None, note, licence, languages, own
+    )
 
 
-def _from_hub(full_id: str, asked: str, console: Console) -> BaseModel:
+def _from_hub(full_id: str, asked: str, console: Console, said: Identity) -> BaseModel:
     repo_id, _, revision = full_id.partition("@")
     folder, commit = _hub_folder(repo_id, revision or None, console)
     licence, languages = stated(folder)
-    return BaseModel(open_checkpoint(folder), asked, repo_id, True, "hub", commit, None, licence, languages)
+    note = gguf_note(folder)
+    require_agreement(said, Identity(id=repo_id, licence=licence.id or "", note=note or ""), f"{repo_id} on the Hub")
+    return BaseModel(open_checkpoint(folder), asked, repo_id, True, "hub", commit, note, licence, languages)
 
 
 def _hub_folder(repo_id: str, revision: str | None, console: Console) -> tuple[Path, str]:
