@@ -175,8 +175,8 @@ def _of_text(
 
 def _read(name: str, folder: Path, questions: list[Question], spot: Spot, console: Console) -> list[Any]:
     """Take the readings of one model; what was read before is not looked at."""
+    from release.measure.amount import DTYPES
     from release.measure.model import choose_device
-    from release.measure.run import DTYPES
     from release.measure.subject import Subject
 
     device, found = choose_device(spot.device), []
@@ -200,8 +200,8 @@ def _texts(answers: "Answers") -> NDArray[Any]:
 
 def _close(numbers: Mapping[str, tuple[NDArray[Any], NDArray[Any]]], what: str, precision: str) -> Verdict:
     """Compare numbers, again and recorded, within what the order of sums can change."""
+    from release.measure.amount import DTYPES
     from release.measure.engine import TOLERANCE
-    from release.measure.run import DTYPES
 
     most = TOLERANCE[DTYPES[precision]]
     worst = {name: float(np.abs(again - before).max()) for name, (again, before) in numbers.items()}
