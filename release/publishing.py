@@ -94,7 +94,8 @@ def push_preview(folder: Path, namespace: str | None, ways: Ways, space: bool, c
 
 def _mirrored(folder: Path, copy: Path) -> Path:
     """Make a folder of links to a release's files; its card is a copy, for it will be written."""
-    shutil.copytree(folder, copy, copy_function=lambda source, target: Path(target).symlink_to(source))
+    # symlinks: what the folder itself links to may lie outside, and is not looked at.
+    shutil.copytree(folder, copy, symlinks=True, copy_function=lambda source, target: Path(target).symlink_to(source))
     path = model_folder(copy) / CARD
     if path.is_symlink():
         content = path.read_bytes()

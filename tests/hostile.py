@@ -101,6 +101,25 @@ def _weights_up(lure: Lure) -> None:
     lure.edit(change)
 
 
+def _links_to_secrets(lure: Lure) -> None:
+    for name, target in {"model/LICENSE": lure.token, "model/NOTICE": lure.outside / "secret.txt"}.items():
+        lure.link(name, target)
+        lure.admit(Path(name).name, target.read_bytes())
+
+
+def _linked_folder(lure: Lure) -> None:
+    (lure.model / "figures").symlink_to(lure.outside)
+    lure.admit("figures/secret.txt", (lure.outside / "secret.txt").read_bytes())
+
+
+def _written_through_links(lure: Lure) -> None:
+    for name in ("README.md", "model.sig"):
+        (lure.model / name).unlink(missing_ok=True)
+        lure.link(f"model/{name}", lure.outside / name)
+    for name in ("README.published.md", "recipe.txt", "pruning.json"):
+        lure.link(f"work/{name}", lure.outside / name)
+
+
 def _space_program(lure: Lure) -> None:
     (lure.folder / "space" / "app.py").write_text(lure.code)
 
@@ -207,6 +226,9 @@ HOSTILE: Mapping[str, Callable[[Lure], None]] = {
     "record with names above the folder": _up,
     "record with an absolute name": _absolute,
     "record with weights above the folder": _weights_up,
+    "links to secrets": _links_to_secrets,
+    "link to a folder": _linked_folder,
+    "links where the tool writes": _written_through_links,
     "program of the Space": _space_program,
     "modules beside the Space's program": _space_module,
     "links in the Space": _space_links,

@@ -15,6 +15,7 @@ from typing import Protocol
 from release.checkpoint.disk import PieceReader
 from release.checkpoint.header import Header, Raw, read_header
 from release.errors import UnusableBase
+from release.files import require_own
 from release.record import FileDigest
 
 PIECE = 4 << 20
@@ -93,12 +94,12 @@ class Folder:
         return {path.relative_to(self.path).as_posix(): path.stat().st_size for path in found if path.is_file()}
 
     def open(self, name: str) -> Reader:
-        """Open a file that is read in pieces."""
-        return PieceReader(self.path / name, PIECE, KEEP, self.direct)
+        """Open a file that is read in pieces; a link that leads out of the folder is not followed."""
+        return PieceReader(require_own(self.path, name), PIECE, KEEP, self.direct)
 
     def header(self, name: str) -> Header:
         """Read and check the header of a safetensors file."""
-        return read_header(self.path / name)
+        return read_header(require_own(self.path, name))
 
     def folder(self) -> Path:
         """The folder itself."""
