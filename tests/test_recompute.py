@@ -374,7 +374,7 @@ def less(row: dict[str, Any]) -> dict[str, Any]:
     return {"loss": row["loss"] - 1} if row["model"] == "pruned" else {}
 
 
-@pytest.mark.parametrize("reading", READINGS)
+@pytest.mark.parametrize("reading", ["letters", *(pytest.param(each, marks=pytest.mark.long) for each in READINGS[1:])])
 def test_what_the_models_said_is_said_again(
     reading: str, made: dict[str, Path], reader: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -409,6 +409,7 @@ def test_answers_that_agree_with_the_record_but_not_with_the_models_are_found_ou
     assert {each for each, check in checks.items() if check["ok"] is False} == {f"spot-check {name}"}
 
 
+@pytest.mark.long
 def test_a_seed_of_its_own_is_said_and_another_each_time(
     made: dict[str, Path], reader: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
