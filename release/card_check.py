@@ -27,6 +27,8 @@ def differences(found: Card, expected: Card, *, by_line: bool) -> list[str]:
         expected: The card that the record gives.
         by_line: Compare all lines; else only ask of every number and digest whether it stands anywhere in `expected`.
     """
+    if found.unread:
+        return [f"line {found.front.first}: the front matter {found.unread}"]
     if not by_line:
         return list(_foreign_numbers(found, expected))
     return [*changed_fields(found, expected), *changed_text(found, expected)]

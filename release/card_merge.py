@@ -79,6 +79,8 @@ def _edits(card: Card | None, new: Card) -> list[str]:
     """What was written inside the generated parts since they were generated."""
     if card is None:
         return ["the marks around the generated text are missing"]
+    if card.unread:
+        return [f"line {card.front.first}: the front matter {card.unread}"]
     found = card.seals
     fields = [] if found.front == card.sealed.front else changed_fields(card, new)
     same = found.body == card.sealed.body or card.body.lines == new.body.lines

@@ -84,8 +84,13 @@ class Card(NamedTuple):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The front matter's fields; none where it is no YAML mapping that can be read."""
-        return dict(_fields("\n".join(self.front.lines)))
+        """The front matter's fields; none where it cannot be read."""
+        return dict(_fields("\n".join(self.front.lines))[0])
+
+    @property
+    def unread(self) -> str | None:
+        """Why the front matter cannot be read; None where it can."""
+        return _fields("\n".join(self.front.lines))[1]
 
     @property
     def seals(self) -> Seals:
@@ -100,11 +105,11 @@ class Card(NamedTuple):
 
 
 @lru_cache(maxsize=8)  # a card is asked for its fields a dozen times while it is compared or merged
-def _fields(front: str) -> dict[str, Any]:
+def _fields(front: str) -> tuple[dict[str, Any], str | None]:
     try:
-        return yaml_mapping(front)
-    except Unfit:
-        return {}
+        return yaml_mapping(front), None
+    except Unfit as why:
+        return {}, str(why)
 
 
 def generated(templates: str, target: Target, front: str, body: str) -> Card:

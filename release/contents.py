@@ -49,17 +49,6 @@ def carried(base: Files) -> Iterator[tuple[str, bytes]]:
         yield name, as_carried(name, content(base, name))
 
 
-def require_carried(base: Files) -> None:
-    """Refuse a base, before any work, whose configurations cannot be carried over.
-
-    Raises:
-        UnusableBase: One is no JSON object, or far larger than what bears its name.
-    """
-    for name in (CONFIG, TOKENIZER_CONFIG):
-        if name in base.sizes:
-            as_carried(name, content(base, name))
-
-
 def carried_names(names: Iterable[str]) -> list[str]:
     """Those of a base's files that pruning carries over."""
     return sorted(name for name in names if name in (CONFIG, INDEX) or is_side_file(name))

@@ -24,6 +24,8 @@
 import difflib
 from collections.abc import Iterable
 
+from release.text import LONGEST_QUOTED, quoted
+
 
 class ReleaseError(Exception):
     """Base of all errors: what was seen, and what to do next.
@@ -60,8 +62,8 @@ class UnknownName(InputError):
     def among(cls, kind: str, name: str, known: Iterable[str], remedy: str = "") -> "UnknownName":
         """Build the error with the names nearest to `name`."""
         names = sorted(known)
-        near = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or names
-        return cls(f"There is no {kind} {name!r}.", f"Did you mean {' or '.join(near)}? {remedy}".strip())
+        near = difflib.get_close_matches(name[:LONGEST_QUOTED], names, n=3, cutoff=0.4) or names
+        return cls(f"There is no {kind} {quoted(name)}.", f"Did you mean {' or '.join(near)}? {remedy}".strip())
 
 
 class UnusableBase(InputError):

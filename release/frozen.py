@@ -1,12 +1,14 @@
 """What every record is."""
 
 from decimal import Decimal
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
 MOST_DIGITS = 300
 """Of a number in a record. Python writes none of more than 4,300, and products of two have as many as both."""
+MOST_DECIMALS = 30
+"""Decimals of a share, at most; it stands in a release's name, and no model has as many weights."""
 
 
 class Frozen(BaseModel):
@@ -29,3 +31,18 @@ def _endless(value: object) -> bool:
         exponent = value.as_tuple().exponent
         return not isinstance(exponent, int) or max(abs(exponent), abs(value.adjusted())) > MOST_DIGITS
     return isinstance(value, int) and value.bit_length() > 3 * MOST_DIGITS
+
+
+def is_share(value: Decimal) -> bool:
+    """Whether a number is a share that may be asked for: above 0, below 1, and not endlessly fine."""
+    return value.is_finite() and 0 < value < 1 and int(value.normalize().as_tuple().exponent) >= -MOST_DECIMALS
+
+
+def _share(value: Decimal) -> Decimal:
+    if not is_share(value):
+        raise ValueError(f"a share lies between 0 and 1 and has at most {MOST_DECIMALS} decimals")
+    return value
+
+
+Share = Annotated[Decimal, AfterValidator(_share)]
+"""An exact share, 0 < s < 1."""

@@ -6,6 +6,11 @@ from typing import Annotated
 
 import typer
 
+LARGEST_SEED = (1 << 63) - 1
+MOST_SAMPLES = 1_000_000
+MOST_TOKENS = 10_000_000
+MOST_THREADS = 1_024
+
 
 class Panel(StrEnum):
     """Headings in the help."""
@@ -43,13 +48,17 @@ Calibration = Annotated[
     typer.Option("--calibration", help="Text: auto, c4, wikipedia, or a UTF-8 file.", rich_help_panel=Panel.PRUNE),
 ]
 CalibrationSamples = Annotated[
-    int, typer.Option("--calibration-samples", min=1, help="Windows of text.", rich_help_panel=Panel.PRUNE)
+    int,
+    typer.Option(
+        "--calibration-samples", min=1, max=MOST_SAMPLES, help="Windows of text.", rich_help_panel=Panel.PRUNE
+    ),
 ]
 CalibrationLength = Annotated[
     int | None,
     typer.Option(
         "--calibration-length",
         min=2,
+        max=MOST_TOKENS,
         help="Tokens per window; by default 2,048, or what the model reads.",
         rich_help_panel=Panel.PRUNE,
     ),
@@ -67,8 +76,10 @@ WithMask = Annotated[
     bool,
     typer.Option("--with-mask", help="Publish the mask, one bit per weight.", rich_help_panel=Panel.PRUNE),
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of masks, samples and bootstraps.")]
-Threads = Annotated[int, typer.Option("--threads", min=0, help="Worker threads for pruning; 0: one per core.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="Seed of masks, samples and bootstraps.")]
+Threads = Annotated[
+    int, typer.Option("--threads", min=0, max=MOST_THREADS, help="Worker threads for pruning; 0: one per core.")
+]
 Out = Annotated[Path, typer.Option("--out", help="Folder that releases are built in.")]
 Bbq = Annotated[
     str,

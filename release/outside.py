@@ -85,8 +85,11 @@ def utf8(data: bytes) -> str:
         raise Unfit(f"is no UTF-8 text (byte {error.start})") from None
 
 
-def json_of(data: bytes | str) -> Any:
+def json_of(data: bytes | str, digits: int = LONGEST_NUMBER) -> Any:
     """Read a JSON document whose size is bounded already.
+
+    Args:
+        digits: Of a whole number, at most.
 
     Raises:
         Unfit: It is no JSON, nested too deeply, holds a number of too many digits, or half a character.
@@ -100,18 +103,18 @@ def json_of(data: bytes | str) -> Any:
             raise Unfit(f"is nested deeper than {DEEPEST} levels")
         if isinstance(value, str) and not value.isascii() and _HALF.search(value):
             raise Unfit("holds half a character (a lone surrogate)")
-        if type(value) is int and value.bit_length() > 3 * LONGEST_NUMBER:
-            raise Unfit(f"holds a number of more than {LONGEST_NUMBER} digits")
+        if type(value) is int and abs(value) >= 10**digits:
+            raise Unfit(f"holds a number of more than {digits} digits")
     return found
 
 
-def json_object(data: bytes | str) -> dict[str, Any]:
+def json_object(data: bytes | str, digits: int = LONGEST_NUMBER) -> dict[str, Any]:
     """Read a JSON object; see `json_of`.
 
     Raises:
         Unfit: It is something else.
     """
-    found = json_of(data)
+    found = json_of(data, digits)
     if not isinstance(found, dict):
         raise Unfit("is not a JSON object")
     return found

@@ -22,7 +22,7 @@ from release.checkpoint.files import Folder
 from release.checkpoint.folder import Checkpoint, model_folder, open_checkpoint
 from release.checkpoint.prunable import from_shapes
 from release.closure import check_method
-from release.contents import is_own, require_carried
+from release.contents import is_own
 from release.describe import describe
 from release.measurements import Measurements, Storage
 from release.plan import Measuring, Plan
@@ -101,7 +101,6 @@ def require_prunable(base: Checkpoint, plan: Plan) -> None:
     names = set(from_shapes(base.shapes))
     prunable.require_prunable(base.folder, {t.name: (t.dtype, t.shape) for t in base.tensors() if t.name in names})
     require_rows(base.folder, {name: base.shapes[name] for name in names}, plan.recipe)
-    require_carried(Folder(base.folder))
     if plan.with_mask:
         masks.require_enough(plan.recipe)
 
@@ -116,7 +115,7 @@ def pruning_means(plan: Plan, base: BaseModel, console: Console) -> Means:
     """
     if plan.recipe.calibration is None:
         return Means(plan.threads)
-    from release.measure.model import choose_device, context_window, read_config, read_tokenizer
+    from release.measure.model import choose_device, context_window, read_config, read_tokenizer, require_known
     from release.pruning.calibration import calibration_text
     from release.sources.text import read_text
 
@@ -131,6 +130,7 @@ def pruning_means(plan: Plan, base: BaseModel, console: Console) -> Means:
         plan.recipe.seed,
         console,
     )
+    require_known(folder, text.ids.tolist())
     if plan.measuring.perplexity != "off":
         text.require_apart(read_text(plan.measuring.text, console)[0])
     return Means(plan.threads, Calibrating(text, device))

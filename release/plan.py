@@ -1,5 +1,6 @@
 """What was asked for, checked before any work begins."""
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -7,17 +8,16 @@ from typing import Literal, TypeVar
 
 from release.digests import sha256_file
 from release.errors import BadOption
-from release.frozen import Frozen
+from release.frozen import MOST_DECIMALS, Frozen, is_share
 from release.measurements import Precision, Reading
 from release.pruning.method import Scope
 from release.pruning.recipe import Recipe
 from release.record import CalibrationPlan
 from release.sources.identity import Identity
 from release.study import Study
+from release.text import quoted
 
 DEFAULT_SEED = 42
-MOST_DECIMALS = 30
-"""Decimals of a sparsity; it stands in the release's name, and no model has as many weights."""
 CALIBRATION_TEXTS = ("auto", "c4", "wikipedia")
 SCOPE_WORDS: dict[Scope, str] = {"tensor": "tensor", "row": "row", "model": "global"}
 """What a scope is called on the command line and in names."""
@@ -30,8 +30,9 @@ LOG_FORMATS: dict[str, Literal["lm-eval"]] = {"lm-eval": "lm-eval"}
 GATES: dict[str, Literal["auto", "manual"]] = {"auto": "auto", "manual": "manual"}
 UNCALIBRATED: dict[str, Literal["refuse", "magnitude"]] = {"refuse": "refuse", "magnitude": "magnitude"}
 
-MOST_DIGITS = 9
-"""Of an amount; no data set has as many items."""
+AMOUNT = re.compile(r"0*[1-9][0-9]{0,8}")
+LONGEST_NUMBER = 100
+"""Characters of a number that are read."""
 
 Value = TypeVar("Value")
 
@@ -194,7 +195,8 @@ def parse_calibration(text: str, samples: int, length: int | None) -> tuple[Cali
     path = Path(text)
     if not path.is_file():
         raise BadOption(
-            f"There is no calibration text {text!r}.", f"Give {', '.join(CALIBRATION_TEXTS)} or a UTF-8 text file."
+            f"There is no calibration text {quoted(text, 300)}.",
+            f"Give {', '.join(CALIBRATION_TEXTS)} or a UTF-8 text file.",
         )
     plan = CalibrationPlan(text=path.name, samples=samples, length=length, file_sha256=sha256_file(path))
     return plan, path
@@ -210,13 +212,13 @@ def parse_sparsities(text: str | None) -> list[Decimal | None]:
         return [None]
     shares = [parse_sparsity(part) for part in text.split(",")]
     if len(set(shares)) < len(shares):
-        raise BadOption(f"--sparsity {text} names a share twice.", "Give each once.")
+        raise BadOption(f"--sparsity {quoted(text)} names a share twice.", "Give each once.")
     return [*shares]
 
 
 def _one_of(option: str, text: str, known: Mapping[str, Value]) -> Value:
     if text not in known:
-        raise BadOption(f"--{option} {text!r} is not understood.", f"Give {', '.join(known)}.")
+        raise BadOption(f"--{option} {quoted(text)} is not understood.", f"Give {', '.join(known)}.")
     return known[text]
 
 
@@ -290,10 +292,12 @@ def parse_amount(option: str, text: str, words: tuple[str, ...]) -> str:
     Raises:
         BadOption: It is neither.
     """
-    if text in words or (text.isdecimal() and len(text) <= MOST_DIGITS and int(text) > 0):
+    if text in words or AMOUNT.fullmatch(text):
         return text
-    remedy = f"Give {', '.join(words)} or a whole number above 0."
-    raise BadOption(f"--{option} {text[:40]!r} is not understood.", remedy)
+    raise BadOption(
+        f"--{option} {quoted(text)} is not understood.",
+        f"Give {', '.join(words)} or a whole number from 1 to 999,999,999.",
+    )
 
 
 def parse_precision(text: str) -> Decimal:
@@ -315,11 +319,12 @@ def parse_sparsity(text: str) -> Decimal:
         BadOption: It is no number, or outside the range.
     """
     try:
-        value = Decimal(text.strip())
+        value = Decimal(text.strip()[:LONGEST_NUMBER])
     except InvalidOperation:
-        raise BadOption(f"Sparsity {text!r} is not a number.", "Give a share like 0.1 for 10 %.") from None
+        raise BadOption(f"Sparsity {quoted(text)} is not a number.", "Give a share like 0.1 for 10 %.") from None
     if not value.is_finite() or not 0 < value < 1:
-        raise BadOption(f"Sparsity {text[:40]} is not between 0 and 1.", "Give a share like 0.1 for 10 %.")
-    if int(value.as_tuple().exponent) < -MOST_DECIMALS:
-        raise BadOption(f"Sparsity {text[:40]} has more than {MOST_DECIMALS} decimals.", "Give a share like 0.125.")
+        raise BadOption(f"Sparsity {quoted(text)} is not between 0 and 1.", "Give a share like 0.1 for 10 %.")
+    if len(text.strip()) > LONGEST_NUMBER or not is_share(value):
+        seen = f"Sparsity {quoted(text)} has more than {MOST_DECIMALS} decimals."
+        raise BadOption(seen, "Give a share like 0.1 for 10 %.")
     return value.normalize()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from release import sparsity
+from release import outside, sparsity
 from release.checkpoint.count import Beside, count
 from release.checkpoint.files import Files, content, digest
 from release.checkpoint.folder import AT_ONCE, Checkpoint, open_files
@@ -21,6 +21,9 @@ from release.errors import AuditFailed, UnusableBase
 from release.names import problem_of
 from release.progress import Console
 from release.record import CARD, FILE_NAME, FileDigest, Record
+
+DIGITS = 20
+"""Digits of a whole number in a record, at most."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +110,12 @@ def read_record(files: Files) -> Record | None:
     """
     if FILE_NAME not in files.sizes:
         return None
+    data = content(files, FILE_NAME)
     try:
-        return Record.model_validate_json(content(files, FILE_NAME))
+        outside.json_object(data, digits=DIGITS)
+        return Record.model_validate_json(data)
+    except outside.Unfit as why:
+        raise AuditFailed(f"{FILE_NAME} {why}.", "Build the release again.") from None
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the file"

@@ -9,7 +9,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from release.frozen import Frozen
+from pydantic import field_validator
+
+from release.frozen import Frozen, Share
 from release.measurements import DataSource, Measurements, Precision, Reading
 from release.names import FileName
 from release.study import Study
@@ -55,7 +57,7 @@ class PlanRecord(Frozen):
 
     model: str
     method: str
-    sparsity: Decimal
+    sparsity: Share
     scope: Literal["tensor", "row", "model"]
     pattern: str | None
     seed: int
@@ -194,7 +196,7 @@ class Pruning(Frozen):
     scope: Literal["tensor", "row", "model"]
     pattern: str | None
     seed: int
-    target_sparsity: Decimal
+    target_sparsity: Share
     budget: int
     seconds: float | None
     work: PruneWork | None = None
@@ -206,6 +208,13 @@ class Pruning(Frozen):
     uncalibrated: Literal["refuse", "magnitude"] = "refuse"
     uncalibrated_tensors: tuple[str, ...] = ()
     allow_nonfinite: bool = False
+
+    @field_validator("block_sparsities")
+    @classmethod
+    def _of_blocks(cls, shares: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if shares is not None and not shares:
+            raise ValueError("a model has blocks; shares of none say nothing")
+        return shares
 
 
 class ModuleAudit(Frozen):
@@ -242,7 +251,7 @@ class Audit(Frozen):
         crowded: Zeros of the base beyond what a tensor owes, or beyond a pattern's own in their group; they stay.
     """
 
-    target_sparsity: Decimal
+    target_sparsity: Share
     actual_sparsity: float
     prunable_parameters: int
     zeroed_parameters: int
@@ -321,7 +330,7 @@ class Record(Frozen):
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Read `release.json` of a model folder; `r == Record.read(d)` after `r` was written to `d`."""
-        return cls.model_validate_json((folder / FILE_NAME).read_text(encoding="utf-8"))
+        return cls.model_validate_json((folder / FILE_NAME).read_bytes())
 
 
 def schema() -> dict[str, Any]:

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable
 from pathlib import Path
 
-from release import files
+from release import files, outside
 from release.checkpoint.prunable import module_of
 from release.checkpoint.tally import TensorCount
 from release.errors import UnusableData
@@ -14,6 +14,8 @@ from release.pruning.budget import Budgets, given
 
 FILE_NAME = "sparsity.csv"
 REMEDY = "Build the release again."
+LARGEST = 64 << 20
+"""Bytes of a table: some hundred thousand tensors."""
 
 
 class Row(Frozen):
@@ -97,10 +99,12 @@ def read(folder: Path) -> tuple[Row, ...]:
     Raises:
         UnusableData: It is missing or not such a table.
     """
+    if not (folder / FILE_NAME).exists():
+        raise missing()
     try:
-        return parse((folder / FILE_NAME).read_bytes())
-    except OSError:
-        raise missing() from None
+        return parse(outside.bytes_of(folder / FILE_NAME, LARGEST))
+    except outside.Unfit as why:
+        raise UnusableData(f"{FILE_NAME} {why}.", REMEDY) from None
 
 
 def parse(table: bytes) -> tuple[Row, ...]:

@@ -11,11 +11,10 @@ from typing import Annotated, Any
 
 from pydantic import StringConstraints, ValidationError
 
+from release import outside
 from release.errors import UnusableData
-from release.frozen import Frozen
-from release.outside import MIB, Unfit, text_of, yaml_mapping
+from release.frozen import Frozen, Share
 from release.resources import resource
-from release.text import shown
 
 NONE = "none"
 """The word for a release that accompanies no study."""
@@ -65,7 +64,7 @@ class Study(Frozen):
     design: Line | None = None
     models: tuple[Line, ...] = ()
     methods: tuple[Line, ...] = ()
-    sparsities: tuple[Decimal, ...] = ()
+    sparsities: tuple[Share, ...] = ()
     results: tuple[Result, ...] = ()
     suffix: Suffix = ""
 
@@ -116,7 +115,7 @@ def read_study(path: Path) -> Study:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise UnusableData(shown(f"{path.name}: {place}: {first['msg']}."), _REMEDY) from None
+        raise UnusableData(f"{path.name}: {place}: {first['msg']}.", _REMEDY) from None
 
 
 _REMEDY = "See docs/study.md for what such a file holds, or give --study none."
@@ -124,6 +123,6 @@ _REMEDY = "See docs/study.md for what such a file holds, or give --study none."
 
 def _mapping(path: Path) -> dict[str, Any]:
     try:
-        return yaml_mapping(text_of(path, MIB))
-    except Unfit as error:
-        raise UnusableData(f"The study {path.name} {error}.", _REMEDY) from None
+        return outside.yaml_mapping(outside.text_of(path, outside.MIB))
+    except outside.Unfit as why:
+        raise UnusableData(f"The study {path.name} {why}.", _REMEDY) from None

@@ -139,9 +139,9 @@ def message(text: str) -> str:
     return "\n".join([shown(first), *(f"  {shown(line)}" for line in rest[:MOST_LINES]), *more])
 
 
-def quoted(text: str) -> str:
+def quoted(text: str, most: int = LONGEST_QUOTED) -> str:
     """Quote a value that somebody gave, cut where it is long."""
-    return repr(text if len(text) <= LONGEST_QUOTED else f"{text[:LONGEST_QUOTED]}…")
+    return repr(text if len(text) <= most else f"{text[:most]}…")
 
 
 def _printable(character: str) -> str:

@@ -14,6 +14,7 @@ from release.pruning.draws import Draws
 from release.pruning.method import Method, Scope
 from release.pruning.registry import method_named
 from release.record import CalibrationPlan, Pruning
+from release.text import quoted
 
 PATTERN = re.compile(r"([0-9]{1,4}):([0-9]{1,4})")
 WIDEST = 64
@@ -156,7 +157,8 @@ def parse_pattern(text: str) -> tuple[int, int]:
     n, m = (int(match[1]), int(match[2])) if match else (0, 0)
     if not 0 < n < m <= WIDEST or m & (m - 1):
         raise BadOption(
-            f"Pattern {text!r} is not understood.", f"Give n:m, 0 < n < m, m a power of two up to {WIDEST}, e.g. 2:4."
+            f"Pattern {quoted(text)} is not understood.",
+            f"Give n:m, 0 < n < m, m a power of two up to {WIDEST}, e.g. 2:4.",
         )
     return n, m
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
+from release import outside
 from release.checkpoint.files import Files, Folder
 from release.checkpoint.folder import Checkpoint, model_folder, open_checkpoint
 from release.errors import BadOption, HubUnreachable, UnknownName
 from release.progress import Console
-from release.record import Licence, Stated
+from release.record import CARD, Licence, Stated
 from release.sources.identity import Identity, gguf_note, require_agreement
+from release.text import one_line
 
 DEMO = "demo"
 ALIASES: Mapping[str, str] = {
@@ -25,6 +25,13 @@ ALIASES: Mapping[str, str] = {
 NOTHING = Identity()
 """Is said of most bases."""
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+
+LARGEST_CARD = 16 << 20
+"""Bytes of a README that is read."""
+FRONT_MATTER = re.compile(r"---\r?\n(.*?)\r?\n---\r?(?:\n|$)", re.S)
+MOST_LANGUAGES = 500
+LONGEST_FIELD = 500
+"""Characters of a licence's or a language's name."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ def resolve(model: str, console: Console, said: Identity = NOTHING) -> BaseModel
     if model == DEMO:
         return _from_demo(console, said)
     if Path(model).is_dir():
-        return _from_folder(Path(model), said)
+        return _from_folder(Path(model), console, said)
     return _from_hub(hub_id(model), model, console, said)
 
 
@@ -108,10 +115,10 @@ def _from_demo(console: Console, said: Identity) -> BaseModel:
     return BaseModel(open_checkpoint(folder), DEMO, demo.HUB_ID, True, "demo", None, demo.NOTE, licence, languages)
 
 
-def _from_folder(folder: Path, said: Identity) -> BaseModel:
+def _from_folder(folder: Path, console: Console, said: Identity) -> BaseModel:
     checkpoint = open_checkpoint(folder)
     name = folder.resolve().name
-    licence, languages = stated(folder)
+    licence, languages = stated(folder, console)
     require_agreement(said, Identity(licence=licence.id), "the folder's own card")
     note = " ".join(filter(None, (gguf_note(folder), said.note))) or None
     own = (
@@ -129,7 +136,7 @@ def _from_folder(folder: Path, said: Identity) -> BaseModel:
 def _from_hub(full_id: str, asked: str, console: Console, said: Identity) -> BaseModel:
     repo_id, _, revision = full_id.partition("@")
     folder, commit = _hub_folder(repo_id, revision or None, console)
-    licence, languages = stated(folder)
+    licence, languages = stated(folder, console)
     note = gguf_note(folder)
     require_agreement(said, Identity(id=repo_id, licence=licence.id or "", note=note or ""), f"{repo_id} on the Hub")
     return BaseModel(open_checkpoint(folder), asked, repo_id, True, "hub", commit, note, licence, languages)
@@ -150,9 +157,13 @@ def _hub_folder(repo_id: str, revision: str | None, console: Console) -> tuple[P
     return snapshot.folder, snapshot.revision
 
 
-def stated(folder: Path) -> tuple[Licence, tuple[str, ...]]:
-    """Read licence and languages from the base's own card; nothing is assumed where it states none."""
-    card = front_matter(folder / "README.md")
+def stated(folder: Path, console: Console) -> tuple[Licence, tuple[str, ...]]:
+    """Read licence and languages from the base's own card; nothing is assumed where it states none, or is broken."""
+    try:
+        card = front_matter(folder / CARD)
+    except outside.Unfit as why:
+        console.say(f"{CARD} of {folder.name} {why}. Its licence and languages count as not stated.")
+        card = {}
     files = sorted(p.name for p in folder.iterdir() if re.match(r"(?i)licen[cs]e", p.name))
     texts = {key: _text(card.get(key)) for key in ("license", "license_name", "license_link")}
     languages = card.get("language") or []
@@ -163,23 +174,25 @@ def stated(folder: Path) -> tuple[Licence, tuple[str, ...]]:
         link=texts["license_link"],
         file=files[0] if files else None,
     )
-    return licence, tuple(text for item in listed if (text := _text(item)))
+    return licence, tuple(text for item in listed[:MOST_LANGUAGES] if (text := _text(item)))
 
 
 def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+    """A field's text on one line; None for what is no text, or too long for what is asked."""
+    return one_line(value) or None if isinstance(value, str) and len(value) <= LONGEST_FIELD else None
 
 
 def front_matter(path: Path) -> dict[str, Any]:
-    """Read the YAML front matter of a Markdown file; empty where there is none, or it is broken."""
-    if not path.is_file():
+    """Read the YAML front matter of a Markdown file; empty where there is none.
+
+    Raises:
+        Unfit: It cannot be read.
+    """
+    if not path.exists():
         return {}
-    match = re.match(r"---\r?\n(.*?)\r?\n---\r?\n", path.read_text(encoding="utf-8", errors="replace"), re.S)
-    try:
-        data = yaml.safe_load(match[1]) if match else None
-    except yaml.YAMLError:
-        return {}
-    return data if isinstance(data, dict) else {}
+    text = outside.bytes_of(path, LARGEST_CARD).decode("utf-8", errors="replace")
+    match = FRONT_MATTER.match(text)
+    return outside.yaml_mapping(match[1]) if match and match[1].strip() else {}
 
 
 def pruned_folder(path_or_repo: str, console: Console) -> Path:

