@@ -285,8 +285,14 @@ class Perplexity(Frozen):
 
 
 class LatencySide(Frozen):
-    """Wall seconds of one answer."""
+    """Wall seconds of one answer.
 
+    Attributes:
+        geometric_mean: Over the answers; the ratio is that of the two sides' geometric means. Where several processes
+            timed, over their medians.
+    """
+
+    geometric_mean: float
     mean: float
     median: float
     p95: float
@@ -298,7 +304,7 @@ class LatencyPart(Frozen):
     Attributes:
         dense: Seconds.
         pruned: Seconds.
-        ratio: Geometric mean of pruned / dense over paired items, with its bootstrap interval.
+        ratio: Geometric mean of pruned / dense over paired answers, with Student's interval on its logarithm.
     """
 
     dense: LatencySide
@@ -306,13 +312,30 @@ class LatencyPart(Frozen):
     ratio: Estimate
 
 
-class Latency(Frozen):
-    """Wall time of one answer: tokenise, prefill, at most `new_tokens` new tokens; batch 1.
+class Load(Frozen):
+    """What else a machine did while answers were timed.
 
     Attributes:
+        others: Share of the processors' time that went to others, 0 to 1; None where the system does not say.
+        switches: How often a second the timing process was put aside though it had work; None where it does not say.
+    """
+
+    others: float | None
+    switches: float | None
+
+
+class Latency(Frozen):
+    """Wall time of one answer: tokenise, prefill, `new_tokens` new tokens; batch 1.
+
+    Attributes:
+        items: Pairs of answers that count.
+        warmup: Pairs of answers before them, in each process.
+        processes: 1: one resident model, which took either side's weights before each answer. More: shapes or types
+            differ, so that each process held both models, and each counts as one.
+        load: What else the machine did.
         prefill: Up to the first new token, tokenising included.
         decode: The other new tokens together.
-        ratio: Geometric mean of pruned / dense over paired items, with its bootstrap interval.
+        ratio: Geometric mean of pruned / dense over paired answers, with Student's interval on its logarithm.
         margin: "no measurable difference" means that the interval lies within 1 ± margin.
     """
 
@@ -323,6 +346,8 @@ class Latency(Frozen):
     device: str
     dtype: str
     threads: int
+    processes: int
+    load: Load
     dense: LatencySide
     pruned: LatencySide
     ratio: Estimate
@@ -371,7 +396,8 @@ class SuperWeights(Frozen):
         tokens: Its length.
         precision: Arithmetic of the forward pass.
         blocks: Blocks looked at; each has one candidate at most.
-        candidates: By falling spike.
+        candidates: Those that stand out, by falling spike: 100 times the median output of their projection at least,
+            and 1 % of the first; none where no spike does.
     """
 
     prompt: str

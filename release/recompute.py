@@ -217,7 +217,7 @@ def latency_again(record: Record, data: bytes) -> Latency:
         drawn = draw(of_categories(found[0], plan.bbq_categories), str(len(items)), plan.seed).items
         if [(item.category, item.example_id) for item in drawn] != items:
             raise wrong("does not hold the items that are drawn for this seed")
-    return latency.record_of(timings, _source(known.prompts), plan.seed, 0.0)
+    return latency.record_of(timings, _source(known.prompts), 0.0)
 
 
 def _source(recorded: Any) -> Any:

@@ -192,7 +192,8 @@ def _rows(measurements: Measurements) -> Iterator[tuple[str, ...]]:
     if t := measurements.latency:
         for name, part in (("latency, ms", t), ("  first token, ms", t.prefill), ("  other tokens, ms", t.decode)):
             if part:
-                yield name, _ms(part.dense.median), _ms(part.pruned.median), *_ratio(part.ratio), f"{t.items}"
+                sides = (_ms(side.geometric_mean) for side in (part.dense, part.pruned))
+                yield name, *sides, *_ratio(part.ratio), f"{t.items}"
     if w := measurements.super_weights:
         yield "super weights zeroed", "", f"{w.hits}", "", "", f"{len(w.candidates)}"
     s = measurements.storage

@@ -99,6 +99,17 @@ def t_interval(value: float, error: float, df: float, scale: Scale = PLAIN) -> E
     return Estimate(value=value, low=scale.back(place - reach), high=scale.back(place + reach), df=df)
 
 
+def mean_interval(values: Floats) -> Estimate:
+    """Return the mean of independent draws with Student's interval; without one for a single draw.
+
+    Args:
+        values: (n,).
+    """
+    n = len(values)
+    error = float(values.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
+    return t_interval(float(values.mean()), error, n - 1)
+
+
 def exponential(logarithm: Estimate) -> Estimate:
     """Return e to the power of a value and of the ends of its interval."""
     ends = (logarithm.value, logarithm.low, logarithm.high)

@@ -11,6 +11,7 @@ from release.measurements import (
     CategoryTest,
     DataSource,
     Estimate,
+    Load,
     Mcnemar,
     Measurements,
     Perplexity,
@@ -79,6 +80,11 @@ def strings(draw: st.DrawFn) -> str:
     """What may stand where a string comes from outside: hostile ones first of all."""
     anything = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
     return draw(st.sampled_from(HOSTILE) | anything.filter(lambda text: not VOID_WORDS.search(text)))
+
+
+def loads() -> st.SearchStrategy[Load]:
+    """Quiet machines, busy ones, and systems that do not say."""
+    return st.builds(Load, others=st.none() | st.floats(0, 1), switches=st.none() | st.floats(0, 1e5))
 
 
 @st.composite
@@ -244,7 +250,9 @@ def measurements(draw: st.DrawFn) -> Measurements:
             bbq=st.none() | bbqs(),
             perplexity=st.none() | perplexities(),
             latency=st.none()
-            | st.builds(example_latency, prompts=sources(), device=strings(), dtype=strings(), ratio=estimates()),
+            | st.builds(
+                example_latency, prompts=sources(), device=strings(), dtype=strings(), ratio=estimates(), load=loads()
+            ),
             storage=st.builds(Storage, dense_bytes=counts(), pruned_bytes=counts()),
             super_weights=st.none() | super_weights(),
         )

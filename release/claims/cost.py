@@ -5,10 +5,15 @@ from collections.abc import Callable
 from release import text
 from release.claims.bias import missing
 from release.claims.verdicts import Decision, Finding, Rule, above, beside, inside
-from release.measurements import Estimate, Latency, Measurements
+from release.measurements import Estimate, Latency, Load, Measurements
 from release.pruning.budget import rounded_share
 from release.record import Audit
 from release.statistics import LOG
+
+MOST_OTHERS = 0.1
+"""Share of the processors' time that others may take while answers are timed."""
+MOST_SWITCHES = 100
+"""How often a second the timing process may be put aside, where the system does not tell what others took."""
 
 
 def perplexity_raised(_: Audit, measurements: Measurements) -> Finding:
@@ -28,9 +33,28 @@ def latency(decision: Callable[[Latency], Decision]) -> Rule:
         if found is None:
             return missing("latency")
         verdict, p_value = decision(found)
-        return Finding(verdict, f"{_ratio('latency', found.ratio)}, margin {text.percent(found.margin, 0)}", p_value)
+        evidence = f"{_ratio('latency', found.ratio)}, margin {text.percent(found.margin, 0)}"
+        if busy(found.load):
+            return Finding(
+                "inconclusive", f"{evidence}; no verdict from a busy machine ({_others(found.load)})", p_value
+            )
+        return Finding(verdict, evidence, p_value)
 
     return rule
+
+
+def busy(load: Load) -> bool:
+    """Whether others kept the machine so busy that its clock tells nothing about a model."""
+    if load.others is not None:
+        return load.others > MOST_OTHERS
+    return load.switches is not None and load.switches > MOST_SWITCHES
+
+
+def _others(load: Load) -> str:
+    if load.others is not None:
+        most = text.percent(MOST_OTHERS, 0)
+        return f"others took {text.percent(load.others, 0)} of its processors' time, {most} at most are let pass"
+    return f"its process was put aside {text.fixed(load.switches, 0)} times a second (at most {MOST_SWITCHES})"
 
 
 def no_faster(found: Latency) -> Decision:

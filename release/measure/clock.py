@@ -11,8 +11,11 @@ import torch
 from numpy.typing import NDArray
 from transformers import StoppingCriteriaList
 
+from release.measure.busy import LoadMeter
+from release.measure.exchange import exchanged, own_memory
 from release.measure.model import loaded, read_tokenizer
 from release.measure.prompts import Prompter
+from release.measurements import Load
 from release.progress import Console
 from release.sources.bbq import Item
 
@@ -24,37 +27,62 @@ class Timings:
     """What was timed, and on what.
 
     Attributes:
-        seconds: (items, 2, 2): dense and pruned; up to the first new token, and from there to the end.
+        seconds: (answers, 2, 2): dense and pruned; up to the first new token, and from there to the end.
         device: A GPU's name, or the kind of device.
         dtype: The type that the dense model is stored in.
         threads: Threads that one operation may use on a CPU.
+        load: What else the processors did meanwhile.
+        processes: Processes that timed equally many answers each, one after the other.
     """
 
     seconds: NDArray[np.float64]
     device: str
     dtype: str
     threads: int
+    load: Load
+    processes: int = 1
 
 
-def time_pair(dense: Path, pruned: Path, items: Sequence[Item], device: torch.device, console: Console) -> Timings:
-    """Load both models as they are stored, and time them on the same prompts, item by item.
+Take = Callable[[int], Any]
+"""Returns the model that answers for a side: 0 dense, 1 pruned."""
+
+
+def time_exchanged(dense: Path, pruned: Path, items: Sequence[Item], device: torch.device, console: Console) -> Timings:
+    """Time one resident model that takes the weights of the side whose turn it is; copying them is not timed.
 
     Raises:
         UnusableBase: A model cannot be loaded or does not fit into memory.
     """
-    prompter = Prompter(read_tokenizer(dense))
-    prompter.texts([(item, 0) for item in items])
-    seconds = np.empty((len(items), 2, 2))
+    with exchanged(dense, pruned, device) as resident:
+        return _timed(resident.take, dense, items, device, console)
+
+
+def time_beside(dense: Path, pruned: Path, items: Sequence[Item], device: torch.device, console: Console) -> Timings:
+    """Time two models of different shapes or types beside each other, each in memory of its own.
+
+    Raises:
+        UnusableBase: A model cannot be loaded, or they do not fit into memory.
+    """
     with loaded(dense, device, None) as first, loaded(pruned, device, None) as second:
         models = (first, second)
-        with console.step("Latency, dense and pruned in turns", len(items)) as advance:
-            for index, item in enumerate(items):
-                text = prompter.text(item, rotation=0)
-                for side in turns(index):
-                    seconds[index, side] = answer_seconds(models[side], prompter, text)
-                advance(1)
-        dtype = str(first.dtype).removeprefix("torch.")
-    return Timings(seconds, device_name(device), dtype, torch.get_num_threads())
+        for model in models:
+            own_memory(model)
+        return _timed(models.__getitem__, dense, items, device, console)
+
+
+def _timed(take: Take, tokenizer: Path, items: Sequence[Item], device: torch.device, console: Console) -> Timings:
+    prompter = Prompter(read_tokenizer(tokenizer))
+    seconds, meter = np.empty((len(items), 2, 2)), LoadMeter()
+    with console.step("Latency, dense and pruned in turns", len(items)) as advance:
+        for index, item in enumerate(items):
+            text = prompter.text(item, rotation=0)
+            for side in turns(index):
+                model = take(side)
+                with meter.timing():
+                    seconds[index, side] = answer_seconds(model, prompter, text)
+            advance(1)
+    dtype = str(take(0).dtype).removeprefix("torch.")
+    return Timings(seconds, device_name(device), dtype, torch.get_num_threads(), meter.load())
 
 
 def turns(index: int) -> tuple[int, int]:

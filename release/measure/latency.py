@@ -1,7 +1,10 @@
 """Latency of dense and pruned: wall time of one answer, taken in a process of its own.
 
-The process begins with nothing: no memory that other measurements left behind, no threads they started. It holds both
-models in the type they are stored in and does nothing but answer.
+The process begins with nothing: no memory that other measurements left behind, no threads they started. It holds one
+model, in the type it is stored in, takes the weights of the side whose turn it is, and answers; so both sides answer
+from the same addresses. Eight runs of a model beside its own copy, both mapped from files, had differed 1.6 times as
+much as their intervals said: where the pages of a file lie sets its speed. Models of different shapes or types cannot
+share addresses: several processes, whose pages lie anew, time both beside each other then.
 """
 
 import multiprocessing
@@ -11,6 +14,8 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import cycle, islice
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -23,16 +28,19 @@ import torch
 from release.checkpoint.folder import open_checkpoint
 from release.errors import ReleaseError, UnusableBase
 from release.files import replacing
-from release.measure.clock import NEW_TOKENS, Timings, time_pair, turns
+from release.measure.clock import NEW_TOKENS, Timings, time_beside, time_exchanged, turns
+from release.measure.exchange import alike
 from release.measure.model import SPARE, memory_free
 from release.measure.stored import read_table, wrong
-from release.measurements import DataSource, Latency, LatencyPart, LatencySide
+from release.measurements import DataSource, Latency, LatencyPart, LatencySide, Load
 from release.progress import Console
 from release.sources.bbq import Item
-from release.statistics import REPLICATES, Floats, estimate, resampled_means
+from release.statistics import Floats, exponential, mean_interval
 
 WARMUP = 2
 MARGIN = 0.05
+PROCESSES, EACH = 8, 4
+"""Processes that time models which cannot share addresses, and the items that each counts."""
 FILE_NAME = "latency.parquet"
 MODELS = ("dense", "pruned")
 SCHEMA = pa.schema(
@@ -43,6 +51,7 @@ SCHEMA = pa.schema(
         ("prefill_seconds", pa.float64()),
         ("decode_seconds", pa.float64()),
         ("counted", pa.bool_()),
+        ("process", pa.int64()),
     ]
 )
 REMEDY = "Use a larger machine, or leave latency out: --latency off."
@@ -54,11 +63,12 @@ def measure_latency(
     items: Sequence[Item],
     data: DataSource,
     device: str,
-    seed: int,
     evaluation: Path | None,
     console: Console,
 ) -> Latency:
     """Time both models on the same prompts in a fresh process, item by item, taking turns at who goes first.
+
+    Where their shapes or types differ, `PROCESSES` fresh processes time `EACH` items each.
 
     The process imports the module that Python was started with once more, as `multiprocessing` does: a script that
     calls this needs its `if __name__ == "__main__"`.
@@ -69,38 +79,62 @@ def measure_latency(
         items: BBQ items; the first `WARMUP` are asked and not counted, and at least two must be left.
         data: Where the items came from.
         device: A torch device.
-        seed: Seed of the bootstrap.
         evaluation: Folder that receives `latency.parquet`; None to keep nothing.
         console: Where progress is shown.
 
     Raises:
         UnusableBase: The models do not fit beside each other, one cannot be loaded, or the process was killed.
     """
-    require_room(dense, open_checkpoint(pruned).size, torch.device(device))
+    together = alike(dense, pruned)
+    require_room(open_checkpoint(dense).size + (0 if together else open_checkpoint(pruned).size), torch.device(device))
     started = time.perf_counter()
-    timings = _timed_apart(dense, pruned, items, device, console.rich.quiet)
+    parts = [tuple(items)] if together else parts_of(items)
+    timings = merged([_timed_apart(together, dense, pruned, part, device, console.rich.quiet) for part in parts])
     if evaluation is not None:
-        write_timings(evaluation / FILE_NAME, items, timings)
-    return record_of(timings, data, seed, time.perf_counter() - started)
+        write_timings(evaluation / FILE_NAME, [item for part in parts for item in part], timings)
+    return record_of(timings, data, time.perf_counter() - started)
 
 
-def require_room(dense: Path, pruned_bytes: int, device: torch.device) -> None:
-    """Refuse a pair of models that do not fit beside each other in what memory is free; only headers are read.
+def parts_of(items: Sequence[Item]) -> list[tuple[Item, ...]]:
+    """Share items out over `PROCESSES`: each warms up on the same, and counts the next `EACH`, from the first again."""
+    first, rest = tuple(items[:WARMUP]), cycle(items[WARMUP:])
+    return [first + tuple(islice(rest, EACH)) for _ in range(PROCESSES)]
+
+
+def merged(parts: Sequence[Timings]) -> Timings:
+    """Put the timings of several processes one after the other; what they share is taken from the first."""
+    loads = [part.load for part in parts]
+    return replace(
+        parts[0],
+        seconds=np.concatenate([part.seconds for part in parts]),
+        load=Load(others=_mean([load.others for load in loads]), switches=_mean([load.switches for load in loads])),
+        processes=len(parts),
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def require_room(needed: int, device: torch.device) -> None:
+    """Refuse what does not fit into the memory that is free.
+
+    One model is held where both have the same shapes and types, which pruning keeps; what is copied into it is read
+    from pages of its file, which the system may drop.
 
     Args:
-        dense: A checkpoint folder.
-        pruned_bytes: Bytes of the pruned model's weights: those of the dense model, where it is not written yet.
-        device: Where both are to be held.
+        needed: Bytes of the weights that are held.
+        device: Where.
 
     Raises:
         UnusableBase: They do not fit.
     """
-    needed = int((open_checkpoint(dense).size + pruned_bytes) * (1 + SPARE))
+    needed = int(needed * (1 + SPARE))
     free = memory_free(device)
     if free is not None and needed > free:
         raise UnusableBase(
-            f"Dense and pruned beside each other need {needed / 1e9:.1f} GB of memory on {device.type};"
-            f" {free / 1e9:.1f} GB are free.",
+            f"Timing answers needs {needed / 1e9:.1f} GB of memory on {device.type}; {free / 1e9:.1f} GB are free.",
             REMEDY,
         )
 
@@ -112,6 +146,7 @@ def write_timings(path: Path, items: Sequence[Item], timings: Timings) -> None:
 
 
 def _table(items: Sequence[Item], timings: Timings) -> pa.Table:
+    each = len(items) // timings.processes
     rows = [
         {
             "category": item.category,
@@ -119,7 +154,8 @@ def _table(items: Sequence[Item], timings: Timings) -> pa.Table:
             "model": MODELS[side],
             "prefill_seconds": float(timings.seconds[index, side, 0]),
             "decode_seconds": float(timings.seconds[index, side, 1]),
-            "counted": index >= WARMUP,
+            "counted": index % each >= WARMUP,
+            "process": index // each,
         }
         for index, item in enumerate(items)
         for side in turns(index)
@@ -128,7 +164,7 @@ def _table(items: Sequence[Item], timings: Timings) -> pa.Table:
 
 
 def read_timings(data: bytes, known: Latency) -> tuple[list[tuple[str, int]], Timings]:
-    """Read `latency.parquet`.
+    """Read `latency.parquet` of models that shared addresses, as a release's do.
 
     Args:
         data: The file.
@@ -141,6 +177,8 @@ def read_timings(data: bytes, known: Latency) -> tuple[list[tuple[str, int]], Ti
         UnusableData: It is no such table, or holds other answers, or they are not in the order of their turns.
     """
     rows = read_table(data, SCHEMA).to_pylist()
+    if known.processes != 1:
+        raise wrong("cannot be of a release, whose shapes and types are its base's")
     count = known.items + WARMUP
     if len(rows) != 2 * count:
         raise wrong(f"holds {len(rows):,} answers where {2 * count:,} are due")
@@ -149,55 +187,67 @@ def read_timings(data: bytes, known: Latency) -> tuple[list[tuple[str, int]], Ti
         pair = rows[2 * index : 2 * index + 2]
         items.append((pair[0]["category"], pair[0]["example_id"]))
         for side, row in zip(turns(index), pair, strict=True):
-            due = (*items[-1], MODELS[side], index >= WARMUP)
-            if (row["category"], row["example_id"], row["model"], row["counted"]) != due:
+            due = (*items[-1], MODELS[side], index >= WARMUP, 0)
+            if (row["category"], row["example_id"], row["model"], row["counted"], row["process"]) != due:
                 raise wrong(f"does not hold the {MODELS[side]} model's answer to item {index} where it is due")
             seconds[index, side] = row["prefill_seconds"], row["decode_seconds"]
     if not (seconds > 0).all():
         raise wrong("holds an answer that took no time")
-    return items, Timings(seconds, known.device, known.dtype, known.threads)
+    return items, Timings(seconds, known.device, known.dtype, known.threads, known.load)
 
 
-def record_of(timings: Timings, data: DataSource, seed: int, seconds: float) -> Latency:
-    """Sum up what was timed; the first `WARMUP` items are not counted."""
-    counted = timings.seconds[WARMUP:]
-    whole = _part(counted.sum(axis=2), seed)
+def record_of(timings: Timings, data: DataSource, seconds: float) -> Latency:
+    """Sum up what was timed; the first `WARMUP` items of each process are not counted."""
+    by_process = timings.seconds.reshape(timings.processes, -1, *timings.seconds.shape[1:])[:, WARMUP:]
+    whole = _part(by_process.sum(axis=3))
     return Latency(
         prompts=data,
-        items=len(counted),
+        items=by_process.shape[0] * by_process.shape[1],
         warmup=WARMUP,
         new_tokens=NEW_TOKENS,
         device=timings.device,
         dtype=timings.dtype,
         threads=timings.threads,
+        processes=timings.processes,
+        load=timings.load,
         dense=whole.dense,
         pruned=whole.pruned,
         ratio=whole.ratio,
-        prefill=_part(counted[:, :, 0], seed),
-        decode=_part(counted[:, :, 1], seed),
+        prefill=_part(by_process[..., 0]),
+        decode=_part(by_process[..., 1]),
         margin=MARGIN,
         seconds=seconds,
     )
 
 
-def _part(seconds: Floats, seed: int) -> LatencyPart:
-    """Sum up one part of the answers; (items, 2)."""
-    dense, pruned = seconds[:, 0], seconds[:, 1]
-    ratio = estimate(np.exp(resampled_means(np.log(pruned / dense), REPLICATES, seed)))
-    return LatencyPart(dense=_side(dense), pruned=_side(pruned), ratio=ratio)
+def _part(seconds: Floats) -> LatencyPart:
+    """Sum up one part of the answers.
+
+    Args:
+        seconds: (processes, answers, 2). Of one process every pair of answers is a draw; of several the pair of medians
+            of each, for what sets a process's speed is common to its answers.
+    """
+    logs = np.log(seconds[0] if len(seconds) == 1 else np.median(seconds, axis=1))
+    sides = [_side(seconds[..., side].ravel(), logs[:, side]) for side in range(2)]
+    return LatencyPart(dense=sides[0], pruned=sides[1], ratio=exponential(mean_interval(logs[:, 1] - logs[:, 0])))
 
 
-def _side(seconds: Floats) -> LatencySide:
+def _side(seconds: Floats, logs: Floats) -> LatencySide:
     return LatencySide(
-        mean=float(seconds.mean()), median=float(np.median(seconds)), p95=float(np.quantile(seconds, 0.95))
+        geometric_mean=float(np.exp(logs.mean())),
+        mean=float(seconds.mean()),
+        median=float(np.median(seconds)),
+        p95=float(np.quantile(seconds, 0.95)),
     )
 
 
-def _timed_apart(dense: Path, pruned: Path, items: Sequence[Item], device: str, quiet: bool) -> Timings:
-    """Run `time_pair` in a process of its own, which ends with this call however that ends."""
+def _timed_apart(
+    together: bool, dense: Path, pruned: Path, items: tuple[Item, ...], device: str, quiet: bool
+) -> Timings:
+    """Time answers in a process of its own, which ends with this call however that ends."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    work = (sender, dense, pruned, tuple(items), device, quiet)
+    work = (sender, together, dense, pruned, items, device, quiet)
     process = context.Process(target=_answer, args=work, name="latency", daemon=True)
     try:
         with _deaf_to_interrupts():
@@ -239,11 +289,14 @@ def _lost(exit_code: int) -> UnusableBase:
     return UnusableBase(f"The process that times both models {end}.", "Leave latency out: --latency off.")
 
 
-def _answer(sender: Connection, dense: Path, pruned: Path, items: Sequence[Item], device: str, quiet: bool) -> None:
+def _answer(
+    sender: Connection, together: bool, dense: Path, pruned: Path, items: Sequence[Item], device: str, quiet: bool
+) -> None:
     """Time both models, and send back the timings or the error."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        sender.send(time_pair(dense, pruned, items, torch.device(device), Console(quiet)))
+        timed = time_exchanged if together else time_beside
+        sender.send(timed(dense, pruned, items, torch.device(device), Console(quiet)))
     except ReleaseError as error:
         sender.send(error)
     except (MemoryError, torch.OutOfMemoryError) as error:

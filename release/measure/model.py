@@ -1,8 +1,10 @@
 """A checkpoint folder in memory, loaded without a network and without code from the checkpoint."""
 
 import gc
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from release.errors import BadOption, UnusableBase
 from release.outside import Unfit, foreign
 from release.text import quoted
 
+STORED = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32, "F64": torch.float64}
+"""safetensors' names of the types that weights are stored in."""
 SPARE = 0.15
 """Share of the weights' size that must be free beside them, for activations."""
 
@@ -76,7 +80,7 @@ def loaded(folder: Path, device: torch.device, dtype: torch.dtype | None) -> Ite
     Args:
         folder: A checkpoint folder.
         device: Where the weights go.
-        dtype: The arithmetic; None for the stored type. fp32 holds every stored weight exactly.
+        dtype: The arithmetic; None for `stored_type`. fp32 holds every stored weight exactly.
 
     Raises:
         UnusableBase: It does not fit, or its files do not fill the architecture.
@@ -87,7 +91,7 @@ def loaded(folder: Path, device: torch.device, dtype: torch.dtype | None) -> Ite
         with foreign(f"{folder.name} cannot be loaded"):
             model, info = AutoModelForCausalLM.from_pretrained(
                 folder,
-                dtype="auto" if dtype is None else dtype,
+                dtype=stored_type(folder) if dtype is None else dtype,
                 local_files_only=True,
                 use_safetensors=True,
                 trust_remote_code=False,
@@ -105,6 +109,21 @@ def loaded(folder: Path, device: torch.device, dtype: torch.dtype | None) -> Ite
         gc.collect()
         if device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def stored_type(folder: Path) -> torch.dtype:
+    """Return the type in which most of a checkpoint's weights are stored, whatever its config.json says.
+
+    A config.json that named float32 beside bfloat16 files had them timed in float32 and called that the stored type.
+
+    Raises:
+        UnusableBase: Its files cannot be read.
+    """
+    sizes: Counter[str] = Counter()
+    for tensor in open_checkpoint(folder).tensors():
+        sizes[tensor.dtype] += tensor.numel
+    known = [(count, STORED[name]) for name, count in sizes.items() if name in STORED]
+    return max(known, key=itemgetter(0))[1] if known else torch.float32
 
 
 def read_config(folder: Path) -> Any:

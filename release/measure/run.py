@@ -126,7 +126,7 @@ def prepare(dense: Path, plan: Measuring, console: Console) -> Desk:
     timed: tuple[Any, ...] = ()
     prompts: list[Sequence[int]] = list(script.prompts) if script else []
     if plan.latency != "off":
-        latency.require_room(dense, open_checkpoint(dense).size, device)
+        latency.require_room(open_checkpoint(dense).size, device)
         timed = draw(items, str(_count("latency", plan.latency) + latency.WARMUP), plan.seed).items
         prompter = script.prompter if script else Prompter(tokenizer)
         prompts += prompter.encode(prompter.texts([(item, 0) for item in timed]))
@@ -238,7 +238,6 @@ def _latency(desk: Desk, folders: Mapping[str, Path], evaluation: Path, console:
         desk.timed,
         desk.bbq_data,
         str(desk.device),
-        desk.plan.seed,
         evaluation,
         console,
     )

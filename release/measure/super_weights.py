@@ -28,6 +28,10 @@ from release.measurements import SuperWeight, SuperWeights
 PROMPT = "The capital of France is Paris, and the river through it is the Seine."
 MOST = 5
 """Candidates kept; the paper finds one to six in a model."""
+LEAST_SPIKE = 100
+"""Times the median output that a spike has: below, every projection has one."""
+LEAST_SHARE = 0.01
+"""Share of the largest spike that a further one has at least."""
 NO_SPIKE = (-1, -1, 0, 0, 0)
 """Stands in the store for a layer without one."""
 ATTENTION = ("attn", "attention")
@@ -64,8 +68,8 @@ def super_weights(subject: Subject, tokenizer: Any, pruned: Path) -> SuperWeight
         pruned: Folder of the pruned model; only its files are read.
 
     Returns:
-        None where there is none to name: in a mixture of experts, in a model without spikes, or where the pruned
-        files do not hold the same tensors.
+        Without candidates where no spike stands out. None where nothing was looked at: in a mixture of experts, or
+        where the pruned files do not hold the same tensors.
     """
     before, after = (places(open_checkpoint(folder)) for folder in (subject.folder, pruned))
     shapes = {name: place.tensor.shape for name, place in before.items()}
@@ -74,10 +78,7 @@ def super_weights(subject: Subject, tokenizer: Any, pruned: Path) -> SuperWeight
         return None
     ids = tokenizer(PROMPT)["input_ids"]
     found = _known_or_seen(subject, layers, shapes, ids)
-    largest = sorted(found, key=lambda name: found[name].size, reverse=True)[:MOST]
-    candidates = tuple(_candidate(found[name], before[name], after[name]) for name in largest)
-    if not candidates:
-        return None
+    candidates = tuple(_candidate(found[name], before[name], after[name]) for name in standing_out(found))
     return SuperWeights(
         prompt=PROMPT,
         tokens=len(ids),
@@ -85,6 +86,17 @@ def super_weights(subject: Subject, tokenizer: Any, pruned: Path) -> SuperWeight
         blocks=len(layers),
         candidates=candidates,
     )
+
+
+def standing_out(found: Mapping[str, Spike]) -> list[str]:
+    """Return the layers whose spikes stand out, by falling size: `MOST` at most.
+
+    A spike stands out with `LEAST_SPIKE` times its layer's median output and `LEAST_SHARE` of the largest spike. Five
+    were always listed before, the last of them 3,000 times smaller than the first.
+    """
+    largest = sorted(found, key=lambda name: found[name].size, reverse=True)[:MOST]
+    least = max(LEAST_SPIKE, LEAST_SHARE * found[largest[0]].size) if largest else 0
+    return [name for name in largest if found[name].size >= least]
 
 
 def _known_or_seen(

@@ -14,7 +14,7 @@ from release.card import render
 from release.measure.clock import Timings
 from release.measure.figures import COLOURS, FILLS, INK, LINES, MARKERS, WIDTH, draw
 from release.measure.latency import FILE_NAME, record_of, write_timings
-from release.measurements import Measurements
+from release.measurements import Load, Measurements
 from release.record import FileDigest
 from release.sources.bbq import Item
 from tests import records
@@ -34,11 +34,11 @@ def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def timings() -> Timings:
     rng = np.random.default_rng(0)
-    return Timings(rng.lognormal(-2, 0.2, (26, 2, 2)), "cpu", "bfloat16", 2)
+    return Timings(rng.lognormal(-2, 0.2, (26, 2, 2)), "cpu", "bfloat16", 2, Load(others=0.02, switches=3.0))
 
 
 def measured(**changes: Any) -> Measurements:
-    latency = record_of(timings(), records.bbq_data(), 42, 3.0)
+    latency = record_of(timings(), records.bbq_data(), 3.0)
     return records.example_measurements(**{"latency": latency} | changes)
 
 
@@ -150,7 +150,7 @@ def test_dense_and_pruned_differ_in_shape_too(shapes: dict[str, object]) -> None
 def test_text_from_a_record_is_drawn_literally(tmp_path: Path, evaluation: Path) -> None:
     scores = tuple(records.score("srs", over, 0.4, 0.5) for over in (NASTY, "Age"))
     bbq = records.example_bbq(by_category=scores)
-    latency = record_of(timings(), records.bbq_data(), 42, 3.0).model_copy(update={"device": NASTY})
+    latency = record_of(timings(), records.bbq_data(), 3.0).model_copy(update={"device": NASTY})
     for path in draw(measured(bbq=bbq, latency=latency), evaluation, tmp_path):
         if path.suffix == ".svg":
             ElementTree.parse(path)

@@ -15,14 +15,17 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from scipy import stats
 
 from release.card import render
+from release.claims import wording
 from release.errors import ReleaseError, UnknownName, UnusableBase
-from release.measure import clock, latency
+from release.measure import busy, clock, exchange, latency
 from release.measure.latency import WARMUP, measure_latency, require_room
 from release.measure.model import loaded, read_tokenizer
 from release.measure.prompts import Prompter
-from release.measurements import DataSource, Latency
+from release.measurements import DataSource, Latency, Load
 from release.progress import Console
 from release.report import show_measurements
 from release.sources.bbq import Item
@@ -31,6 +34,7 @@ from tests import checkpoints, records
 COUNTED = 6
 OTHER_THREADS = 3
 CPU = torch.device("cpu")
+QUIET = Load(others=0.0, switches=0.0)
 
 Bbq = tuple[tuple[Item, ...], DataSource]
 
@@ -56,7 +60,7 @@ def measured(
     taken = items[: WARMUP + COUNTED]
     torch.set_num_threads(OTHER_THREADS)
     try:
-        return measure_latency(tiny["llama"], tiny["llama"], taken, data, "cpu", 42, folder, console), folder
+        return measure_latency(tiny["llama"], tiny["llama"], taken, data, "cpu", folder, console), folder
     finally:
         torch.set_num_threads(1)
 
@@ -102,10 +106,105 @@ def test_the_parts_add_up_to_the_whole(measured: tuple[Latency, Path]) -> None:
 def test_ratios_are_paired_item_by_item(bbq: Bbq) -> None:
     prefill = np.geomspace(0.1, 10, 12)
     seconds = np.stack([np.stack([prefill, prefill], axis=1), np.stack([prefill * 2, prefill], axis=1)], axis=1)
-    found = latency.record_of(clock.Timings(seconds, "cpu", "bfloat16", 1), bbq[1], 42, 1.0)
+    found = latency.record_of(clock.Timings(seconds, "cpu", "bfloat16", 1, QUIET), bbq[1], 1.0)
     for part, expected in ((found.prefill, 2), (found.decode, 1), (found, 1.5)):
         assert part is not None
         assert (part.ratio.value, part.ratio.low, part.ratio.high) == pytest.approx([expected] * 3)
+
+
+@pytest.mark.parametrize("processes", [1, latency.PROCESSES])
+def test_the_ratio_is_that_of_the_geometric_means_with_students_interval(bbq: Bbq, processes: int) -> None:
+    shape = (processes * 10, 2, 2)
+    seconds = np.random.default_rng(3).lognormal(-1, 0.1, shape)
+    found = latency.record_of(clock.Timings(seconds, "cpu", "bfloat16", 1, QUIET, processes), bbq[1], 1.0)
+    counted = seconds.sum(axis=2).reshape(processes, 10, 2)[:, WARMUP:]
+    logs = np.log(counted[0] if processes == 1 else np.median(counted, axis=1))
+    change = stats.ttest_rel(logs[:, 1], logs[:, 0])
+    interval = np.exp(change.confidence_interval(0.95))
+    assert found.ratio.value == pytest.approx(found.pruned.geometric_mean / found.dense.geometric_mean)
+    assert (found.ratio.low, found.ratio.high, found.ratio.df) == pytest.approx((*interval, len(logs) - 1))
+    assert (found.items, found.processes) == (processes * (10 - WARMUP), processes)
+
+
+def test_each_side_answers_with_its_own_weights_from_the_same_addresses(tmp_path: Path, tiny: dict[str, Path]) -> None:
+    other = checkpoints.copy(tiny["llama"], tmp_path / "other")
+    [first, *_] = sorted(other.glob("*.safetensors"))
+    tensors = {name: tensor * 2 if tensor.dim() == 2 else tensor for name, tensor in load_file(first).items()}
+    save_file(tensors, first, metadata={"format": "pt"})
+    ids = torch.tensor([[1, 2, 3]])
+    with exchange.exchanged(tiny["llama"], other, CPU) as resident, torch.inference_mode():
+        places = [tensor.data_ptr() for _, tensor in exchange.weights(resident.model)]
+        for side in (0, 1, 1, 0):
+            said = resident.take(side)(ids).logits
+            with loaded((tiny["llama"], other)[side], CPU, None) as alone:
+                assert torch.equal(said, alone(ids).logits)
+            assert [tensor.data_ptr() for _, tensor in exchange.weights(resident.model)] == places
+
+
+def test_models_of_other_types_are_timed_beside_each_other_in_several_processes(
+    tmp_path: Path, tiny: dict[str, Path], bbq: Bbq, console: Console
+) -> None:
+    other = checkpoints.make(tmp_path / "wide", dtype=torch.float32)
+    items = (*bbq[0], *bbq[0])[: WARMUP + 6]
+    found = measure_latency(tiny["llama"], other, items, bbq[1], "cpu", tmp_path, console)
+    assert (found.processes, found.items, found.ratio.df) == (8, 8 * 4, 7)
+    rows = pq.read_table(tmp_path / latency.FILE_NAME).to_pylist()
+    assert sum(row["counted"] for row in rows) == 2 * 8 * 4
+    assert {row["process"] for row in rows} == set(range(8))
+
+
+def test_the_type_that_is_timed_is_the_stored_one(tmp_path: Path, tiny: dict[str, Path]) -> None:
+    folder = checkpoints.copy(tiny["llama"], tmp_path / "model")
+    checkpoints.edit_config(folder, dtype="float32")
+    with loaded(folder, CPU, None) as model:
+        assert model.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("load", "verdict"),
+    [
+        (Load(others=0.02, switches=900.0), "supported"),
+        (Load(others=0.1, switches=1.0), "supported"),
+        (Load(others=0.11, switches=1.0), "inconclusive"),
+        (Load(others=None, switches=101.0), "inconclusive"),
+        (Load(others=None, switches=99.0), "supported"),
+        (Load(others=None, switches=None), "supported"),
+    ],
+)
+def test_a_busy_machine_gives_no_verdict_and_the_card_says_so(load: Load, verdict: str) -> None:
+    found = records.example_measurements(latency=records.example_latency(load=load))
+    record = records.example_record(measurements=found)
+    decided = {claim.key: claim for claim in record.claims}
+    for key in ("no_latency_gain", "latency_unchanged"):
+        assert decided[key].verdict == verdict
+        assert ("busy machine" in decided[key].evidence) == (verdict == "inconclusive")
+    assert ("busy machine" in render(record)) == (verdict == "inconclusive")
+
+
+def test_the_words_of_the_claims_name_the_margin() -> None:
+    for key in ("no_latency_gain", "latency_unchanged"):
+        for verdict in ("supported", "contradicted", "inconclusive"):
+            assert f"{latency.MARGIN:.0%}".replace("%", " %") in wording()[key][verdict]
+
+
+def test_others_work_is_noticed_while_answers_are_timed_and_only_then() -> None:
+    quiet, loud = busy.LoadMeter(), busy.LoadMeter()
+    with quiet.timing():
+        time.sleep(0.3)
+    burn = "import time\nend = time.time() + 20\nwhile time.time() < end: pass"
+    with subprocess.Popen([sys.executable, "-c", burn]) as other:
+        time.sleep(0.2)
+        with loud.timing():
+            time.sleep(0.6)
+        other.kill()
+    before, during = quiet.load().others, loud.load().others
+    assert before is not None
+    assert during is not None
+    assert during > min(before, 0.5) or during == 1
+
+
+def test_nothing_timed_is_nothing_known() -> None:
+    assert busy.LoadMeter().load() == Load(others=None, switches=None)
 
 
 def test_card_and_screen_show_both_parts(measured: tuple[Latency, Path], capsys: pytest.CaptureFixture[str]) -> None:
@@ -163,7 +262,7 @@ def test_an_error_inside_the_process_comes_back_as_itself(
     cut = checkpoints.copy(tiny["llama"], tmp_path / "cut")
     checkpoints.edit_config(cut, num_hidden_layers=3)
     with pytest.raises(UnusableBase, match="cut lacks weights") as caught:
-        measure_latency(tiny["llama"], cut, bbq[0][:4], bbq[1], "cpu", 42, tmp_path, console)
+        measure_latency(tiny["llama"], cut, bbq[0][:4], bbq[1], "cpu", tmp_path, console)
     assert caught.value.remedy == "Complete the checkpoint."
     assert not (tmp_path / latency.FILE_NAME).exists()
 
@@ -175,7 +274,7 @@ def test_a_killed_process_names_the_way_out(
     killer = threading.Thread(target=_kill_child, args=(sent,))
     killer.start()
     with pytest.raises(UnusableBase, match=seen) as caught:
-        measure_latency(tiny["llama"], tiny["llama"], bbq[0][:4], bbq[1], "cpu", 42, None, console)
+        measure_latency(tiny["llama"], tiny["llama"], bbq[0][:4], bbq[1], "cpu", None, console)
     killer.join()
     assert "--latency off" in caught.value.remedy
 
@@ -198,7 +297,7 @@ if __name__ == "__main__":
     folder = Path(sys.argv[2])
     while True:
         try:
-            measure_latency(folder, folder, (item,) * 5000, data, "cpu", 42, None, Console())
+            measure_latency(folder, folder, (item,) * 5000, data, "cpu", None, Console())
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr, flush=True)
 """
@@ -264,10 +363,10 @@ def _alive(process: psutil.Process) -> bool:
     return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
-def test_a_pair_beyond_memory_is_refused_before_any_work(tiny: dict[str, Path]) -> None:
-    require_room(tiny["llama"], 100_000, CPU)
-    with pytest.raises(UnusableBase, match=r"beside each other need 1150000.0 GB of memory on cpu") as caught:
-        require_room(tiny["llama"], 10**15, CPU)
+def test_what_is_beyond_memory_is_refused_before_any_work() -> None:
+    require_room(100_000, CPU)
+    with pytest.raises(UnusableBase, match=r"needs 1150000.0 GB of memory on cpu") as caught:
+        require_room(10**15, CPU)
     assert "--latency off" in caught.value.remedy
 
 

@@ -14,7 +14,16 @@ from release.checkpoint.folder import open_checkpoint
 from release.measure import measure, prepare
 from release.measure.model import loaded, read_tokenizer
 from release.measure.subject import Subject
-from release.measure.super_weights import MOST, Spike, peak, projections, stored_weight, super_weights
+from release.measure.super_weights import (
+    LEAST_SPIKE,
+    MOST,
+    Spike,
+    peak,
+    projections,
+    standing_out,
+    stored_weight,
+    super_weights,
+)
 from release.measurements import SuperWeights
 from release.plan import Measuring
 from release.progress import Console
@@ -80,10 +89,9 @@ def test_a_planted_super_weight_is_the_first_candidate(
 ) -> None:
     folder = plant(base_folders[architecture], tmp_path / "planted", architecture)
     found = look(folder, folder)
-    first, second = found.candidates
+    [first] = found.candidates
     assert (first.tensor, first.row, first.column, first.dense) == (DOWN, ROW, COLUMN, 50)
-    assert first.spike > 10 * second.spike
-    assert second.tensor == DOWN.replace(f".{BLOCK}.", ".0.")
+    assert first.spike > LEAST_SPIKE
     assert first.output == pytest.approx(50 * first.input, rel=0.01)
     assert not first.zeroed
 
@@ -99,19 +107,33 @@ def test_a_hit_is_read_from_the_pruned_files(
     pruned = checkpoints.copy(planted, tmp_path / "pruned")
     change(pruned, DOWN, (ROW, COLUMN), value)
     found = look_up(pruned)
-    assert [one.zeroed for one in found.candidates] == [zeroed, False]
+    assert [one.zeroed for one in found.candidates] == [zeroed]
     assert found.hits == zeroed
     first = found.candidates[0]
     assert (first.tensor, first.row, first.column, first.dense) == (DOWN, ROW, COLUMN, 50)
 
 
-def test_only_the_largest_are_kept_by_falling_spike(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("sizes", "kept"),
+    [
+        ([], []),
+        ([LEAST_SPIKE - 0.1, 3.0], []),
+        ([50.0, 400.0, LEAST_SPIKE, 99.0], [1, 2]),
+        ([200.0, 50_000.0, 499.0, 500.0], [1, 3]),
+        ([300.0 + i for i in range(MOST + 2)], [6, 5, 4, 3, 2]),
+    ],
+)
+def test_only_what_stands_out_is_kept_by_falling_spike(sizes: list[float], kept: list[int]) -> None:
+    found = {str(place): Spike(0, 0, 1.0, 1.0, size) for place, size in enumerate(sizes)}
+    assert standing_out(found) == [str(place) for place in kept]
+
+
+def test_that_no_spike_stands_out_is_a_finding(tmp_path: Path) -> None:
     folder = checkpoints.make(tmp_path / "deep", num_hidden_layers=MOST + 2)
     found = look(folder, folder)
-    sizes = [one.spike for one in found.candidates]
-    assert len(sizes) == MOST
-    assert sizes == sorted(sizes, reverse=True)
-    assert found.blocks == MOST + 2
+    assert (found.blocks, found.candidates) == (MOST + 2, ())
+    card = render(example_record(measurements=example_measurements(super_weights=found)))
+    assert "**No super-weight candidate stands out in the dense model.**" in card
 
 
 @pytest.mark.parametrize(
@@ -162,9 +184,10 @@ def test_packed_weights_are_not_compared(planted: Path, look_up: LookUp, tmp_pat
 
 
 @pytest.mark.parametrize("spoilt", [float("nan"), float("inf")])
-def test_a_block_that_is_not_finite_has_no_candidate(spoilt: float, llama: Path) -> None:
-    change(llama, DOWN, (3, 5), spoilt)
-    assert [one.tensor for one in look(llama, llama).candidates] == [DOWN.replace(f".{BLOCK}.", ".0.")]
+def test_a_block_that_is_not_finite_has_no_candidate(spoilt: float, planted: Path, tmp_path: Path) -> None:
+    folder = checkpoints.copy(planted, tmp_path / "spoilt")
+    change(folder, DOWN, (3, 5), spoilt)
+    assert look(folder, folder).candidates == ()
 
 
 def test_a_spike_is_measured_against_the_layers_median_output() -> None:
@@ -218,7 +241,7 @@ def test_they_are_looked_for_only_where_a_model_is_loaded_anyway(
 
 def test_card_and_screen_tell_how_many_were_hit(capsys: pytest.CaptureFixture[str]) -> None:
     card = render(example_record())
-    assert "**Of the 2 largest candidates, pruning zeroed 1.**" in card
+    assert "**Of the 2 candidates that stand out, pruning zeroed 1.**" in card
     assert "| 525 | 808 | 1.7344 | 402.8 | 688.5 | 8,123.4 | not zero |" in card
     assert "| 1113 | 808 | 1.7344 | 402.8 | 688.5 | 312.0 | **zero** |" in card
     assert "@misc{yu2024superweight," in card
