@@ -199,7 +199,7 @@ FACTS = {
     "calibration": r"No calibration data is used",
     "method description": r"^\*\*Random pruning\*\* zeroes a uniformly random subset",
     "metric of the study": r"^\| Mean latency per item, .* \| Phi-3\.5-mini, Apple.*, MLX \| 0\.158 s \| §V\.B \|$",
-    "own metric": r"^\| Latency per answer, mean \| 1\.58 s \| 1\.58 s \| × 1\.002 \|",
+    "own metric": r"^\| Latency per answer, geometric mean \| 1\.58 s \| 1\.58 s \| × 1\.002 \|",
     "no storage savings": r"^- \*\*Storage\.\*\* No storage gain.*dense safetensors or GGUF",
     "no latency savings": r"^- \*\*Latency\.\*\* No latency gain.*Dense matrix kernels",
     "paradox": r"^- \*\*Perplexity does not measure bias\.\*\*.*perplexity \+3\.5 %, SRS \+83\.7 % \(24 times",
