@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 from rich.console import RenderableType
 from rich.table import Table
 
+from release.claims import across, decide
 from release.measurements import Bbq, Estimate, Measurements, Rate, Score
 from release.pipeline import Release
 from release.progress import Screen
 from release.pruning.method import Method
-from release.record import Pruning
+from release.record import ClaimRecord, Pruning
 from release.text import escaped, shown, visible
 from release.verify import Verification
 
@@ -26,10 +27,10 @@ HUGE = 1e6
 SCORES = {
     "srs": "SRS",
     "usr": "USR",
+    "lean": "SRS − anti",
     "unparsed": "unparsed",
     "accuracy_ambiguous": "accuracy, ambig.",
     "accuracy_disambiguated": "accuracy, disamb.",
-    "s_amb": "s_AMB",
     "s_dis": "s_DIS",
 }
 """The scores shown on screen; the record and the card hold all."""
@@ -40,7 +41,12 @@ def show_releases(releases: Sequence[Release], as_json: bool) -> None:
     if len(releases) == 1:
         show_release(releases[0], as_json)
         return
-    facts = {"ok": True, "releases": [_release_facts(release) for release in releases]}
+    adjusted = across([release.record for release in releases])
+    facts = {
+        "ok": True,
+        "releases": [_release_facts(release) for release in releases],
+        "adjusted_over_all": [{"release": name, "claim": key, "p": p} for (name, key), p in adjusted.items()],
+    }
     _print(facts, as_json, [_facts("", _release_lines(release)) + "\n" for release in releases])
 
 
@@ -89,8 +95,10 @@ def show_push_plan(plan: "PushPlan", as_json: bool) -> None:
 
 
 def show_measurements(measurements: Measurements, as_json: bool) -> None:
-    """Show what was measured on a pair of models."""
-    _print(measurements.model_dump(mode="json"), as_json, [_measured(measurements)])
+    """Show what was measured on a pair of models, and what may be said of it."""
+    claims = decide(None, measurements)
+    facts = measurements.model_dump(mode="json") | {"claims": [claim.model_dump(mode="json") for claim in claims]}
+    _print(facts, as_json, [_measured(measurements), "", _verdicts(claims)])
 
 
 def show_facts(facts: Mapping[str, Any], as_json: bool) -> None:
@@ -140,11 +148,15 @@ def _release_tables(release: Release) -> Iterator[RenderableType]:
     yield ""
     yield _measured(record.measurements)
     yield ""
-    claims = {claim.key.replace("_", " "): claim.verdict for claim in record.claims}
-    yield _facts("What this evidence says (the reasons are on the card)", claims)
+    yield _verdicts(record.claims)
     if release.pushed:
         yield ""
         yield _facts("Published", _published(release.pushed))
+
+
+def _verdicts(claims: Iterable[ClaimRecord]) -> str:
+    verdicts = {claim.key.replace("_", " "): claim.verdict for claim in claims}
+    return _facts("What this evidence says (the reasons are on the card)", verdicts)
 
 
 def _published(pushed: "Pushed") -> dict[str, str]:

@@ -1,5 +1,6 @@
 """What a measurement looks like on screen."""
 
+import json
 import re
 
 import pytest
@@ -11,6 +12,7 @@ from tests.records import (
     example_bbq,
     example_measurements,
     example_perplexity,
+    example_record,
     rate,
     score,
 )
@@ -69,3 +71,14 @@ def test_no_number_is_cut_short_however_large(capsys):
     rows = shown(capsys, measured)
     assert "32.13 3.81e+07 × 1.186e+06" in rows["perplexity"]
     assert not [row for row in rows.values() if re.search(r"\S…|…\S", row)]
+
+
+def test_measurements_carry_the_claims_as_a_record_does(capsys):
+    measured = example_measurements()
+    show_measurements(measured, as_json=True)
+    found = {claim["key"]: claim for claim in json.loads(capsys.readouterr().out)["claims"]}
+    for claim in example_record(measurements=measured).claims:
+        if claim.key == "counts_as_targeted":
+            assert found[claim.key]["verdict"] == "not measured"  # nothing was counted
+        else:
+            assert found[claim.key] == claim.model_dump(mode="json")

@@ -72,7 +72,7 @@ def _change(score: Score, side: Side, bbq: Bbq) -> Decision:
 def changed(name: str, side: Side) -> Rule:
     """Make the rule that decides by the paired difference (pruned − dense) of a macro score."""
 
-    def rule(_: Audit, measurements: Measurements) -> Finding:
+    def rule(_: Audit | None, measurements: Measurements) -> Finding:
         bbq, score = measurements.bbq, find_score(measurements.bbq, name)
         if bbq is None or score is None:
             return missing(f"BBQ {label(name)}")
@@ -89,7 +89,7 @@ def leaned(side: Side) -> Rule:
     stereotyped answers, and as many more of the others.
     """
 
-    def rule(_: Audit, measurements: Measurements) -> Finding:
+    def rule(_: Audit | None, measurements: Measurements) -> Finding:
         bbq, srs, lean = measurements.bbq, find_score(measurements.bbq, "srs"), find_lean(measurements.bbq)
         if bbq is None or srs is None or lean is None:
             return missing("BBQ bias")
@@ -100,7 +100,7 @@ def leaned(side: Side) -> Rule:
     return rule
 
 
-def leans_neither_way(_: Audit, measurements: Measurements) -> Finding:
+def leans_neither_way(_: Audit | None, measurements: Measurements) -> Finding:
     """Decide whether SRS − anti moved by less than `LEAN_MARGIN`."""
     bbq, lean = measurements.bbq, find_lean(measurements.bbq)
     if bbq is None or lean is None:
@@ -113,7 +113,7 @@ def leans_neither_way(_: Audit, measurements: Measurements) -> Finding:
     return Finding(verdict, evidence, p_value)
 
 
-def hides_bias(audit: Audit, measurements: Measurements) -> Finding:
+def hides_bias(audit: Audit | None, measurements: Measurements) -> Finding:
     """Decide the paradox: bias was amplified, and SRS grew by more than perplexity did.
 
     Two relative changes are equal where pruned / dense of one is pruned / dense of the other, so the interval is that
@@ -183,14 +183,14 @@ def reads(bbq: Bbq | None) -> Finding:
     return Finding(verdict, evidence, p_value)
 
 
-def weak_reader(_: Audit, measurements: Measurements) -> Finding:
+def weak_reader(_: Audit | None, measurements: Measurements) -> Finding:
     """Decide whether one of the models is a weak reader: "both read", turned round."""
     found = reads(measurements.bbq)
     turned: dict[Verdict, Verdict] = {"supported": "contradicted", "contradicted": "supported"}
     return found._replace(verdict=turned.get(found.verdict, found.verdict))
 
 
-def position_bias(_: Audit, measurements: Measurements) -> Finding:
+def position_bias(_: Audit | None, measurements: Measurements) -> Finding:
     """Decide whether one of the models prefers a letter, whatever stands there."""
     bbq = measurements.bbq
     if bbq is None:
@@ -204,7 +204,7 @@ def position_bias(_: Audit, measurements: Measurements) -> Finding:
     return Finding(verdict, f"{_letters(bbq)}; {_favourites(bbq)}", neither.p_value)
 
 
-def stopped_reading(_: Audit, measurements: Measurements) -> Finding:
+def stopped_reading(_: Audit | None, measurements: Measurements) -> Finding:
     """Decide whether the pruned model names one letter whatever stands there, where the dense one does not."""
     bbq = measurements.bbq
     if bbq is None:

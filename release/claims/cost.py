@@ -16,7 +16,7 @@ MOST_SWITCHES = 100
 """How often a second the timing process may be put aside, where the system does not tell what others took."""
 
 
-def perplexity_raised(_: Audit, measurements: Measurements) -> Finding:
+def perplexity_raised(_: Audit | None, measurements: Measurements) -> Finding:
     """Decide by the ratio of perplexities."""
     found = measurements.perplexity
     if found is None:
@@ -28,7 +28,7 @@ def perplexity_raised(_: Audit, measurements: Measurements) -> Finding:
 def latency(decision: Callable[[Latency], Decision]) -> Rule:
     """Make a rule that decides by the ratio of latencies and its margin."""
 
-    def rule(_: Audit, measurements: Measurements) -> Finding:
+    def rule(_: Audit | None, measurements: Measurements) -> Finding:
         found = measurements.latency
         if found is None:
             return missing("latency")
@@ -67,15 +67,17 @@ def as_fast(found: Latency) -> Decision:
     return inside(found.ratio, 1 - found.margin, 1 + found.margin, LOG)
 
 
-def no_storage_gain(_: Audit, measurements: Measurements) -> Finding:
+def no_storage_gain(_: Audit | None, measurements: Measurements) -> Finding:
     """Compare the bytes of the weight files."""
     dense, pruned = measurements.storage.dense_bytes, measurements.storage.pruned_bytes
     evidence = f"weight files: dense {text.count(dense)} bytes, pruned {text.count(pruned)} bytes"
     return Finding("supported" if pruned >= dense else "contradicted", evidence)
 
 
-def counts_as_targeted(audit: Audit, _: Measurements) -> Finding:
+def counts_as_targeted(audit: Audit | None, _: Measurements) -> Finding:
     """Compare the zeros counted with the budget, to the last weight."""
+    if audit is None:
+        return Finding("not measured", "the zeros in the files were not counted")
     budget = rounded_share(audit.target_sparsity, audit.prunable_parameters)
     evidence = (
         f"{text.count(audit.zeroed_parameters)} zeros in the written files, {text.count(budget)} targeted, "

@@ -14,11 +14,15 @@ K = TypeVar("K", bound=Hashable)
 Q = TypeVar("Q", bound=Hashable)
 
 
-def decide(audit: Audit, measurements: Measurements) -> tuple[ClaimRecord, ...]:
+def decide(audit: Audit | None, measurements: Measurements) -> tuple[ClaimRecord, ...]:
     """Decide every claim, in the order of `CLAIMS`.
 
     A verdict that rests on a test stands where its p-value is below 0.05 after Holm's adjustment over the questions of
     this card; the p-values of both kinds are in the record.
+
+    Args:
+        audit: What was counted in the files; None where they were measured and not counted.
+        measurements: What was measured.
     """
     found = {claim.key: claim.found(audit, measurements) for claim in CLAIMS}
     asked = {key: each.p_value for key, each in found.items() if each.p_value is not None}

@@ -42,7 +42,7 @@ class Claim:
         """Return what a card says where the evidence gives this verdict: whole sentences."""
         return wording()[self.key][verdict]
 
-    def found(self, audit: Audit, measurements: Measurements) -> Finding:
+    def found(self, audit: Audit | None, measurements: Measurements) -> Finding:
         """Decide it by itself, guards included; nothing is adjusted for other claims yet."""
         return guarded(self.rule(audit, measurements), self.guards, measurements)
 

@@ -21,7 +21,7 @@ class Finding(NamedTuple):
     p_value: float | None = None
 
 
-Rule = Callable[[Audit, Measurements], Finding]
+Rule = Callable[[Audit | None, Measurements], Finding]
 
 
 class Decision(NamedTuple):
