@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 SECRET = re.compile(
@@ -21,6 +22,26 @@ def environment(**more: str) -> dict[str, str]:
     """
     kept = {name: value for name, value in os.environ.items() if not SECRET.search(name)}
     return {**kept, "PYTHONPATH": _absolute(kept), **NO_LOGIN, **more}
+
+
+@contextmanager
+def inherited() -> Iterator[None]:
+    """Let what is started inside inherit `environment`, and import nothing from the working folder.
+
+    For multiprocessing, whose processes take this one's variables and no others.
+    """
+    before, kept = dict(os.environ), environment(PYTHONSAFEPATH="1")
+    _become(kept)
+    try:
+        yield
+    finally:
+        _become(before)
+
+
+def _become(variables: Mapping[str, str]) -> None:
+    for name in os.environ.keys() - variables.keys():
+        del os.environ[name]
+    os.environ.update(variables)
 
 
 def _absolute(variables: Mapping[str, str]) -> str:

@@ -47,7 +47,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with room_for(path):
+        with no_room_is_told(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
             _sync(temporary)
@@ -79,7 +79,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     remove(temporary)
     try:
-        with room_for(path):
+        with no_room_is_told(path):
             yield temporary
             remove(path)
             temporary.replace(path)
@@ -148,7 +148,7 @@ def recall(path: Path, understood: Callable[[bytes], Known]) -> Known | None:
 
 
 @contextmanager
-def room_for(path: Path) -> Iterator[None]:
+def no_room_is_told(path: Path) -> Iterator[None]:
     """Say that the disk is full in the same words wherever it is noticed.
 
     Raises:
@@ -240,7 +240,7 @@ def _written_by(work: Path) -> Path:
 def _sign(path: Path) -> None:
     """Say in the lock who holds it, for whoever comes next; it never leaves this folder."""
     since = datetime.now(UTC).isoformat(sep=" ", timespec="seconds")
-    with room_for(path), path.open("w", encoding="utf-8") as file:
+    with no_room_is_told(path), path.open("w", encoding="utf-8") as file:
         json.dump({"pid": os.getpid(), "host": socket.gethostname(), "since": since}, file)
 
 

@@ -21,6 +21,7 @@ from release.checkpoint import prunable
 from release.checkpoint.files import Folder
 from release.checkpoint.folder import Checkpoint, model_folder, open_checkpoint
 from release.checkpoint.prunable import from_shapes
+from release.checkpoint.steady import steady
 from release.closure import check_method
 from release.contents import is_own
 from release.describe import describe
@@ -79,8 +80,9 @@ def publish(plan: Plan, console: Console, key: Path | None = None) -> Release:
         card_file.require_intact(workspace.model, workspace.record())
         if parcel:
             take_names(parcel, plan.ways)
-        [(pruning, audited)] = prune_and_audit(base.checkpoint, [(plan, workspace)], means, console)
-        measurements = measured(base.checkpoint, audited, desk, workspace, console)
+        with steady(base.checkpoint.stamps):
+            [(pruning, audited)] = prune_and_audit(base.checkpoint, [(plan, workspace)], means, console)
+            measurements = measured(base.checkpoint, audited, desk, workspace, console)
         record = write_record(plan, base, pruning, audited, measurements, workspace)
         write_space(record, folder, plan.measuring.bbq_data, console)
         if publisher is None:
@@ -190,7 +192,8 @@ def prune_only(plans: Sequence[Plan], console: Console) -> list[Release]:
     with ExitStack() as claims:
         for plan, workspace in wanted:
             claims.enter_context(workspace.claimed(base.checkpoint, plan.recipe))
-        results = prune_and_audit(base.checkpoint, wanted, means, console)
+        with steady(base.checkpoint.stamps):
+            results = prune_and_audit(base.checkpoint, wanted, means, console)
         records = [_record_pruned(*each, base, *result) for each, result in zip(wanted, results, strict=True)]
         return [_finished(workspace, record) for (_, workspace), record in zip(wanted, records, strict=True)]
 

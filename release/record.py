@@ -161,7 +161,7 @@ class PruneWork(Frozen):
 
     Attributes:
         decide: Wall time of settling how many weights each tensor loses; for calibrated methods that is calibration.
-        prune: Reading and choosing; a page of the base is read when a weight on it is first looked at.
+        prune: Reading and choosing.
     """
 
     decide: float

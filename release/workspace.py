@@ -56,7 +56,7 @@ class Workspace:
                 yield
             except (InputError, GateError):
                 if fresh:
-                    self._forget()
+                    self._forget(unless_whole=_tag_now(base, recipe) == tag)
                 raise
 
     @contextmanager
@@ -117,12 +117,24 @@ class Workspace:
                 path.unlink()
         files.clear(self.work, self.work / files.LOCK)
 
-    def _forget(self) -> None:
-        """Remove what this run put into a folder that it made, unless a weight file is whole; the lock goes last."""
-        if not any(self.model.glob("*.safetensors")):
+    def _forget(self, unless_whole: bool) -> None:
+        """Remove what this run put into a folder that it made; the lock goes last.
+
+        Args:
+            unless_whole: Keep it where a weight file is whole, for the next run to go on from.
+        """
+        if not (unless_whole and any(self.model.glob("*.safetensors"))):
             files.clear(self.work, self.work / files.LOCK)
             files.clear(self.model, self.work)
             files.remove_empty([self.model])
+
+
+def _tag_now(base: Checkpoint, recipe: Recipe) -> str | None:
+    """The recipe's tag for the base as it is now: another one where the base was changed meanwhile."""
+    try:
+        return recipe.tag(base)
+    except OSError:
+        return None
 
 
 def _tag_of(content: bytes) -> str:

@@ -18,6 +18,7 @@ from typing import BinaryIO, Self
 import numpy as np
 
 from release.checkpoint.header import Raw
+from release.checkpoint.steady import Stamp, changed, stamp_of
 
 BLOCK = 4096
 """Where a direct transfer starts in the file and in memory, and how long it is, are multiples of this."""
@@ -36,13 +37,13 @@ def read_at(file: BinaryIO, offset: int, target: Raw) -> None:
     """Fill `target` from `offset` on, without moving the file's position (threads share it).
 
     Raises:
-        EOFError: The file ends before.
+        UnusableBase: The file ends before.
     """
     view, got = target.data, 0
     while got < len(view):
         count = os.preadv(file.fileno(), [view[got:]], offset + got)
         if not count:
-            raise EOFError(f"{file.name} ended at byte {offset + got}")
+            raise changed(Path(file.name).name)
         got += count
 
 
@@ -114,6 +115,7 @@ class PieceReader:
     def __init__(self, path: Path, largest: int, keep: int, direct: bool) -> None:
         self._path = path
         self._file = _File(path, os.O_RDONLY, direct)
+        self._stamp = stamp_of(os.fstat(self._file.cached))
         self._rooms = cycle([_pages(largest + 2 * BLOCK) for _ in range(keep)])
 
     def __enter__(self) -> Self:
@@ -130,24 +132,34 @@ class PieceReader:
         """Read a piece.
 
         Raises:
-            EOFError: The file ends before.
+            UnusableBase: The file ends before, or was changed since it was opened.
         """
         skip = start % BLOCK
         whole = -(-(skip + nbytes) // BLOCK) * BLOCK
         room = next(self._rooms)
-        if self._file.read(room[:whole], start - skip) < skip + nbytes:
-            raise EOFError(f"{self._path.name} ended before byte {start + nbytes}")
+        got = self._file.read(room[:whole], start - skip)
+        if got < skip + nbytes or self._stamp != stamp_of(os.fstat(self._file.cached)):
+            raise changed(self._path.name)
         return room[skip : skip + nbytes]
 
 
-class MappedReader:
-    """A file that is read through the page cache, without a copy.
+class SteadyReader:
+    """A file whose pieces are read through the page cache, by any thread, into memory of the caller's.
 
-    Copying into memory of one's own costs as much as looking at every weight twice.
+    Not by mmap: a base that was cut while it was mapped ended the run with SIGBUS and not a word.
+
+    Args:
+        stamp: Of the file, as it was when its header was read.
+
+    Raises:
+        UnusableBase: It was changed since.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, stamp: Stamp | None = None) -> None:
+        self._path = path
         self._file = path.open("rb")
+        self._stamp = stamp or stamp_of(os.fstat(self._file.fileno()))
+        self.require_unchanged()
 
     def __enter__(self) -> Self:
         return self
@@ -159,15 +171,22 @@ class MappedReader:
         """Close the file; what was read stays readable."""
         self._file.close()
 
-    def read(self, start: int, nbytes: int) -> Raw:
-        """Return nbytes ≥ 1 as they lie in the cache. What is changed there is copied first and never reaches the file.
+    def read(self, start: int, target: Raw) -> None:
+        """Fill memory with the bytes from `start` on.
 
         Raises:
-            ValueError: The file ends before.
+            UnusableBase: The file ends before.
         """
-        skip = start % mmap.ALLOCATIONGRANULARITY
-        pages = mmap.mmap(self._file.fileno(), skip + nbytes, offset=start - skip, access=mmap.ACCESS_COPY)
-        return np.frombuffer(pages, dtype=np.uint8, offset=skip)
+        read_at(self._file, start, target)
+
+    def require_unchanged(self) -> None:
+        """Refuse a file that is not what it was when its header was read.
+
+        Raises:
+            UnusableBase: Names it.
+        """
+        if self._stamp != stamp_of(os.fstat(self._file.fileno())):
+            raise changed(self._path.name)
 
 
 class _File:

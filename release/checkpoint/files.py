@@ -38,8 +38,7 @@ class Reader(Protocol):
         """Read a piece.
 
         Raises:
-            EOFError: The file ends before.
-            ReleaseError: It cannot be brought here.
+            ReleaseError: The file ends before, was changed meanwhile, or cannot be brought here.
         """
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ from release import outside
 from release.checkpoint.files import Files, Folder, content
 from release.checkpoint.header import Header, Tensor
 from release.checkpoint.loading import INDEX, weight_map, weight_names
+from release.checkpoint.steady import Stamp
 from release.errors import UnusableBase
 
 CONFIG = "config.json"
@@ -71,6 +72,11 @@ class Checkpoint:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Name → shape of every tensor."""
         return {t.name: t.shape for t in self.tensors()}
+
+    @property
+    def stamps(self) -> dict[Path, Stamp]:
+        """Of the weight files on this disk, what tells that they stayed as they were."""
+        return {h.path: h.stamp for h in self.headers if h.stamp is not None}
 
     @property
     def size(self) -> int:

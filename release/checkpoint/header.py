@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
+from release.checkpoint.steady import Stamp, changed, stamp_of
 from release.errors import UnusableBase
 
 Bits = NDArray[np.unsignedinteger[Any]]
@@ -110,11 +111,13 @@ class Header:
     Attributes:
         raw: The length and the JSON header, byte for byte.
         tensors: In the order of their bytes.
+        stamp: Of the file when this was read; None where it does not lie on this disk.
     """
 
     path: Path
     raw: bytes
     tensors: tuple[Tensor, ...]
+    stamp: Stamp | None = None
 
     @property
     def size(self) -> int:
@@ -131,8 +134,9 @@ def read_header(path: Path) -> Header:
     """
     try:
         with path.open("rb") as file:
+            stamp = stamp_of(os.fstat(file.fileno()))
             length = int.from_bytes(file.read(LENGTH_BYTES), "little")
-            _refuse_large(path.name, length, os.fstat(file.fileno()).st_size)
+            _refuse_large(path.name, length, stamp[0])
             with safe_open(path, framework="numpy"):  # the library's own checks of offsets, types and length
                 pass
             text = file.read(length)
@@ -141,8 +145,10 @@ def read_header(path: Path) -> Header:
             f"{path.name} is cut or no safetensors file ({error}).",
             "Fetch or copy it again; only safetensors files are read.",
         ) from None
+    if len(text) < length:
+        raise changed(path.name)  # between the library's look at it and this one
     try:
-        return Header(path, length.to_bytes(LENGTH_BYTES, "little") + text, parse(text, LENGTH_BYTES + length))
+        return Header(path, length.to_bytes(LENGTH_BYTES, "little") + text, parse(text, LENGTH_BYTES + length), stamp)
     except (ValueError, RecursionError) as error:
         seen = f"{path.name} has an unusual header ({error})."
         raise UnusableBase(seen, "Save the model again with save_pretrained.") from None

@@ -6,7 +6,6 @@ appears under its name only when it is whole; an interrupted one is kept under a
 last whole tensor.
 """
 
-import errno
 import hashlib
 import os
 from collections import deque
@@ -21,16 +20,17 @@ from typing import Self, TypeVar
 import numpy as np
 
 from release.checkpoint.busy import Busy
-from release.checkpoint.disk import DiskWriter, MappedReader
+from release.checkpoint.disk import DiskWriter, SteadyReader
 from release.checkpoint.header import Header, Raw, Tensor
-from release.checkpoint.rooms import ROOMS
+from release.checkpoint.rooms import ROOMS, room_at
 from release.errors import DiskFull, UnusableBase
+from release.files import no_room_is_told
 from release.progress import Advance
 from release.record import FileDigest
 
 Change = Callable[[Tensor, Raw], Sequence[Raw]]
-"""A tensor's bytes in, those of each target out. The bytes that came in may be changed and be one of them, but writing
-to others from `rooms.room_like` is faster: these lie in the page cache, and a page is copied before it is changed."""
+"""A tensor's bytes in, those of each target out. The bytes that came in may be changed and be one of them; the others
+come from `rooms.room_like`."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -60,28 +60,25 @@ def rewrite(
         tags: Name what is being written, one for each target; a partial file of the same tag is continued.
         threads: Workers that read and change, ≥ 1.
         advance: Told the bytes written.
-        busy: Told the time spent on "prune" (reading and changing: a page is read when it is first looked at), "write"
-            and "hash".
+        busy: Told the time spent on "prune" (reading and changing), "write" and "hash".
         allow_nonfinite: Let NaN and infinities in untouched tensors pass; what is changed, the change looks at.
 
     Raises:
         DiskFull: The partial files are removed.
-        UnusableBase: Names the first weight that is NaN or infinite.
+        UnusableBase: Names the first weight that is NaN or infinite; or the source was changed while it was read, and
+            nothing of it stays.
     """
     partials = [path.with_name(f".{path.name}.{tag}.partial") for path, tag in zip(targets, tags, strict=True)]
     try:
         with ExitStack() as stack:
+            stack.enter_context(no_room_is_told(targets[0]))
             files = [stack.enter_context(_Target(path, header, busy)) for path in partials]
             _write(header, files, _Work(changes, len(files), allow_nonfinite, busy), threads, advance)
             digests = [file.finished() for file in files]
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise
+    except DiskFull:
         for path in partials:
             path.unlink(missing_ok=True)
-        raise DiskFull(
-            f"There was no room left while writing {targets[0].name}.", "Free some space or give another --out."
-        ) from None
+        raise
     finally:
         ROOMS.clear()
     for path, target in zip(partials, targets, strict=True):
@@ -162,7 +159,7 @@ def _write(
         target.put(np.frombuffer(header.raw, dtype=np.uint8)[target.done :])
         advance(max(target.done, len(header.raw)))
     start = min(target.done for target in targets)
-    with MappedReader(header.path) as source:
+    with SteadyReader(header.path, header.stamp) as source:
         pieces = (piece for piece in _pieces(header, work.changes) if piece.start >= start)
         before: Sequence[Raw] = ()
         for piece, results in in_order(partial(work, source), pieces, threads, lambda piece: piece.nbytes, UNDER_WAY):
@@ -172,6 +169,7 @@ def _write(
                     advance(piece.nbytes)
             ROOMS.give_back(before)  # every target has taken the next piece, and so is done with this one
             before = results
+        source.require_unchanged()
 
 
 @dataclass(frozen=True)
@@ -208,9 +206,14 @@ class _Work:
     allow_nonfinite: bool
     busy: Busy
 
-    def __call__(self, source: MappedReader, piece: Piece) -> tuple[Piece, Sequence[Raw]]:
+    def __call__(self, source: SteadyReader, piece: Piece) -> tuple[Piece, Sequence[Raw]]:
+        data = room_at(piece.start, piece.nbytes)
         with self.busy.on("prune"):
-            return piece, self._changed(piece, source.read(piece.start, piece.nbytes))
+            source.read(piece.start, data)
+            results = self._changed(piece, data)
+        if not any(result is data for result in results):
+            ROOMS.give_back([data])
+        return piece, results
 
     def _changed(self, piece: Piece, data: Raw) -> Sequence[Raw]:
         if change := self.changes.get(piece.tensor.name):

@@ -29,9 +29,10 @@ class Rooms:
         return room if room is not None and len(room) >= nbytes else room_for(nbytes)
 
     def give_back(self, results: Iterable[Raw]) -> None:
-        """Take back what `room_like` gave; all else has no array for its base, and is let be."""
+        """Take back what `room_at` gave, each room once; all else has no array for its base, and is let be."""
+        rooms = {id(result.base): result.base for result in results if isinstance(result.base, np.ndarray)}
         with self._lock:
-            self._spare += [result.base for result in results if isinstance(result.base, np.ndarray)]
+            self._spare += rooms.values()
 
     def clear(self) -> None:
         """Give the memory back to the system."""
@@ -43,11 +44,16 @@ ROOMS = Rooms()
 
 
 def room_like(data: Raw) -> Raw:
-    """Return uninitialised memory of the same size, at the same place in its page.
+    """Return uninitialised memory of the same size, at the same place in its page; see `room_at`."""
+    return room_at(place_in_page(data), data.size)
 
-    A change that returns it hands it over: it is used again when it is written. Lying in memory as it will in the
-    file, it is written without a copy.
+
+def room_at(place: int, nbytes: int) -> Raw:
+    """Return uninitialised memory that begins at some place in its page.
+
+    Whoever returns it hands it over: it is used again when it is written. Lying in memory as it will in the file, it
+    is written without a copy.
     """
-    room = ROOMS.take(data.size + BLOCK)
-    skip = (place_in_page(data) - place_in_page(room)) % BLOCK
-    return room[skip : skip + data.size]
+    room = ROOMS.take(nbytes + BLOCK)
+    skip = (place - place_in_page(room)) % BLOCK
+    return room[skip : skip + nbytes]

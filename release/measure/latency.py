@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from release import children
 from release.checkpoint.folder import open_checkpoint
 from release.errors import ReleaseError, UnusableBase
 from release.files import replacing
@@ -250,7 +251,7 @@ def _timed_apart(
     work = (sender, together, dense, pruned, items, device, quiet)
     process = context.Process(target=_answer, args=work, name="latency", daemon=True)
     try:
-        with _deaf_to_interrupts():
+        with children.inherited(), _deaf_to_interrupts():
             process.start()
         sender.close()
         found: Timings | ReleaseError = receiver.recv()

@@ -311,7 +311,8 @@ def change_by_score(wanted: Sequence[tuple[Recipe, Budgets]]) -> Change:
         recipe = wanted[0][0]
         subject = Subject(tensor, tensor.bits(data), recipe.draws(tensor.name))
         scorer = scorer_of(subject, recipe)
-        results = [room_like(data) for _ in wanted]
+        # The last in place: all others are made of what is still dense.
+        results = [*(room_like(data) for _ in wanted[1:]), data]
         for (each, budgets), out in zip(wanted, results, strict=True):
             prune_by_score(subject, scorer, budgets.parts[tensor.name], each, tensor.bits(out))
         return results

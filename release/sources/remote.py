@@ -101,7 +101,7 @@ def _checked(name: str, head: bytes, size: int) -> Header:
         with path.open("wb") as file:
             file.write(head)
             file.truncate(size)
-        return replace(read_header(path), path=Path(name))
+        return replace(read_header(path), path=Path(name), stamp=None)
 
 
 class Stream:

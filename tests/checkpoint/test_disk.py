@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from release.checkpoint.disk import BLOCK, STAGE, DiskWriter, MappedReader, PieceReader, place_in_page
+from release.checkpoint.disk import BLOCK, STAGE, DiskWriter, PieceReader, place_in_page
+from release.errors import UnusableBase
 
 CONTENT = np.random.default_rng(0).integers(0, 256, 3 * STAGE, dtype=np.uint8)
 sizes = st.one_of(st.integers(0, 3 * BLOCK), st.sampled_from([BLOCK, STAGE - 1, STAGE, STAGE + BLOCK + 7]))
@@ -82,7 +83,8 @@ def test_pieces_are_read_from_anywhere_and_stay_as_long_as_promised(system, tmp_
 def test_a_file_that_ends_too_early_is_named(tmp_path, direct):
     path = tmp_path / "model.safetensors"
     path.write_bytes(CONTENT[:5000].tobytes())
-    with PieceReader(path, BLOCK, 1, direct) as reader, pytest.raises(EOFError, match=r"^model\.safetensors ended"):
+    told = pytest.raises(UnusableBase, match=r"^model\.safetensors was cut")
+    with PieceReader(path, BLOCK, 1, direct) as reader, told:
         reader.read(4000, 1001)
 
 
@@ -117,11 +119,22 @@ def test_a_direct_transfer_that_fails_is_no_refusal(tmp_path, monkeypatch, numbe
     writer.close()
 
 
-def test_changing_what_was_mapped_does_not_reach_the_file(tmp_path):
-    path = tmp_path / "file"
+CHANGES = {
+    "cut": lambda path: os.truncate(path, 4000),
+    "emptied": lambda path: os.truncate(path, 0),
+    "longer": lambda path: os.truncate(path, 10_000),
+    "written to": lambda path: path.write_bytes(CONTENT[1:9001].tobytes()),
+}
+
+
+@pytest.mark.parametrize("direct", [True, False])
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_file_that_is_changed_between_two_pieces_is_named(tmp_path, change, direct):
+    path = tmp_path / "model.safetensors"
     path.write_bytes(CONTENT[:9000].tobytes())
-    with MappedReader(path) as reader:
-        data = reader.read(5, 8000)
-        assert np.array_equal(data, CONTENT[5:8005])
-        data[:] = 0
-    assert path.read_bytes() == CONTENT[:9000].tobytes()
+    with PieceReader(path, BLOCK, 1, direct) as reader:
+        reader.read(0, 1000)
+        os.utime(path, ns=(0, 0))
+        CHANGES[change](path)
+        with pytest.raises(UnusableBase, match=r"^model\.safetensors was cut or changed"):
+            reader.read(1000, 1000)

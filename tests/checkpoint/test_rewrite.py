@@ -1,6 +1,8 @@
 """Writing a file anew: several targets from one read, each continued from where it was left."""
 
 import hashlib
+import os
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -14,6 +16,7 @@ from release.checkpoint.busy import Busy
 from release.checkpoint.header import read_header
 from release.checkpoint.rewrite import in_order, rewrite
 from release.checkpoint.rooms import room_like
+from release.checkpoint.steady import steady
 from release.errors import UnusableBase
 
 RNG = np.random.default_rng(0)
@@ -119,3 +122,61 @@ def test_results_come_in_order_and_what_is_under_way_is_bounded():
             held[0] -= costs[index]
     assert found == list(range(len(costs)))
     assert most[0] == 30  # the one that is larger than what may be under way, alone
+
+
+CHANGES = {
+    "cut": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "cut by a byte": lambda path: os.truncate(path, path.stat().st_size - 1),
+    "emptied": lambda path: os.truncate(path, 0),
+    "longer": lambda path: os.truncate(path, path.stat().st_size + 1),
+    "written to": lambda path: path.write_bytes(path.read_bytes()[:-1] + b"x"),
+}
+
+
+@pytest.mark.parametrize("moment", [1, 2])
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_source_that_is_changed_while_it_is_read_is_named_and_nothing_stands(source, tmp_path, change, moment):
+    os.utime(source, ns=(0, 0))
+    header, out, seen = read_header(source), tmp_path / "out" / source.name, []
+    out.parent.mkdir()
+
+    def meanwhile(tensor, data):
+        seen.append(tensor.name)
+        if len(seen) == moment:
+            CHANGES[change](source)
+        return [data]
+
+    changes = dict.fromkeys(("b.weight", "d.weight"), meanwhile)
+    with pytest.raises(UnusableBase, match=r"^model\.safetensors was cut or changed"):
+        rewrite(header, [out], changes, ["tag"], 1, lambda _: None, Busy())
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_source_that_was_changed_since_its_header_was_read_is_named(source, tmp_path, change):
+    os.utime(source, ns=(0, 0))
+    header = read_header(source)
+    CHANGES[change](source)
+    with pytest.raises(UnusableBase, match=r"^model\.safetensors was cut or changed"):
+        rewrite(header, [tmp_path / source.name], {}, ["tag"], 1, lambda _: None, Busy())
+
+
+@pytest.mark.parametrize("change", [*CHANGES, "gone", "replaced"])
+@pytest.mark.parametrize("ends", ["well", "in an error of another kind"])
+def test_work_on_a_base_that_changed_meanwhile_is_refused_by_name(source, change, ends):
+    os.utime(source, ns=(0, 0))
+    header = read_header(source)
+    more = {"gone": Path.unlink, "replaced": lambda path: shutil.copy(path, path.with_name("x")).replace(path)}
+    told = pytest.raises(UnusableBase, match=r"^model\.safetensors was cut or changed")
+    with told, steady({source: header.stamp}):
+        (CHANGES | more)[change](source)
+        if ends != "well":
+            raise ValueError("mmap length is greater than file size")
+
+
+def test_work_on_a_base_that_stayed_as_it_was_ends_as_it_ends(source):
+    stamps = {source: read_header(source).stamp}
+    with steady(stamps):
+        source.read_bytes()
+    with pytest.raises(KeyError), steady(stamps):
+        raise KeyError("x")
