@@ -1,10 +1,15 @@
 """The gate against giving away what is nobody's business: local paths, names of user and machine, secrets, addresses.
 
-Looked at is what a release says in words: card, record, settings, tables, figures. What a person wrote around the
-generated part of a card is theirs; there only secrets are looked for.
+Every file that is uploaded is searched for secrets: the tokens in use here, and what looks like anybody's. Of a weight
+file that is its header; its tensors are the base's, which the audit compares. A licence that was a link to the file of
+a token was once published, because nobody looked into licences.
+
+What a release says in words (card, record, settings, tables, figures) is searched for the rest too. What a person wrote
+around the generated part of a card is theirs.
 """
 
 import getpass
+import os
 import re
 import socket
 import tempfile
@@ -13,14 +18,17 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+from release import children
 from release.card_parts import parse
 from release.checkpoint.files import is_hidden
+from release.checkpoint.header import LENGTH_BYTES
 from release.errors import LeakFound
 from release.record import CARD
 from release.resources import resource
 
 SHOWN = 10
 """Findings that a message lists."""
+FOUND = "a secret"
 QUOTED = 60
 """Characters of a finding that are quoted; of a secret none."""
 WORDS = {".md", ".json", ".csv", ".svg", ".txt", ".yaml"}
@@ -29,10 +37,21 @@ OF_THE_BASE = {"tokenizer.json", "vocab.json", "merges.txt", "added_tokens.json"
 """A vocabulary holds anything, and a licence its authors' addresses: both are the base's, published before."""
 OF_OTHERS = ("LICENSE", "LICENCE", "NOTICE", "COPYING", "examples.json")
 
-SECRET = re.compile(
-    r"\b(?:hf_[A-Za-z0-9]{20,}|gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{20,}|sk-[\w-]{20,}|AKIA[0-9A-Z]{16})"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY"
+KNOWN = (
+    r"\b(?:hf_[A-Za-z0-9]{20,}|api_org_[A-Za-z0-9]{20,}|gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{20,}"
+    r"|glpat-[\w-]{20,}|sk-[\w-]{0,20}[A-Za-z0-9]{16,}|xox[abeprs]-[\w-]{20,}|pypi-[\w-]{40,}|npm_[A-Za-z0-9]{30,}"
+    r"|A[KS]IA[0-9A-Z]{16}|AIza[\w-]{30,})"
 )
+"""Tokens of the Hub, of GitHub, GitLab, model vendors, Slack, package registries and clouds."""
+KEY = r"-----BEGIN [A-Z ]*PRIVATE KEY"
+SECRET = re.compile(f"{KNOWN}|{KEY}")
+IN_BYTES = re.compile(rf"{KNOWN}|{KEY}-----(?:\\n|\s)+[A-Za-z0-9+/=]{{20,}}".encode(), re.ASCII)
+"""In files that are no prose: a vocabulary may hold how a key begins."""
+SHORTEST = 12
+"""Characters of a secret of this machine's: a shorter value of a variable stands anywhere by chance."""
+READ = 4 << 20
+OVERLAP = 4096
+"""Bytes read at a time, and how many of them are looked at again with the next."""
 PRIVATE: Mapping[str, re.Pattern[str]] = {
     "a local path": re.compile(
         r"(?<![\w.~:/-])/(?:home|Users|root|tmp|mnt|media|private/var|var/folders)/[^\s\"'`|)]*"
@@ -72,6 +91,51 @@ def leaks(folder: Path) -> Iterator[str]:
 
 
 def _in_file(path: Path) -> Iterator[str]:
+    seen = list(_in_words(path))
+    yield from seen
+    if not any(finding.endswith(FOUND) for finding in seen) and _holds_secret(path):
+        yield FOUND
+
+
+def _holds_secret(path: Path) -> bool:
+    """Whether any bytes of a file are a secret, or any words that lie packed in it."""
+    return any(_is_secret(data) for data in (*_packed_words(path), *_windows(path)))
+
+
+def _is_secret(data: bytes) -> bool:
+    return IN_BYTES.search(data) is not None or any(token.encode() in data for token in _tokens())
+
+
+def _windows(path: Path) -> Iterator[bytes]:
+    """The bytes of a file, or of a weight file's header, some at a time; each begins with the end of the last."""
+    with path.open("rb") as file:
+        left = path.stat().st_size
+        if path.suffix == ".safetensors":
+            left = min(left, LENGTH_BYTES + int.from_bytes(file.read(LENGTH_BYTES), "little"))
+            file.seek(0)
+        before = b""
+        while data := file.read(min(READ, left)):
+            yield before + data
+            left -= len(data)
+            before = data[-OVERLAP:]
+
+
+def _packed_words(path: Path) -> Iterator[bytes]:
+    """The strings of a table, which lie in it compressed."""
+    if path.suffix != ".parquet":
+        return
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    with suppress(pa.ArrowException, OSError):
+        table = parquet.ParquetFile(path)
+        for batch in table.iter_batches():
+            for column in batch.columns:
+                if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+                    yield "\n".join(value for value in column.to_pylist() if value).encode()
+
+
+def _in_words(path: Path) -> Iterator[str]:
     if path.suffix == ".png":
         yield from _in_lines(_png_words(path), frozenset())
     elif path.suffix in WORDS and path.name not in OF_THE_BASE and not path.name.upper().startswith(OF_OTHERS):
@@ -89,7 +153,7 @@ def _theirs(path: Path, text: str) -> frozenset[int]:
 def _in_lines(lines: Iterable[str], theirs: frozenset[int]) -> Iterator[str]:
     for number, line in enumerate(lines, 1):
         if SECRET.search(line) or any(token in line for token in _tokens()):
-            yield f"line {number}: a secret"
+            yield f"line {number}: {FOUND}"
         elif number not in theirs and (what := _private(line)):
             yield f"line {number}: {what}"
 
@@ -130,11 +194,11 @@ def _printed_anyway() -> frozenset[str]:
 
 @cache
 def _tokens() -> tuple[str, ...]:
-    """The token in use, whatever it looks like."""
+    """The secrets in use here, whatever they look like: the Hub's token, and what variables hold by their names."""
     from huggingface_hub import get_token
 
-    token = get_token()
-    return (token,) if token else ()
+    named = [value for name, value in os.environ.items() if children.SECRET.search(name) and len(value) >= SHORTEST]
+    return tuple(sorted({value for value in (get_token(), *named) if value}))
 
 
 def _png_words(path: Path) -> list[str]:

@@ -8,8 +8,12 @@ import sys
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from matplotlib import pyplot as plt
+from safetensors.numpy import save_file
 
 from release import leaks
 from release.card import render
@@ -115,3 +119,41 @@ def test_a_release_that_gives_something_away_is_refused_with_every_place(tmp_pat
     shutil.rmtree(tmp_path)
     tmp_path.mkdir()
     leaks.refuse([tmp_path])
+
+
+SECRETS = [TOKEN, "ghp_" + "a1B2" * 9, "glpat-" + "a1B2" * 6, "AKIA" + "A1B2" * 4, "sk-proj-" + "a1B2" * 8]
+UPLOADED = [
+    *("LICENSE", "NOTICE.txt", "tokenizer.json", "tokenizer.model", "merges.txt", "vocab.json", "chat_template.jinja"),
+    *("app.py", "examples.json", "model.sig", "notes.ipynb", "picture.webp", "evaluation/samples.jsonl", "no_ending"),
+]
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("name", UPLOADED)
+@pytest.mark.parametrize("where", ["first", "last", "where two pieces meet"])
+def test_no_file_is_uploaded_with_a_secret_in_it(tmp_path, monkeypatch, name, secret, where):
+    monkeypatch.setattr(leaks, "READ", 1000)
+    before = {"first": 0, "last": 3000, "where two pieces meet": 1000 - len(secret) // 2}[where]
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b"." * (before - 1) + b'"' + secret.encode() + b'"' + b"." * (before or 2000))
+    (leak,) = leaks.leaks(tmp_path)
+    assert leak.startswith(name)
+    assert leak.endswith("a secret")
+    assert secret not in leak
+
+
+def test_secrets_in_a_header_and_in_a_table_are_found(tmp_path):
+    save_file({"a": np.zeros(3)}, tmp_path / "model.safetensors", {"by": TOKEN})
+    table = pa.table({"number": list(range(1000)), "answer": ["no", TOKEN] * 500})
+    pq.write_table(table, tmp_path / "bbq.parquet", compression="zstd")
+    assert list(leaks.leaks(tmp_path)) == ["bbq.parquet, a secret", "model.safetensors, a secret"]
+
+
+def test_a_table_that_cannot_be_read_is_still_searched(tmp_path):
+    (tmp_path / "bbq.parquet").write_text(f"PAR1 {TOKEN} PAR1")
+    assert list(leaks.leaks(tmp_path)) == ["bbq.parquet, a secret"]
+
+
+@pytest.mark.parametrize("text", ["sk-" + "-" * 40, "-----BEGIN RSA PRIVATE KEY-----", "hf_short", "disk-" + "a" * 10])
+def test_a_vocabulary_may_hold_how_a_secret_begins(tmp_path, text):
+    assert found(tmp_path, "tokenizer.json", f'"{text}": 17') == []
