@@ -14,6 +14,8 @@ EXIT_UNFORESEEN = 70
 EXIT_NOBODY_READS = 141
 """As of a program that a closed pipe ends."""
 
+PANIC = "PanicException"
+"""What a panic of compiled Rust code is called; it is no Exception."""
 NO_MEMORY = re.compile(r"can't allocate memory|out of memory")
 """What torch says of a machine or a GPU."""
 DISK_REMEDIES = {
@@ -60,9 +62,9 @@ def run(arguments: list[str]) -> int:
         return _invoked(arguments)
     except KeyboardInterrupt:
         return _report(Answer("Interrupted.", "Run the same command again to go on.", EXIT_INTERRUPTED), arguments)
-    except (SystemExit, GeneratorExit):
-        raise
-    except BaseException as error:  # noqa: BLE001 - the last net; a panic of compiled code is no Exception
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != PANIC:
+            raise
         return _caught(error, arguments)
 
 

@@ -160,7 +160,7 @@ def foreign(what: str) -> Iterator[None]:
     except (Unfit, ReleaseError, MemoryError):
         raise
     except BaseException as error:
-        if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         raise Unfit(f"{what} ({_reason(error)})") from None
 
