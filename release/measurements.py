@@ -1,6 +1,8 @@
 """What was measured, dense and pruned side by side: the frozen records under `measurements` in `release.json`."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from release.frozen import Frozen
 
@@ -8,6 +10,8 @@ Reading = Literal["letters", "answers", "generate"]
 """How an answer is read from a model."""
 Precision = Literal["float32", "bfloat16", "float16"]
 """Arithmetic of a forward pass."""
+Positive = Annotated[float, Field(gt=0)]
+"""Degrees of freedom and design effects; of none, no interval and no p-value is made."""
 
 
 class DataSource(Frozen):
@@ -39,7 +43,7 @@ class Estimate(Frozen):
     value: float | None
     low: float | None
     high: float | None
-    df: float | None = None
+    df: Positive | None = None
 
 
 class Rate(Frozen):
@@ -57,8 +61,8 @@ class Rate(Frozen):
     low: float | None
     high: float | None
     templates: int | None = None
-    design_effect: float | None = None
-    df: float | None = None
+    design_effect: Positive | None = None
+    df: Positive | None = None
 
 
 class Score(Frozen):

@@ -138,7 +138,7 @@ def p_beside(estimate: Estimate, bound: float, scale: Scale = PLAIN) -> float | 
     if not error or estimate.value is None:
         return None
     t = (scale.to(estimate.value) - scale.to(bound)) / error
-    return two_sided(t, estimate.df)
+    return None if math.isnan(t) else two_sided(t, estimate.df)
 
 
 def wilson(count: int, n: int) -> Rate:
@@ -182,7 +182,7 @@ def _wilson(share: float, n: float, z: float) -> tuple[float, float]:
 
 def p_of_share(rate: Rate, bound: float) -> float | None:
     """Return the two-sided p-value of "the share is the bound": the score test that Wilson's interval inverts."""
-    if rate.low is None or rate.value is None:
+    if rate.low is None or rate.value is None or rate.n < 1:
         return None
     error = math.sqrt(bound * (1 - bound) * (rate.design_effect or 1) / rate.n)
     return two_sided((rate.value - bound) / error, rate.df)
