@@ -60,7 +60,8 @@ def checks(files: Files, record: Record) -> Iterator[Check]:
 
 def _tables(record: Record) -> Iterator[Table]:
     found = record.measurements
-    labels = "" if bbq.known() else LABELS
+    asked = found.bbq is not None or found.latency is not None
+    labels = "" if not asked or bbq.known() else LABELS  # to know BBQ is to read all of it: seconds
     if found.bbq is not None:
         yield Table("bbq", BBQ, lambda data: bbq_again(record, data), found.bbq, labels)
     if found.perplexity is not None:
