@@ -141,6 +141,7 @@ def test_each_side_answers_with_its_own_weights_from_the_same_addresses(tmp_path
             assert [tensor.data_ptr() for _, tensor in exchange.weights(resident.model)] == places
 
 
+@pytest.mark.long  # eight processes, each of which imports torch
 def test_models_of_other_types_are_timed_beside_each_other_in_several_processes(
     tmp_path: Path, tiny: dict[str, Path], bbq: Bbq, console: Console
 ) -> None:
