@@ -48,6 +48,7 @@ from release.options import (
     Revision,
     Scope,
     Seed,
+    Seeds,
     Sign,
     SpaceHardware,
     Sparsities,
@@ -113,6 +114,7 @@ def publish(
     space_hardware: SpaceHardware = None,
     sign: Sign = None,
     bbq: Bbq = "auto",
+    seeds: Seeds = 1,
     precision: BbqPrecision = None,
     bbq_scoring: BbqScoring = "letters",
     bbq_categories: BbqCategories = None,
@@ -182,6 +184,7 @@ def publish(
         study=study_of(study),
         study_file=Path(study).name if study else None,
         identity=identity(base_id=base_id, licence=licence, base_note=base_note),
+        seeds=seeds,
     )
     if dry_run:
         report.show_preview(preview(plan), json)

@@ -67,6 +67,7 @@ def _plan_record(plan: Plan, base: BaseModel, bbq: Bbq | None) -> PlanRecord:
         bbq_categories=measuring.bbq_categories,
         eval_dtype=measuring.eval_dtype,
         precision=measuring.precision,
+        seeds=plan.seeds,
         command=command(plan, base, bbq),
     )
 
@@ -80,10 +81,11 @@ def command(plan: Plan, base: BaseModel, bbq: Bbq | None) -> str:
     model = f"{base.id}@{base.revision}" if base.source == "hub" else base.asked
     words = ["release", "publish", model, "--method", plan.recipe.method, "--sparsity", f"{plan.recipe.sparsity:f}"]
     words += _recipe_words(plan)
-    measuring, defaults = _settled(plan.measuring, bbq), Measuring()
+    measuring, defaults = settled(plan.measuring, bbq), Measuring()
     for option in MEASURING:
         if (value := getattr(measuring, option)) != getattr(defaults, option):
             words += [f"--{option.replace('_', '-')}", ",".join(value) if isinstance(value, tuple) else str(value)]
+    words += ["--seeds", str(plan.seeds)] * (plan.seeds > 1)
     for option, path in (("bbq-data", plan.measuring.bbq_data), ("text", plan.measuring.text)):
         if path is not None:
             words += [f"--{option}", path.name]
@@ -95,7 +97,7 @@ def command(plan: Plan, base: BaseModel, bbq: Bbq | None) -> str:
     return shlex.join([*words, "--local"])
 
 
-def _settled(measuring: Measuring, bbq: Bbq | None) -> Measuring:
+def settled(measuring: Measuring, bbq: Bbq | None) -> Measuring:
     """Put the number of items that was asked in the place of "auto"."""
     if bbq is None or measuring.bbq != "auto" or measuring.precision is not None:
         return measuring

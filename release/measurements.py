@@ -416,10 +416,51 @@ class SuperWeights(Frozen):
         return sum(candidate.zeroed for candidate in self.candidates)
 
 
+class Mask(Frozen):
+    """What one mask changed, on the same items and windows as the others; None where that was not measured.
+
+    Attributes:
+        srs: Change of SRS, pruned − dense, mean over categories.
+        lean: Change of SRS − anti-stereotyped answers, likewise.
+        log_perplexity: Natural logarithm of pruned / dense.
+    """
+
+    seed: int
+    srs: float | None
+    lean: float | None
+    log_perplexity: float | None
+
+
+class Spread(Frozen):
+    """How one change varies between masks; all None where it is not defined for every mask.
+
+    Attributes:
+        deviation: Standard deviation between masks, over N − 1; its interval is that of chi-squared, which takes the
+            change for normally distributed over masks.
+    """
+
+    mean: float | None
+    deviation: Estimate
+
+
+class Masks(Frozen):
+    """Several masks of one recipe that differ in their seed alone.
+
+    Attributes:
+        masks: The published one first.
+    """
+
+    masks: tuple[Mask, ...]
+    srs: Spread
+    lean: Spread
+    log_perplexity: Spread
+
+
 class Measurements(Frozen):
     """Dense and pruned side by side; None where a measurement was switched off.
 
     Attributes:
+        masks: Between several masks; None where only the published one was measured.
         super_weights: None also for a mixture of experts, or where nothing else was measured.
     """
 
@@ -428,3 +469,4 @@ class Measurements(Frozen):
     latency: Latency | None
     storage: Storage
     super_weights: SuperWeights | None = None
+    masks: Masks | None = None

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-LARGEST_SEED = (1 << 63) - 1
 MOST_SAMPLES = 1_000_000
 MOST_TOKENS = 10_000_000
 MOST_THREADS = 1_024
+MOST_MASKS = 20
+LARGEST_SEED = (1 << 63) - 1
 
 
 class Panel(StrEnum):
@@ -77,6 +78,12 @@ WithMask = Annotated[
     typer.Option("--with-mask", help="Publish the mask, one bit per weight.", rich_help_panel=Panel.PRUNE),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="Seed of masks, samples and bootstraps.")]
+Seeds = Annotated[
+    int,
+    typer.Option(
+        "--seeds", min=1, max=MOST_MASKS, help="Masks to measure, for their spread.", rich_help_panel=Panel.MEASURE
+    ),
+]
 Threads = Annotated[
     int, typer.Option("--threads", min=0, max=MOST_THREADS, help="Worker threads for pruning; 0: one per core.")
 ]

@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from release import card_file, files, leaks, memory, signing, sparsity
+from release import card_file, files, leaks, memory, seeds, signing, sparsity
 from release.audit import Audited, audit, refuse_failed
 from release.card_merge import Merged
 from release.checkpoint import prunable
@@ -24,13 +24,13 @@ from release.checkpoint.prunable import from_shapes
 from release.checkpoint.steady import steady
 from release.closure import check_method
 from release.contents import is_own
-from release.describe import describe
+from release.describe import describe, settled
 from release.measurements import Measurements, Storage
 from release.plan import Measuring, Plan
 from release.progress import Console
 from release.pruning import masks
 from release.pruning.one import require_rows
-from release.pruning.prune import Calibrating, Job, Means, forget_blocks, prune
+from release.pruning.prune import Calibrating, Job, Means, forget_blocks, prune, require_room
 from release.pruning.rebuild import rebuild as rebuild_weights
 from release.pruning.recipe import Recipe
 from release.publishing import login_for, parcel_of, push_release, take_names, write_space
@@ -80,9 +80,11 @@ def publish(plan: Plan, console: Console, key: Path | None = None) -> Release:
         card_file.require_intact(workspace.model, workspace.record())
         if parcel:
             take_names(parcel, plan.ways)
+        require_room(base.checkpoint, [workspace.model] * min(plan.seeds, 2))
         with steady(base.checkpoint.stamps):
             [(pruning, audited)] = prune_and_audit(base.checkpoint, [(plan, workspace)], means, console)
             measurements = measured(base.checkpoint, audited, desk, workspace, console)
+            measurements = with_masks(plan, base.checkpoint, audited, measurements, means, workspace, console)
         record = write_record(plan, base, pruning, audited, measurements, workspace)
         write_space(record, folder, plan.measuring.bbq_data, console)
         if publisher is None:
@@ -278,6 +280,41 @@ def measured(base: Checkpoint, audited: Audited, desk: "Desk", workspace: Worksp
     result = measure(desk, base.folder, workspace.model, workspace.model, console, files, logs=workspace.work)
     memory.remember(workspace, key, result)
     return result
+
+
+def with_masks(
+    plan: Plan,
+    base: Checkpoint,
+    audited: Audited,
+    found: Measurements,
+    means: Means,
+    workspace: Workspace,
+    console: Console,
+) -> Measurements:
+    """Add the spread between masks: each further one is pruned, measured beside the same base, and removed.
+
+    They are asked the very items that the published one was asked, whatever chose these.
+    """
+    if plan.seeds == 1:
+        return found
+    from release.measure.masks import changes
+
+    key = memory.key_of(audited.base_files, audited.audit.files, plan.measuring)
+    same = {"precision": None, "latency": "off", "log_format": None}
+    asked = settled(plan.measuring.model_copy(update=same), found.bbq)
+    desk = None
+    masks = [seeds.published(found, plan.recipe.seed)]
+    for each in plan.further():
+        if (known := seeds.recall(workspace.work, key, each.recipe.seed)) is None:
+            desk = desk or measuring_means(asked, base, console)
+            console.say(f"A further mask, of seed {each.recipe.seed}, is measured and removed again.")
+            with workspace.further() as place:
+                [(_, made)] = prune_and_audit(base, [(each, place)], means, console)
+                digests = {"dense": audited.base_files, "pruned": made.audit.files}
+                known = seeds.mask(each.recipe.seed, *changes(desk, base.folder, place.model, digests, console))
+            seeds.remember(workspace.work, key, known)
+        masks.append(known)
+    return found.model_copy(update={"masks": seeds.spread_of(masks)})
 
 
 def measure_only(pruned: Path, base: str, plan: Measuring, out: Path | None, console: Console) -> Measurements:

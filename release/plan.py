@@ -4,12 +4,15 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, Self, TypeVar
+
+from pydantic import model_validator
 
 from release.digests import sha256_file
 from release.errors import BadOption
 from release.frozen import MOST_DECIMALS, Frozen, is_share
 from release.measurements import Precision, Reading
+from release.options import LARGEST_SEED, MOST_MASKS
 from release.pruning.method import Scope
 from release.pruning.recipe import Recipe
 from release.record import CalibrationPlan
@@ -111,6 +114,7 @@ class Plan(Frozen):
         study: The study that the release accompanies.
         study_file: What --study named, without its path; None for the study that ships.
         identity: What is stated of a base that is a folder.
+        seeds: Masks to measure: the published one, and those of the seeds after it.
     """
 
     model: str
@@ -127,6 +131,30 @@ class Plan(Frozen):
     study: Study | None = None
     study_file: str | None = None
     identity: Identity = Identity()
+    seeds: int = 1
+
+    @model_validator(mode="after")
+    def _has_masks(self) -> Self:
+        if self.seeds == 1:
+            return self
+        if not 1 <= self.seeds <= MOST_MASKS:
+            raise BadOption(f"--seeds {self.seeds} is out of range.", f"Give a whole number from 1 to {MOST_MASKS}.")
+        if not self.recipe.row.seeded:
+            seen = f"The seed does not decide the mask of {self.recipe.method}; --seeds would say nothing of it."
+            raise BadOption(seen, "Leave --seeds out, or give --method random.")
+        if self.recipe.seed + self.seeds - 1 > LARGEST_SEED:
+            raise BadOption(f"There are no {self.seeds} seeds from {self.recipe.seed} on.", "Give a smaller --seed.")
+        if (self.measuring.bbq, self.measuring.perplexity) == ("off", "off"):
+            raise BadOption("--seeds compares masks by BBQ and perplexity, and both are off.", "Switch one of them on.")
+        return self
+
+    def further(self) -> "tuple[Plan, ...]":
+        """The plans of the other masks, which differ from this one in their seed alone."""
+        seeds = range(self.recipe.seed + 1, self.recipe.seed + self.seeds)
+        made = {"with_mask": False, "seeds": 1}
+        return tuple(
+            self.model_copy(update={**made, "recipe": self.recipe.model_copy(update={"seed": seed})}) for seed in seeds
+        )
 
     def name(self, base_slug: str) -> str:
         """The name of the release and of its repository."""

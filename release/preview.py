@@ -48,6 +48,7 @@ class Preview(Frozen):
             not asked.
         not_asked: Why not; None for a local release.
         disk_needed: With room for everything else in a release.
+        seeds: Of the masks that would be measured; the first is published.
         sample: The BBQ items that would be asked; None where BBQ is off, or not on this disk yet.
     """
 
@@ -68,6 +69,7 @@ class Preview(Frozen):
     hub: PushPlan | None = None
     not_asked: str | None = None
     sample: Forecast | None = None
+    seeds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,11 @@ def preview(plan: Plan) -> Preview:
         modules=_modules({name: outline.shapes[name] for name in names}),
         bytes_to_write=outline.size,
         bytes_to_upload=0 if plan.local else outline.size,
-        disk_needed=None if outline.size is None else outline.size + SPARE,
+        disk_needed=None if outline.size is None else outline.size * min(plan.seeds, 2) + SPARE,
         disk_free=shutil.disk_usage(_existing(plan.out)).free,
         files=outline.files,
         counted_from=outline.counted_from,
+        seeds=tuple(each.recipe.seed for each in (plan, *plan.further())),
         sample=_sample(plan.measuring, sum(map(math.prod, outline.shapes.values()))),
     )
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from release import claims
+from release import claims, seeds
 from release.audit import listed
 from release.checkpoint.files import Files, content
 from release.errors import InputError, UnusableData
@@ -53,6 +53,8 @@ def checks(files: Files, record: Record) -> Iterator[Check]:
     for table in _tables(record):
         yield _check(files, table)
     yield _storage(record)
+    if record.measurements.masks is not None or record.plan.seeds > 1:
+        yield _masks(record)
     decided = claims.decide(record.audit, record.measurements)
     wrong = list(differences(record.claims, decided, "claims"))
     yield Check(name="claims", ok=not wrong, detail=listed(wrong) or f"{len(decided)} claims, decided again: the same")
@@ -241,6 +243,25 @@ def _storage(record: Record) -> Check:
     found = f"weight files: dense {dense:,} bytes, pruned {pruned:,} bytes"
     told = "" if same else f"; measured were {stated.dense_bytes:,} and {stated.pruned_bytes:,}"
     return Check(name="storage", ok=same, detail=found + told)
+
+
+def _masks(record: Record) -> Check:
+    """The first mask is the published one and the spread follows from the masks; the others' answers are not kept."""
+    held, seed = record.measurements.masks, record.pruning.seed
+    if held is None:
+        return Check(name="masks", ok=False, detail="several were asked for, and none is on record")
+    if [mask.seed - seed for mask in held.masks] != list(range(len(held.masks))):
+        return Check(name="masks", ok=False, detail=f"the seeds are not those from {seed} on")
+    if len(held.masks) != record.plan.seeds:
+        return Check(
+            name="masks", ok=False, detail=f"{len(held.masks)} masks, where {record.plan.seeds} were asked for"
+        )
+    again = seeds.spread_of((seeds.published(record.measurements, seed), *held.masks[1:]))
+    wrong = listed(list(differences(held, again, "masks")))
+    detail = (
+        "the spread follows from them; the answers of those not published are not kept, so that they are not proven"
+    )
+    return Check(name="masks", ok=False if wrong else None, detail=wrong or detail)
 
 
 def differences(recorded: Any, again: Any, place: str = "") -> Iterator[str]:

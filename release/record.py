@@ -52,6 +52,7 @@ class PlanRecord(Frozen):
         latency: "off" or the number of prompts asked for.
         bbq_categories: The categories asked for; none means all.
         precision: Half width of the change in SRS that was asked for; None for a number of items.
+        seeds: Masks that were measured, the published one first; each has the seed after the last.
         command: The command line that repeats this release.
     """
 
@@ -70,6 +71,7 @@ class PlanRecord(Frozen):
     bbq_categories: tuple[str, ...] = ()
     eval_dtype: Precision = "float32"
     precision: Decimal | None = None
+    seeds: int = 1
 
 
 class Licence(Frozen):

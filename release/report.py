@@ -35,6 +35,9 @@ SCORES = {
 }
 """The scores shown on screen; the record and the card hold all."""
 
+CHANGES = {"srs": "SRS", "lean": "SRS − anti", "log_perplexity": "log perplexity"}
+"""What varies between masks."""
+
 
 def show_releases(releases: Sequence[Release], as_json: bool) -> None:
     """Show finished releases that were made together: one as itself, several one after the other."""
@@ -206,6 +209,7 @@ def _rows(measurements: Measurements) -> Iterator[tuple[str, ...]]:
             if part:
                 sides = (_ms(side.geometric_mean) for side in (part.dense, part.pruned))
                 yield name, *sides, *_ratio(part.ratio), f"{t.items}"
+    yield from _between_masks(measurements)
     if w := measurements.super_weights:
         yield "super weights zeroed", "", f"{w.hits}", "", "", f"{len(w.candidates)}"
     s = measurements.storage
@@ -217,6 +221,14 @@ def _rows(measurements: Measurements) -> Iterator[tuple[str, ...]]:
         "",
         "",
     )
+
+
+def _between_masks(measurements: Measurements) -> Iterator[tuple[str, ...]]:
+    if found := measurements.masks:
+        for name in ("srs", "lean", "log_perplexity"):
+            deviation: Estimate = getattr(found, name).deviation
+            cells = (_number(deviation, ".4f"), _interval(deviation, ".4f"))
+            yield f"SD between masks, {CHANGES[name]}", "", "", *cells, f"{len(found.masks)}"
 
 
 def _bbq_rows(measurements: Measurements) -> Iterator[tuple[str, ...]]:
@@ -291,6 +303,10 @@ def _verification_tables(verification: Verification) -> Iterator[RenderableType]
         yield f"{MARKS[check.ok]:<11}  {shown(check.name):<{width}}  {shown(check.detail)}"
 
 
+def _masks(seeds: Sequence[int]) -> str:
+    return f"{len(seeds)} measured, seeds {seeds[0]} to {seeds[-1]}; the first is published"
+
+
 def _preview_tables(preview: "Preview") -> Iterator[RenderableType]:
     size = preview.bytes_to_write
     yield _facts(
@@ -304,6 +320,7 @@ def _preview_tables(preview: "Preview") -> Iterator[RenderableType]:
             "To upload": "unknown" if preview.bytes_to_upload is None else f"{preview.bytes_to_upload:,} bytes",
             "Disk free": f"{preview.disk_free:,} bytes",
             **({"BBQ": str(preview.sample)} if preview.sample else {}),
+            **({"Masks": _masks(preview.seeds)} if len(preview.seeds) > 1 else {}),
             "Repositories": ", ".join(preview.repositories) or "none (--local)",
             **({"The Hub": preview.not_asked} if preview.not_asked else {}),
         },

@@ -58,6 +58,8 @@ def unproven(asked: Asked, checks: Sequence[Check]) -> Iterator[str]:
     asked_again = any(check.name.startswith(SPOT_CHECK) and check.ok for check in checks)
     if record is not None and _measured(record) and not asked_again:
         yield "that the answers on record were given by these models (--spot-check N)"
+    if record is not None and record.measurements.masks is not None:
+        yield "what the masks changed that are not published (prune with their seeds, then `release measure`)"
     yield from _who(checks)
 
 

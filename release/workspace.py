@@ -18,6 +18,8 @@ from release.record import FILE_NAME, Pruning, Record
 
 MARKER = "recipe.txt"
 PRUNED = "pruning.json"
+FURTHER = "further"
+"""Folder of a model that is measured and not published."""
 TAG = re.compile(r"[0-9a-f]{16}")
 """What a marker holds; see `Recipe.tag`."""
 
@@ -50,6 +52,7 @@ class Workspace:
                     f"{self.model} holds something else.", "Give another --out, or remove that folder first."
                 )
             files.sweep(self.work.parent)
+            files.remove(self.work / FURTHER)
             files.write(self.work / MARKER, tag)
             self.model.mkdir(exist_ok=True)
             try:
@@ -77,6 +80,17 @@ class Workspace:
             target.parent.mkdir(parents=True, exist_ok=True)
             path.replace(target)
         self.close()
+
+    @contextmanager
+    def further(self) -> "Iterator[Workspace]":
+        """Give a place for a model that is not published, removed at the end; after a kill `claimed` removes it."""
+        folder = self.work / FURTHER
+        files.remove(folder)
+        (folder / "model").mkdir(parents=True)
+        try:
+            yield Workspace(folder / "model", folder / "work")
+        finally:
+            files.remove(folder)
 
     def pruned(self) -> Pruning | None:
         """How the weight files here were made, where a run before this one saw it from beginning to end."""

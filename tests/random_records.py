@@ -32,6 +32,7 @@ from tests.records import (
     example_base,
     example_bbq,
     example_latency,
+    example_masks,
     example_perplexity,
     example_pruning,
     example_record,
@@ -255,6 +256,8 @@ def measurements(draw: st.DrawFn) -> Measurements:
             ),
             storage=st.builds(Storage, dense_bytes=counts(), pruned_bytes=counts()),
             super_weights=st.none() | super_weights(),
+            masks=st.none()
+            | st.lists(st.none() | st.floats(-1e300, 1e300), max_size=4).map(lambda found: example_masks(*found)),
         )
     )
 

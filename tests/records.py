@@ -11,6 +11,8 @@ from release.measurements import (
     Latency,
     LatencySide,
     Load,
+    Mask,
+    Masks,
     Mcnemar,
     Measurements,
     Perplexity,
@@ -33,6 +35,7 @@ from release.record import (
     Pruning,
     Record,
 )
+from release.seeds import published, spread_of
 from release.sources.bbq import Condition
 from release.study import default_study
 
@@ -203,6 +206,12 @@ def example_super_weights(**changes: Any) -> SuperWeights:
         ),
     }
     return SuperWeights(**facts | changes)
+
+
+def example_masks(*changes: float | None) -> Masks:
+    """Masks of seeds 42, 43, …, each with its change; the first is that of the example's measurements."""
+    first = published(example_measurements(), 42)
+    return spread_of([first, *(Mask(seed=43 + i, srs=x, lean=x, log_perplexity=x) for i, x in enumerate(changes))])
 
 
 def example_measurements(**changes: Any) -> Measurements:

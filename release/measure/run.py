@@ -160,7 +160,7 @@ def _looked(
         desk = replace(desk, script=script)
         answers = {}
         for name in SIDES:
-            with _subject(name, folders, desk, console, files.get(name)) as subject:
+            with subject_of(name, folders, desk, console, files.get(name)) as subject:
                 answers[name] = bbq.ask(subject, script)
         return looks.Round(script.task, answers, len(script.prompts))
 
@@ -168,9 +168,10 @@ def _looked(
     return desk, last.answers, looked
 
 
-def _subject(
+def subject_of(
     name: str, folders: Mapping[str, Path], desk: Desk, console: Console, files: Sequence[FileDigest] | None
 ) -> Subject:
+    """Return a model under measurement, `dense` or `pruned`."""
     return Subject(name, folders[name], files, desk.device, DTYPES[desk.plan.eval_dtype], console)
 
 
@@ -184,7 +185,7 @@ def _read(
 ) -> _Readings:
     """Take all readings of one model; it is loaded once, and only where one of them is not known yet."""
     rounding = losses = found = None
-    with _subject(name, folders, desk, console, files) as subject:
+    with subject_of(name, folders, desk, console, files) as subject:
         if desk.script is not None:
             answers = answers or bbq.ask(subject, desk.script)
             if name == "dense" and desk.plan.eval_dtype != "float32":

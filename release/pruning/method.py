@@ -74,6 +74,7 @@ class Method:
         scopes: Where weights may compete; the first is the default.
         needs: What must be gathered over calibration text for each tensor: Σx² per input, or Σxxᵀ.
         paper: None for a method that needs no source.
+        seeded: Whether the seed decides the mask; for others it settles ties, or draws calibration windows.
     """
 
     key: str
@@ -84,6 +85,7 @@ class Method:
     scopes: tuple[Scope, ...] = ("tensor", "row")
     needs: Needs = "nothing"
     paper: Paper | None = None
+    seeded: bool = False
 
     @property
     def calibrated(self) -> bool:

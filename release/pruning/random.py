@@ -13,5 +13,5 @@ def scorer(subject: Subject) -> Scorer:
     return subject.draws.keys
 
 
-RANDOM = Method("random", "Random", scorer, version=2)
+RANDOM = Method("random", "Random", scorer, version=2, seeded=True)
 """Version 1 drew 16-bit keys."""

@@ -1,0 +1,38 @@
+"""A further mask, asked what the published one was asked: nothing is timed, and nothing written."""
+
+from pathlib import Path
+
+from release.measure import bbq, perplexity
+from release.measure.run import SIDES, Desk, Files, subject_of
+from release.measure.scores import Comparison
+from release.measurements import Estimate, Score
+from release.progress import Console
+
+
+def changes(
+    desk: Desk, dense: Path, pruned: Path, files: Files, console: Console
+) -> tuple[tuple[Score, ...], Estimate | None]:
+    """Return BBQ's scores over all categories and the ratio of perplexities; none where one is off.
+
+    What was read of the dense model before is recalled, so that it is not read again for every mask.
+
+    Raises:
+        UnusableBase: A model cannot be loaded or does not fit into memory.
+        UnusableData: A model answered with NaN or an infinity.
+    """
+    folders, answers, losses = {"dense": dense, "pruned": pruned}, {}, {}
+    for name in SIDES:
+        with subject_of(name, folders, desk, console, files[name]) as subject:
+            if desk.script is not None:
+                answers[name] = bbq.ask(subject, desk.script)
+            if desk.windows is not None:
+                losses[name] = perplexity.read(subject, desk.windows)
+    scores: tuple[Score, ...] = ()
+    if desk.script is not None:
+        sample = desk.script.task.sample
+        scores = Comparison(sample, answers["dense"].choices, answers["pruned"].choices).overall()
+    if desk.windows is None or desk.text is None:
+        return scores, None
+    windows = perplexity.Windows.of(desk.windows)
+    found = perplexity.compare(windows, losses["dense"], losses["pruned"], desk.text, desk.plan.eval_dtype)
+    return scores, found.ratio
