@@ -38,7 +38,7 @@ from release.verify import verify
 def used():
     known = resource.getrusage(resource.RUSAGE_SELF)
     return known.ru_utime + known.ru_stime
-base = Folder(Path(sys.argv[2])) if len(sys.argv) > 2 else None
+base = (lambda: Folder(Path(sys.argv[2]))) if len(sys.argv) > 2 else None
 started, before = time.perf_counter(), used()
 answer = verify(Folder(Path(sys.argv[1])), base, Console(quiet=True))
 assert answer.ok, answer.verdict

@@ -3,6 +3,7 @@
 Heavy imports (torch, transformers, gradio) happen inside the commands, so that `release --help` is quick.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -298,7 +299,7 @@ def verify(
 
     console, who = Console(), whose(key, identity, identity_provider)
     files = pruned_files(path_or_repo, console)
-    dense = base_files(base, console) if base else None
+    dense = partial(base_files, base, console) if base is not None else None
     again = Again(calibration, device) if rebuild else None
     some = Spot(spot, spot_seed, device, bbq_data, text) if spot is not None else None
     verification = verify_files(files, dense, console, again, who, some)

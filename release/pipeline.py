@@ -240,7 +240,7 @@ def rebuild(release: Path, base: str, out: Path, console: Console) -> Path:
         carry_side_files(dense.folder, made)
         own = [file.name for file in record.files if is_own(file.name) and (source / file.name).is_file()]
         carry_files(source, made, dict.fromkeys([*own, FILE_NAME, CARD]))
-        refuse_failed(verify(Folder(made), Folder(dense.folder), console).checks)
+        refuse_failed(verify(Folder(made), lambda: Folder(dense.folder), console).checks)
     return out
 
 

@@ -67,6 +67,20 @@ class Subject:
 
 
 @dataclass(frozen=True)
+class Dense:
+    """The base that a model is held against, opened.
+
+    Attributes:
+        checkpoint: Its headers.
+        side_files: What pruning it writes beside weights; see `contents.carried`.
+    """
+
+    files: Files
+    checkpoint: Checkpoint
+    side_files: Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
 class Seen:
     """What reading the weights once gave.
 
@@ -74,16 +88,23 @@ class Seen:
         counts: One per tensor, file by file.
         prunable: Those of the prunable ones, in name order.
         base_files: Digests of the base's weight files; None where no base was read.
-        base: The base's headers.
-        side_files: What pruning the base writes beside weights; see `contents.carried`.
+        base: The base that was read beside them.
     """
 
     files: tuple[FileDigest, ...]
     counts: tuple[TensorCount, ...]
     prunable: tuple[TensorCount, ...]
     base_files: tuple[FileDigest, ...] | None
-    base: Checkpoint | None
-    side_files: Mapping[str, bytes]
+    base: Dense | None
+
+
+def open_base(files: Files) -> Dense:
+    """Read the headers and the small files of a base.
+
+    Raises:
+        UnusableBase: It is none.
+    """
+    return Dense(files, open_files(files, Path(files.name)), dict(carried(files)))
 
 
 def open_subject(files: Files) -> Subject:
@@ -124,7 +145,7 @@ def read_record(files: Files) -> Record | None:
 
 def read_weights(
     subject: Subject,
-    base: Files | None,
+    base: Dense | None,
     console: Console,
     moving: bool = False,
     groups: tuple[int, int] | None = None,
@@ -134,14 +155,10 @@ def read_weights(
     Args:
         moving: Whether the method may change weights that it keeps, so that it is told how far they moved.
         groups: n and m of the pattern that prunable tensors follow.
-
-    Raises:
-        UnusableBase: The base is none.
     """
     written = subject.written
     prunable = set(from_shapes(written.shapes))
-    opened = open_files(base, Path(base.name)) if base else None
-    dense = Beside(opened, base) if opened else None
+    dense = Beside(base.checkpoint, base.files) if base else None
     step = console.step("Verify: read every weight", written.size)
     with step as advance, dense or nullcontext():
         results = [
@@ -151,5 +168,4 @@ def read_weights(
         base_files = dense.digests() if dense else None
     counts = tuple(c for _, found in results for c in found)
     chosen = sorted((c for c in counts if c.name in prunable), key=lambda c: c.name)
-    side_files = dict(carried(base)) if base else {}
-    return Seen(tuple(file for file, _ in results), counts, tuple(chosen), base_files, opened, side_files)
+    return Seen(tuple(file for file, _ in results), counts, tuple(chosen), base_files, base)

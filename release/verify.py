@@ -5,7 +5,7 @@ held against it, and no file may lie beside those of a release. Where there is a
 what pruning that base would write. What was asked for and could not be made is a failure.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -24,14 +24,15 @@ from release.closure import (
     theirs_of,
     updates,
 )
-from release.errors import OutputConflict
+from release.errors import OutputConflict, ReleaseError
 from release.frozen import Frozen
 from release.progress import Console
 from release.pruning.recipe import Recipe
-from release.reading import Seen, Subject, open_subject, read_record, read_weights
+from release.reading import Dense, Seen, Subject, open_base, open_subject, read_record, read_weights
 from release.record import CARD, FILE_NAME, Check, Record
 from release.recount import check_numbers
 from release.sources import base as bases
+from release.text import shown
 from release.verdict import Asked, unproven, verdict
 
 
@@ -74,7 +75,7 @@ class Verification(Frozen):
 
 def verify(
     files: Files,
-    base: Files | None,
+    base: Callable[[], Files] | None,
     console: Console,
     again: Again | None = None,
     who: signing.Who | None = None,
@@ -83,7 +84,7 @@ def verify(
     """Verify a release's model folder, or any other pruned checkpoint, wherever its files lie.
 
     Args:
-        base: What to compare the whole with; by default the base the record names, where it was fetched before.
+        base: Finds what to compare the whole with; by default the base the record names, where it was fetched before.
         again: Make every mask again from base, recipe and seed, and compare; None leaves that out.
         who: Whose signature it has to be: a public key's, or an identity's.
         spot: Ask some items of both models again, and compare; None leaves that out.
@@ -95,16 +96,40 @@ def verify(
     """
     subject = open_subject(files)
     record = subject.record
-    base = base or (bases.cached(record.base.source, record.base.id, record.base.revision) if record else None)
-    if base is not None and again is not None:
-        base = Folder(base.folder())  # what is made again is read here and there, and more than once
-    seen = read_weights(subject, base, console, *_method_of(record))
-    checks = [*_checks(subject, seen), *signing.verification(files, seen.files, who)]
+    dense, lacking = _dense(base, record, here=again is not None)
+    seen = read_weights(subject, dense, console, *_method_of(record))
+    checks = [*_checks(subject, seen), *lacking, *signing.verification(files, seen.files, who)]
+    base_files = dense.files if dense else None
     if again is not None:
-        checks.append(rebuilt(subject, base, seen, again, console))
+        checks.append(rebuilt(subject, base_files, seen, again, console))
     if spot is not None:
-        checks += spot_check.checks(files, record, base, spot, console)
-    return _report(subject, seen, Asked(record, base is not None, again is not None), tuple(checks))
+        checks += spot_check.checks(files, record, base_files, spot, console)
+    return _report(subject, seen, Asked(record, dense is not None, again is not None), tuple(checks))
+
+
+def _dense(
+    base: Callable[[], Files] | None, record: Record | None, here: bool
+) -> tuple[Dense | None, tuple[Check, ...]]:
+    """Open the base that was asked for, or else the one that the record names; what cannot be had is a check.
+
+    Args:
+        here: Bring all of it to this disk: what is made again is read here and there, and more than once.
+    """
+    try:
+        files = base() if base else _cached(record)
+        if files is None:
+            return None, ()
+        return open_base(Folder(files.folder()) if here else files), ()
+    except ReleaseError as error:
+        reason = f"{error.seen} {error.remedy}"
+    except OSError as error:
+        reason = f"{error.strerror or type(error).__name__}."
+    detail = f"nothing could be held against it: {shown(reason)}"
+    return None, (Check(name="base", ok=False if base else None, detail=detail),)
+
+
+def _cached(record: Record | None) -> Files | None:
+    return bases.cached(record.base.source, record.base.id, record.base.revision) if record else None
 
 
 def _method_of(record: Record | None) -> tuple[bool, tuple[int, int] | None]:
@@ -178,8 +203,12 @@ def _against_base(subject: Subject, seen: Seen) -> Iterator[Check]:
         return
     if record is not None:
         yield check_files("base files", record.base.files, seen.base_files, "as recorded")
-    yield check_tensors(base, subject.written) if record is None else check_headers(base, subject.written)
-    yield check_side_files(subject, seen.side_files)
+    yield (
+        check_tensors(base.checkpoint, subject.written)
+        if record is None
+        else check_headers(base.checkpoint, subject.written)
+    )
+    yield check_side_files(subject, base.side_files)
     if record is not None and updates(record.pruning):
         yield check_moved(seen.prunable)
     else:

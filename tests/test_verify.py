@@ -298,3 +298,51 @@ def test_the_gate_refuses_files_that_are_not_as_planned(pruned, base_folders, co
     allowed = uniform(sizes_of(base), recipe.sparsity)
     with pytest.raises(AuditFailed, match=touched):
         audit(base, written, recipe, allowed, hashed, console)
+
+
+def emptied(base: Path) -> str:
+    for path in base.iterdir():
+        path.unlink()
+    return str(base)
+
+
+def cut_short(base: Path) -> str:
+    path = next(base.glob("*.safetensors"))
+    path.write_bytes(path.read_bytes()[:50])
+    return str(base)
+
+
+def of_two_models(base: Path) -> str:
+    (base / "pytorch_model.bin").write_bytes(b"x")
+    (base / "config.json").write_text("[]")
+    return str(base)
+
+
+NO_BASE: dict[str, tuple[Callable[[Path], str], str]] = {
+    "no folder": (lambda base: str(base / "nowhere" / "at" / "all"), "There is no folder"),
+    "a file": (lambda base: str(base / "config.json"), "There is no folder"),
+    "emptied": (emptied, "has no config.json"),
+    "weights cut short": (cut_short, "safetensors"),
+    "config of another kind": (of_two_models, "config.json"),
+    "no such alias": (lambda _: "phi-9", "There is no model"),
+    "nobody answers": (lambda _: "lab/model", "Nobody answers"),
+    "nothing": (lambda _: "", "config.json"),
+    "escape": (lambda _: "./\x1b[2J", "There is no folder"),
+    "far too long": (lambda _: "x" * 5_000, "name too long"),
+}
+
+
+@pytest.mark.parametrize("more", [(), ("--rebuild",), ("--spot-check", "2")], ids=["base", "rebuild", "spot-check"])
+@pytest.mark.parametrize("kind", NO_BASE)
+def test_a_base_that_was_asked_for_and_cannot_be_had_is_a_failure_and_the_rest_is_checked(
+    kind, more, made, base_folders, tmp_path, capsys
+):
+    spoil, words = NO_BASE[kind]
+    name = spoil(checkpoints.copy(base_folders["mistral"], tmp_path / "base"))
+    code, answer = verify(made / "random", capsys, "--base", name, *more)
+    assert code == 1
+    assert words.lower() in failed(answer)["base"].lower()
+    assert failed(answer)["base"].isprintable()
+    assert answer["verdict"].startswith("NOT verified: base")
+    assert {"base", *(word.removeprefix("--") for word in more[:1])} == failed(answer).keys()
+    assert {"zeros", "totals", "card", "other files"} <= {c["name"] for c in answer["checks"] if c["ok"]}
