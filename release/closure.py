@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from release import contents
 from release.audit import listed
+from release.checkpoint.files import FOLDER
 from release.checkpoint.folder import Checkpoint
 from release.checkpoint.tally import Movement, TensorCount
 from release.errors import InputError
@@ -33,6 +34,11 @@ def check_contents(subject: Subject) -> Check:
     """
     names, weights = subject.files.sizes.keys(), {header.path.name for header in subject.written.headers}
     wrong, theirs = contents.unexpected(names, weights), theirs_of(subject)
+    wrong += [
+        f"{name}, {kind}"
+        for name, kind in sorted(subject.files.others.items())
+        if kind != FOLDER and not contents.is_of_the_way(name)
+    ]
     if subject.record is None:
         detail = "made by another tool: no list says what belongs to it" + (
             f"; beside it: {listed(wrong)}" * bool(wrong)

@@ -10,12 +10,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from release import outside, sparsity
+from release.audit import listed
 from release.checkpoint.count import Beside, count
 from release.checkpoint.files import Files, content, digest
 from release.checkpoint.folder import AT_ONCE, Checkpoint, open_files
 from release.checkpoint.prunable import from_shapes
 from release.checkpoint.tally import TensorCount
-from release.contents import carried
+from release.contents import carried, is_own
 from release.describe import UNRECORDED
 from release.errors import AuditFailed, UnusableBase
 from release.names import problem_of
@@ -112,8 +113,11 @@ def open_subject(files: Files) -> Subject:
 
     Raises:
         UnusableBase: There is no checkpoint there.
-        AuditFailed: There is a record, but it or a weight file cannot be read.
+        AuditFailed: There is a record, but it or a weight file cannot be read; or what bears the name of a release's
+            file is none.
     """
+    if wrong := [f"{name} is {kind}" for name, kind in sorted(files.others.items()) if is_own(name)]:
+        raise AuditFailed(f"{listed(wrong)}, where a release has a file.", "Fetch the release again.")
     record = read_record(files)
     try:
         return Subject(files, open_files(files, Path(files.name)), record)

@@ -266,9 +266,31 @@ def test_a_file_of_a_release_that_is_none_ends_in_one_message(
     assert code in (0, 1, 2), said.err
     assert "unforeseen" not in said.err
     assert "Traceback" not in said.err
-    assert command != "verify" or code or "no release.json" in said.out
+    assert command != "verify" or code, f"{name} was not missed"
+    if command == "verify" and spoil in (pipe, endless, folder):
+        assert name.rsplit("/", 1)[-1] in said.err + said.out
     if code:
         assert not (tmp_path / "again" / "model-00001-of-00002.safetensors").exists()
+
+
+def linked_folder(path: Path) -> None:
+    aside = path.parent.parent / "aside"
+    aside.mkdir()
+    path.symlink_to(aside)
+
+
+def dangling(path: Path) -> None:
+    path.symlink_to(path.parent / "nowhere")
+
+
+@pytest.mark.parametrize("spoil", [pipe, endless, linked_folder, dangling])
+@pytest.mark.parametrize("name", ["tokenizer.model", "adapter_model.safetensors", "chat", ".x", "figures/a.svg"])
+def test_what_is_no_file_does_not_lie_in_a_release_unseen(name, spoil, copy, capsys):
+    (copy / name).parent.mkdir(exist_ok=True)
+    spoil(copy / name)
+    assert run(["verify", str(copy)]) == 1
+    said = capsys.readouterr()
+    assert name in said.out + said.err
 
 
 SIDE_FILES = ["generation_config.json", "special_tokens_map.json", "LICENSE", "tokenizer.json", "chat_template.jinja"]

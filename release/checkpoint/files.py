@@ -25,6 +25,8 @@ KEEP = 5
 LARGEST_TEXT = 64 << 20
 """Bytes of a file that is read as a whole, at most; no config, index, record, table or card comes near."""
 
+FOLDER = "a folder"
+
 
 def is_hidden(name: str) -> bool:
     """Whether a file of a release is never published: a hidden one, or one that running the app left."""
@@ -55,6 +57,10 @@ class Files(Protocol):
     @property
     def sizes(self) -> Mapping[str, int]:
         """Path with forward slashes → bytes, of every file."""
+
+    @property
+    def others(self) -> Mapping[str, str]:
+        """Path with forward slashes → what it is, of all that lies there and is no regular file."""
 
     def open(self, name: str) -> Reader:
         """Open a file that is read in pieces of up to `PIECE` bytes, the latest `KEEP` of which stay as they were."""
@@ -89,8 +95,17 @@ class Folder:
     @cached_property
     def sizes(self) -> Mapping[str, int]:
         """Path with forward slashes → bytes, of every file below."""
-        found = (Path(at, name) for at, _, names in os.walk(self.path) for name in names)
-        return {path.relative_to(self.path).as_posix(): path.stat().st_size for path in found if path.is_file()}
+        return {name: path.stat().st_size for name, path in self._entries() if path.is_file()}
+
+    @cached_property
+    def others(self) -> Mapping[str, str]:
+        """Path with forward slashes → what it is: a folder, a link to one, or what is no file at all."""
+        return {name: _kind(path) for name, path in self._entries() if not path.is_file()}
+
+    def _entries(self) -> Iterator[tuple[str, Path]]:
+        for at, folders, names in os.walk(self.path, onerror=_refuse_closed):
+            for path in (Path(at, name) for name in (*folders, *names)):
+                yield path.relative_to(self.path).as_posix(), path
 
     def open(self, name: str) -> Reader:
         """Open a file that is read in pieces; a link that leads out of the folder is not followed."""
@@ -103,6 +118,18 @@ class Folder:
     def folder(self) -> Path:
         """The folder itself."""
         return self.path
+
+
+def _kind(path: Path) -> str:
+    if path.is_dir():
+        return "a link to a folder" if path.is_symlink() else FOLDER
+    return "a link to nothing" if path.is_symlink() and not path.exists() else "no regular file"
+
+
+def _refuse_closed(error: OSError) -> None:
+    """Let a folder that may not be looked into count as a trouble: what lies there would be taken for missing."""
+    if isinstance(error, PermissionError):
+        raise error
 
 
 def pieces(files: Files, name: str) -> Iterator[Raw]:

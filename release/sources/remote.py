@@ -54,6 +54,11 @@ class Repository:
         """The repository's id."""
         return self.id
 
+    @property
+    def others(self) -> Mapping[str, str]:
+        """Nothing: a repository holds files alone."""
+        return {}
+
     def open(self, name: str) -> Reader:
         """Open a file; every piece has memory of its own, so all of them stay as they were read."""
         return self._stream(name, self.sizes[name])
