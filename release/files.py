@@ -135,6 +135,19 @@ def require_own(folder: Path, name: str) -> Path:
     return path
 
 
+def require_inside(folder: Path, name: str) -> Path:
+    """Return the path of something in a folder that is no link to a place outside it.
+
+    Raises:
+        UnusableBase: It is; names it.
+    """
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        seen = f"{name} in {folder.resolve().name}/ is a link that leads out of it."
+        raise UnusableBase(seen, "Put what it leads to in its place, or remove it.")
+    return path
+
+
 def recall(path: Path, understood: Callable[[bytes], Known]) -> Known | None:
     """Return what a marker or cache says; None where it is not there or cannot be read, for it will be made anew.
 

@@ -321,9 +321,10 @@ def measure_only(pruned: Path, base: str, plan: Measuring, out: Path | None, con
     """Measure any pruned model beside its base; per-item answers and figures go to `out`, where one is given."""
     from release.measure import measure
 
+    folder = model_folder(pruned)
     dense = resolve(base, console).checkpoint
     desk = measuring_means(plan, dense, console)
-    model = open_checkpoint(model_folder(pruned)).folder
+    model = open_checkpoint(folder).folder
     if out is not None:
         return measure(desk, dense.folder, model, out, console)
     with TemporaryDirectory() as scratch:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from release import card_file, files, leaks, signing
 from release.audit import refuse_failed
 from release.card_parts import Target, parse
-from release.checkpoint.files import Folder
+from release.checkpoint.files import Folder, is_hidden
 from release.checkpoint.folder import model_folder
 from release.plan import Ways
 from release.progress import Console
@@ -41,8 +41,10 @@ def push_only(
         NotLoggedIn: Before anything else.
         AuditFailed: It is not what its record says.
         OutputConflict: Another run is at work there.
+        UnusableBase: See `require_own_files`.
     """
     record = required_record(model_folder(folder))
+    require_own_files(folder)
     signer = signing.signer(key) if key else None
     publisher = login_for(namespace)
     with files.locked(work_folder(folder)):
@@ -64,9 +66,11 @@ def push_release(
     Raises:
         OutputConflict: Somebody wrote where the card is generated, here or on the Hub.
         LeakFound: It would give away what is private.
+        UnusableBase: See `require_own_files`.
     """
     from release import hub
 
+    require_own_files(folder)
     parcel, changes = _prepared(folder, record, publisher, ways, space, console)
     signing.settle(parcel.model, signer, console, record.audit.files)
     for line in hub.survey(parcel, ways, publisher.account, console, card_diff=changes).lines():
@@ -76,15 +80,33 @@ def push_release(
     return pushed
 
 
+def require_own_files(folder: Path) -> None:
+    """Refuse a release in which something is a link that leads out of it: what is uploaded would be somebody else's.
+
+    Hidden files are never uploaded.
+
+    Raises:
+        UnusableBase: Names it.
+    """
+    for part in (model_folder(folder), files.require_inside(folder, "space")):
+        found = Folder(part)
+        for names, require in ((found.sizes, files.require_own), (found.others, files.require_inside)):
+            for name in names:
+                if not is_hidden(name):
+                    require(part, name)
+
+
 def push_preview(folder: Path, namespace: str | None, ways: Ways, space: bool, console: Console) -> "PushPlan":
     """Say what `push_only` would do; writes nothing here or there.
 
     Raises:
         NotLoggedIn: There is no token, or the Hub refuses it.
+        UnusableBase: See `require_own_files`.
     """
     from release import hub
 
     record = required_record(model_folder(folder))
+    require_own_files(folder)
     publisher = login_for(namespace)
     with TemporaryDirectory() as scratch:
         copy = _mirrored(folder.resolve(), Path(scratch) / folder.resolve().name)

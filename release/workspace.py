@@ -44,7 +44,10 @@ class Workspace:
 
         Raises:
             OutputConflict: It holds something else, or another run is at work there.
+            UnusableBase: The model folder is a link that leads out of the release.
         """
+        if self.model != self.work.parent:
+            files.require_inside(self.work.parent, self.model.name)
         tag, fresh = recipe.tag(base), not self.model.exists()
         with files.locked(self.work):
             if not self._is_ours(base, recipe, tag):

@@ -112,6 +112,11 @@ def _linked_folder(lure: Lure) -> None:
     lure.admit("figures/secret.txt", (lure.outside / "secret.txt").read_bytes())
 
 
+def _model_elsewhere(lure: Lure) -> None:
+    lure.model.rename(lure.outside / "model")
+    lure.model.symlink_to(lure.outside / "model")
+
+
 def _written_through_links(lure: Lure) -> None:
     for name in ("README.md", "model.sig"):
         (lure.model / name).unlink(missing_ok=True)
@@ -228,6 +233,7 @@ HOSTILE: Mapping[str, Callable[[Lure], None]] = {
     "record with weights above the folder": _weights_up,
     "links to secrets": _links_to_secrets,
     "link to a folder": _linked_folder,
+    "model folder that is a link": _model_elsewhere,
     "links where the tool writes": _written_through_links,
     "program of the Space": _space_program,
     "modules beside the Space's program": _space_module,

@@ -14,6 +14,7 @@ from release.checkpoint.header import Header, Tensor
 from release.checkpoint.loading import INDEX, weight_map, weight_names
 from release.checkpoint.steady import Stamp
 from release.errors import UnusableBase
+from release.files import require_inside
 
 CONFIG = "config.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
@@ -221,5 +222,9 @@ def _refuse_misplaced(headers: tuple[Header, ...], named: dict[str, str]) -> Non
 
 
 def model_folder(folder: Path) -> Path:
-    """The model/ folder of a release, or the folder itself."""
-    return folder / "model" if (folder / "model").is_dir() else folder
+    """The model/ folder of a release, or the folder itself.
+
+    Raises:
+        UnusableBase: It is a link that leads out of the release: what is written there would change what is not its.
+    """
+    return require_inside(folder, "model") if (folder / "model").is_dir() else folder
