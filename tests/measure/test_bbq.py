@@ -39,14 +39,18 @@ def plain(module: torch.nn.Module, ids: list[int]) -> torch.Tensor:
         return torch.log_softmax(module(torch.tensor([ids])).logits[0].double(), dim=-1)
 
 
-def test_letters_are_read_at_the_answers_place(bbq: Bbq, tiny: dict[str, Path], console: Console) -> None:
-    script = script_of(bbq, tiny["llama"], "letters", "4")
-    with subject_of(tiny["llama"], console) as subject:
+@pytest.mark.parametrize(("architecture", "amount"), [("llama", "4"), ("qwen2", "14")])
+def test_letters_are_read_at_the_answers_place(
+    bbq: Bbq, tiny: dict[str, Path], console: Console, architecture: str, amount: str
+) -> None:
+    """Of Qwen2 42 prompts: 14 items in three orders, each beside a plain forward pass."""
+    script = script_of(bbq, tiny[architecture], "letters", amount)
+    with subject_of(tiny[architecture], console) as subject:
         found = ask(subject, script)
     assert found.letters is not None
     assert found.values is not None
     prompter = script.prompter
-    with loaded(tiny["llama"], CPU, torch.float32) as model:
+    with loaded(tiny[architecture], CPU, torch.float32) as model:
         for index, item in enumerate(script.task.items):
             by_answer: dict[int, list[float]] = {0: [], 1: [], 2: []}
             for rotation in range(ROTATIONS):
