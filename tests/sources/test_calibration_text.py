@@ -266,7 +266,9 @@ def test_only_the_documents_that_are_read_are_unpacked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"plain", gzip.compress(b"{"), gzip.compress(b'{"url": "x"}'), gzip.compress(b'{"text": 1}')]
+    "content",
+    [b"plain", *(gzip.compress(line, mtime=0) for line in (b"{", b'{"url": "x"}', b'{"text": 1}'))],
+    ids=["no gzip", "no JSON", "no text", "number"],
 )
 def test_what_is_no_file_of_c4_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "c4.json.gz"
