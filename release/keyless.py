@@ -15,14 +15,17 @@ from types import TracebackType
 from typing import Any
 
 from release.errors import BadOption, HubFailed
+from release.record import LONGEST_NAME
 from release.text import one_line
 
 WORD = "sigstore"
 """What --sign is given for a signature without a key; a key file of that name is `./sigstore`."""
 TOKEN = "SIGSTORE_IDENTITY_TOKEN"  # noqa: S105 - the variable's name
 TRUST = "RELEASE_TRUST_CONFIG"
-LONGEST = 320
-"""Characters of an identity or of its provider's address, at most; an e-mail address has no more."""
+LONGEST = LONGEST_NAME
+"""Characters of an identity or of its provider's address, at most."""
+GITHUB = "https://token.actions.githubusercontent.com"
+"""Whose tokens are a workflow's; its certificate does not name their subject, but the workflow's file."""
 REMEDY = f"Give a valid token in {TOKEN}, run where one is offered (continuous integration), or at a terminal."
 
 
@@ -74,21 +77,62 @@ def whose(key: Path | None, name: str | None, provider: str | None) -> Path | Id
     return Identity(name, provider)
 
 
-def means() -> Any:
-    """The package's own means to sign, before any work is done.
+class Signing:
+    """Signs as whoever an identity token speaks of.
+
+    The token is asked for once, so that the card names who signs, and late, for it holds for minutes only. That there
+    is an identity, and that Sigstore answers, is settled before any work is done.
 
     Raises:
         BadOption: There is no identity to sign with.
         HubFailed: Sigstore cannot be reached.
     """
+
+    def __init__(self) -> None:
+        self._token = os.environ.get(TOKEN)
+        with Reached("--sign sigstore"):
+            _require_identity(self._token)
+            self.means = _means(self._token)
+
+    def identity(self) -> Identity | None:
+        """Who will have signed; None where only the certificate tells, as after a login in a browser.
+
+        Raises:
+            BadOption: The token is not valid any more.
+            HubFailed: Sigstore cannot be reached.
+        """
+        from sigstore import oidc
+
+        with Reached("--sign sigstore"):
+            if self._token is None and (found := oidc.detect_credential()):
+                self._token, self.means = found, _means(found)
+            return _named(oidc.IdentityToken(self._token), self._token) if self._token else None
+
+
+def _means(token: str | None) -> Any:
+    """The package's own means to sign."""
     from model_signing import signing
 
-    token = os.environ.get(TOKEN)
-    with Reached("--sign sigstore"):
-        _require_identity(token)
-        return signing.Config().use_sigstore_signer(
-            identity_token=token, use_ambient_credentials=True, trust_config=_trust()
-        )
+    return signing.Config().use_sigstore_signer(
+        identity_token=token, use_ambient_credentials=True, trust_config=_trust()
+    )
+
+
+def _named(token: Any, raw: str) -> Identity | None:
+    """Whom a certificate for this token names: its e-mail address, or a workflow of GitHub's by its own address.
+
+    What certificates name for tokens of other kinds, their issuers decide.
+    """
+    import jwt
+
+    name = str(token.identity)
+    if token.issuer == GITHUB:
+        name = f"https://github.com/{jwt.decode(raw, options={'verify_signature': False}).get('job_workflow_ref', '')}"
+    elif "@" not in name:
+        return None
+    provider = str(token.federated_issuer)
+    fits = all(0 < len(each) <= LONGEST and each.isprintable() for each in (name, provider))
+    return Identity(name, provider) if fits else None
 
 
 def _require_identity(token: str | None) -> None:

@@ -23,7 +23,7 @@ from release.card_parts import parse
 from release.checkpoint.files import is_hidden
 from release.checkpoint.header import LENGTH_BYTES
 from release.errors import LeakFound
-from release.record import CARD
+from release.record import CARD, Signed
 from release.resources import resource
 
 SHOWN = 10
@@ -63,16 +63,17 @@ EVERYDAY = {"root", "user", "users", "admin", "ubuntu", "debian", "runner", "loc
 """Names of users and machines that tell nothing."""
 
 
-def refuse(folders: Iterable[Path]) -> None:
+def refuse(folders: Iterable[Path], signer: Signed | None = None) -> None:
     """Let a release pass if it gives nothing away.
 
     Args:
         folders: What is to be uploaded.
+        signer: Who signs it, and wants to be named.
 
     Raises:
         LeakFound: Names each file and line.
     """
-    found = [f"{folder.name}/{leak}" for folder in folders for leak in leaks(folder)]
+    found = [f"{folder.name}/{leak}" for folder in folders for leak in leaks(folder, signer.name if signer else "")]
     if found:
         more = f"\n  and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
         raise LeakFound(
@@ -82,16 +83,16 @@ def refuse(folders: Iterable[Path]) -> None:
         )
 
 
-def leaks(folder: Path) -> Iterator[str]:
-    """Find what a folder's words give away: `file, line n: what`."""
+def leaks(folder: Path, named: str = "") -> Iterator[str]:
+    """Find what a folder's words give away, but for whom they are to name: `file, line n: what`."""
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_file() and not is_hidden(name):
-            yield from (f"{name}, {finding}" for finding in _in_file(path))
+            yield from (f"{name}, {finding}" for finding in _in_file(path, named))
 
 
-def _in_file(path: Path) -> Iterator[str]:
-    seen = list(_in_words(path))
+def _in_file(path: Path, named: str) -> Iterator[str]:
+    seen = list(_in_words(path, named))
     yield from seen
     if not any(finding.endswith(FOUND) for finding in seen) and _holds_secret(path):
         yield FOUND
@@ -135,12 +136,12 @@ def _packed_words(path: Path) -> Iterator[bytes]:
                     yield "\n".join(value for value in column.to_pylist() if value).encode()
 
 
-def _in_words(path: Path) -> Iterator[str]:
+def _in_words(path: Path, named: str) -> Iterator[str]:
     if path.suffix == ".png":
-        yield from _in_lines(_png_words(path), frozenset())
+        yield from _in_lines(_png_words(path), frozenset(), named)
     elif path.suffix in WORDS and path.name not in OF_THE_BASE and not path.name.upper().startswith(OF_OTHERS):
         text = path.read_text(encoding="utf-8", errors="replace")
-        yield from _in_lines(text.split("\n"), _theirs(path, text))
+        yield from _in_lines(text.split("\n"), _theirs(path, text), named)
 
 
 def _theirs(path: Path, text: str) -> frozenset[int]:
@@ -150,11 +151,11 @@ def _theirs(path: Path, text: str) -> frozenset[int]:
     return frozenset(part.first + index for part in parts for index in range(len(part.lines)))
 
 
-def _in_lines(lines: Iterable[str], theirs: frozenset[int]) -> Iterator[str]:
+def _in_lines(lines: Iterable[str], theirs: frozenset[int], named: str) -> Iterator[str]:
     for number, line in enumerate(lines, 1):
         if SECRET.search(line) or any(token in line for token in _tokens()):
             yield f"line {number}: {FOUND}"
-        elif number not in theirs and (what := _private(line)):
+        elif number not in theirs and (what := _private(line.replace(named, "") if named else line)):
             yield f"line {number}: {what}"
 
 

@@ -34,7 +34,7 @@ from release.pruning.prune import Calibrating, Job, Means, forget_blocks, prune,
 from release.pruning.rebuild import rebuild as rebuild_weights
 from release.pruning.recipe import Recipe
 from release.publishing import login_for, parcel_of, push_release, take_names, write_space
-from release.record import CARD, FILE_NAME, Pruning, Record
+from release.record import CARD, FILE_NAME, Pruning, Record, Signed
 from release.sources.base import BaseModel, resolve
 from release.verify import required_record, verify
 from release.workspace import Workspace, carry_files, carry_side_files, require_side_files
@@ -85,7 +85,8 @@ def publish(plan: Plan, console: Console, key: Path | None = None) -> Release:
             [(pruning, audited)] = prune_and_audit(base.checkpoint, [(plan, workspace)], means, console)
             measurements = measured(base.checkpoint, audited, desk, workspace, console)
             measurements = with_masks(plan, base.checkpoint, audited, measurements, means, workspace, console)
-        record = write_record(plan, base, pruning, audited, measurements, workspace)
+        signed_as = signer.signed_as(console) if signer else None
+        record = write_record(plan, base, pruning, audited, measurements, workspace, signed_as)
         write_space(record, folder, plan.measuring.bbq_data, console)
         if publisher is None:
             signing.settle(workspace.model, signer, console, record.audit.files)
@@ -164,19 +165,26 @@ def prune_and_audit(
 
 
 def write_record(
-    plan: Plan, base: BaseModel, pruning: Pruning, audited: Audited, measurements: Measurements, workspace: Workspace
+    plan: Plan,
+    base: BaseModel,
+    pruning: Pruning,
+    audited: Audited,
+    measurements: Measurements,
+    workspace: Workspace,
+    signed_as: Signed | None = None,
 ) -> Record:
     """Write release.json and the card into a model folder whose other files are all there.
 
     A record that says the same but for its date stands: a rerun changes nothing.
     """
     model = workspace.model
-    record = describe(plan, base, pruning, audited, measurements, model)
+    found = describe(plan, base, pruning, audited, measurements, model)
+    record = found.model_copy(update={"signed_as": signed_as})
     if (known := workspace.record()) and record.same_but_date(known):
         record = known
     files.write(model / FILE_NAME, record.to_json())
     card_file.write(model, card_file.renewed(model, record))
-    leaks.refuse([model])
+    leaks.refuse([model], signed_as)
     return record
 
 

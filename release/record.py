@@ -7,9 +7,9 @@ a local path, a user name or a host name. `schema()` is the JSON Schema of the w
 import json
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import field_validator
+from pydantic import AfterValidator, field_validator
 
 from release.frozen import Frozen, Share
 from release.measurements import DataSource, Measurements, Precision, Reading
@@ -17,6 +17,8 @@ from release.names import FileName
 from release.study import Study
 
 SCHEMA_VERSION: Literal[1] = 1
+LONGEST_NAME = 320
+"""Characters of who signed, at most; an e-mail address has no more."""
 FILE_NAME = "release.json"
 CARD = "README.md"
 
@@ -298,6 +300,28 @@ class Environment(Frozen):
     device: str
 
 
+def _line(value: str) -> str:
+    if not (0 < len(value) <= LONGEST_NAME and value.isprintable()):
+        raise ValueError(f"not one printable line of at most {LONGEST_NAME} characters")
+    return value
+
+
+Line = Annotated[str, AfterValidator(_line)]
+"""One printable line of bounded length."""
+
+
+class Signed(Frozen):
+    """Who signs a release through Sigstore; what its signature has to prove.
+
+    Attributes:
+        name: An e-mail address, or the address of a workflow.
+        provider: The address of the OpenID Connect provider that vouches for it.
+    """
+
+    name: Line
+    provider: Line
+
+
 class Record(Frozen):
     """All that is known about one release, as written to `release.json`.
 
@@ -306,6 +330,7 @@ class Record(Frozen):
         created: UTC date, ISO 8601.
         files: Everything else that a card's number rests on (`sparsity.csv`, `evaluation/bbq.parquet`, …).
         study: The study it accompanies, which its card quotes; None where it stands by itself.
+        signed_as: Who signs it; None where nobody does, or a key.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -320,6 +345,7 @@ class Record(Frozen):
     environment: Environment
     files: tuple[FileDigest, ...]
     study: Study | None = None
+    signed_as: Signed | None = None
 
     def to_json(self) -> str:
         """Return the text of `release.json`: indented, keys in the order of the schema."""

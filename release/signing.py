@@ -22,10 +22,11 @@ from release.files import replacing
 from release.keyless import Identity
 from release.names import problem_of
 from release.progress import Console
-from release.record import Check, FileDigest
+from release.record import Check, FileDigest, Signed
 from release.text import one_line
 
 NAME = "signature"
+AS_RECORDED = "signer on record"
 SERIALISATION = {"method": "files", "hash_type": "sha256", "allow_symlinks": False, "ignore_paths": [SIGNATURE]}
 """How the package describes a list of whole files and their SHA-256."""
 Who = Path | Identity
@@ -39,12 +40,28 @@ class Signer:
     """Signs folders, with one private key or as one identity.
 
     Attributes:
-        signing: The package's own means, with the key loaded.
-        public: The key that checks what it signs, as PEM; None for an identity, which is known when it has signed.
+        signing: The package's own means, with the key loaded; None for an identity.
+        public: The key that checks what it signs, as PEM; None for an identity.
+        identity: What signs as an identity; None for a key.
     """
 
     signing: Any
     public: bytes | None
+    identity: keyless.Signing | None = None
+
+    def signed_as(self, console: Console) -> Signed | None:
+        """Whom the record and the card are to name; None for a key, and where only the certificate tells.
+
+        Raises:
+            BadOption: The identity token is not valid any more.
+            HubFailed: Sigstore cannot be reached.
+        """
+        if self.identity is None:
+            return None
+        if (who := self.identity.identity()) is None:
+            console.say("Who signs is known from the certificate only: the card does not name them.")
+            return None
+        return Signed(name=who.name, provider=who.provider)
 
     def seal(self, model: Path, console: Console, known: Sequence[FileDigest] = ()) -> None:
         """Write the signature of a model folder's files; one by the same key that holds already stays, byte for byte.
@@ -59,9 +76,10 @@ class Signer:
         path = model / SIGNATURE
         if path.is_file() and self._holds(path.read_bytes(), digests):
             return
-        troubles = nullcontext() if self.public else keyless.Reached("--sign sigstore")
+        means = self.identity.means if self.identity else self.signing
+        troubles = keyless.Reached("--sign sigstore") if self.identity else nullcontext()
         with troubles, redirect_stdout(sys.stderr), replacing(path) as temporary:
-            self.signing.set_hashing_config(_Known(digests)).sign(model, temporary)
+            means.set_hashing_config(_Known(digests)).sign(model, temporary)
         console.say(f"Signed {len(digests)} files: {SIGNATURE}.")
 
     def _holds(self, signature: bytes, digests: Sequence[FileDigest]) -> bool:
@@ -86,7 +104,7 @@ def signer(key: Path) -> Signer:
         from model_signing import signing
 
         if str(key) == keyless.WORD:
-            return Signer(keyless.means(), None)
+            return Signer(None, None, keyless.Signing())
         means = signing.Config().use_elliptic_key_signer(private_key=key)
         public = pem.load_pem_private_key(key.read_bytes(), None).public_key()
     return Signer(means, public.public_bytes(pem.Encoding.PEM, pem.PublicFormat.SubjectPublicKeyInfo))
@@ -126,6 +144,25 @@ def verification(files: Files, known: Sequence[FileDigest], who: Who | None) -> 
         yield Check(name=NAME, ok=False, detail=detail)
     else:
         yield check(content(files, SIGNATURE), signed_files(files, known), who)
+
+
+def as_recorded(files: Files, said: Signed | None, who: Who | None) -> Iterator[Check]:
+    """Hold what a record says of its signer against the signature and whom it has to be of; nothing where it is silent.
+
+    Args:
+        said: Whom the record names.
+        who: Whose signature it has to be.
+    """
+    if said is None:
+        return
+    named = f"the record says that {one_line(said.name)} signed it, vouched for by {one_line(said.provider)}"
+    if SIGNATURE not in files.sizes:
+        yield Check(name=AS_RECORDED, ok=False, detail=f"{named}, and there is no {SIGNATURE}")
+    elif who is None:
+        yield Check(name=AS_RECORDED, ok=None, detail=f"{named}; not checked: {ASK}")
+    else:
+        same = isinstance(who, Identity) and (who.name, who.provider) == (said.name, said.provider)
+        yield Check(name=AS_RECORDED, ok=same, detail=named if same else f"{named}, which is not whom to look for")
 
 
 def signed_files(files: Files, known: Sequence[FileDigest] = ()) -> tuple[FileDigest, ...]:

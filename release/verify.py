@@ -99,6 +99,7 @@ def verify(
     dense, lacking = _dense(base, record, here=again is not None)
     seen = read_weights(subject, dense, console, *_method_of(record))
     checks = [*_checks(subject, seen), *lacking, *signing.verification(files, seen.files, who)]
+    checks += signing.as_recorded(files, record.signed_as if record else None, who)
     base_files = dense.files if dense else None
     if again is not None:
         checks.append(rebuilt(subject, base_files, seen, again, console))

@@ -24,7 +24,7 @@ from release.measurements import (
     SuperWeights,
 )
 from release.names import problem_of
-from release.record import Audit, Base, FileDigest, Licence, ModuleAudit, Record
+from release.record import LONGEST_NAME, Audit, Base, FileDigest, Licence, ModuleAudit, Record, Signed
 from tests.records import (
     VALUES,
     estimate,
@@ -317,6 +317,11 @@ def bases(draw: st.DrawFn) -> Base:
     )
 
 
+def lines() -> st.SearchStrategy[str]:
+    """Strings of one printable line."""
+    return strings().filter(lambda text: 0 < len(text) <= LONGEST_NAME and text.isprintable())
+
+
 @st.composite
 def records(draw: st.DrawFn) -> Record:
     """Random valid records: gaps, undefined scores, extreme numbers, hostile strings; claims as decided."""
@@ -344,5 +349,6 @@ def records(draw: st.DrawFn) -> Record:
             measurements=measurements(),
             environment=strings().map(lambda text: environment.model_copy(update={"processor": text, "system": text})),
             files=files(),
+            signed_as=st.none() | st.builds(Signed, name=lines(), provider=lines()),
         )
     )

@@ -5,7 +5,10 @@ import io
 import json
 import subprocess
 import sys
+import threading
 import traceback
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -308,3 +311,117 @@ def test_what_git_and_the_hubs_client_leave_in_a_folder_is_no_part_of_what_is_si
         (signed / name).parent.mkdir(parents=True, exist_ok=True)
         (signed / name).write_text("x")
     assert verdict(signed, capsys, "--key", str(keys["mine.pub"]))[:2] == (0, True)
+
+
+class _Provider(BaseHTTPRequestHandler):
+    """Says where one would log in, and nothing else."""
+
+    def do_GET(self) -> None:
+        said = json.dumps({"authorization_endpoint": "http://127.0.0.1:9/a", "token_endpoint": "http://127.0.0.1:9/t"})
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(said.encode())
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def answering(instance) -> Iterator[Path]:
+    """The same instance, where one could log in; its authority and its log still do not answer."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Provider) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        config = json.loads(instance.read_text())
+        for service in config["signingConfig"]["oidcUrls"]:
+            service["url"] = f"http://127.0.0.1:{server.server_port}"
+        instance.write_text(json.dumps(config))
+        yield instance
+        server.shutdown()
+
+
+GITHUB = "https://token.actions.githubusercontent.com"
+WORKFLOW = "lab/models/.github/workflows/release.yml@refs/heads/main"
+WHO: list[tuple[dict[str, object], tuple[str, str] | None]] = [
+    ({}, ("ada@example.org", "https://issuer.example")),
+    ({"federated_claims": {"connector_id": "https://id.example"}}, ("ada@example.org", "https://id.example")),
+    (
+        {"iss": "https://accounts.google.com", "sub": "7", "email": "a@b.example"},
+        ("a@b.example", "https://accounts.google.com"),
+    ),
+    (
+        {"iss": GITHUB, "sub": "repo:lab/models", "job_workflow_ref": WORKFLOW},
+        (f"https://github.com/{WORKFLOW}", GITHUB),
+    ),
+    ({"sub": "project_path:lab/models"}, None),
+    ({"sub": "a@\x1b[2J"}, None),
+    ({"sub": "a@" + "b" * 400}, None),
+    ({"iss": "https://issuer.example/\u202e"}, None),
+]
+
+
+@pytest.mark.parametrize(("claims", "named"), WHO)
+def test_the_card_names_whom_the_certificate_will_name_or_nobody(claims, named, answering, console, monkeypatch):
+    monkeypatch.setenv("SIGSTORE_IDENTITY_TOKEN", token(**claims))
+    found = signing.signer(Path("sigstore")).signed_as(console)
+    assert (found and (found.name, found.provider)) == named
+
+
+def test_a_key_is_not_named(keys, console):
+    assert signing.signer(keys["mine"]).signed_as(console) is None
+
+
+def everything(folder: Path) -> str:
+    return "".join(path.read_bytes().decode("utf-8", "replace") for path in folder.rglob("*") if path.is_file())
+
+
+def test_record_and_card_name_the_identity_and_without_its_signature_the_release_does_not_verify(
+    answering, base_folders, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("SIGSTORE_IDENTITY_TOKEN", token())
+    off = ["--bbq", "off", "--perplexity", "off", "--latency", "off"]
+    words = ["publish", str(base_folders["llama"]), "--method", "random", "--sparsity", "0.3", "--local", *off]
+    assert run([*words, "--out", str(tmp_path / "out"), "--sign", "sigstore"]) == 3  # no authority answers
+    said = capsys.readouterr()
+    model = next((tmp_path / "out").iterdir()) / "model"
+    assert json.loads((model / "release.json").read_text())["signed_as"] == {
+        "name": "ada@example.org",
+        "provider": "https://issuer.example",
+    }
+    card = (model / "README.md").read_text()
+    assert "release verify . --identity ada@example.org --identity-provider https://issuer.example" in card
+    secrets = (HELD_BACK, token().split(".")[1])
+    assert not any(secret in text for secret in secrets for text in (everything(tmp_path), said.out, said.err))
+
+    def checks(*more: str) -> tuple[int, bool | None]:
+        capsys.readouterr()
+        code = run(["verify", str(model), *more, "--json"])
+        answer = json.loads(capsys.readouterr().out)
+        return code, {check["name"]: check["ok"] for check in answer["checks"]}["signer on record"]
+
+    assert checks() == (1, False)
+    (model / "model.sig").write_text("{}")
+    assert checks() == (0, None)
+    assert checks(*AS_ADA) == (1, True)  # nothing but the signature itself is wrong
+    assert checks("--identity", "eve@example.org", *AS_ADA[2:]) == (1, False)
+    assert run([*words, "--out", str(tmp_path / "out")]) == 0
+    assert json.loads((model / "release.json").read_text())["signed_as"] is None
+    assert "--identity" not in (model / "README.md").read_text()
+    assert verdict(model, capsys) == (0, None, "")
+
+
+def test_a_push_names_the_identity_and_one_that_is_not_signed_any_more_names_nobody(
+    answering, release, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SIGSTORE_IDENTITY_TOKEN", token())
+    folder = checkpoints.copy(release, tmp_path / "model")
+    with remote.desk(tmp_path / "world") as desk:
+        said = desk.run("push", str(folder), "--to", "lab", "--sign", "sigstore", token=desk.hub.token)
+        assert said["code"] == 3, said["err"]
+        assert json.loads((folder / "release.json").read_text())["signed_as"]["name"] == "ada@example.org"
+        assert "--identity ada@example.org" in (folder / "README.md").read_text()
+        assert HELD_BACK not in everything(tmp_path) + said["out"] + said["err"]
+        said = desk.run("push", str(folder), "--to", "lab", "--json", token=desk.hub.token)
+        assert said["code"] == 0, said["err"]
+        repo_id = json.loads(said["out"])["model_url"].removeprefix(desk.hub.url + "/")
+        code, answer = desk.verify(repo_id)
+        assert (code, "signer on record" in {check["name"] for check in answer["checks"]}) == (0, False)
