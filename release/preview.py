@@ -18,6 +18,7 @@ from release.progress import Console
 from release.pruning.budget import rounded_share
 from release.pruning.one import require_rows
 from release.pruning.prune import SPARE
+from release.sources.base import require_said
 from release.sources.bbq import known, read_bbq
 
 Tensors = Mapping[str, tuple[str, tuple[int, ...]]]
@@ -90,9 +91,11 @@ def preview(plan: Plan) -> Preview:
     A folder needs nothing but config.json.
 
     Raises:
+        BadOption: What is stated contradicts the base.
         UnusableBase: As for pruning itself.
     """
     outline = _outline(plan)
+    require_said(plan.model, plan.identity, Console())
     names = from_shapes(outline.shapes)
     require_rows(outline.folder, {name: outline.shapes[name] for name in names}, plan.recipe)
     total = sum(math.prod(outline.shapes[name]) for name in names)

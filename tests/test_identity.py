@@ -120,3 +120,32 @@ def test_an_ordinary_configuration_has_none(tmp_path: Path, epsilon: float) -> N
     assert json.loads((tmp_path / "config.json").read_text())["rms_norm_eps"] == epsilon
     assert gguf_note(tmp_path) is None
     shutil.rmtree(tmp_path)
+
+
+OFF = ["--bbq", "off", "--perplexity", "off", "--latency", "off"]
+
+
+@pytest.mark.parametrize("said", [["--base-id", "lab/other"], ["--license", "mit"], ["--base-note", "Mine."]])
+@pytest.mark.parametrize("model", [pytest.param("demo", marks=pytest.mark.long), "folder"])
+def test_a_dry_run_refuses_what_the_run_would_refuse_in_the_same_words(model, said, llama, tmp_path, capsys):
+    (llama / "README.md").write_text("---\nlicense: apache-2.0\n---\n", encoding="utf-8")
+    name = str(llama) if model == "folder" else model
+    words = [
+        "publish",
+        name,
+        "--method",
+        "random",
+        "--sparsity",
+        "0.1",
+        "--local",
+        "--out",
+        str(tmp_path / "out"),
+        *OFF,
+    ]
+    contradicts = model == "demo" or said[0] == "--license"
+    assert run([*words, *said, "--dry-run"]) == (2 if contradicts else 0)
+    foretold = capsys.readouterr().err
+    if contradicts:
+        assert run([*words, *said]) == 2
+        assert foretold.splitlines()[-2:] == capsys.readouterr().err.splitlines()[-2:]
+        assert said[0] in foretold

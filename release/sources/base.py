@@ -88,6 +88,37 @@ def resolve(model: str, console: Console, said: Identity = NOTHING) -> BaseModel
     return _from_hub(hub_id(model), model, console, said)
 
 
+def require_said(model: str, said: Identity, console: Console) -> None:
+    """Refuse what contradicts a base, as `resolve` does, as far as that is known before its weights are here.
+
+    Args:
+        model: As in `resolve`; the demo has been fetched.
+
+    Raises:
+        BadOption: Names the option.
+    """
+    if said == NOTHING:
+        return
+    if model == DEMO:
+        _require_of_demo(said)
+    elif Path(model).is_dir():
+        _require_of_folder(said, stated(Path(model), console)[0])
+    else:
+        repo_id = hub_id(model).partition("@")[0]
+        require_agreement(said, Identity(id=repo_id), f"{repo_id} on the Hub")
+
+
+def _require_of_demo(said: Identity) -> None:
+    from release.sources import demo
+
+    licence, _ = demo.licence_and_languages()
+    require_agreement(said, Identity(id=demo.HUB_ID, licence=licence.id or "", note=demo.NOTE), "the demo")
+
+
+def _require_of_folder(said: Identity, licence: Licence) -> None:
+    require_agreement(said, Identity(licence=licence.id), "the folder's own card")
+
+
 def hub_id(model: str) -> str:
     """Return the `org/name[@revision]` that an alias stands for, or the Hub id itself.
 
@@ -111,7 +142,7 @@ def _from_demo(console: Console, said: Identity) -> BaseModel:
 
     folder = demo.fetch(console)
     licence, languages = demo.licence_and_languages()
-    require_agreement(said, Identity(id=demo.HUB_ID, licence=licence.id or "", note=demo.NOTE), "the demo")
+    _require_of_demo(said)
     return BaseModel(open_checkpoint(folder), DEMO, demo.HUB_ID, True, "demo", None, demo.NOTE, licence, languages)
 
 
@@ -119,7 +150,7 @@ def _from_folder(folder: Path, console: Console, said: Identity) -> BaseModel:
     checkpoint = open_checkpoint(folder)
     name = folder.resolve().name
     licence, languages = stated(folder, console)
-    require_agreement(said, Identity(licence=licence.id), "the folder's own card")
+    _require_of_folder(said, licence)
     note = " ".join(filter(None, (gguf_note(folder), said.note))) or None
     own = (
         *(("id",) if said.id else ()),
