@@ -193,6 +193,7 @@ def test_a_text_that_is_none_is_refused(option, spoil, llama, tmp_path, capsys, 
     expect_refusal(code, tmp_path / "out", capsys, "words.txt", words)
 
 
+@pytest.mark.long
 def test_a_text_of_one_long_line_is_read_in_little_memory(llama, tmp_path, little_memory):
     (tmp_path / "line.txt").write_text("word " * 1_000_000)
     assert publish(llama, tmp_path / "out", "--perplexity", "2", "--text", str(tmp_path / "line.txt")) == 0

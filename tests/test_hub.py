@@ -296,7 +296,7 @@ REFUSED = [
     ("ada/secret", None, "UnknownName", "missing on the Hub, or not yours to see"),
     ("org/plain", "v9", "UnknownName", "no revision 'v9'"),
     ("org/gated", None, "UnusableBase", "Accept them at"),
-    ("org/bin", None, "UnusableBase", "no safetensors weights"),
+    ("org/bin", None, "UnusableBase", "has no model.safetensors"),
     ("org/bare", None, "UnusableBase", "no config.json"),
     ("org/broken", None, "UnusableBase", "cannot be read"),
     ("org/torn", None, "UnusableBase", "lacks model-00001-of-00001.safetensors"),

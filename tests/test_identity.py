@@ -75,6 +75,7 @@ def test_a_licence_that_the_folder_contradicts_is_refused(llama: Path, tmp_path:
     assert (agreed.licence.id, agreed.stated) == ("mit", ())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("said", [Identity(id="lab/other"), Identity(licence="mit"), Identity(note="Mine.")])
 def test_the_demo_is_what_it_is(said: Identity) -> None:
     with pytest.raises(BadOption, match="the demo"):

@@ -95,6 +95,7 @@ def test_fifty_kills_each_resumed_end_in_the_same_bytes_without_stray_files(base
         shutil.rmtree(out)
 
 
+@pytest.mark.long
 def test_killed_between_blocks_calibration_goes_on_and_ends_in_the_same_bytes(tmp_path):
     base = checkpoints.make(tmp_path / "base", "llama", shard="300KB", hidden_size=256, num_hidden_layers=8)
     finish(base, tmp_path / "whole", "wanda")

@@ -18,6 +18,8 @@ from release.record import CARD, FILE_NAME, Record
 from release.sources import bbq
 from tests import checkpoints
 
+pytestmark = pytest.mark.long  # three measured releases are made before the first test
+
 READINGS = ("letters", "answers", "generate")
 Rows = list[dict[str, Any]]
 Forge = Callable[[Path], None]
@@ -409,7 +411,6 @@ def test_answers_that_agree_with_the_record_but_not_with_the_models_are_found_ou
     assert {each for each, check in checks.items() if check["ok"] is False} == {f"spot-check {name}"}
 
 
-@pytest.mark.long
 def test_a_seed_of_its_own_is_said_and_another_each_time(
     made: dict[str, Path], reader: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -98,6 +98,7 @@ def both(reader: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
     return made(reader, root / "one"), made(reader, root / "three", "--seeds", "3")
 
 
+@pytest.mark.long
 def test_the_published_files_and_numbers_are_the_same_with_further_masks_and_without(both):
     one, three = (Record.read(folder / "model") for folder in both)
     assert one.audit.files == three.audit.files
@@ -111,6 +112,7 @@ def test_the_published_files_and_numbers_are_the_same_with_further_masks_and_wit
     assert names[0] == names[1]
 
 
+@pytest.mark.long
 def test_each_mask_is_measured_as_a_release_of_its_seed_is(both, reader, tmp_path):
     masks = Record.read(both[1] / "model").measurements.masks
     assert [each.seed for each in masks.masks] == [42, 43, 44]
@@ -119,12 +121,14 @@ def test_each_mask_is_measured_as_a_release_of_its_seed_is(both, reader, tmp_pat
     assert masks.masks[1].log_perplexity == pytest.approx(math.log(other.ratio.value), rel=1e-9)
 
 
+@pytest.mark.long
 def test_nothing_is_left_of_further_masks(both):
     left = [path.name for path in (both[1] / "work").rglob("*")]
     assert "further" not in left
     assert not [name for name in left if name.endswith(".safetensors")]
 
 
+@pytest.mark.long
 def test_record_command_card_and_verification_carry_them(both, reader, capsys):
     model = both[1] / "model"
     record = Record.read(model)
@@ -141,6 +145,7 @@ def test_record_command_card_and_verification_carry_them(both, reader, capsys):
     assert found["claims"]["ok"]
 
 
+@pytest.mark.long
 def test_a_run_that_was_stopped_goes_on_and_leaves_nothing(reader, tmp_path, monkeypatch):
     asked = []
 

@@ -101,6 +101,7 @@ def test_a_value_of_a_wrong_type_is_answered_in_one_line_wherever_it_stands(app:
     assert "Traceback" not in app.log.read_text()
 
 
+@pytest.mark.long
 def test_no_event_of_the_page_prints_a_traceback_whatever_it_is_sent(app: App) -> None:
     with urllib.request.urlopen(f"{app.url}/config", timeout=20) as answer:
         events = json.loads(answer.read())["dependencies"]
@@ -162,6 +163,7 @@ def test_a_question_is_still_answered(app: App) -> None:
     assert "event: complete" in app.call("compare", CALLS["compare"])
 
 
+@pytest.mark.long
 def test_one_visitor_may_not_fill_the_queue(tmp_path: Path) -> None:
     running = started(tmp_path, {})
     app = next(running)

@@ -84,6 +84,7 @@ def test_only_what_was_known_before_counts_as_recalled(bbq: Bbq, console: Consol
     assert {answers.seconds for answers in last.answers.values()} == {len(looks.taken)}
 
 
+@pytest.mark.long
 def test_real_models_are_read_look_by_look_and_never_twice(
     tmp_path: Path, tiny: dict[str, Path], console: Console
 ) -> None:
