@@ -298,8 +298,8 @@ REFUSED = [
     ("org/gated", None, "UnusableBase", "Accept them at"),
     ("org/bin", None, "UnusableBase", "has no model.safetensors"),
     ("org/bare", None, "UnusableBase", "no config.json"),
-    ("org/broken", None, "UnusableBase", "cannot be read"),
-    ("org/torn", None, "UnusableBase", "lacks model-00001-of-00001.safetensors"),
+    ("org/broken", None, "UnusableBase", "is not JSON"),
+    ("org/torn", None, "UnusableBase", "names model-00001-of-00001.safetensors, which is missing"),
     ("a--b/c", None, "BadOption", "no Hub id"),
 ]
 
