@@ -275,38 +275,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
         adjusted[index] = highest
     return adjusted
-
-
-# What follows serves latency alone.
-
-REPLICATES = 2000
-
-
-def estimate(values: Floats) -> Estimate:
-    """Return a value with its percentile interval; without one where there are no replicates.
-
-    Args:
-        values: (1 + replicates,): the value first, then its bootstrap replicates; NaN where one is undefined.
-    """
-    value, replicates = float(values[0]), values[1:][np.isfinite(values[1:])]
-    if not np.isfinite(value) or not len(replicates):
-        return Estimate(value=value if np.isfinite(value) else None, low=None, high=None)
-    # Of R replicates the α-quantile is the (R + 1)·α-th; numpy's usual one lies further in, where R is small.
-    low, high = np.quantile(replicates, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="weibull")
-    return Estimate(value=value, low=float(low), high=float(high))
-
-
-def resampled_means(values: Floats, replicates: int, seed: int) -> Floats:
-    """Return the mean of independent units and its bootstrap replicates, of n − 1 units (Rao and Wu 1988).
-
-    Args:
-        values: (n,); the units.
-        replicates: Replicates drawn.
-        seed: Seed of the draws.
-
-    Returns:
-        (1 + replicates,).
-    """
-    n = len(values)
-    counts = np.random.default_rng(seed).multinomial(n - 1, np.full(n, 1 / n), size=replicates)
-    return np.concatenate([[values.mean()], counts @ values / (n - 1)])
