@@ -201,7 +201,9 @@ def test_others_work_is_noticed_while_answers_are_timed_and_only_then() -> None:
     before, during = quiet.load().others, loud.load().others
     assert before is not None
     assert during is not None
-    assert during > min(before, 0.5) or during == 1
+    assert 0 <= before <= 1
+    # One processor is burnt, or everything is taken by others already: less than half of one's share is a broken meter.
+    assert 0.5 / len(busy.processors()) < during <= 1
 
 
 def test_nothing_timed_is_nothing_known() -> None:
