@@ -14,6 +14,7 @@ from typing import Any
 from release.card_parts import REPO_ID
 from release.checkpoint.files import Files, content
 from release.checkpoint.folder import CONFIG, TOKENIZER_CONFIG, is_side_file, matches, settings_of
+from release.checkpoint.forms import is_sparsity
 from release.checkpoint.loading import INDEX
 from release.pruning.masks import FILE_NAME as MASK
 from release.record import CARD
@@ -34,7 +35,8 @@ OF_THE_WAY = (".gitattributes", ".gitignore", ".git/", ".cache/huggingface/", ".
 """What the Hub, git, the Hub's client and this tool's journal leave in a folder: hidden, so that no loader looks."""
 DROPPED = ("auto_map",)
 """Fields of config.json and tokenizer_config.json that pruning leaves out: transformers knows the architecture itself,
-and the code they point to is not carried. `_name_or_path` goes too where it is a folder somebody once saved from."""
+and the code they point to is not carried. `_name_or_path` goes too where it is a folder somebody once saved from, and
+what tells of the zeros that the base had, which is wrong of the release; see `forms.is_sparsity`."""
 PLAIN = re.compile(r"[\w .+@=-]+", re.ASCII)
 """A part of a path that this tool would write."""
 
@@ -68,7 +70,8 @@ def as_carried(name: str, data: bytes) -> bytes:
 
 
 def _is_dropped(field: str, value: Any) -> bool:
-    return field in DROPPED or (field == "_name_or_path" and not REPO_ID.fullmatch(str(value)))
+    local = field == "_name_or_path" and not REPO_ID.fullmatch(str(value))
+    return field in DROPPED or local or is_sparsity(field, value)
 
 
 def is_own(name: str) -> bool:

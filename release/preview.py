@@ -7,8 +7,17 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from release.checkpoint.files import Folder
+from release.checkpoint.fitness import require_fit, require_language_model
 from release.checkpoint.folder import open_checkpoint, read_config
-from release.checkpoint.prunable import class_parameters, class_shapes, from_shapes, module_of, require_prunable
+from release.checkpoint.forms import refuse_embeddings, refuse_other_form
+from release.checkpoint.prunable import (
+    class_parameters,
+    class_shapes,
+    from_shapes,
+    module_of,
+    require_prunable,
+)
 from release.errors import HubUnreachable, NotLoggedIn
 from release.frozen import Frozen
 from release.hub import PushPlan
@@ -186,7 +195,11 @@ def _outline(plan: Plan) -> _Outline:
 
 
 def _from_folder(folder: Path, slug: str) -> _Outline:
+    here = Folder(folder)
+    refuse_embeddings(here.name, here.sizes)
     if not any(folder.glob("*.safetensors*")):
+        refuse_other_form(here.name, here.sizes)
+        require_language_model(folder)
         return _from_config(folder, slug)
     checkpoint = open_checkpoint(folder)
     tensors = {t.name: (t.dtype, t.shape) for t in checkpoint.tensors()}
@@ -207,6 +220,7 @@ def _from_hub(full_id: str) -> _Outline:
 
 def _checked(folder: Path, slug: str, tensors: Tensors, size: int, files: tuple[str, ...]) -> _Outline:
     shapes = {name: shape for name, (_, shape) in tensors.items()}
+    require_fit(folder, shapes)
     require_prunable(folder, {name: tensors[name] for name in from_shapes(shapes)})
     return _Outline(folder, slug, shapes, size, files, "weight files' headers")
 

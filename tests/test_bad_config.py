@@ -36,7 +36,7 @@ FIELDS = {
     "mlp_bias": [3],
 }
 OTHERWISE = {
-    ("hidden_size", 0): "(32, 48) in the files, (0, 48) in the model class",
+    ("hidden_size", 0): "(256, 32) in the files, (256, 0) in the model class",
     ("hidden_size", -1): "The hidden size (-1)",
     ("hidden_size", 33): "The hidden size (33)",
     ("intermediate_size", 0): "(32, 48) in the files, (32, 0) in the model class",
@@ -60,8 +60,8 @@ OTHERWISE = {
     ("pad_token_id", 10**30): "Padding_idx",
     ("text_config", "x"): "'str' object",
     ("text_config", 3): "'int' object",
-    ("model_type", "bert"): "not a linear layer of the model class",
-    ("model_type", "t5"): "T5Config",
+    ("model_type", "bert"): "BertLMHeadModel does not know model.",
+    ("model_type", "t5"): "encoder-decoder (T5Config)",
     ("model_type", "../llama"): "`../llama`",
     ("model_type", "\x1b[2J"): "model type ` [2J`",
     ("model_type", "x" * 100_000): "model type `xxx",

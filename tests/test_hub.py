@@ -296,7 +296,7 @@ REFUSED = [
     ("ada/secret", None, "UnknownName", "missing on the Hub, or not yours to see"),
     ("org/plain", "v9", "UnknownName", "no revision 'v9'"),
     ("org/gated", None, "UnusableBase", "Accept them at"),
-    ("org/bin", None, "UnusableBase", "has no model.safetensors"),
+    ("org/bin", None, "UnusableBase", "holds weights as pickles"),
     ("org/bare", None, "UnusableBase", "no config.json"),
     ("org/broken", None, "UnusableBase", "is not JSON"),
     ("org/torn", None, "UnusableBase", "names model-00001-of-00001.safetensors, which is missing"),

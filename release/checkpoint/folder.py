@@ -10,8 +10,9 @@ from typing import Any
 
 from release import outside
 from release.checkpoint.files import Files, Folder, content
+from release.checkpoint.forms import refuse_other_form, refuse_packed, refuse_quantised
 from release.checkpoint.header import Header, Tensor
-from release.checkpoint.loading import INDEX, weight_map, weight_names
+from release.checkpoint.loading import INDEX, SINGLE, weight_map, weight_names
 from release.checkpoint.steady import Stamp
 from release.errors import UnusableBase
 from release.files import require_inside
@@ -118,9 +119,12 @@ def config_of(files: Files) -> dict[str, Any]:
     """Read config.json.
 
     Raises:
-        UnusableBase: There is none, it is no JSON object, or it describes a quantised model.
+        UnusableBase: There is none, it is no JSON object, or it describes a quantised model; or the folder holds a
+            form that has no config.json.
     """
     if CONFIG not in files.sizes:
+        if not {SINGLE, INDEX} & files.sizes.keys():
+            refuse_other_form(files.name, files.sizes)
         raise UnusableBase(f"{files.name} has no config.json.", "Give the folder that from_pretrained would load.")
     config = settings_of(CONFIG, content(files, CONFIG))
     _require_named(config)
@@ -153,20 +157,6 @@ def _require_named(config: dict[str, Any]) -> None:
         raise UnusableBase("config.json: architectures is no list of names.", "Fetch or copy it again.")
 
 
-def refuse_quantised(config: dict[str, Any]) -> None:
-    """Refuse packed weights: a zero in them is not a zero weight.
-
-    Raises:
-        UnusableBase: config.json has a `quantization_config`.
-    """
-    if quantisation := config.get("quantization_config"):
-        kind = quantisation.get("quant_method", "unknown") if isinstance(quantisation, dict) else quantisation
-        raise UnusableBase(
-            f"This checkpoint is quantised ({kind}).",
-            "Give the original checkpoint in float16, bfloat16 or float32; quantise after pruning.",
-        )
-
-
 def open_checkpoint(folder: Path) -> Checkpoint:
     """Read config and headers of a checkpoint folder; loads no weights. See `open_files`."""
     return open_files(Folder(folder), folder)
@@ -179,8 +169,8 @@ def open_files(files: Files, place: Path) -> Checkpoint:
         place: The folder, or what stands for it in names.
 
     Raises:
-        UnusableBase: See `config_of`, `loading.weight_names` and `Files.header`; or a tensor stands in two files, or
-            elsewhere than the index says.
+        UnusableBase: See `config_of`, `loading.weight_names`, `Files.header` and `forms.refuse_packed`; or a tensor
+            stands in two files, or elsewhere than the index says.
     """
     config = config_of(files)
     index = content(files, INDEX) if INDEX in files.sizes else None
@@ -188,6 +178,7 @@ def open_files(files: Files, place: Path) -> Checkpoint:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         headers = tuple(pool.map(files.header, names))
     _refuse_repeats(headers)
+    refuse_packed(tensor.name for header in headers for tensor in header.tensors)
     if index is not None:
         _refuse_misplaced(headers, weight_map(index))
     return Checkpoint(place, config, headers)

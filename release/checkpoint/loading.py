@@ -10,6 +10,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from release import outside
+from release.checkpoint.forms import refuse_other_form
+from release.checkpoint.remedies import MERGE, run_here
 from release.errors import UnusableBase
 
 INDEX = "model.safetensors.index.json"
@@ -17,7 +19,7 @@ SINGLE = "model.safetensors"
 ENDING = ".safetensors"
 ADAPTER = "adapter_config.json"
 REDIRECTS = {
-    "transformers_weights": "load it with from_pretrained and write it anew with save_pretrained",
+    "transformers_weights": "load it with from_pretrained, write it anew with save_pretrained, and give that folder",
     "configuration_files": "put the configuration that counts into config.json and take the field out",
 }
 """Fields of config.json that name other files to load, and how to be rid of them."""
@@ -36,11 +38,12 @@ def weight_names(name: str, present: Collection[str], config: Mapping[str, Any],
         UnusableBase: It holds none, or more than one model, or names files that are elsewhere or missing.
     """
     for seen, remedy in _other_ways(present, config):
-        raise UnusableBase(f"{name} {seen}.", f"{remedy[0].upper()}{remedy[1:]}; then give that folder.")
+        raise UnusableBase(f"{name} {seen}.", f"{remedy[0].upper()}{remedy[1:]}.")
     if index is not None:
         return _indexed(present, index)
     if SINGLE in present:
         return [SINGLE]
+    refuse_other_form(name, present)
     raise UnusableBase(
         f"{name} has no {SINGLE} and no {INDEX}.",
         "Give a folder that from_pretrained loads; other formats can be converted with save_pretrained.",
@@ -53,7 +56,7 @@ def _other_ways(present: Collection[str], config: Mapping[str, Any]) -> Iterator
         if field in config:
             yield f"has a config.json that names other files to load ({field}: {str(config[field])[:60]!r})", remedy
     if ADAPTER in present:
-        merge = "merge it with peft's merge_and_unload and write the result with save_pretrained"
+        merge = f"merge it first. {run_here(MERGE)}"
         yield f"holds an adapter ({ADAPTER}), which from_pretrained lays over the weights", merge
     if SINGLE in present and INDEX in present:
         keep = f"keep one of them, in a folder without the other: {SINGLE}, or the index and its shards"

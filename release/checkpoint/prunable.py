@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from release import outside
+from release.checkpoint.configuration import library_config
 from release.checkpoint.folder import read_config as config_of_folder
 from release.checkpoint.header import FLOATS
 from release.errors import UnusableBase
@@ -127,12 +128,12 @@ def meta_model(folder: Path, dtype: "torch.dtype | None" = None) -> Any:
         UnusableBase: transformers does not know it.
     """
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM
 
     require_bounded(config_of_folder(folder))
     try:
         with outside.foreign("transformers cannot build a causal language model from this config.json"):
-            config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+            config = library_config(folder)
             with torch.device("meta"):
                 return AutoModelForCausalLM.from_config(config, dtype=dtype or config.dtype, trust_remote_code=False)
     except outside.Unfit as why:

@@ -102,14 +102,39 @@ def _conversions(model: Any, kind: type) -> list[Any]:
     return [conversion for conversion in get_model_conversion_mapping(model) if isinstance(conversion, kind)]
 
 
-def _sources(model: Any, state: Mapping[str, torch.Tensor], stored: Mapping[str, Place]) -> Sources:
+def targets(model: Any, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Name the parameters that each stored tensor fills, or part of: none where the class does not know it.
+
+    Args:
+        model: On the meta device.
+        names: Of the stored tensors.
+    """
+    state = model.state_dict()
+    kinds = _conversions(model, WeightConverter)
+    patterns = {pattern: each.target_patterns for each in kinds for pattern in each.source_patterns}
+    found = {}
+    for name, (first, pattern) in _renamed(model, state, names):
+        others = patterns.get(pattern, [""]) if pattern else [""]
+        # The library names the first of several; a tensor that is split fills them all.
+        filled = {first, *(first.replace(others[0], other) for other in others)}
+        found[name] = tuple(sorted(filled & state.keys()))
+    return found
+
+
+def _renamed(
+    model: Any, state: Mapping[str, torch.Tensor], names: Iterable[str]
+) -> Iterator[tuple[str, tuple[str, str | None]]]:
+    """Each stored name with the parameter it becomes, and the pattern of the conversion that says so."""
     renamings, converters = _conversions(model, WeightRenaming), _conversions(model, WeightConverter)
-    sources: Sources = {}
     # Natural order, as the library stacks them: expert 10 after expert 9.
-    for name in sorted(stored, key=dot_natural_key):
+    for name in sorted(names, key=dot_natural_key):
         target, pattern = rename_source_key(name, renamings, converters, model.base_model_prefix, state)
-        if target not in state and name in state:
-            target, pattern = name, None
+        yield name, ((name, None) if target not in state and name in state else (target, pattern))
+
+
+def _sources(model: Any, state: Mapping[str, torch.Tensor], stored: Mapping[str, Place]) -> Sources:
+    sources: Sources = {}
+    for name, (target, pattern) in _renamed(model, state, stored):
         if target in state:
             sources.setdefault(target, {}).setdefault(pattern, []).append(stored[name])
     return sources

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
+from release.checkpoint.configuration import library_config
 from release.checkpoint.folder import open_checkpoint
 from release.errors import BadOption, UnusableBase
 from release.outside import Unfit, foreign
@@ -91,6 +92,7 @@ def loaded(folder: Path, device: torch.device, dtype: torch.dtype | None) -> Ite
         with foreign(f"{folder.name} cannot be loaded"):
             model, info = AutoModelForCausalLM.from_pretrained(
                 folder,
+                config=library_config(folder),
                 dtype=stored_type(folder) if dtype is None else dtype,
                 local_files_only=True,
                 use_safetensors=True,
@@ -134,7 +136,7 @@ def read_config(folder: Path) -> Any:
     """
     try:
         with foreign(f"{folder.name} has no usable config.json"):
-            return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            return library_config(folder)
     except Unfit as why:
         raise UnusableBase(f"{why}.", "Complete the folder.") from None
 

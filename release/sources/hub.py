@@ -20,7 +20,8 @@ from huggingface_hub.errors import (
 )
 
 from release.checkpoint.folder import CONFIG, is_side_file, settings_of
-from release.checkpoint.loading import INDEX, weight_names
+from release.checkpoint.forms import refuse_embeddings, refuse_other_form
+from release.checkpoint.loading import INDEX, SINGLE, weight_names
 from release.errors import UnusableBase
 from release.progress import Console
 from release.record import CARD
@@ -100,7 +101,11 @@ def inspect(repo_id: str, revision: str | None, parts: Parts = "model") -> HubIn
         )
         sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
         if CONFIG not in sizes:
+            if not {SINGLE, INDEX} & sizes.keys():
+                refuse_other_form(info.id, sizes)
             raise UnusableBase(f"{info.id} has no {CONFIG}.", "Name a model of the transformers library.")
+        if parts == "model":
+            refuse_embeddings(info.id, sizes)
         # By its name, so that the cache remembers which commit the name meant; a gate shows here first.
         config = _small(info.id, CONFIG, revision)
         index = _small(info.id, INDEX, info.sha) if INDEX in sizes else None
