@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from release import card_file, files, leaks, memory, seeds, signing, sparsity
@@ -39,7 +38,7 @@ from release.publishing import login_for, parcel_of, push_release, take_names, w
 from release.record import CARD, FILE_NAME, Pruning, Record, Signed
 from release.sources.base import BaseModel, resolve
 from release.verify import required_record, verify
-from release.workspace import Workspace, carry_files, carry_side_files, require_side_files
+from release.workspace import Workspace, carry_files, carry_side_files, place_for_answers, require_side_files
 
 if TYPE_CHECKING:
     from release.hub import Pushed
@@ -273,14 +272,14 @@ def measuring_means(plan: Measuring, base: Checkpoint, console: Console) -> "Des
         UnusableBase: The tokenizer cannot be used as asked, or two models do not fit beside each other for latency.
         UnusableData: Data were altered or are too short, or a prompt does not fit the model.
     """
-    from release.measure import prepare
+    from release.measure.run import prepare
 
     return prepare(base.folder, plan, console)
 
 
 def measured(base: Checkpoint, audited: Audited, desk: "Desk", workspace: Workspace, console: Console) -> Measurements:
     """Measure dense and pruned side by side, or recall what was measured on these very files."""
-    from release.measure import measure
+    from release.measure.run import measure
 
     files = {"dense": audited.base_files, "pruned": audited.audit.files}
     key = memory.key_of(files["dense"], files["pruned"], desk.plan)
@@ -331,16 +330,14 @@ def with_masks(
 
 def measure_only(pruned: Path, base: str, plan: Measuring, out: Path | None, console: Console) -> Measurements:
     """Measure any pruned model beside its base; per-item answers and figures go to `out`, where one is given."""
-    from release.measure import measure
+    from release.measure.run import measure
 
     folder = model_folder(pruned)
     dense = resolve(base, console).checkpoint
     desk = measuring_means(plan, dense, console)
-    model = open_checkpoint(folder).folder
-    if out is not None:
-        return measure(desk, dense.folder, model, out, console)
-    with TemporaryDirectory() as scratch:
-        return measure(desk, dense.folder, model, Path(scratch), console)
+    model = open_checkpoint(folder)
+    with steady(dense.stamps), steady(model.stamps), place_for_answers(out) as place:
+        return measure(desk, dense.folder, model.folder, place, console)
 
 
 def render_again(folder: Path) -> Path:

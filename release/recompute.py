@@ -116,15 +116,15 @@ def _looked_again(record: Record, asked: "Asked") -> Looks | None:
     Raises:
         UnusableData: Further items would have been looked at.
     """
+    known, plan = required(record.measurements.bbq), record.plan
+    data = bbq.known()
+    if plan.precision is None or data is None:
+        return None if plan.precision is None else cast(Looks, known.looks)
     from release.measure import looks
     from release.measure.answers import Task
     from release.measure.sample import draw, of_categories
     from release.measure.stored import wrong
 
-    known, plan = required(record.measurements.bbq), record.plan
-    data = bbq.known()
-    if plan.precision is None or data is None:
-        return None if plan.precision is None else cast(Looks, known.looks)
     items = of_categories(data[0], plan.bbq_categories)
     place = {(item.category, item.example_id): index for index, item in enumerate(asked.items)}
 
@@ -210,17 +210,17 @@ def latency_again(record: Record, data: bytes) -> Latency:
     Raises:
         InputError: The table is not what measuring writes, or other items were timed than are drawn.
     """
-    from release.measure import latency
     from release.measure.sample import draw, of_categories
     from release.measure.stored import wrong
+    from release.measure.timings import read_timings, record_of
 
     known, plan = required(record.measurements.latency), record.plan
-    items, timings = latency.read_timings(data, known)
+    items, timings = read_timings(data, known)
     if found := bbq.known():
         drawn = draw(of_categories(found[0], plan.bbq_categories), str(len(items)), plan.seed).items
         if [(item.category, item.example_id) for item in drawn] != items:
             raise wrong("does not hold the items that are drawn for this seed")
-    return latency.record_of(timings, _source(known.prompts), 0.0)
+    return record_of(timings, _source(known.prompts), 0.0)
 
 
 def _source(recorded: Any) -> Any:

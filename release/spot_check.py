@@ -146,6 +146,7 @@ def _of_text(
     from release.measure import perplexity
     from release.measure.losses import read_losses
     from release.measure.model import read_tokenizer
+    from release.measure.windows import cut_windows, losses_of
     from release.sources.text import read_text
 
     if recompute.PERPLEXITY not in files.sizes:
@@ -154,7 +155,7 @@ def _of_text(
     text, source = read_text(spot.text, console)
     if source.sha256 != known.text.sha256:
         raise UnusableData(f"Perplexity was measured on {known.text.name[:80]!a}.", "Give that text with --text FILE.")
-    tokens = perplexity.cut(text, source.name, read_tokenizer(dense), known.windows, known.window)
+    tokens = cut_windows(text, source.name, read_tokenizer(dense), known.windows, known.window)
     if perplexity.Windows.of(tokens).token_sha256 != known.token_sha256:
         raise UnusableData("The text gives other tokens than recorded.", REMEDY)
     chosen = _drawn(spot.count, known.windows, rng)
@@ -168,7 +169,7 @@ def _of_text(
         "perplexity",
         f"{len(chosen)} windows of text",
         known.precision,
-        lambda subject: perplexity.read(subject, tokens[chosen]),
+        lambda subject: losses_of(subject, tokens[chosen]),
         judge,
     )
 

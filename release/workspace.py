@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from release import files
 from release.checkpoint.files import Folder
@@ -144,6 +145,23 @@ class Workspace:
             files.clear(self.work, self.work / files.LOCK)
             files.clear(self.model, self.work)
             files.remove_empty([self.model])
+
+
+@contextmanager
+def place_for_answers(out: Path | None) -> Iterator[Path]:
+    """Give a folder for per-item answers and figures: one run at a time, or none that outlasts this one.
+
+    Raises:
+        OutputConflict: Another run is at work there; says which.
+    """
+    if out is None:
+        with TemporaryDirectory() as scratch:
+            yield Path(scratch)
+        return
+    with files.locked(out / ".release"):
+        for part in ("evaluation", "figures"):
+            files.sweep(out / part)
+        yield out
 
 
 def _tag_now(base: Checkpoint, recipe: Recipe) -> str | None:

@@ -1,9 +1,6 @@
 """Dense and pruned side by side: BBQ, perplexity, latency, storage.
 
 Both models go through the same code, with the same items in the same order; every difference has an interval.
-This package knows nothing about how a model was pruned, and nothing about cards.
+This package knows nothing about how a model was pruned, and nothing about cards. `run` leads through it; what has to
+run a model imports torch, and what only computes from answers, losses and times does not.
 """
-
-from release.measure.run import measure, prepare
-
-__all__ = ["measure", "prepare"]

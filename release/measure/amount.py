@@ -4,12 +4,11 @@ import time
 
 import torch
 
-from release.measure.latency import WARMUP
-from release.measure.perplexity import WINDOW
+from release.measure.sample import LADDER
+from release.measure.timings import WARMUP
+from release.measure.windows import WINDOW
 from release.plan import Measuring
 
-LADDER = (200, 400, 800, 1600, 3200, 6400, 12_800, 25_600)
-"""Amounts to choose from, each twice the one before; then all. A busy moment seldom changes the choice."""
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 ALLOWANCE = 180.0

@@ -2,46 +2,20 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from transformers import StoppingCriteriaList
 
 from release.measure.busy import LoadMeter
 from release.measure.exchange import exchanged, own_memory
 from release.measure.model import loaded, read_tokenizer
 from release.measure.prompts import Prompter
-from release.measurements import Load
+from release.measure.timings import NEW_TOKENS, Timings, turns
 from release.progress import Console
 from release.sources.bbq import Item
-
-NEW_TOKENS = 5
-
-
-@dataclass(frozen=True)
-class Timings:
-    """What was timed, and on what.
-
-    Attributes:
-        seconds: (answers, 2, 2): dense and pruned; up to the first new token, and from there to the end.
-        device: A GPU's name, or the kind of device.
-        dtype: The type that the dense model is stored in.
-        threads: Threads that one operation may use on a CPU.
-        load: What else the processors did meanwhile.
-        processes: Processes that timed equally many answers each, one after the other.
-    """
-
-    seconds: NDArray[np.float64]
-    device: str
-    dtype: str
-    threads: int
-    load: Load
-    processes: int = 1
-
 
 Take = Callable[[int], Any]
 """Returns the model that answers for a side: 0 dense, 1 pruned."""
@@ -83,11 +57,6 @@ def _timed(take: Take, tokenizer: Path, items: Sequence[Item], device: torch.dev
             advance(1)
     dtype = str(take(0).dtype).removeprefix("torch.")
     return Timings(seconds, device_name(device), dtype, torch.get_num_threads(), meter.load())
-
-
-def turns(index: int) -> tuple[int, int]:
-    """Return which model answers an item first: they take turns at that, too."""
-    return (0, 1) if index % 2 == 0 else (1, 0)
 
 
 @torch.inference_mode()

@@ -60,7 +60,7 @@ def exchanged(dense: Path, pruned: Path, device: torch.device) -> Iterator[Excha
     Raises:
         UnusableBase: One cannot be loaded or does not fit into memory.
     """
-    with loaded(dense, CPU, None) as first, loaded(pruned, CPU, None) as second:
+    with loaded(dense, CPU, None, mapped=True) as first, loaded(pruned, CPU, None, mapped=True) as second:
         yield Exchanged(first, second, device)
 
 

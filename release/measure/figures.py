@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 
 from release import text
 from release.files import replacing
-from release.measure.latency import FILE_NAME, MODELS
 from release.measure.prompts import LETTERS
+from release.measure.timings import FILE_NAME, MODELS
 from release.measurements import Bbq, Estimate, Latency, LatencyPart, Measurements, Score
 from release.statistics import Floats
 

@@ -14,8 +14,8 @@ from functools import lru_cache
 import numpy as np
 from scipy import stats
 
-from release.measure.amount import LADDER
 from release.measure.answers import Answers, Task
+from release.measure.sample import LADDER
 from release.measure.scores import Comparison
 from release.measurements import Estimate, Look, Looks
 from release.progress import Console

@@ -5,6 +5,7 @@ from pathlib import Path
 from release.measure import bbq, perplexity
 from release.measure.run import SIDES, Desk, Files, subject_of
 from release.measure.scores import Comparison
+from release.measure.windows import losses_of
 from release.measurements import Estimate, Score
 from release.progress import Console
 
@@ -26,7 +27,7 @@ def changes(
             if desk.script is not None:
                 answers[name] = bbq.ask(subject, desk.script)
             if desk.windows is not None:
-                losses[name] = perplexity.read(subject, desk.windows)
+                losses[name] = losses_of(subject, desk.windows)
     scores: tuple[Score, ...] = ()
     if desk.script is not None:
         sample = desk.script.task.sample

@@ -3,23 +3,27 @@
 import gc
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from safetensors import safe_open
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from transformers.utils import logging
 
 from release.checkpoint.configuration import library_config
 from release.checkpoint.folder import open_checkpoint
+from release.checkpoint.prunable import meta_model
+from release.checkpoint.steady import steady
 from release.errors import BadOption, UnusableBase
 from release.outside import Unfit, foreign
 from release.text import quoted
 
 STORED = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32, "F64": torch.float64}
 """safetensors' names of the types that weights are stored in."""
+LOADING = {"local_files_only": True, "trust_remote_code": False, "output_loading_info": True}
 SPARE = 0.15
 """Share of the weights' size that must be free beside them, for activations."""
 
@@ -75,30 +79,25 @@ def require_known(folder: Path, texts: Iterable[Sequence[int]]) -> None:
 
 
 @contextmanager
-def loaded(folder: Path, device: torch.device, dtype: torch.dtype | None) -> Iterator[Any]:
+def loaded(folder: Path, device: torch.device, dtype: torch.dtype | None, *, mapped: bool = False) -> Iterator[Any]:
     """Hold a model in memory.
 
     Args:
         folder: A checkpoint folder.
         device: Where the weights go.
         dtype: The arithmetic; None for `stored_type`. fp32 holds every stored weight exactly.
+        mapped: Leave weights that need no other type in the pages of their files, which the system may drop. Where such
+            a file is cut, the process is killed without a word (SIGBUS): only for a process whose end is looked at.
 
     Raises:
-        UnusableBase: It does not fit, or its files do not fill the architecture.
+        UnusableBase: It does not fit, its files do not fill the architecture, or one was changed meanwhile.
     """
     _require_memory(folder, device, dtype)
     logging.disable_progress_bar()
+    fill = _mapped if mapped else _filled
     try:
-        with foreign(f"{folder.name} cannot be loaded"):
-            model, info = AutoModelForCausalLM.from_pretrained(
-                folder,
-                config=library_config(folder),
-                dtype=stored_type(folder) if dtype is None else dtype,
-                local_files_only=True,
-                use_safetensors=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-            )
+        with steady(open_checkpoint(folder).stamps), foreign(f"{folder.name} cannot be loaded"):
+            model, info = fill(folder, stored_type(folder) if dtype is None else dtype)
     except Unfit as why:
         raise UnusableBase(f"{why}.", "Check its config.json.") from None
     if info["missing_keys"]:
@@ -111,6 +110,35 @@ def loaded(folder: Path, device: torch.device, dtype: torch.dtype | None) -> Ite
         gc.collect()
         if device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def _mapped(folder: Path, dtype: torch.dtype) -> tuple[Any, Any]:
+    """Let transformers map the files; return the model, and what it says of the keys."""
+    how = {"config": library_config(folder), "dtype": dtype, "use_safetensors": True}
+    model, info = AutoModelForCausalLM.from_pretrained(folder, **how, **LOADING)
+    return model, info
+
+
+def _filled(folder: Path, dtype: torch.dtype) -> tuple[Any, Any]:
+    """Have transformers fill the class with tensors that are read from the files one by one, and not mapped."""
+    empty = meta_model(folder, dtype)
+    with ExitStack() as held:
+        stored: dict[str, Any] = {}
+        for header in open_checkpoint(folder).headers:
+            file = held.enter_context(safe_open(header.path, framework="pt", backend="pread"))
+            stored |= {tensor.name: file.get_slice(tensor.name) for tensor in header.tensors}
+        model, info = type(empty).from_pretrained(None, config=empty.config, state_dict=stored, dtype=dtype, **LOADING)
+    model.generation_config = _generation(folder)
+    return model, info
+
+
+def _generation(folder: Path) -> GenerationConfig:
+    """Return how a folder says that its model generates; older ones say it in config.json."""
+    try:
+        return GenerationConfig.from_pretrained(folder, local_files_only=True)
+    except OSError:
+        older = {"config_file_name": "config.json", "_from_model_config": True}  # as from_pretrained does
+        return GenerationConfig.from_pretrained(folder, local_files_only=True, **older)
 
 
 def stored_type(folder: Path) -> torch.dtype:

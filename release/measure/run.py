@@ -23,6 +23,8 @@ from release.measure.samples import write_samples
 from release.measure.stored import write_answers
 from release.measure.subject import Subject
 from release.measure.super_weights import super_weights
+from release.measure.timings import WARMUP
+from release.measure.windows import cut_windows, losses_of
 from release.measurements import Bbq, DataSource, Latency, Looks, Measurements, Perplexity, Rate, Storage, SuperWeights
 from release.plan import Measuring
 from release.progress import Console
@@ -122,12 +124,12 @@ def prepare(dense: Path, plan: Measuring, console: Console) -> Desk:
         console.say(f"BBQ: {width.forecast(script.task.sample)}.")
     if plan.perplexity != "off":
         content, text = read_text(plan.text, console)
-        windows = perplexity.cut(content, text.name, tokenizer, _count("perplexity", plan.perplexity))
+        windows = cut_windows(content, text.name, tokenizer, _count("perplexity", plan.perplexity))
     timed: tuple[Any, ...] = ()
     prompts: list[Sequence[int]] = list(script.prompts) if script else []
     if plan.latency != "off":
         latency.require_room(open_checkpoint(dense).size, device)
-        timed = draw(items, str(_count("latency", plan.latency) + latency.WARMUP), plan.seed).items
+        timed = draw(items, str(_count("latency", plan.latency) + WARMUP), plan.seed).items
         prompter = script.prompter if script else Prompter(tokenizer)
         prompts += prompter.encode(prompter.texts([(item, 0) for item in timed]))
     require_known(dense, [*prompts, *([] if windows is None else windows.tolist())])
@@ -191,7 +193,7 @@ def _read(
             if name == "dense" and desk.plan.eval_dtype != "float32":
                 rounding = bbq.rounding(subject, desk.script, answers)
         if desk.windows is not None:
-            losses = perplexity.read(subject, desk.windows)
+            losses = losses_of(subject, desk.windows)
         if name == "dense" and (answers or losses or desk.timed):
             found = super_weights(subject, desk.tokenizer, folders["pruned"])
     return _Readings(answers, rounding, losses, found)

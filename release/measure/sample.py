@@ -12,6 +12,8 @@ from release.sources.bbq import Item
 
 STUDY = ("Age", "Gender_identity", "Race_ethnicity", "Religion", "SES")
 """Categories of arXiv 2605.08137, which asked their ambiguous items."""
+LADDER = (200, 400, 800, 1600, 3200, 6400, 12_800, 25_600)
+"""Amounts to choose from, each twice the one before; then all. A busy moment seldom changes the choice."""
 CELLS = 4
 
 Group = list[Item]

@@ -18,12 +18,14 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from release import files
 from release.checkpoint.folder import open_checkpoint
 from release.digests import sha256_file
 from release.errors import OutputConflict
 from release.progress import Console
 from release.record import FileDigest
 from release.sources.cache import cache_folder
+from release.text import shown
 
 VERSION = 1
 """Of the arithmetic: readings of another version are not used."""
@@ -33,23 +35,34 @@ EVERY = 5.0
 PATIENCE = 60.0
 """Seconds to wait for another process that writes."""
 
+SPOILT = (
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_ERROR,
+    sqlite3.SQLITE_MISMATCH,
+    sqlite3.SQLITE_CONSTRAINT,
+)
+"""What sqlite says of a file that holds no readings, or holds them no longer; all else is the disk or another run."""
+ASIDE = "spoilt"
+"""Ending of a file that was set aside; an earlier one makes way."""
+
 Key = bytes
 
 Tokens = Sequence[int]
 
 
-def model_digest(folder: Path, files: Sequence[FileDigest] | None = None) -> str:
+def model_digest(folder: Path, weights: Sequence[FileDigest] | None = None) -> str:
     """Name a model by its configuration and its weight files.
 
     Args:
         folder: A checkpoint folder.
-        files: Its weight files, where their digests are known; otherwise they are read.
+        weights: Its weight files, where their digests are known; otherwise they are read.
     """
-    if files is None:
+    if weights is None:
         paths = [header.path for header in open_checkpoint(folder).headers]
         digests = sorted((path.name, sha256_file(path)) for path in paths)
     else:
-        digests = sorted((file.name, file.sha256) for file in files)
+        digests = sorted((file.name, file.sha256) for file in weights)
     return hashlib.sha256(json.dumps([sha256_file(folder / "config.json"), digests]).encode()).hexdigest()
 
 
@@ -62,14 +75,17 @@ def readings_file() -> Path:
 class Store:
     """Readings of one model under one arithmetic; leaving it as a context keeps what was put.
 
+    A file that holds no readings, or holds them no longer, is set aside under another name and begun anew: what it held
+    can be read again, so it stops nobody.
+
     Args:
         model: Digest of the model.
         arithmetic: What else a reading depends on: type and kind of device.
-        console: Is told where readings could not be kept.
+        console: Is told where readings could not be kept, and what was set aside.
         path: The file; by default `readings_file()`, for all models.
 
     Raises:
-        OutputConflict: The file is no store, or cannot be written.
+        OutputConflict: The file cannot be opened, or not written.
     """
 
     def __init__(self, model: str, arithmetic: str, console: Console, path: Path | None = None) -> None:
@@ -80,9 +96,9 @@ class Store:
         self._waiting: dict[Key, bytes] = {}
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = sqlite3.connect(self._path, timeout=PATIENCE)
-            self._file.execute("PRAGMA journal_mode = WAL")
-            self._file.execute("CREATE TABLE IF NOT EXISTS readings (key BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID")
+            if self._path.is_dir():
+                self._set_aside("it is a folder")
+            self._file = self._opened()
         except (OSError, sqlite3.Error) as error:
             raise OutputConflict(
                 f"The readings of earlier measurements cannot be used ({error}).",
@@ -110,10 +126,13 @@ class Store:
         """Return what is known of these readings."""
         self.keep()
         found = {}
-        for key in keys:
-            row = self._file.execute("SELECT value FROM readings WHERE key = ?", (key,)).fetchone()
-            if row is not None:
-                found[key] = np.frombuffer(row[0], dtype="<f4")
+        try:
+            for key in keys:
+                row = self._file.execute("SELECT value FROM readings WHERE key = ?", (key,)).fetchone()
+                if row is not None:
+                    found[key] = np.frombuffer(row[0], dtype="<f4")
+        except sqlite3.DatabaseError as error:
+            self._begin_anew(error)
         return found
 
     def put(self, key: Key, values: NDArray[np.float32]) -> None:
@@ -133,7 +152,59 @@ class Store:
         try:
             with self._file:
                 self._file.executemany("INSERT OR REPLACE INTO readings VALUES (?, ?)", self._waiting.items())
-        except sqlite3.OperationalError:
-            return False
+        except sqlite3.DatabaseError as error:
+            if not _is_spoilt(error):
+                return False
+            self._begin_anew(error)
+            return self.keep()
         self._waiting.clear()
         return True
+
+    def _opened(self) -> sqlite3.Connection:
+        file = sqlite3.connect(self._path, timeout=PATIENCE)
+        try:
+            _prepare(file)
+        except sqlite3.DatabaseError as error:
+            file.close()
+            if not _is_spoilt(error):
+                raise
+            self._set_aside(str(error))
+            file = sqlite3.connect(self._path, timeout=PATIENCE)
+            _prepare(file)
+        return file
+
+    def _begin_anew(self, error: sqlite3.DatabaseError) -> None:
+        """Go on with an empty file where this one turned out to be spoilt.
+
+        Raises:
+            DatabaseError: It is not; something else is in the way.
+        """
+        if not _is_spoilt(error):
+            raise error
+        self._file.close()
+        self._set_aside(str(error))
+        self._file = self._opened()
+
+    def _set_aside(self, why: str) -> None:
+        """Rename the file, with what sqlite keeps beside it."""
+        for part in ("", "-wal", "-shm"):
+            path = self._path.with_name(f"{self._path.name}{part}")
+            if path.exists():
+                target = path.with_name(f"{path.name}.{ASIDE}")
+                files.remove(target)
+                path.replace(target)
+        self._console.say(
+            f"{self._path.name} holds no readings that can be used ({shown(why)}); it was set aside as "
+            f"{self._path.name}.{ASIDE}, and what it held is read again."
+        )
+
+
+def _prepare(file: sqlite3.Connection) -> None:
+    """Make the table, and try whether it is one that readings can be taken from."""
+    file.execute("PRAGMA journal_mode = WAL")
+    file.execute("CREATE TABLE IF NOT EXISTS readings (key BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID")
+    file.execute("SELECT key, value FROM readings LIMIT 1").fetchone()
+
+
+def _is_spoilt(error: sqlite3.DatabaseError) -> bool:
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in SPOILT

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from release.measure.amount import (
     ALLOWANCE,
-    LADDER,
     OVERHEAD,
     TOKENS,
     affordable,
@@ -15,6 +14,7 @@ from release.measure.amount import (
     other_tokens,
     seconds_per_token,
 )
+from release.measure.sample import LADDER
 from release.plan import Measuring
 
 ALL = 58_492

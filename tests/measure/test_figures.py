@@ -11,9 +11,8 @@ import pytest
 from PIL import Image
 
 from release.card import render
-from release.measure.clock import Timings
 from release.measure.figures import COLOURS, FILLS, INK, LINES, MARKERS, WIDTH, draw
-from release.measure.latency import FILE_NAME, record_of, write_timings
+from release.measure.timings import FILE_NAME, Timings, record_of, write_timings
 from release.measurements import Load, Measurements
 from release.record import FileDigest
 from release.sources.bbq import Item

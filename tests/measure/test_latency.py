@@ -21,10 +21,11 @@ from scipy import stats
 from release.card import render
 from release.claims import wording
 from release.errors import ReleaseError, UnknownName, UnusableBase
-from release.measure import busy, clock, exchange, latency
-from release.measure.latency import WARMUP, measure_latency, require_room
+from release.measure import busy, clock, exchange, latency, timings
+from release.measure.latency import measure_latency, require_room
 from release.measure.model import loaded, read_tokenizer
 from release.measure.prompts import Prompter
+from release.measure.timings import WARMUP
 from release.measurements import DataSource, Latency, Load
 from release.progress import Console
 from release.report import show_measurements
@@ -67,7 +68,7 @@ def measured(
 
 def test_a_fresh_process_times_both_models(measured: tuple[Latency, Path], bbq: Bbq) -> None:
     found, _ = measured
-    assert (found.items, found.warmup, found.new_tokens) == (COUNTED, WARMUP, clock.NEW_TOKENS)
+    assert (found.items, found.warmup, found.new_tokens) == (COUNTED, WARMUP, timings.NEW_TOKENS)
     assert (found.device, found.dtype, found.prompts) == ("cpu", "bfloat16", bbq[1])
     assert 0 < found.dense.mean < found.seconds
     assert multiprocessing.active_children() == []
@@ -79,8 +80,8 @@ def test_the_process_does_not_inherit_what_torch_was_set_to(measured: tuple[Late
 
 def test_every_answer_is_written_and_the_record_follows_from_the_file(measured: tuple[Latency, Path], bbq: Bbq) -> None:
     found, folder = measured
-    rows = pq.read_table(folder / latency.FILE_NAME).to_pylist()
-    asked = [item for item in bbq[0][: WARMUP + COUNTED] for _ in latency.MODELS]
+    rows = pq.read_table(folder / timings.FILE_NAME).to_pylist()
+    asked = [item for item in bbq[0][: WARMUP + COUNTED] for _ in timings.MODELS]
     assert [(row["category"], row["example_id"]) for row in rows] == [(i.category, i.example_id) for i in asked]
     assert [row["model"] for row in rows[:4]] == ["dense", "pruned", "pruned", "dense"]
     assert [row["counted"] for row in rows] == [False] * 2 * WARMUP + [True] * 2 * COUNTED
@@ -98,7 +99,7 @@ def test_the_parts_add_up_to_the_whole(measured: tuple[Latency, Path]) -> None:
     found, _ = measured
     assert found.prefill is not None
     assert found.decode is not None
-    for kind in latency.MODELS:
+    for kind in timings.MODELS:
         parts = getattr(found.prefill, kind).mean + getattr(found.decode, kind).mean
         assert parts == pytest.approx(getattr(found, kind).mean)
 
@@ -106,7 +107,7 @@ def test_the_parts_add_up_to_the_whole(measured: tuple[Latency, Path]) -> None:
 def test_ratios_are_paired_item_by_item(bbq: Bbq) -> None:
     prefill = np.geomspace(0.1, 10, 12)
     seconds = np.stack([np.stack([prefill, prefill], axis=1), np.stack([prefill * 2, prefill], axis=1)], axis=1)
-    found = latency.record_of(clock.Timings(seconds, "cpu", "bfloat16", 1, QUIET), bbq[1], 1.0)
+    found = timings.record_of(timings.Timings(seconds, "cpu", "bfloat16", 1, QUIET), bbq[1], 1.0)
     for part, expected in ((found.prefill, 2), (found.decode, 1), (found, 1.5)):
         assert part is not None
         assert (part.ratio.value, part.ratio.low, part.ratio.high) == pytest.approx([expected] * 3)
@@ -116,7 +117,7 @@ def test_ratios_are_paired_item_by_item(bbq: Bbq) -> None:
 def test_the_ratio_is_that_of_the_geometric_means_with_students_interval(bbq: Bbq, processes: int) -> None:
     shape = (processes * 10, 2, 2)
     seconds = np.random.default_rng(3).lognormal(-1, 0.1, shape)
-    found = latency.record_of(clock.Timings(seconds, "cpu", "bfloat16", 1, QUIET, processes), bbq[1], 1.0)
+    found = timings.record_of(timings.Timings(seconds, "cpu", "bfloat16", 1, QUIET, processes), bbq[1], 1.0)
     counted = seconds.sum(axis=2).reshape(processes, 10, 2)[:, WARMUP:]
     logs = np.log(counted[0] if processes == 1 else np.median(counted, axis=1))
     change = stats.ttest_rel(logs[:, 1], logs[:, 0])
@@ -149,7 +150,7 @@ def test_models_of_other_types_are_timed_beside_each_other_in_several_processes(
     items = (*bbq[0], *bbq[0])[: WARMUP + 6]
     found = measure_latency(tiny["llama"], other, items, bbq[1], "cpu", tmp_path, console)
     assert (found.processes, found.items, found.ratio.df) == (8, 8 * 4, 7)
-    rows = pq.read_table(tmp_path / latency.FILE_NAME).to_pylist()
+    rows = pq.read_table(tmp_path / timings.FILE_NAME).to_pylist()
     assert sum(row["counted"] for row in rows) == 2 * 8 * 4
     assert {row["process"] for row in rows} == set(range(8))
 
@@ -185,7 +186,7 @@ def test_a_busy_machine_gives_no_verdict_and_the_card_says_so(load: Load, verdic
 def test_the_words_of_the_claims_name_the_margin() -> None:
     for key in ("no_latency_gain", "latency_unchanged"):
         for verdict in ("supported", "contradicted", "inconclusive"):
-            assert f"{latency.MARGIN:.0%}".replace("%", " %") in wording()[key][verdict]
+            assert f"{timings.MARGIN:.0%}".replace("%", " %") in wording()[key][verdict]
 
 
 def test_others_work_is_noticed_while_answers_are_timed_and_only_then() -> None:
@@ -240,7 +241,7 @@ def test_time_spent_on_the_prompt_and_on_further_tokens_is_told_apart(
 ) -> None:
     prompter = Prompter(read_tokenizer(tiny["llama"]))
     text = prompter.text(bbq[0][0], 0)
-    further = clock.NEW_TOKENS - 1
+    further = timings.NEW_TOKENS - 1
     with loaded(tiny["llama"], CPU, None) as model, slowed(model, prefill, step):
         first, rest = np.min([clock.answer_seconds(model, prompter, text) for _ in range(2)], axis=0)
     # Sleeping takes at least as long as asked; what a busy machine adds is less than the whole sleep of a second.
@@ -256,7 +257,7 @@ def test_a_model_that_would_stop_early_makes_as_many_tokens(tiny: dict[str, Path
         model.generation_config.eos_token_id = list(range(model.config.vocab_size // 2))
         model.register_forward_pre_hook(lambda *_: passes.append(1))
         clock.answer_seconds(model, prompter, prompter.text(bbq[0][0], 0))
-    assert len(passes) == clock.NEW_TOKENS
+    assert len(passes) == timings.NEW_TOKENS
 
 
 def test_an_error_inside_the_process_comes_back_as_itself(
@@ -267,7 +268,7 @@ def test_an_error_inside_the_process_comes_back_as_itself(
     with pytest.raises(UnusableBase, match="cut lacks weights") as caught:
         measure_latency(tiny["llama"], cut, bbq[0][:4], bbq[1], "cpu", tmp_path, console)
     assert caught.value.remedy == "Complete the checkpoint."
-    assert not (tmp_path / latency.FILE_NAME).exists()
+    assert not (tmp_path / timings.FILE_NAME).exists()
 
 
 @pytest.mark.parametrize(("sent", "seen"), [(signal.SIGKILL, "want of memory"), (signal.SIGABRT, "SIGABRT")])

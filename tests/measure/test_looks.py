@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from release.measure import measure, prepare
 from release.measure.answers import Answers, Task
 from release.measure.looks import Round, amount, constant, look, planned, widened
+from release.measure.run import measure, prepare
 from release.measure.sample import draw
 from release.measurements import DataSource, Estimate, Looks
 from release.plan import Measuring

@@ -10,6 +10,7 @@ from release.errors import UnusableData
 from release.measure import perplexity
 from release.measure.model import loaded
 from release.measure.subject import Subject
+from release.measure.windows import cut_windows, losses_of
 from release.measurements import DataSource, Perplexity
 from release.progress import Console
 from tests import checkpoints
@@ -20,10 +21,10 @@ SOURCE = DataSource(name="x", origin="a file", revision=None, licence=None, sha2
 
 
 def test_perplexity_is_the_hand_written_loops(tiny: dict[str, Path], console: Console) -> None:
-    windows = perplexity.cut(TEXT, "x", checkpoints.tokenizer(), 5, window=64)
+    windows = cut_windows(TEXT, "x", checkpoints.tokenizer(), 5, window=64)
     with Subject("dense", tiny["llama"], None, CPU, torch.float32, console) as subject:
-        readings = perplexity.read(subject, windows)
-        again = perplexity.read(subject, windows)
+        readings = losses_of(subject, windows)
+        again = losses_of(subject, windows)
         assert (readings.recalled, again.recalled) == (0, 5)
         assert np.array_equal(readings.losses, again.losses)
     with loaded(tiny["llama"], CPU, torch.float32) as model:
@@ -43,7 +44,7 @@ def test_perplexity_is_the_hand_written_loops(tiny: dict[str, Path], console: Co
 
 def test_windows_follow_each_other_without_overlap() -> None:
     tokenizer = checkpoints.tokenizer()
-    windows = perplexity.cut(TEXT, "x", tokenizer, 3, window=50)
+    windows = cut_windows(TEXT, "x", tokenizer, 3, window=50)
     assert windows.ravel().tolist() == tokenizer(TEXT, add_special_tokens=False)["input_ids"][:150]
 
 
@@ -52,24 +53,24 @@ def test_each_window_begins_as_the_tokenizer_begins_a_text() -> None:
 
     tokenizer = checkpoints.tokenizer()
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
-    windows = perplexity.cut(TEXT, "x", tokenizer, 3, window=50)
+    windows = cut_windows(TEXT, "x", tokenizer, 3, window=50)
     assert windows[:, 0].tolist() == [1, 1, 1]
     assert windows[:, 1:].ravel().tolist() == tokenizer(TEXT, add_special_tokens=False)["input_ids"][:147]
 
 
 def test_a_text_that_is_too_short_is_refused() -> None:
     with pytest.raises(UnusableData, match="need 1600"):
-        perplexity.cut("short", "x", checkpoints.tokenizer(), 100, window=16)
+        cut_windows("short", "x", checkpoints.tokenizer(), 100, window=16)
 
 
 def test_a_broken_model_is_named(tmp_path: Path, tiny: dict[str, Path], console: Console) -> None:
     folder = checkpoints.broken(tiny["llama"], tmp_path / "broken")
-    windows = perplexity.cut(TEXT, "x", checkpoints.tokenizer(), 2, window=64)
+    windows = cut_windows(TEXT, "x", checkpoints.tokenizer(), 2, window=64)
     with (
         Subject("pruned", folder, None, CPU, torch.float32, console) as subject,
         pytest.raises(UnusableData, match="The pruned model returned NaN"),
     ):
-        perplexity.read(subject, windows)
+        losses_of(subject, windows)
 
 
 @pytest.mark.parametrize(

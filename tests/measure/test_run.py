@@ -6,8 +6,9 @@ import torch
 
 from release.claims import decide
 from release.errors import BadOption, UnusableBase, UnusableData
-from release.measure import measure as measure_prepared
-from release.measure import model, prepare
+from release.measure import model
+from release.measure.run import measure as measure_prepared
+from release.measure.run import prepare
 from release.measurements import Measurements
 from release.plan import Measuring
 from release.progress import Console

@@ -52,12 +52,58 @@ def test_what_is_not_finite_is_not_kept(tmp_path: Path) -> None:
         assert store.recall([key]) == {}
 
 
-@pytest.mark.parametrize("spoil", [lambda path: path.write_text("no database " * 999), lambda path: path.mkdir()])
-def test_a_file_that_is_no_store_is_named_with_a_remedy(tmp_path: Path, spoil) -> None:
+def other_columns(path: Path) -> None:
+    with sqlite3.connect(path) as file:
+        file.execute("CREATE TABLE readings (name TEXT)")
+
+
+SPOILT = {
+    "text": lambda path: path.write_text("no database " * 999),
+    "a folder": lambda path: path.mkdir(),
+    "a header and zeros": lambda path: path.write_bytes(b"SQLite format 3\0" + bytes(9_000)),
+    "other columns": other_columns,
+}
+
+
+@pytest.mark.parametrize("kind", SPOILT)
+def test_a_file_that_is_no_store_is_set_aside_and_begun_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
     path = tmp_path / "readings.sqlite"
-    spoil(path)
-    with pytest.raises(OutputConflict, match=r"cannot be used .*\n.*RELEASE_READINGS"):
-        Store("model", "float32 cpu", QUIET, path)
+    for _ in range(2):  # what was set aside before makes way
+        SPOILT[kind](path)
+        with Store("model", "float32 cpu", Console(), path) as store:
+            key = store.key("q", (1,))
+            assert store.recall([key]) == {}
+            store.put(key, VALUES)
+        assert "set aside as readings.sqlite.spoilt" in capsys.readouterr().err
+        with Store("model", "float32 cpu", Console(), path) as store:
+            assert np.array_equal(store.recall([key])[key], VALUES)
+        assert capsys.readouterr().err == ""
+        for each in tmp_path.glob("readings.sqlite*"):
+            if not each.name.endswith(".spoilt"):
+                each.unlink()
+
+
+def test_a_store_that_turns_out_to_be_spoilt_is_begun_anew_and_what_was_put_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "readings.sqlite"
+    with Store("model", "float32 cpu", QUIET, path) as store:
+        keys = [store.key("q", (number,)) for number in range(2_000)]
+        for key in keys:
+            store.put(key, VALUES)
+    size = path.stat().st_size
+    with Store("model", "float32 cpu", Console(), path) as store:
+        with path.open("r+b") as file:  # its pages but the first two, which name the table
+            file.seek(8_192)
+            file.write(b"\xff" * (size - 8_192))
+        store.put(store.key("new", (1,)), VALUES)
+        assert store.recall(keys) == {}
+        assert "set aside" in capsys.readouterr().err
+        store.put(store.key("later", (1,)), VALUES)
+    with Store("model", "float32 cpu", QUIET, path) as store:
+        assert store.recall([store.key("later", (1,))])
 
 
 def test_a_model_is_named_by_its_weights_and_configuration(tmp_path: Path, tiny: dict[str, Path]) -> None:
@@ -166,3 +212,9 @@ def test_where_a_store_cannot_be_written_measuring_goes_on_and_says_so(
         assert not store.keep()
     other.close()
     assert "could not be kept" in capsys.readouterr().err
+
+
+def test_a_place_where_no_store_can_be_is_named_with_a_remedy(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputConflict, match=r"cannot be used .*\n.*RELEASE_READINGS"):
+        Store("model", "float32 cpu", QUIET, tmp_path / "file" / "readings.sqlite")

@@ -11,8 +11,8 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from release.card import render
 from release.checkpoint.count import places
 from release.checkpoint.folder import open_checkpoint
-from release.measure import measure, prepare
 from release.measure.model import loaded, read_tokenizer
+from release.measure.run import measure, prepare
 from release.measure.subject import Subject
 from release.measure.super_weights import (
     LEAST_SPIKE,
