@@ -1,6 +1,8 @@
 """Numbers on a card follow from the answers beside them, or verification fails and says where."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -297,6 +299,28 @@ def test_an_honest_release_passes(
     assert ("not fetched" in checks["bbq"]["detail"]) is not with_bbq
     named = {"bbq", "perplexity", "storage", "claims"} | ({"latency"} if reading == "letters" else set())
     assert {name for name in named if checks[name]["ok"] is True} == named
+
+
+VERIFIED = """
+import sys
+from release.__main__ import run
+code = run(["verify", sys.argv[1], *sys.argv[2:]])
+print(*sorted(sys.modules.keys() & {"torch", "transformers"}))
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize("reading", READINGS)
+@pytest.mark.parametrize("based", [False, True], ids=["by itself", "with its base"])
+def test_what_runs_models_is_not_imported_to_compute_from_answers(
+    reading: str, based: bool, made: dict[str, Path], reader: Path
+) -> None:
+    """torch and transformers once made `verify` of a measured release four to eight seconds slower."""
+    more = ["--base", str(reader)] if based else []
+    command = [sys.executable, "-c", VERIFIED, str(made[reading]), *more]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == ""
 
 
 def test_a_claim_that_the_evidence_does_not_decide_so_fails(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
