@@ -21,6 +21,7 @@ from release.describe import UNRECORDED
 from release.errors import AuditFailed, UnusableBase
 from release.names import problem_of
 from release.progress import Console
+from release.pruning.masks import FILE_NAME as MASK
 from release.record import CARD, FILE_NAME, FileDigest, Record
 
 DIGITS = 20
@@ -163,10 +164,11 @@ def read_weights(
     written = subject.written
     prunable = set(from_shapes(written.shapes))
     dense = Beside(base.checkpoint, base.files) if base else None
+    marked = MASK in subject.files.sizes
     step = console.step("Verify: read every weight", written.size)
     with step as advance, dense or nullcontext():
         results = [
-            count(header, prunable, dense, advance, groups, files=subject.files, moving=moving)
+            count(header, prunable, dense, advance, groups, files=subject.files, moving=moving, marked=marked)
             for header in written.headers
         ]
         base_files = dense.digests() if dense else None

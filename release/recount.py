@@ -1,12 +1,17 @@
 """The numbers of pruning on record, counted again from the weight files and, where it is at hand, the base."""
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 
 from release import sparsity
 from release.audit import check_budgets, check_pattern, listed, summarise
+from release.checkpoint.files import PIECE, Reader
 from release.checkpoint.folder import Checkpoint
+from release.checkpoint.prunable import from_shapes
 from release.checkpoint.tally import TensorCount
 from release.errors import ReleaseError
+from release.pruning import masks
 from release.pruning.budget import Budgets, given, uniform
 from release.pruning.prune import sizes_of
 from release.pruning.recipe import Recipe
@@ -100,3 +105,28 @@ def _facts(written: Checkpoint, record: Record, rows: Sequence[sparsity.Row]) ->
         yield "base.dtypes"
     if record.pruning.budget != sum(row.budget for row in rows):
         yield "pruning.budget"
+
+
+def check_mask(subject: Subject, seen: Seen) -> Check:
+    """The published mask marks the weights that are zero and no other, so that base and mask give this very model."""
+    found = {c.name: c for c in seen.prunable}
+    numbers = {name: found[name].numel for name in from_shapes(subject.written.shapes)}
+    header, wrong = masks.header_of(numbers), []
+    due = len(header) + sum(masks.size_of(numel) for numel in numbers.values())
+    if subject.files.sizes[masks.FILE_NAME] != due:
+        return Check(name="mask", ok=False, detail=f"{masks.FILE_NAME} is not the mask of these tensors")
+    with closing(subject.files.open(masks.FILE_NAME)) as file:
+        wrong += ["its header"] * (file.read(0, len(header)).tobytes() != header)
+        start = len(header)
+        for name, numel in numbers.items():
+            wrong += [name] * (_digest(file, start, masks.size_of(numel)) != found[name].marks)
+            start += masks.size_of(numel)
+    detail = f"{masks.FILE_NAME} does not mark the zeros of {listed(wrong)}" if wrong else ""
+    return Check(name="mask", ok=not wrong, detail=detail or f"{masks.FILE_NAME} marks every zero and no other weight")
+
+
+def _digest(file: Reader, start: int, nbytes: int) -> str:
+    sha = hashlib.sha256()
+    for offset in range(0, nbytes, PIECE):
+        sha.update(file.read(start + offset, min(PIECE, nbytes - offset)).data)
+    return sha.hexdigest()

@@ -27,10 +27,11 @@ from release.closure import (
 from release.errors import OutputConflict, ReleaseError
 from release.frozen import Frozen
 from release.progress import Console
+from release.pruning import masks
 from release.pruning.recipe import Recipe
 from release.reading import Dense, Seen, Subject, open_base, open_subject, read_record, read_weights
 from release.record import CARD, FILE_NAME, Check, Record
-from release.recount import check_numbers
+from release.recount import check_mask, check_numbers
 from release.sources import base as bases
 from release.text import shown
 from release.verdict import Asked, unproven, verdict
@@ -175,6 +176,8 @@ def _against_record(subject: Subject, record: Record, seen: Seen) -> Iterator[Ch
     yield check_files("other files", record.files, others, "as recorded")
     if method.ok:
         yield from check_numbers(subject, record, seen)
+    if masks.FILE_NAME in subject.files.sizes:
+        yield check_mask(subject, seen)
     yield from card.compare(record, subject.card or "")
     yield from recompute.checks(subject.files, record)
     yield from space_check.check(subject.files, record)

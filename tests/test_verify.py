@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from huggingface_hub import constants
+from safetensors.numpy import load, save
 
 from release.__main__ import run
 from release.audit import audit
@@ -16,11 +17,13 @@ from release.checkpoint.folder import open_checkpoint
 from release.checkpoint.header import read_header
 from release.digests import digest_of
 from release.errors import AuditFailed
+from release.pruning import masks
 from release.pruning.budget import uniform
 from release.pruning.prune import sizes_of
 from release.pruning.recipe import Recipe
 from release.pruning.registry import METHODS
 from tests import checkpoints
+from tests.forge import agree
 
 WEIGHT = "model.layers.1.mlp.up_proj.weight"
 EMBEDDING = "model.embed_tokens.weight"
@@ -350,3 +353,54 @@ def test_a_base_that_was_asked_for_and_cannot_be_had_is_a_failure_and_the_rest_i
     assert answer["verdict"].startswith("NOT verified: base")
     assert {"base", *(word.removeprefix("--") for word in more[:1])} == failed(answer).keys()
     assert {"zeros", "totals", "card", "other files"} <= {c["name"] for c in answer["checks"] if c["ok"]}
+
+
+@pytest.fixture(scope="module")
+def with_mask(base_folders, tmp_path_factory):
+    """A folder with its mask; not to be changed."""
+    out = tmp_path_factory.mktemp("with-mask") / "out"
+    command = ["prune", str(base_folders["mistral"]), "--method", "magnitude", "--sparsity", "0.3", "--with-mask"]
+    assert run([*command, "--out", str(out)]) == 0
+    return out
+
+
+def one_more_weight(marks: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    marks[WEIGHT][0] ^= 1
+    return marks
+
+
+def exchanged(marks: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    other = WEIGHT.replace("layers.1", "layers.0")
+    return marks | {WEIGHT: marks[other], other: marks[WEIGHT]}
+
+
+MASKS: dict[str, Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]] = {
+    "one more weight": one_more_weight,
+    "no weight at all": lambda marks: {name: np.zeros_like(each) for name, each in marks.items()},
+    "two tensors exchanged": exchanged,
+    "a tensor missing": lambda marks: {name: each for name, each in marks.items() if name != WEIGHT},
+    "a tensor more": lambda marks: marks | {"lm_head.weight": np.zeros(3, np.uint8)},
+    "a tensor under another name": lambda marks: {
+        name.replace("up_proj", "gone"): each for name, each in marks.items()
+    },
+}
+
+
+@pytest.mark.parametrize("kind", MASKS)
+def test_a_published_mask_that_does_not_mark_the_zeros_fails_whatever_the_record_says(
+    kind, with_mask, tmp_path, capsys
+):
+    folder = checkpoints.copy(with_mask, tmp_path / "copy")
+    path = folder / masks.FILE_NAME
+    path.write_bytes(save(MASKS[kind](load(path.read_bytes()))))
+    agree(folder)
+    code, answer = verify(folder, capsys)
+    assert code == 1
+    assert failed(answer).keys() == {"mask"}
+
+
+def test_a_published_mask_that_marks_the_zeros_passes(with_mask, base_folders, capsys):
+    for more in ((), ("--base", str(base_folders["mistral"]))):
+        code, answer = verify(with_mask, capsys, *more)
+        assert code == 0, failed(answer)
+        assert "mask" in {check["name"] for check in answer["checks"] if check["ok"]}

@@ -112,6 +112,7 @@ def count(
     from_disk: bool = False,
     files: Files | None = None,
     moving: bool = False,
+    marked: bool = False,
 ) -> tuple[FileDigest, tuple[TensorCount, ...]]:
     """Hash one weight file and count its tensors, in one read.
 
@@ -124,10 +125,11 @@ def count(
         from_disk: Read past the page cache, as suits a file that was written past it.
         files: Where its bytes come from; by default the folder it lies in.
         moving: Whether kept weights of prunable tensors may change, so that it is told how far they moved.
+        marked: Whether the zeros of prunable tensors are packed and hashed.
     """
     files = files or Folder(header.path.parent, direct=from_disk)
     sha = hashlib.sha256(header.raw)
-    tallies = {t.name: _tally(t, t.name in prunable, base, groups, moving) for t in header.tensors}
+    tallies = {t.name: _tally(t, t.name in prunable, base, groups, moving, marked) for t in header.tensors}
     with ExitStack() as stack:
         # One thread each: what it is given, it does in order.
         whole, apart, counter, reader = (stack.enter_context(ThreadPoolExecutor(1)) for _ in range(4))
@@ -158,7 +160,10 @@ def _pieces(header: Header, files: Files) -> Iterator[tuple[Tensor, int, Raw]]:
                 yield tensor, offset, file.read(tensor.start + offset, min(PIECE, tensor.nbytes - offset))
 
 
-def _tally(tensor: Tensor, prunable: bool, base: Beside | None, groups: tuple[int, int] | None, moving: bool) -> Tally:
+def _tally(
+    tensor: Tensor, prunable: bool, base: Beside | None, groups: tuple[int, int] | None, moving: bool, marked: bool
+) -> Tally:
     known = base is not None and base.find(tensor) is not None
     moving = moving and prunable and known and tensor.is_float
-    return Tally(tensor, prunable, groups if prunable else None, known, moving)
+    marks = hashlib.sha256() if marked and prunable and tensor.is_float else None
+    return Tally(tensor, prunable, groups if prunable else None, known, moving, marks)

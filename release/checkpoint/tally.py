@@ -57,6 +57,7 @@ class TensorCount(Frozen):
         unfilled: Groups of a pattern that hold fewer zeros than it asks for; None where there is no pattern.
         crowded: The base's zeros that are more than the pattern's in their group; None without pattern or base.
         moved: Of a prunable one whose kept weights may change, where a base was read.
+        marks: SHA-256 of its zeros as `packed` marks them, where that was asked for.
     """
 
     name: str
@@ -73,6 +74,7 @@ class TensorCount(Frozen):
     unfilled: int | None = None
     crowded: int | None = None
     moved: Movement | None = None
+    marks: str | None = None
 
 
 @dataclass
@@ -83,6 +85,7 @@ class Tally:
         groups: The pattern's n and m, if it follows one.
         compared: Whether the base has it too.
         moving: Whether it is told how far kept weights moved.
+        marks: Digest of the packed zeros, where they are asked for.
         sums: `Movement`'s, in its order.
         seen: Elements counted so far.
     """
@@ -92,6 +95,7 @@ class Tally:
     groups: tuple[int, int] | None
     compared: bool
     moving: bool = False
+    marks: "hashlib._Hash | None" = None
     sha256: "hashlib._Hash" = field(default_factory=hashlib.sha256)
     seen: int = 0
     zeros: int = 0
@@ -121,6 +125,8 @@ class Tally:
         zeros, nonfinite = _look(self.tensor, bits)
         self.zeros += zeros
         self.nonfinite += nonfinite
+        if self.marks:
+            self.marks.update(packed(self.tensor, bits).data)
         if self.groups:
             self.unfilled += int(np.count_nonzero(_surplus(self.tensor, bits, *self.groups) < 0))
 
@@ -154,6 +160,7 @@ class Tally:
             shape=t.shape,
             numel=t.numel,
             sha256=self.sha256.hexdigest(),
+            marks=self.marks.hexdigest() if self.marks else None,
             moved=Movement(**dict(zip(Movement.model_fields, self.sums.tolist(), strict=True)))
             if self.moving
             else None,
@@ -163,6 +170,11 @@ class Tally:
     def _moved(self) -> Movement:
         before, after, along, gone = self.sums.tolist()
         return Movement(before=before, after=after, along=along, gone=gone)
+
+
+def packed(tensor: Tensor, bits: Bits) -> Raw:
+    """Mark the zeros of some elements: one bit each, the first in the highest bit of the first byte."""
+    return np.packbits(tensor.magnitude(bits) == 0)
 
 
 def _look(tensor: Tensor, bits: Bits) -> tuple[int, int]:

@@ -14,11 +14,12 @@ from release.checkpoint.disk import read_at, room_for
 from release.checkpoint.folder import Checkpoint
 from release.checkpoint.header import LENGTH_BYTES, Raw, Tensor, read_header
 from release.checkpoint.prunable import from_shapes
+from release.checkpoint.tally import packed
 from release.errors import BadOption
 from release.files import replacing
 from release.progress import Console
 from release.pruning.recipe import Recipe
-from release.pruning.store import clear, packed
+from release.pruning.store import clear
 
 FILE_NAME = "mask/pruned.safetensors"
 
@@ -40,19 +41,26 @@ def write(pruned: Checkpoint, model: Path, console: Console) -> None:
     """Write the mask of a pruned model folder, tensor by tensor."""
     known = places(pruned)
     names = from_shapes(pruned.shapes)
-    header = _header({name: -(-known[name].tensor.numel // 8) for name in names})
+    header = header_of({name: known[name].tensor.numel for name in names})
     step = console.step("Write the mask", len(names))
     with replacing(model / FILE_NAME) as temporary, temporary.open("wb") as file, step as advance:
         file.write(header)
         for name in names:
-            file.write(packed(known[name].tensor, read_tensor(known[name])).data)
+            place = known[name]
+            file.write(packed(place.tensor, place.tensor.bits(read_tensor(place))).data)
             advance(1)
 
 
-def _header(sizes: Mapping[str, int]) -> bytes:
-    """The header of a safetensors file of byte vectors."""
+def size_of(numel: int) -> int:
+    """Return the bytes that mark so many weights."""
+    return -(-numel // 8)
+
+
+def header_of(numbers: Mapping[str, int]) -> bytes:
+    """Return the header of the mask of tensors of so many weights each."""
     entries, offset = {}, 0
-    for name, size in sizes.items():
+    for name, numel in numbers.items():
+        size = size_of(numel)
         entries[name] = {"dtype": "U8", "shape": [size], "data_offsets": [offset, offset + size]}
         offset += size
     text = json.dumps(entries, separators=(",", ":")).encode()

@@ -15,6 +15,7 @@ from safetensors.numpy import save
 
 from release import files
 from release.checkpoint.header import Raw, Tensor
+from release.checkpoint.tally import packed
 
 UNREACHED = "unreached"
 OUTLIERS = "outliers.json"
@@ -41,7 +42,10 @@ class Store:
         Args:
             unreached: Names of those that saw no calibration token.
         """
-        kept = {name: data if self.keeps_values else packed(tensor, data) for name, (tensor, data) in pruned.items()}
+        kept = {
+            name: data if self.keeps_values else packed(tensor, tensor.bits(data))
+            for name, (tensor, data) in pruned.items()
+        }
         # Not by the library's save_file, which says in an error of its own that the disk is full.
         files.write(self._path(index), save(kept, {UNREACHED: json.dumps(sorted(unreached))}))
 
@@ -72,11 +76,6 @@ class Store:
 
     def _path(self, index: int) -> Path:
         return self.folder / f"block-{index:05}.safetensors"
-
-
-def packed(tensor: Tensor, data: Raw) -> Raw:
-    """Mark the zeros of a pruned tensor: one bit per weight, the first in the highest bit of the first byte."""
-    return np.packbits(tensor.magnitude(tensor.bits(data)) == 0)
 
 
 def clear(tensor: Tensor, data: Raw, marks: Raw) -> None:
