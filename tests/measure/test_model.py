@@ -128,6 +128,8 @@ def test_a_file_that_is_cut_or_changed_while_its_model_is_loaded_is_an_error_tha
     dense, pruned = (checkpoints.copy(tiny["llama"], tmp_path / name) for name in ("dense", "pruned"))
     moment = 2 if side == "dense" else 2 + sum(1 for _ in open_checkpoint(dense).tensors())
     [*_, victim] = sorted((tmp_path / side).glob("*.safetensors"))
+    content = victim.read_bytes()
+    victim.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))  # not the other model, whose readings would be known
     script, text = tmp_path / "script.py", tmp_path / "text.txt"
     script.write_text(WHILE)
     text.write_text("A text of plain words. " * 200)
