@@ -23,8 +23,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from release.device import choose_device
 from release.measure import engine
-from release.measure.model import choose_device, loaded, read_tokenizer
+from release.measure.model import loaded, read_tokenizer
 from release.measure.prompts import ROTATIONS, Prompter
 from release.measure.reader import Resident
 from release.measure.sample import draw

@@ -21,7 +21,8 @@ import torch
 from numpy.typing import NDArray
 
 from release.checkpoint.folder import Checkpoint
-from release.measure.model import choose_device, loaded, read_tokenizer
+from release.device import choose_device
+from release.measure.model import loaded, read_tokenizer
 from release.progress import Console
 from release.pruning.calibrate import TOKENS, Calibrator
 from release.pruning.calibration import calibration_text

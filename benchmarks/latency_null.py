@@ -33,8 +33,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from release.claims.cost import as_fast, busy, no_faster
+from release.device import choose_device
 from release.measure.clock import answer_seconds, time_exchanged
-from release.measure.model import choose_device, loaded, read_tokenizer
+from release.measure.model import loaded, read_tokenizer
 from release.measure.prompts import Prompter
 from release.measure.sample import draw
 from release.measure.timings import WARMUP, Timings, record_of, turns

@@ -8,9 +8,10 @@ from release.checkpoint.files import Files
 from release.checkpoint.folder import Checkpoint, open_checkpoint
 from release.closure import check_method, updates
 from release.errors import HubUnreachable, MissingSource, UnknownName, UnusableBase, UnusableData
+from release.machine import cores
 from release.progress import Console
 from release.pruning.prune import Calibrating, budgets_of
-from release.pruning.rebuild import CORES, agreement, differing
+from release.pruning.rebuild import agreement, differing
 from release.pruning.recipe import Recipe
 from release.reading import Seen, Subject
 from release.record import FILE_NAME, Check, Record
@@ -60,7 +61,7 @@ def _made_again(
     if record.pruning.calibration is not None:
         return _recalibrated(subject, record, dense, again, console)
     found = {c.name: c.sha256 for c in seen.counts}
-    allowed = budgets_of(dense, recipe, console, CORES)
+    allowed = budgets_of(dense, recipe, console, cores())
     wrong = differing(dense, recipe, allowed, found, console)
     detail = f"{len(allowed.zeros)} tensors made again from base, recipe and seed: identical"
     return Check(name="rebuild", ok=not wrong, detail=listed(wrong) or detail)
@@ -68,7 +69,7 @@ def _made_again(
 
 def _recalibrated(subject: Subject, record: Record, base: Checkpoint, again: Again, console: Console) -> Check:
     """Calibrate again and say how far the result agrees; floating-point sums differ a little between machines."""
-    from release.measure.model import choose_device
+    from release.device import choose_device
     from release.pruning.calibration import text_again
 
     recorded = record.pruning.calibration

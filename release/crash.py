@@ -116,8 +116,8 @@ def _written(folder: Path, text: str) -> Path | None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(text.encode("utf-8", "backslashreplace").decode())
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(text.encode("utf-8", "backslashreplace"))
         for old in sorted(folder.glob("release-report-*.txt"))[:-KEPT]:
             old.unlink(missing_ok=True)
     except OSError:

@@ -1,11 +1,10 @@
 """The versions and hardware a release was made with; no user, host or path."""
 
-import os
 import platform
 from importlib.metadata import version
-from pathlib import Path
 
 from release import __version__
+from release.machine import cores, processor
 from release.record import Environment
 
 
@@ -13,7 +12,8 @@ def environment() -> Environment:
     """Describe this process's environment."""
     import torch
 
-    cuda = torch.cuda.is_available()
+    from release.device import choose_device, device_name
+
     return Environment(
         release=__version__,
         python=platform.python_version(),
@@ -25,14 +25,6 @@ def environment() -> Environment:
         system=platform.system(),
         machine=platform.machine(),
         processor=processor(),
-        cores=len(os.sched_getaffinity(0)),
-        device=torch.cuda.get_device_name() if cuda else "cpu",
+        cores=cores(),
+        device=device_name(choose_device("auto")),
     )
-
-
-def processor() -> str:
-    """Name the processor as the system does."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or "unknown"

@@ -11,18 +11,21 @@ import re
 import shutil
 import socket
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from filelock import FileLock, Timeout
+from filelock import FileLock, Timeout, UnixFileLock
 
 from release.errors import DiskFull, OutputConflict, UnusableBase
 
 LOCK = "lock"
 """Name of the lock in a work folder."""
+HOLDER = "holder"
+"""Name of the file beside it that says who holds it: nobody else can read the lock itself on Windows."""
 PATIENCE = 0.3
 """Seconds to wait for a lock: time for a run that ends to remove it, and no more."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -50,9 +53,9 @@ def replacing(path: Path) -> Iterator[Path]:
         with no_room_is_told(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
-            _sync(temporary)
+            sync_file(temporary)
             temporary.replace(path)
-            _sync(path.parent)
+            sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -83,7 +86,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             yield temporary
             remove(path)
             temporary.replace(path)
-            _sync(path.parent)
+            sync_folder(path.parent)
     finally:
         remove(temporary)
 
@@ -205,14 +208,21 @@ def locked(work: Path) -> Iterator[None]:
     try:
         lock = _acquired(work)
         try:
-            _sign(work / LOCK)
+            _sign(work / HOLDER)
             yield
         finally:
-            # Removed while it is held: whoever waits for this very file sees that it has no name left, and asks anew.
-            (work / LOCK).unlink(missing_ok=True)
+            (work / HOLDER).unlink(missing_ok=True)
+            if isinstance(lock, UnixFileLock):  # the others remove their file themselves
+                # While it is held: whoever waits for this very file sees that it has no name left, and asks anew.
+                (work / LOCK).unlink(missing_ok=True)
             lock.release()
     finally:
         remove_empty([work, *fresh[1:]])
+
+
+def of_lock(work: Path) -> tuple[Path, Path]:
+    """Return the files by which `locked` holds a work folder."""
+    return work / LOCK, work / HOLDER
 
 
 def remove_empty(folders: list[Path]) -> None:
@@ -240,7 +250,7 @@ def _acquired(work: Path) -> FileLock:
         else:
             return lock
     raise OutputConflict(
-        f"Another run is at work in {_written_by(work)}: {_holder(work / LOCK)}.",
+        f"Another run is at work in {_written_by(work)}: {_holder(work / HOLDER)}.",
         "Wait until it has ended, then run the same command again; or give another --out.",
     )
 
@@ -251,9 +261,9 @@ def _written_by(work: Path) -> Path:
 
 
 def _sign(path: Path) -> None:
-    """Say in the lock who holds it, for whoever comes next; it never leaves this folder."""
+    """Say who holds the lock, for whoever comes next; it never leaves this folder."""
     since = datetime.now(UTC).isoformat(sep=" ", timespec="seconds")
-    with no_room_is_told(path), path.open("w", encoding="utf-8") as file:
+    with no_room_is_told(path), path.open("w", encoding="utf-8", newline="\n") as file:
         json.dump({"pid": os.getpid(), "host": socket.gethostname(), "since": since}, file)
 
 
@@ -268,9 +278,29 @@ def _understood(content: bytes) -> str:
     return f"process {pid} on {host}, since {since}"
 
 
-def _sync(path: Path) -> None:
+def sync_file(path: Path) -> None:
+    """Return when a file is on the disk."""
+    with path.open("rb+") as file:  # Windows syncs no file that is only read
+        to_disk(file.fileno())
+
+
+def sync_folder(path: Path) -> None:
+    """Return when the names in a folder are on the disk; Windows opens no folder, and writes names down by itself."""
+    if sys.platform == "win32":
+        return
     handle = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(handle)
+        to_disk(handle)
     finally:
         os.close(handle)
+
+
+def to_disk(handle: int) -> None:
+    """Return when all that was written to an open file is on the disk; macOS says so of the drive's own cache."""
+    with suppress(ImportError, OSError):  # Windows has no such module; not every file system takes the call
+        import fcntl
+
+        if whole := getattr(fcntl, "F_FULLFSYNC", None):
+            fcntl.fcntl(handle, whole)
+            return
+    os.fsync(handle)

@@ -7,9 +7,7 @@ milliseconds, with all that this process has in memory.
 
 import gc
 import json
-import multiprocessing
 import os
-import resource
 import select
 import signal
 import sys
@@ -20,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+from release.machine import memory_of
 from release.outside import Unfit, foreign
 
 T = TypeVar("T")
@@ -32,7 +31,9 @@ MEMORY = 1 << 30
 LONGEST = 1 << 20
 """Characters of one result."""
 PIECE = 1 << 16
-FORKS = "fork" in multiprocessing.get_all_start_methods()
+LOOK = 0.1
+"""Seconds between two looks at the memory that the child has."""
+FORKS = hasattr(os, "fork")
 
 
 def texts(work: Callable[[T], str], inputs: Sequence[T], what: str) -> list[str]:
@@ -60,7 +61,7 @@ def texts(work: Callable[[T], str], inputs: Sequence[T], what: str) -> list[str]
         _answer(writing, lambda: [_made(work, each, what) for each in inputs], seconds)
     os.close(writing)
     try:
-        answer = _received(reading, time.monotonic() + seconds)
+        answer = _received(reading, time.monotonic() + seconds, child)
     finally:
         os.close(reading)
         with suppress(ProcessLookupError):
@@ -101,6 +102,8 @@ def _answer(writing: int, work: Callable[[], list[str]], seconds: float) -> NoRe
 
 def _limit(seconds: float) -> None:
     """Take no more memory and processor time than the work may have, and say nothing."""
+    import resource  # where processes can be copied, it is to be had
+
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     limit = int(seconds) + 10  # beside the other process's own clock, which a kill would stop
     resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
@@ -112,17 +115,19 @@ def _limit(seconds: float) -> None:
     sys.stderr = sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
 
 
-def _received(reading: int, deadline: float) -> bytes | None:
-    """Read until the other end is closed; None where that takes too long."""
-    found = bytearray()
-    while True:
-        left = deadline - time.monotonic()
-        if left <= 0 or not select.select([reading], [], [], left)[0]:
-            return None
+def _received(reading: int, deadline: float, child: int) -> bytes | None:
+    """Read until the other end is closed, or the child has taken too much memory; None where that takes too long."""
+    found, most = bytearray(), (memory_of(os.getpid()) or 0) + MEMORY
+    while (left := deadline - time.monotonic()) > 0:
+        if not select.select([reading], [], [], min(left, LOOK))[0]:
+            if (memory_of(child) or 0) > most:  # macOS keeps no such limit by itself
+                return b""
+            continue
         piece = os.read(reading, PIECE)
         if not piece:
             return bytes(found)
         found += piece
+    return None
 
 
 def _understood(answer: bytes, what: str) -> list[str]:

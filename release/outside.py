@@ -28,6 +28,8 @@ LONGEST_NUMBER = 300
 """Digits of a number in YAML, and of a whole number in JSON."""
 QUOTED = 200
 """Characters of a library's message that are quoted."""
+AT_ONCE: int = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+"""A pipe is not waited for; Windows has none among its files, and would take some bytes for ends of lines."""
 
 _TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "seq", "map", "timestamp")}
 _DIGITS = re.compile(r"[-+0-9a-fA-FxXoO_:.]*")
@@ -52,7 +54,7 @@ def bytes_of(path: Path, most: int) -> bytes:
         Unfit: It is missing, no regular file, too large, or cannot be read.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | AT_ONCE)
         with os.fdopen(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise Unfit("is no regular file")

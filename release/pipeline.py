@@ -123,7 +123,8 @@ def pruning_means(plan: Plan, base: BaseModel, console: Console) -> Means:
     """
     if plan.recipe.calibration is None:
         return Means(plan.threads)
-    from release.measure.model import choose_device, context_window, read_config, read_tokenizer, require_known
+    from release.device import choose_device
+    from release.measure.model import context_window, read_config, read_tokenizer, require_known
     from release.pruning.calibration import calibration_text
     from release.sources.text import read_text
 

@@ -135,8 +135,8 @@ def _sample(plan: Measuring, parameters: int) -> Forecast | None:
     """Foretell how well the sample will tell; nothing is fetched for it."""
     if plan.bbq == "off" or (found := read_bbq(plan.bbq_data, Console()) if plan.bbq_data else known()) is None:
         return None
+    from release.device import choose_device
     from release.measure.amount import asked
-    from release.measure.model import choose_device
     from release.measure.sample import draw, of_categories
     from release.measure.width import forecast
 

@@ -125,13 +125,19 @@ def push_preview(folder: Path, namespace: str | None, ways: Ways, space: bool, c
 def _mirrored(folder: Path, copy: Path) -> Path:
     """Make a folder of links to a release's files; its card is a copy, for it will be written."""
     # symlinks: what the folder itself links to may lie outside, and is not looked at.
-    shutil.copytree(folder, copy, symlinks=True, copy_function=lambda source, target: Path(target).symlink_to(source))
+    shutil.copytree(folder, copy, symlinks=True, copy_function=_linked)
     path = model_folder(copy) / CARD
-    if path.is_symlink():
-        content = path.read_bytes()
-        path.unlink()
-        path.write_bytes(content)
+    if path.is_file():
+        files.write(path, path.read_bytes())
     return copy
+
+
+def _linked(source: str, target: str) -> None:
+    """Link to a file, or copy it where the system or the account may not."""
+    try:
+        Path(target).symlink_to(source)
+    except OSError:  # Windows, but for developers and administrators
+        shutil.copyfile(source, target)
 
 
 def _prepared(

@@ -176,8 +176,8 @@ def _of_text(
 
 def _read(name: str, folder: Path, questions: list[Question], spot: Spot, console: Console) -> list[Any]:
     """Take the readings of one model; what was read before is not looked at."""
+    from release.device import choose_device
     from release.measure.amount import DTYPES
-    from release.measure.model import choose_device
     from release.measure.subject import Subject
 
     device, found = choose_device(spot.device), []

@@ -116,7 +116,7 @@ class Workspace:
 
     def close(self) -> None:
         """Empty the work folder of a finished release, of which the record tells what it holds; the lock goes last."""
-        files.clear(self.work, self.work / files.LOCK)
+        files.clear(self.work, *files.of_lock(self.work))
 
     def _is_ours(self, base: Checkpoint, recipe: Recipe, tag: str) -> bool:
         if marked := files.recall(self.work / MARKER, _tag_of):
@@ -133,7 +133,7 @@ class Workspace:
         for pattern in ("*.safetensors", ".*.partial"):
             for path in list(self.model.glob(pattern)):
                 path.unlink()
-        files.clear(self.work, self.work / files.LOCK)
+        files.clear(self.work, *files.of_lock(self.work))
 
     def _forget(self, unless_whole: bool) -> None:
         """Remove what this run put into a folder that it made; the lock goes last.
@@ -142,7 +142,7 @@ class Workspace:
             unless_whole: Keep it where a weight file is whole, for the next run to go on from.
         """
         if not (unless_whole and any(self.model.glob("*.safetensors"))):
-            files.clear(self.work, self.work / files.LOCK)
+            files.clear(self.work, *files.of_lock(self.work))
             files.clear(self.model, self.work)
             files.remove_empty([self.model])
 

@@ -1,6 +1,7 @@
 """A file is there whole or not at all, and one run at a time writes a folder."""
 
 import errno
+import fcntl
 import json
 import os
 import signal
@@ -55,6 +56,22 @@ def test_what_is_written_is_there_and_nothing_else(tmp_path):
     files.write(tmp_path / "new" / "file", "ö\n")
     assert (tmp_path / "new" / "file").read_bytes() == "ö\n".encode()
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("refused", [False, True], ids=["local", "network"])
+def test_macos_is_asked_to_empty_the_drives_own_cache_too(tmp_path, monkeypatch, refused):
+    asked = []
+
+    def control(handle, command):
+        asked.append(command)
+        if refused:
+            raise OSError(errno.ENOTSUP, "not on this file system")
+
+    monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)
+    monkeypatch.setattr(fcntl, "fcntl", control)
+    monkeypatch.setattr(os, "fsync", lambda _: asked.append("fsync"))
+    files.write(tmp_path / "file", "text")
+    assert asked == [51, "fsync", 51, "fsync"] if refused else [51, 51]  # the file, and the name in its folder
 
 
 @pytest.mark.parametrize("number", files.NO_ROOM)
@@ -187,7 +204,7 @@ def test_the_lock_of_a_killed_run_does_not_count_and_none_is_left(tmp_path, hold
 @pytest.mark.parametrize("content", [b"", b"\xff", b"[1]", b'{"pid": "x"}'])
 def test_a_lock_that_says_nothing_still_holds(tmp_path, content):
     with FileLock(tmp_path / files.LOCK):
-        (tmp_path / files.LOCK).write_bytes(content)
+        (tmp_path / files.HOLDER).write_bytes(content)
         with pytest.raises(OutputConflict, match="just begun"), files.locked(tmp_path):
             pytest.fail("two at once")
 

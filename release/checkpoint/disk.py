@@ -9,6 +9,7 @@ place. What was written so is not in the cache, and is best read back the same w
 import errno
 import mmap
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import cycle
@@ -19,6 +20,7 @@ import numpy as np
 
 from release.checkpoint.header import Raw
 from release.checkpoint.steady import Stamp, changed, stamp_of
+from release.files import to_disk
 
 BLOCK = 4096
 """Where a direct transfer starts in the file and in memory, and how long it is, are multiples of this."""
@@ -26,6 +28,11 @@ STAGE = 4 << 20
 """Bytes gathered before they are written, where they do not lie in memory as they will in the file."""
 TRANSFER = 64 << 20
 """Bytes written by one call, at most."""
+MOST = 1 << 30
+"""Bytes read by one call, at most: macOS refuses 2 GiB."""
+BINARY: int = getattr(os, "O_BINARY", 0)
+"""Windows would take some bytes for ends of lines."""
+_MOVING = threading.Lock()
 
 
 def room_for(nbytes: int) -> Raw:
@@ -41,7 +48,7 @@ def read_at(file: BinaryIO, offset: int, target: Raw) -> None:
     """
     view, got = target.data, 0
     while got < len(view):
-        count = os.preadv(file.fileno(), [view[got:]], offset + got)
+        count = _read_some(file.fileno(), view[got:], offset + got)
         if not count:
             raise changed(Path(file.name).name)
         got += count
@@ -77,7 +84,7 @@ class DiskWriter:
     def finish(self) -> None:
         """Return when all is on the disk."""
         self._flush()
-        os.fsync(self._file.cached)
+        to_disk(self._file.cached)
 
     def close(self) -> None:
         """Close the file; what waits in memory is lost."""
@@ -193,7 +200,7 @@ class _File:
     """One file opened twice: through the cache, and past it where that is wanted and the file system lets."""
 
     def __init__(self, path: Path, flags: int, direct: bool) -> None:
-        self.cached = os.open(path, flags, 0o666)
+        self.cached = os.open(path, flags | BINARY, 0o666)
         self._direct: int | None = None
         if direct and hasattr(os, "O_DIRECT"):
             with _unless_refused():
@@ -203,17 +210,17 @@ class _File:
         """Fill `room`, and return how many bytes there were."""
         got = 0
         with _unless_refused():
-            got = os.preadv(self._direct, [room.data], start) if self._direct is not None else 0
-        while got < room.size and (more := os.preadv(self.cached, [room[got:].data], start + got)):
+            got = _read_some(self._direct, room.data, start) if self._direct is not None else 0
+        while got < room.size and (more := _read_some(self.cached, room[got:].data, start + got)):
             got += more
         return got
 
     def write(self, data: Raw, start: int) -> None:
         done = 0
         with _unless_refused():
-            done = os.pwrite(self._direct, data.data, start) if self._direct is not None else 0
+            done = _write_some(self._direct, data.data, start) if self._direct is not None else 0
         while done < data.size:
-            done += os.pwrite(self.cached, data[done:].data, start + done)
+            done += _write_some(self.cached, data[done:].data, start + done)
 
     def close(self) -> None:
         for handle in (self.cached, self._direct):
@@ -229,6 +236,30 @@ def _unless_refused() -> Iterator[None]:
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
+
+
+def _read_some(handle: int, room: memoryview, start: int) -> int:
+    """Read at a place in a file, as much as there is or one call gives, and return how much."""
+    room = room[:MOST]
+    if hasattr(os, "preadv"):
+        return os.preadv(handle, [room], start)
+    if hasattr(os, "pread"):  # a macOS before 11, or a Python made for one
+        data = os.pread(handle, len(room), start)
+    else:  # Windows has one position in a file, which its readers share
+        with _MOVING:
+            os.lseek(handle, start, os.SEEK_SET)
+            data = os.read(handle, len(room))
+    room[: len(data)] = data
+    return len(data)
+
+
+def _write_some(handle: int, data: memoryview, start: int) -> int:
+    """Write at a place in a file, as much as one call takes, and return how much."""
+    if hasattr(os, "pwrite"):
+        return os.pwrite(handle, data, start)
+    with _MOVING:
+        os.lseek(handle, start, os.SEEK_SET)
+        return os.write(handle, data)
 
 
 def place_in_page(data: Raw) -> int:

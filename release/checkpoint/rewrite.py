@@ -7,7 +7,6 @@ last whole tensor.
 """
 
 import hashlib
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,7 +23,7 @@ from release.checkpoint.disk import DiskWriter, SteadyReader
 from release.checkpoint.header import Header, Raw, Tensor
 from release.checkpoint.rooms import ROOMS, room_at
 from release.errors import DiskFull, UnusableBase
-from release.files import no_room_is_told
+from release.files import no_room_is_told, sync_folder
 from release.progress import Advance
 from release.record import FileDigest
 
@@ -83,7 +82,7 @@ def rewrite(
         ROOMS.clear()
     for path, target in zip(partials, targets, strict=True):
         path.replace(target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     return tuple(
         FileDigest(name=target.name, bytes=header.size, sha256=digest)
         for target, digest in zip(targets, digests, strict=True)
@@ -265,11 +264,3 @@ def in_order(
             waiting.append((cost(item), pool.submit(work, item)))
         while waiting:
             yield waiting.popleft()[1].result()
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

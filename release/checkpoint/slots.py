@@ -55,6 +55,8 @@ class Slot:
         """Fill the part with stored bytes, widened exactly (F64: rounded) to the parameter's type."""
         shape = self.place.tensor.shape
         stored = torch.from_numpy(data).view(DTYPES[self.place.tensor.dtype]).view(shape)
+        if stored.dtype == torch.float64:  # not every device knows it
+            stored = stored.to(parameter.dtype)
         parameter.as_strided(shape, self.stride, self.offset).copy_(stored.to(parameter.device))
 
 

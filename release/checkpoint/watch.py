@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch.overrides import TorchFunctionMode
 
+from release.device import with_doubles
 from release.errors import UnusableBase
 
 PRODUCTS: dict[Any, tuple[int, int, int]] = {
@@ -60,15 +61,16 @@ class _Sums:
     """Running sums over the inputs of weights that always read the same."""
 
     def __init__(self, width: int, device: torch.device, gram: bool) -> None:
-        self.squares = torch.zeros(width, dtype=torch.float64, device=device)
+        self.squares = torch.zeros(width, dtype=torch.float64, device=with_doubles(device))
         self.gram = torch.zeros(width, width, device=device) if gram else None
         self.tokens = 0
         self.calls = 0
 
     def add(self, rows: torch.Tensor) -> None:
         """Add rows, [tokens, inputs]."""
-        for few in torch.split(rows, ROWS):
-            self.squares += few.square().sum(dim=0)
+        parts = torch.stack([few.square().sum(dim=0) for few in torch.split(rows, ROWS)])
+        for part in parts.to(self.squares.device):
+            self.squares += part
         if self.gram is not None:
             self.gram.addmm_(rows.T, rows)
         self.tokens += len(rows)

@@ -4,19 +4,21 @@ The Hub itself says how far an upload came, so a rerun asks the Hub. The journal
 a Space answered a question, which collection was filled, what was done when.
 """
 
-import fcntl
 import json
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+from filelock import FileLock, Timeout
+
 from release.errors import OutputConflict
+from release.files import to_disk
 
 NAME = "push.jsonl"
+LOCK = "push.lock"
 
 
 @dataclass
@@ -37,7 +39,7 @@ class Journal:
         line = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "step": step, "url": url, **facts}
         self.file.write(json.dumps(line, ensure_ascii=False) + "\n")
         self.file.flush()
-        os.fsync(self.file.fileno())
+        to_disk(self.file.fileno())
         self.earlier.append(line)
         self.done.append(step)
 
@@ -55,13 +57,14 @@ def opened(folder: Path) -> Iterator[Journal]:
         OutputConflict: Another push of this release is at work.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / NAME).open("a+", encoding="utf-8", errors="replace") as file:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            stack.enter_context(FileLock(folder / LOCK, blocking=False, thread_local=False))
+        except Timeout:
             raise OutputConflict(
                 f"Another push of {folder.parent} is at work.", "Wait until it has ended, then run this one again."
             ) from None
+        file = stack.enter_context((folder / NAME).open("a+", encoding="utf-8", errors="replace", newline="\n"))
         file.seek(0)
         text = file.read()
         if text and not text.endswith("\n"):

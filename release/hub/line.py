@@ -4,6 +4,7 @@ import ctypes
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -33,8 +34,8 @@ def limit_memory() -> None:
     for name, value in XET_LIMITS.items():
         os.environ.setdefault(name, value)
     # glibc gives threads heaps of their own, and what the client's threads free there is not used again by others.
-    if set_option := getattr(ctypes.CDLL(None), "mallopt", None):
-        set_option(M_ARENA_MAX, 1)
+    with suppress(OSError, TypeError, AttributeError):  # another C library has no such option, Windows no such library
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,12 @@
 """Whether other work kept the processors busy while answers were timed."""
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import NamedTuple
 
+from release.machine import cores, times_put_aside, used_seconds
 from release.measurements import Load
-
-STAT = Path("/proc/stat")
-IDLE = (3, 4)
-"""Places of idle and waiting time in a line of /proc/stat; what comes after the eighth is in the others already."""
-COUNTED = 8
 
 
 class Reading(NamedTuple):
@@ -57,39 +51,9 @@ class LoadMeter:
         if not pairs or not wall:
             return None
         others = sum((e.used or 0) - (s.used or 0) - (e.own - s.own) for s, e in pairs)
-        return min(1.0, max(0.0, others / (wall * len(processors()))))
+        return min(1.0, max(0.0, others / (wall * cores())))
 
 
 def read() -> Reading:
     """Look at all clocks."""
-    return Reading(time.perf_counter(), used_seconds(), time.process_time(), _switches())
-
-
-def processors() -> frozenset[int]:
-    """Return the numbers of the processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # Linux alone has it
-        return frozenset(os.sched_getaffinity(0))
-    return frozenset(range(os.cpu_count() or 1))
-
-
-def used_seconds() -> float | None:
-    """Return how long this process's processors were busy since the machine started, time stolen by others included."""
-    try:
-        lines = [line.split() for line in STAT.read_text(encoding="ascii").splitlines()]
-    except OSError:
-        return None
-    mine = {f"cpu{number}" for number in processors()}
-    ticks = [sum(map(int, _busy(fields[1:]))) for fields in lines if fields and fields[0] in mine]
-    return sum(ticks) / os.sysconf("SC_CLK_TCK") if ticks else None
-
-
-def _busy(fields: list[str]) -> list[str]:
-    return [field for place, field in enumerate(fields[:COUNTED]) if place not in IDLE]
-
-
-def _switches() -> int | None:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+    return Reading(time.perf_counter(), used_seconds(), time.process_time(), times_put_aside())

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from transformers import StoppingCriteriaList
 
+from release.device import device_name
 from release.measure.busy import LoadMeter
 from release.measure.exchange import exchanged, own_memory
 from release.measure.model import loaded, read_tokenizer
@@ -159,8 +160,3 @@ class GpuClock:
 def clock_of(device: torch.device) -> Clock:
     """Return the clock for a device."""
     return GpuClock(device) if device.type == "cuda" else HostClock(device)
-
-
-def device_name(device: torch.device) -> str:
-    """Return what a reader should know of a device: a GPU's name, or its kind."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -95,7 +95,7 @@ def _drawn(
             waiting.setdefault(Wanted((*prompts[index], *tokens[index, run, :step].tolist())), []).append((index, run))
         sequences = list(waiting)
         for at, rows in read(subject.reader, sequences, did, alone) if sequences else ():
-            scaled = rows[-1].double().cpu().numpy() / sampling.temperature
+            scaled = rows[-1].cpu().double().numpy() / sampling.temperature
             for index, run in waiting[sequences[at]]:
                 noise = _noise(sampling.seeds[run], prompts[index], step, len(scaled))
                 token = int((scaled + noise).argmax())

@@ -23,10 +23,11 @@ import torch
 
 from release import children
 from release.checkpoint.folder import open_checkpoint
+from release.device import memory_free
 from release.errors import ReleaseError, UnusableBase
 from release.measure.clock import time_beside, time_exchanged
 from release.measure.exchange import alike
-from release.measure.model import SPARE, memory_free
+from release.measure.model import SPARE
 from release.measure.timings import FILE_NAME, WARMUP, Timings, merged, record_of, write_timings
 from release.measurements import DataSource, Latency
 from release.progress import Console
@@ -34,6 +35,8 @@ from release.sources.bbq import Item
 
 PROCESSES, EACH = 8, 4
 """Processes that time models which cannot share addresses, and the items that each counts."""
+KILLED: int | None = getattr(signal, "SIGKILL", None)
+"""What ends a process for want of memory; Windows has no signals."""
 REMEDY = "Use a larger machine, or leave latency out: --latency off."
 
 
@@ -135,6 +138,9 @@ def _deaf_to_interrupts() -> Iterator[None]:
 
     A process inherits the mask, so it is deaf from its first moment on, its imports included.
     """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
     # It is started with the first process, and lifts the mask for whoever starts it.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -145,7 +151,7 @@ def _deaf_to_interrupts() -> Iterator[None]:
 
 
 def _lost(exit_code: int) -> UnusableBase:
-    if exit_code == -signal.SIGKILL:
+    if KILLED is not None and exit_code == -KILLED:
         return UnusableBase("The process that times both models was killed, most likely for want of memory.", REMEDY)
     end = f"was ended by {signal.Signals(-exit_code).name}" if exit_code < 0 else f"failed with exit code {exit_code}"
     return UnusableBase(f"The process that times both models {end}.", "Leave latency out: --latency off.")

@@ -82,7 +82,7 @@ def _computed(
     for at, rows in read(subject.reader, sequences, advance, alone):
         for index, number in places[sequences[at]]:
             target = torch.tensor(asks[index].continuations[number], device=rows.device)
-            values[index, number] = float(rows.gather(1, target[:, None]).double().mean())
+            values[index, number] = float(rows.gather(1, target[:, None]).cpu().double().mean())
             missing[index] -= 1
             if not missing[index]:
                 yield index, values[index].copy()

@@ -17,33 +17,15 @@ from release.checkpoint.configuration import library_config
 from release.checkpoint.folder import open_checkpoint
 from release.checkpoint.prunable import meta_model
 from release.checkpoint.steady import steady
-from release.errors import BadOption, UnusableBase
+from release.device import let_go, memory_free
+from release.errors import UnusableBase
 from release.outside import Unfit, foreign
-from release.text import quoted
 
 STORED = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32, "F64": torch.float64}
 """safetensors' names of the types that weights are stored in."""
 LOADING = {"local_files_only": True, "trust_remote_code": False, "output_loading_info": True}
 SPARE = 0.15
 """Share of the weights' size that must be free beside them, for activations."""
-
-
-def choose_device(asked: str) -> torch.device:
-    """Return the torch device: `auto` takes a GPU where there is one.
-
-    Raises:
-        BadOption: There is no such device here.
-    """
-    if asked == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    known = ", ".join(["cpu", *(["cuda"] if torch.cuda.is_available() else []), "auto"])
-    if asked == "meta":
-        raise BadOption("Device 'meta' holds no numbers.", f"Give {known}.")
-    try:
-        with foreign(f"Device {quoted(asked)} cannot be used"):
-            return (torch.ones(1, device=asked) + 1).cpu().new_empty(0, device=asked).device
-    except Unfit as why:
-        raise BadOption(f"{why}.", f"Give {known}.") from None
 
 
 def read_tokenizer(folder: Path) -> Any:
@@ -108,8 +90,7 @@ def loaded(folder: Path, device: torch.device, dtype: torch.dtype | None, *, map
     finally:
         del model
         gc.collect()
-        if device.type == "cuda":
-            torch.cuda.empty_cache()
+        let_go(device)
 
 
 def _mapped(folder: Path, dtype: torch.dtype) -> tuple[Any, Any]:
@@ -188,18 +169,6 @@ def memory_needed(folder: Path, dtype: torch.dtype | None) -> int:
     return int(weights * (1 + SPARE))
 
 
-def memory_free(device: torch.device) -> int | None:
-    """Return the free bytes of a device, or None where this system does not say."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    free = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    return min(free + _cgroup_bytes()) if free else None
-
-
 def _require_memory(folder: Path, device: torch.device, dtype: torch.dtype | None) -> None:
     if not fits(folder, device, dtype):
         needed, free = memory_needed(folder, dtype), memory_free(device) or 0
@@ -207,16 +176,3 @@ def _require_memory(folder: Path, device: torch.device, dtype: torch.dtype | Non
             f"{folder.name} needs {needed / 1e9:.1f} GB of memory on {device.type}; {free / 1e9:.1f} GB are free.",
             "Use a larger machine, or leave latency out: --latency off.",
         )
-
-
-def _cgroup_bytes() -> list[int]:
-    """Return what a container's own limit leaves, where there is one."""
-    folder = Path("/sys/fs/cgroup")
-    try:
-        limit = (folder / "memory.max").read_text(encoding="ascii").strip()
-        used = int((folder / "memory.current").read_text(encoding="ascii"))
-        cache = dict(line.split() for line in (folder / "memory.stat").read_text(encoding="ascii").splitlines())
-    except OSError:
-        return []
-    # The kernel drops file pages before it kills.
-    return [] if limit == "max" else [int(limit) - used + int(cache.get("file", 0))]

@@ -14,7 +14,8 @@ from torch.overrides import TorchFunctionMode
 
 from release.checkpoint.blocks import BlockModel, Call, output_in_full
 from release.checkpoint.folder import open_checkpoint
-from release.measure.model import fits, loaded, memory_free
+from release.device import memory_free
+from release.measure.model import fits, loaded
 from release.measure.tree import Tree
 from release.progress import Advance, Console
 

@@ -10,13 +10,14 @@ import torch
 from numpy.typing import NDArray
 
 from release.checkpoint.folder import open_checkpoint
+from release.device import choose_device, fallbacks_told, require_type
 from release.errors import BadOption
 from release.measure import bbq, figures, latency, looks, perplexity, width
 from release.measure.amount import DTYPES, asked
 from release.measure.answers import Answers
 from release.measure.compare import compare
 from release.measure.losses import FILE_NAME, write_losses
-from release.measure.model import choose_device, read_tokenizer, require_known
+from release.measure.model import read_tokenizer, require_known, stored_type
 from release.measure.prompts import Prompter
 from release.measure.sample import draw, of_categories
 from release.measure.samples import write_samples
@@ -65,9 +66,11 @@ def measure(
     folders = {"dense": dense, "pruned": pruned}
     answers: Mapping[str, Answers] = {}
     looked = None
-    if desk.plan.precision is not None:
-        desk, answers, looked = _looked(desk, folders, files or {}, console)
-    readings = {name: _read(name, folders, desk, console, (files or {}).get(name), answers.get(name)) for name in SIDES}
+    known = files or {}
+    with fallbacks_told(desk.device, console):
+        if desk.plan.precision is not None:
+            desk, answers, looked = _looked(desk, folders, known, console)
+        readings = {name: _read(name, folders, desk, console, known.get(name), answers.get(name)) for name in SIDES}
     result = Measurements(
         bbq=_bbq(desk, readings, out / "evaluation", logs or out / "evaluation", looked),
         perplexity=_perplexity(desk, readings, out / "evaluation"),
@@ -129,6 +132,7 @@ def prepare(dense: Path, plan: Measuring, console: Console) -> Desk:
     prompts: list[Sequence[int]] = list(script.prompts) if script else []
     if plan.latency != "off":
         latency.require_room(open_checkpoint(dense).size, device)
+        require_type(device, stored_type(dense))
         timed = draw(items, str(_count("latency", plan.latency) + WARMUP), plan.seed).items
         prompter = script.prompter if script else Prompter(tokenizer)
         prompts += prompter.encode(prompter.texts([(item, 0) for item in timed]))

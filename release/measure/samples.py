@@ -37,7 +37,10 @@ def write_samples(folder: Path, task: Task, dense: Answers, pruned: Answers, pro
         prompts: The rendered prompt of each item in the first rotation.
     """
     for model, answers in (("dense", dense), ("pruned", pruned)):
-        with replacing(folder / FILE_NAMES[model]) as temporary, temporary.open("w", encoding="utf-8") as file:
+        with (
+            replacing(folder / FILE_NAMES[model]) as temporary,
+            temporary.open("w", encoding="utf-8", newline="\n") as file,
+        ):
             for index, prompt in enumerate(prompts):
                 file.write(json.dumps(_sample(task, answers, index, prompt), ensure_ascii=False) + "\n")
 

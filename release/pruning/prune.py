@@ -1,6 +1,5 @@
 """Write the pruned weight files: streaming, exact, resumable."""
 
-import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from release.checkpoint.rewrite import Change, rewrite
 from release.checkpoint.rooms import room_like
 from release.digests import digest_of
 from release.errors import DiskFull
+from release.machine import cores
 from release.progress import Advance, Console
 from release.pruning.budget import Budgets, uniform
 from release.pruning.global_cut import global_budgets
@@ -77,7 +77,7 @@ class Means:
     @property
     def workers(self) -> int:
         """Threads to start."""
-        return self.threads or len(os.sched_getaffinity(0))
+        return self.threads or cores()
 
 
 @dataclass(frozen=True)

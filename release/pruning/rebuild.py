@@ -5,7 +5,6 @@ Where weights and seed decide the mask, anyone can, without the model's class.
 
 import hashlib
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from release.checkpoint.prunable import block_of
 from release.checkpoint.rewrite import Change, in_order, rewrite
 from release.digests import digest_of
 from release.errors import AuditFailed, BadOption, UnusableBase
+from release.machine import cores
 from release.progress import Console
 from release.pruning.budget import Budgets
 from release.pruning.masks import PublishedMask
@@ -28,8 +28,6 @@ from release.pruning.prune import Calibrating, budgets_of, change_by_score, requ
 from release.pruning.recipe import Recipe
 from release.pruning.store import Store
 from release.record import FileDigest
-
-CORES = len(os.sched_getaffinity(0))
 
 
 def differing(
@@ -51,7 +49,7 @@ def differing(
     wrong = sorted(set(allowed.zeros) - set(names))
     total = sum(known[name].tensor.nbytes for name in names)
     with console.step("Rebuild every mask from base and seed", total) as advance:
-        for name, nbytes, made in in_order(work, names, CORES):
+        for name, nbytes, made in in_order(work, names, cores()):
             advance(nbytes)
             if made != sha256.get(name):
                 wrong.append(name)
@@ -91,7 +89,7 @@ def agreement(base: Checkpoint, written: Checkpoint, recipe: Recipe, means: Cali
     dense, known = places(base), places(written)
     with TemporaryDirectory() as scratch:
         store = Store(Path(scratch), recipe.row.updates_kept_weights)
-        budgets = Calibrator(base, recipe, means.text.ids, store, means.device, CORES).run(console)
+        budgets = Calibrator(base, recipe, means.text.ids, store, means.device, cores()).run(console)
         for name in budgets.parts:
             if name not in known or known[name].tensor.nbytes != dense[name].tensor.nbytes:
                 raise UnusableBase(
@@ -144,7 +142,7 @@ def rebuild(
                 advance(header.size)
             else:
                 [made] = rewrite(
-                    header, [target], dict.fromkeys(names, change), [recipe.tag(base)], CORES, advance, Busy()
+                    header, [target], dict.fromkeys(names, change), [recipe.tag(base)], cores(), advance, Busy()
                 )
             if wanted.get(made.name) != made:
                 target.unlink()
@@ -165,7 +163,7 @@ def _change(
             f"This release {reason}, and holds no mask; base and seed alone do not give it.",
             "Download its weights, or publish with --with-mask.",
         )
-    allowed = budgets_of(base, recipe, console, CORES)
+    allowed = budgets_of(base, recipe, console, cores())
     return change_by_score([(recipe, allowed)]), list(allowed.parts)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from release.device import with_doubles
 from release.pruning.budget import spread
 from release.pruning.grouped import smallest_of_groups
 
@@ -44,13 +45,13 @@ def pruned(
 
 def _factor(gram: torch.Tensor) -> torch.Tensor:
     """The upper Cholesky factor of H⁻¹, which holds what every column's elimination needs; in double precision."""
-    hessian = gram.double()
+    hessian = gram.to(with_doubles(gram.device)).double()
     diagonal = hessian.diagonal()
     diagonal += DAMPING * diagonal.mean()
     diagonal[diagonal == 0] = 1  # nothing ever reached this layer: every weight costs the same
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(hessian))
     upper: torch.Tensor = torch.linalg.cholesky(inverse, upper=True)
-    return upper.float()
+    return upper.float().to(gram.device)
 
 
 def _quotas(zero: Mask, due: int) -> list[int]:

@@ -73,7 +73,7 @@ def _unpack(parts: dict[str, Path], folder: Path, console: Console) -> dict[str,
         tokenizer.save_pretrained(temporary)
         files.copy(parts[LICENCE], temporary / "LICENSE")
         digests = {p.name: sha256_file(p) for p in sorted(temporary.iterdir())}
-        (temporary / MANIFEST).write_text(json.dumps(digests, indent=1), encoding="utf-8")
+        (temporary / MANIFEST).write_text(json.dumps(digests, indent=1), encoding="utf-8", newline="\n")
         advance(1)
     return digests
 

@@ -16,12 +16,16 @@ CONTENT = np.random.default_rng(0).integers(0, 256, 3 * STAGE, dtype=np.uint8)
 sizes = st.one_of(st.integers(0, 3 * BLOCK), st.sampled_from([BLOCK, STAGE - 1, STAGE, STAGE + BLOCK + 7]))
 
 
-@pytest.fixture(params=["direct", "no such flag", "refused at opening", "refused at each transfer"])
+MACOS, OLD_MACOS = ("O_DIRECT",), ("O_DIRECT", "preadv")
+LACKS = {"macOS": MACOS, "macOS before 11": OLD_MACOS, "Windows": (*OLD_MACOS, "pread", "pwrite")}
+
+
+@pytest.fixture(params=["direct", *LACKS, "refused at opening", "refused at each transfer"])
 def system(request, monkeypatch):
     """Systems and file systems that can, and those that cannot in one way or another."""
-    if request.param == "no such flag":
-        monkeypatch.delattr(os, "O_DIRECT")
-    elif request.param == "refused at opening":
+    for name in LACKS.get(request.param, ()):
+        monkeypatch.delattr(os, name)
+    if request.param == "refused at opening":
         monkeypatch.setattr(os, "open", refusing(os.open, lambda _, flags, *__: flags & os.O_DIRECT))
     elif request.param == "refused at each transfer":
         for name in ("preadv", "pwrite"):
