@@ -1,7 +1,7 @@
 """A release is there whole or not at all: killed or out of room at any write, the same command ends in the same bytes.
 
 Commands run in forks of this process, which has imported everything; an audit hook stops them at the n-th of the calls
-that change the folder.
+that change the folder. Room runs out in three ways: a call fails, a file may grow no further, a small disk is full.
 """
 
 import errno
@@ -19,7 +19,7 @@ import pytest
 
 from release.__main__ import run
 from release.record import Record
-from tests import checkpoints
+from tests import checkpoints, small_disk
 
 TIMED = ("README.md", "measurements.json")
 """Files that tell when and how long something ran; what else the card says, release.json says too."""
@@ -43,20 +43,30 @@ def command(base: Path, out: Path) -> list[str]:
     return [*words, "--bbq", "off", "--perplexity", "off", "--latency", "off", "--threads", "1"]
 
 
-def forked(words: list[str], said: Path, hook: Hook | None = None) -> int:
-    """Run a command in a fork, and return its exit code; what it says lies in a file."""
+def forked(words: list[str], said: Path, hook: Hook | None = None, before: Callable[[], None] = int) -> int:
+    """Run a command in a fork, and return its exit code; what it says lies in a file afterwards.
+
+    Args:
+        before: Called in the fork, before the command.
+    """
+    told, tell = os.pipe()  # what it says must not be cut where its files are
     if not (child := os.fork()):
-        os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666), 2)
+        os.dup2(tell, 2)
         os.dup2(2, 1)
+        os.close(tell)
         sys.stdout = sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
         code = 99
         try:
+            before()
             if hook:
                 sys.addaudithook(hook)
             code = run(words)
         finally:
             sys.stderr.flush()
             os._exit(code)
+    os.close(tell)
+    with os.fdopen(told, "rb") as words_said:
+        said.write_bytes(words_said.read())
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
@@ -113,11 +123,23 @@ def content(path: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def whole(base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What an undisturbed run leaves."""
+def made(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that an undisturbed run leaves."""
     folder = tmp_path_factory.mktemp("whole")
     assert forked(command(base, folder / "out"), folder / "said") == 0, (folder / "said").read_text()
-    return tree(folder / "out")
+    return folder / "out"
+
+
+@pytest.fixture(scope="module")
+def whole(made: Path) -> dict[str, str]:
+    """What lies in it."""
+    return tree(made)
+
+
+@pytest.fixture(scope="module")
+def largest(made: Path) -> int:
+    """Bytes of the largest file in it."""
+    return max(path.stat().st_size for path in made.rglob("*") if path.is_file())
 
 
 @pytest.fixture(scope="module")
@@ -156,9 +178,40 @@ def again(base: Path, out: Path, said: Path, whole: dict[str, str]) -> None:
 
 def refused_for_want_of_room(base: Path, out: Path, said: Path, number: int) -> None:
     assert forked(command(base, out), said, at(number, out, full, NEEDS_ROOM)) == 2, said.read_text()
+    require_told(said)
+
+
+def require_told(said: Path) -> None:
     text = said.read_text()
-    assert "room" in text or "No space left" in text
+    assert any(words in text for words in ("room", "No space left", "are free")), text
     assert "Traceback" not in text
+
+
+def cut_by_a_limit(base: Path, out: Path, said: Path, most: int) -> None:
+    """No file grows beyond so many bytes: the write that would do so ends there."""
+    assert forked(command(base, out), said, before=small_disk.only(most)) == 2, said.read_text()
+    require_told(said)
+
+
+def filled_meanwhile(base: Path, disk: Path, said: Path, whole: dict[str, str], number: int, spared: int) -> bool:
+    """Others fill the disk at a write, but for some pages; later there is room again. Tell whether it was refused."""
+    out, left = disk / "out", [spared]
+    hook = at(number, out, lambda: left and small_disk.fill(disk, left.pop()), NEEDS_ROOM)
+    code = forked(command(base, out), said, hook)
+    if code:
+        assert code == 2, said.read_text()
+        require_told(said)
+    (disk / small_disk.BALLAST).unlink()
+    again(base, out, said, whole)
+    return code != 0
+
+
+def too_small(base: Path, disk: Path, said: Path, whole: dict[str, str]) -> None:
+    """A disk that is too small from the first; later it is larger."""
+    assert forked(command(base, disk / "out"), said) == 2, said.read_text()
+    require_told(said)
+    small_disk.grow(disk, ENOUGH)
+    again(base, disk / "out", said, whole)
 
 
 def killed(base: Path, out: Path, said: Path, number: int) -> None:
@@ -193,6 +246,77 @@ def test_a_hundred_full_disks_spread_over_all_writes(base, whole, writes, tmp_pa
         out = tmp_path / f"out{turn}"
         refused_for_want_of_room(base, out, tmp_path / "said", number)
         again(base, out, tmp_path / "said", whole)
+
+
+@pytest.mark.parametrize("share", [0, 0.1, 0.99])
+def test_cut_in_the_middle_of_a_write_it_says_so_and_ends_in_the_same_bytes_later(
+    base, whole, largest, tmp_path, share
+):
+    cut_by_a_limit(base, tmp_path / "out", tmp_path / "said", int(share * largest))
+    again(base, tmp_path / "out", tmp_path / "said", whole)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_a_hundred_limits_from_nothing_to_just_too_small(base, whole, largest, tmp_path):
+    for turn in range(100):
+        out = tmp_path / f"out{turn}"
+        # Most files are small: the limits lie close together at first.
+        cut_by_a_limit(base, out, tmp_path / "said", int((largest - 1) * (turn / 99) ** 3))
+        again(base, out, tmp_path / "said", whole)
+
+
+ENOUGH = 128 << 20
+"""Bytes of a disk that all of it fits on, with what a run wants to be spare."""
+MOUNTS = small_disk.may_mount()
+"""Where no disk may be mounted, files are cut by the limits above alone, and these tests are not there at all."""
+
+if MOUNTS:
+
+    @pytest.mark.parametrize("share", [0.2, 0.8])
+    def test_a_small_disk_that_others_fill_is_said_to_be_full(base, whole, writes, tmp_path, share):
+        number, said = 1 + int(share * writes), tmp_path / "said"
+        (tmp_path / "disk").mkdir()
+        small_disk.on_a_disk_of(
+            ENOUGH, tmp_path / "disk", lambda disk: filled_meanwhile(base, disk, said, whole, number, 1)
+        )
+
+    @pytest.mark.long
+    @pytest.mark.timeout(900)
+    def test_a_hundred_small_disks_that_others_fill_spread_over_all_writes(base, whole, writes, tmp_path):
+        said, disk = tmp_path / "said", tmp_path / "disk"
+        disk.mkdir()
+        refused = tmp_path / "refused"
+        for turn, number in enumerate(moments(writes, 100)):
+
+            def law(disk: Path, number: int = number, spared: int = turn % 3) -> None:
+                if filled_meanwhile(base, disk, said, whole, number, spared):
+                    with refused.open("a") as counted:
+                        counted.write(".")
+
+            small_disk.on_a_disk_of(ENOUGH, disk, law)
+        assert refused.stat().st_size > 80  # the last writes fit into what was spared
+
+    @pytest.mark.long
+    @pytest.mark.timeout(900)
+    def test_small_disks_of_every_size_from_nothing_to_just_too_small(base, whole, tmp_path):
+        said, disk = tmp_path / "said", tmp_path / "disk"
+        disk.mkdir()
+        fits, less = ENOUGH // small_disk.PAGE, 0
+        while fits - less > 1:  # the least number of pages that are enough
+            pages = (fits + less) // 2
+            enough = tmp_path / "enough"
+            enough.unlink(missing_ok=True)
+
+            def tried(disk: Path, enough: Path = enough) -> None:
+                if forked(command(base, disk / "out"), said) == 0:
+                    enough.touch()
+
+            small_disk.on_a_disk_of(pages * small_disk.PAGE, disk, tried)
+            fits, less = (pages, less) if enough.exists() else (fits, pages)
+        sizes = sorted({1 + less * step // 20 for step in range(20)} | {less - few for few in range(10)})
+        for pages in sizes:
+            small_disk.on_a_disk_of(pages * small_disk.PAGE, disk, lambda disk: too_small(base, disk, said, whole))
 
 
 def test_of_two_runs_one_wins_and_the_other_is_told(base, whole, tmp_path):

@@ -24,6 +24,7 @@ from release.pruning.one import prune_by_score, scorer_of
 from release.pruning.recipe import Recipe
 from release.pruning.store import Store
 from release.record import Calibration, FileDigest, PruneWork, Pruning
+from release.text import size as bytes_text
 
 if TYPE_CHECKING:
     import torch
@@ -255,7 +256,7 @@ def require_room(base: Checkpoint, destinations: Sequence[Path]) -> None:
     free = shutil.disk_usage(destinations[0]).free
     if needed > free:
         raise DiskFull(
-            f"{needed / 1e9:,.1f} GB are needed and {free / 1e9:,.1f} GB are free.",
+            f"{bytes_text(needed)} are needed and {bytes_text(free)} are free.",
             "Free some space or give another --out.",
         )
 
