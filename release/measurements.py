@@ -200,7 +200,8 @@ class Bbq(Frozen):
             mean log-probability per token of each answer's text, averaged likewise; `generate`: sampled and parsed.
         rotations: Cyclic orders of the options.
         precision: Arithmetic of the forward pass; the output matrix is always applied in float32.
-        prompt: `chat` (the model's template), `chat without system role`, or `plain`.
+        prompt: `chat` (the model's template), `chat without system role`, or `plain`; behind the first two what the
+            template made necessary, as `Rendering.style` words it.
         items: Items asked.
         population: Items the sample was drawn from.
         clusters: Question templates (category × question_index) among the items.

@@ -103,7 +103,8 @@ def test_a_prompter_refuses_what_the_template_makes_of_one_item_among_many():
     tokenizer = checkpoints.tokenizer()
     last = ITEMS[-1]
     tokenizer.chat_template = (
-        "{% if " + json.dumps(last.context) + " in messages[-1]['content'] %}{{ 1/0 }}{% endif %}x"
+        "{% if " + json.dumps(last.context) + " in messages[-1]['content'] %}{{ 1/0 }}{% endif %}"
+        "{% for m in messages %}{{ m['content'] }}{% endfor %}"
     )
     with pytest.raises(UnusableBase, match="division by zero"):
         Prompter(tokenizer).texts([(item, 0) for item in ITEMS])

@@ -42,7 +42,7 @@ def test_rotation_one_moves_every_answer_one_letter_up() -> None:
     ("template", "style", "expected"),
     [
         (checkpoints.TEMPLATE, "chat", f"<system>{SYSTEM}\n<user>{QUESTION}\n<assistant>"),
-        (NO_SYSTEM, "chat without system role", f"[{SYSTEM}\n\n{QUESTION}]"),
+        (NO_SYSTEM, "chat without system role, opened as the template opens an answer", f"[{SYSTEM}\n\n{QUESTION}]["),
         (SILENT, "chat without system role", f"[{SYSTEM}\n\n{QUESTION}]"),
         (None, "plain", f"{SYSTEM}\n\n{QUESTION}"),
     ],
