@@ -302,7 +302,7 @@ def verify(
     dense = partial(base_files, base, console) if base is not None else None
     again = Again(calibration, device) if rebuild else None
     some = Spot(spot, spot_seed, device, bbq_data, text) if spot is not None else None
-    verification = verify_files(files, dense, console, again, who, some)
+    verification = verify_files(files, dense, console, again, who, some, base)
     report.show_verification(verification, json)
     raise typer.Exit(0 if verification.ok else 1)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 
-from release import card, foreign_card, recompute, signing, space_check, spot_check
+from release import card, foreign_card, origin, recompute, signing, space_check, spot_check
 from release.again import Again, rebuilt
 from release.audit import check_files, check_finite, check_kept
 from release.checkpoint.files import Files, Folder
@@ -81,6 +81,7 @@ def verify(
     again: Again | None = None,
     who: signing.Who | None = None,
     spot: spot_check.Spot | None = None,
+    asked: str | None = None,
 ) -> Verification:
     """Verify a release's model folder, or any other pruned checkpoint, wherever its files lie.
 
@@ -89,6 +90,7 @@ def verify(
         again: Make every mask again from base, recipe and seed, and compare; None leaves that out.
         who: Whose signature it has to be: a public key's, or an identity's.
         spot: Ask some items of both models again, and compare; None leaves that out.
+        asked: The base as it was asked for, where it was; it has to be the one on record.
 
     Raises:
         BadOption: `who` is a file that holds no public key.
@@ -99,7 +101,7 @@ def verify(
     record = subject.record
     dense, lacking = _dense(base, record, here=again is not None)
     seen = read_weights(subject, dense, console, *_method_of(record))
-    checks = [*_checks(subject, seen), *lacking, *signing.verification(files, seen.files, who)]
+    checks = [*_checks(subject, seen, asked), *lacking, *signing.verification(files, seen.files, who)]
     checks += signing.as_recorded(files, record.signed_as if record else None, who)
     base_files = dense.files if dense else None
     if again is not None:
@@ -153,14 +155,14 @@ def required_record(model: Path) -> Record:
     return record
 
 
-def _checks(subject: Subject, seen: Seen) -> Iterator[Check]:
+def _checks(subject: Subject, seen: Seen, asked: str | None) -> Iterator[Check]:
     yield check_contents(subject)
     if subject.record is None:
         yield Check(name="record", ok=None, detail=f"no {FILE_NAME}: not made by this tool; counted only")
         yield from _against_foreign_card(subject, seen)
     else:
         yield from _against_record(subject, subject.record, seen)
-    yield from _against_base(subject, seen)
+    yield from _against_base(subject, seen, asked)
     if seen.base_files is None:
         yield check_finite(seen.counts)
 
@@ -199,7 +201,7 @@ def _against_foreign_card(subject: Subject, seen: Seen) -> Iterator[Check]:
     yield from foreign_card.compare(text, held)
 
 
-def _against_base(subject: Subject, seen: Seen) -> Iterator[Check]:
+def _against_base(subject: Subject, seen: Seen, asked: str | None) -> Iterator[Check]:
     record, base = subject.record, seen.base
     if base is None or seen.base_files is None:
         reason = "no base at hand; give --base MODEL to compare every kept weight and every other file"
@@ -207,6 +209,7 @@ def _against_base(subject: Subject, seen: Seen) -> Iterator[Check]:
         return
     if record is not None:
         yield check_files("base files", record.base.files, seen.base_files, "as recorded")
+        yield from origin.checks(record.base, base.files, asked)
     yield (
         check_tensors(base.checkpoint, subject.written)
         if record is None

@@ -208,6 +208,20 @@ def stated(folder: Path, console: Console) -> tuple[Licence, tuple[str, ...]]:
     return licence, tuple(text for item in listed[:MOST_LANGUAGES] if (text := _text(item)))
 
 
+def licence_id(card: Mapping[str, Any]) -> str | None:
+    """Return the licence that a card's front matter states."""
+    return _text(card.get("license"))
+
+
+def id_of(model: str) -> str | None:
+    """Return the Hub id that a model is asked for by; None for a folder. See `resolve`."""
+    if model == DEMO:
+        from release.sources import demo
+
+        return demo.HUB_ID
+    return None if Path(model).is_dir() else hub_id(model).partition("@")[0]
+
+
 def _text(value: object) -> str | None:
     """A field's text on one line; None for what is no text, or too long for what is asked."""
     return one_line(value) or None if isinstance(value, str) and len(value) <= LONGEST_FIELD else None
@@ -219,10 +233,16 @@ def front_matter(path: Path) -> dict[str, Any]:
     Raises:
         Unfit: It cannot be read.
     """
-    if not path.exists():
-        return {}
-    text = outside.bytes_of(path, LARGEST_CARD).decode("utf-8", errors="replace")
-    match = FRONT_MATTER.match(text)
+    return front_matter_of(outside.bytes_of(path, LARGEST_CARD)) if path.exists() else {}
+
+
+def front_matter_of(content: bytes) -> dict[str, Any]:
+    """Read the YAML front matter of Markdown; empty where there is none.
+
+    Raises:
+        Unfit: It cannot be read.
+    """
+    match = FRONT_MATTER.match(content.decode("utf-8", errors="replace"))
     return outside.yaml_mapping(match[1]) if match and match[1].strip() else {}
 
 
