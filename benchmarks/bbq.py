@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from release.device import choose_device
-from release.measure import engine
+from release.measure import logprobs
 from release.measure.model import loaded, read_tokenizer
 from release.measure.prompts import ROTATIONS, Prompter
 from release.measure.reader import Resident
@@ -53,7 +53,7 @@ def main() -> None:
     letters = list(prompter.letters(texts[0]))
     with loaded(folder, device, torch.float32) as model:
         reader = Resident(model)
-        nodes = sum(len(each.tokens) for each, _ in engine.trees(reader, sequences))
+        nodes = sum(len(each.tokens) for each, _ in logprobs.trees(reader, sequences))
         tokens = sum(len(sequence.tokens) for sequence in sequences)
         print(
             f"{len(items)} items ({options.set}), {len(sequences)} prompts, {tokens} tokens as {nodes} nodes, {device}"
@@ -102,7 +102,7 @@ def plain(model: Any, sequences: Iterable[Wanted], letters: list[int]) -> np.nda
 def ours(reader: Resident, sequences: list[Wanted], letters: list[int]) -> np.ndarray:
     reader.in_trees = None  # the trial belongs to the work
     result = np.empty((len(sequences), len(letters)), dtype=np.float32)
-    for index, rows in engine.read(reader, sequences, lambda _: None):
+    for index, rows in logprobs.read(reader, sequences, lambda _: None):
         result[index] = rows[-1, letters].cpu().numpy()
     return result
 

@@ -202,7 +202,7 @@ def _texts(answers: "Answers") -> NDArray[Any]:
 def _close(numbers: Mapping[str, tuple[NDArray[Any], NDArray[Any]]], what: str, precision: str) -> Verdict:
     """Compare numbers, again and recorded, within what the order of sums can change."""
     from release.measure.amount import DTYPES
-    from release.measure.engine import TOLERANCE
+    from release.measure.logprobs import TOLERANCE
 
     most = TOLERANCE[DTYPES[precision]]
     worst = {name: float(np.abs(again - before).max()) for name, (again, before) in numbers.items()}

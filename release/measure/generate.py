@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import GenerationConfig
 
-from release.measure.engine import read
+from release.measure.logprobs import read
 from release.measure.subject import Subject
 from release.measure.tree import Wanted
 from release.measurements import Sampling

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from release.measure.engine import read
+from release.measure.logprobs import read
 from release.measure.subject import Subject
 from release.measure.tree import Wanted
 from release.progress import Advance

@@ -165,7 +165,7 @@ from pathlib import Path
 import torch
 from release.measure import likelihood, store
 from release.measure.subject import Subject
-from release.measure.engine import read
+from release.measure.logprobs import read
 from release.progress import Console
 from tests.measure.test_store import ASKS
 store.EVERY = 0

@@ -10,7 +10,7 @@ from torch.overrides import TorchFunctionMode
 
 from release.checkpoint.blocks import BlockModel
 from release.checkpoint.folder import open_checkpoint
-from release.measure import engine, model, reader
+from release.measure import logprobs, model, reader
 from release.measure.model import loaded, read_tokenizer
 from release.measure.prompts import ROTATIONS, Prompter
 from release.measure.reader import Blockwise, Reader, Resident, opened
@@ -44,7 +44,7 @@ def one_by_one(module: torch.nn.Module, sequences: list[Wanted]) -> list[np.ndar
 
 
 def read(reading: Reader, sequences: list[Wanted], alone: bool = False) -> list[np.ndarray]:
-    found = {index: rows.clone().numpy() for index, rows in engine.read(reading, sequences, lambda _: None, alone)}
+    found = {index: rows.clone().numpy() for index, rows in logprobs.read(reading, sequences, lambda _: None, alone)}
     return [found[index] for index in range(len(sequences))]
 
 
@@ -64,10 +64,10 @@ def test_trees_and_blocks_read_what_single_sequences_read(
         assert difference(read(resident, sequences), truth) < 1e-4
         assert difference(read(resident, sequences, alone=True), truth) < 1e-4
         assert resident.in_trees
-        assert max(len(each.tokens) for each, _ in engine.trees(resident, sequences)) > 3 * RUN
+        assert max(len(each.tokens) for each, _ in logprobs.trees(resident, sequences)) > 3 * RUN
     monkeypatch.setattr(reader, "LEAST", 1 << 18)
     monkeypatch.setattr(reader, "ROOM", 0)
-    monkeypatch.setitem(engine.NODES, "cpu", 300)
+    monkeypatch.setitem(logprobs.NODES, "cpu", 300)
     with BlockModel(open_checkpoint(tiny[architecture]), CPU) as blocks:
         blockwise = Blockwise(blocks, CPU, torch.float32)
         assert difference(read(blockwise, sequences), truth) < 1e-4
@@ -104,7 +104,7 @@ def test_beyond_a_sliding_window_sequences_are_read_alone(
     sequences = sharing(12)
     with loaded(folder, CPU, torch.float32) as module:
         truth, resident = one_by_one(module, sequences), Resident(module)
-        assert not engine.takes_trees(resident, sequences)
+        assert not logprobs.takes_trees(resident, sequences)
         assert difference(read(resident, sequences), truth) < 1e-4
     with BlockModel(open_checkpoint(folder), CPU) as blocks:
         assert difference(read(Blockwise(blocks, CPU, torch.float32), sequences), truth) < 1e-4
@@ -117,7 +117,7 @@ def test_a_model_that_takes_no_tree_is_read_alone() -> None:
     config = MambaConfig(vocab_size=256, hidden_size=16, num_hidden_layers=1, state_size=4)
     module = MambaForCausalLM(config).eval()
     sequences, resident = sharing(6), Resident(module)
-    assert not engine.takes_trees(resident, sequences)
+    assert not logprobs.takes_trees(resident, sequences)
     assert difference(read(resident, sequences), one_by_one(module, sequences)) < 1e-4
 
 
@@ -153,7 +153,7 @@ def test_the_share_done_adds_up_to_the_whole(tiny: dict[str, Path]) -> None:
     with loaded(tiny["llama"], CPU, torch.float32) as module, BlockModel(open_checkpoint(tiny["llama"]), CPU) as blocks:
         for reading in (Resident(module), Blockwise(blocks, CPU, torch.float32)):
             done: list[float] = []
-            list(engine.read(reading, sharing(), done.append))
+            list(logprobs.read(reading, sharing(), done.append))
             assert sum(done) == pytest.approx(1)
 
 

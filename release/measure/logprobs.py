@@ -29,7 +29,7 @@ PROBE = 24
 
 @torch.inference_mode()
 def read(reader: Reader, sequences: Sequence[Wanted], advance: Advance, alone: bool = False) -> Iterator[Read]:
-    """Yield the log-probabilities of every sequence, in an order of the engine's choice.
+    """Yield the log-probabilities of every sequence, in an order of this module's choice.
 
     Args:
         reader: A model.
