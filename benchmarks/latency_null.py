@@ -1,6 +1,6 @@
 """What the clock says of a model beside its own copy, where every difference is an error: the new design and the old.
 
-    python benchmarks/latency_null.py [--model DIR] [--windows 60] [--items 12] [--old 0] [--load] [--json FILE]
+    python benchmarks/latency_null.py [--model DIR] [--engine mlx] [--windows 60] [--old 0] [--json FILE] …
 
 A window is one measurement of latency: `--items` prompts of BBQ, each answered by both sides. Windows come in runs of
 `--each`; a run loads the models anew beside a fresh copy of the checkpoint, whose pages lie elsewhere. In the copy one
@@ -34,12 +34,13 @@ from safetensors.torch import load_file, save_file
 
 from release.claims.cost import as_fast, busy, no_faster
 from release.device import choose_device
-from release.measure.clock import answer_seconds, time_exchanged
+from release.measure.engines import ENGINES, engine
 from release.measure.model import loaded, read_tokenizer
 from release.measure.prompts import Prompter
 from release.measure.sample import draw
+from release.measure.timed import Pair, time_pair
 from release.measure.timings import WARMUP, Timings, record_of, turns
-from release.measurements import DataSource, Load
+from release.measurements import DataSource, EngineName, Load
 from release.progress import Console
 from release.sources import demo
 from release.sources.bbq import Item, read_bbq
@@ -84,7 +85,8 @@ def main() -> None:
     items = tuple(rng.sample(items, len(items)))  # sorted by category, a window would hold one category's lengths
     with _load(options.load):
         for run, (design, count) in enumerate(runs(options.windows, options.old, options.each)):
-            found += list(one_run(design, run, model, items[: WARMUP + options.items * count], count, device))
+            asked = items[: WARMUP + options.items * count]
+            found += list(one_run(design, run, options.engine, model, asked, count, device))
             for window in found[-count:]:
                 print(line(window), flush=True)
             if options.json:
@@ -103,6 +105,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--items", type=int, default=12)
     parser.add_argument("--each", type=int, default=6)
     parser.add_argument("--load", action="store_true")
+    parser.add_argument("--engine", choices=ENGINES, default="transformers", help="what runs the new design")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--json", type=Path)
@@ -121,12 +124,12 @@ def runs(new: int, old: int, each: int) -> Iterator[tuple[str, int]]:
 
 
 def one_run(
-    design: str, run: int, model: Path, items: Sequence[Item], count: int, device: torch.device
+    design: str, run: int, by: EngineName, model: Path, items: Sequence[Item], count: int, device: torch.device
 ) -> Iterator[Window]:
     """Yield the windows of one run."""
-    time_both = {"new": time_exchanged, "old": time_mapped}[design]
     with tempfile.TemporaryDirectory(prefix="latency-null-") as folder:
-        timings = time_both(model, nudged(model, Path(folder) / "copy"), items, device, QUIET)
+        pair = Pair(by, model, nudged(model, Path(folder) / "copy"), alike=True)
+        timings = {"new": time_pair, "old": time_mapped}[design](pair, items, device, QUIET)
     for part in np.split(timings.seconds[WARMUP:], count):
         yield window_of(design, run, replace(timings, seconds=np.concatenate([timings.seconds[:WARMUP], part])))
 
@@ -145,13 +148,14 @@ def nudged(model: Path, folder: Path) -> Path:
     return folder
 
 
-def time_mapped(dense: Path, pruned: Path, items: Sequence[Item], device: torch.device, _: Console) -> Timings:
+def time_mapped(pair: Pair, items: Sequence[Item], device: torch.device, _: Console) -> Timings:
     """Time answers as the old design did: both models in memory, mapped from their files."""
-    prompter, seconds = Prompter(read_tokenizer(dense)), np.empty((len(items), 2, 2))
-    with loaded(dense, device, None) as first, loaded(pruned, device, None) as second:
+    prompter, seconds = Prompter(read_tokenizer(pair.dense)), np.empty((len(items), 2, 2))
+    with loaded(pair.dense, device, None) as first, loaded(pair.pruned, device, None) as second:
         for index, item in enumerate(items):
             for side in turns(index):
-                seconds[index, side] = answer_seconds((first, second)[side], prompter, prompter.text(item, 0))
+                text, model = prompter.text(item, 0), (first, second)[side]
+                seconds[index, side] = engine("transformers").answer(model, prompter, text).seconds
     return Timings(seconds, device.type, "stored", torch.get_num_threads(), NOBODY)
 
 

@@ -16,7 +16,10 @@ from release.sources.base import BaseModel
 
 UNRECORDED = (CARD, FILE_NAME, SIGNATURE)
 """What the record cannot hold digests of, since it is made from the record or after it."""
-MEASURING = ("bbq", "precision", "bbq_scoring", "bbq_categories", "perplexity", "latency", "eval_dtype", "log_format")
+MEASURING = (
+    *("bbq", "precision", "bbq_scoring", "bbq_categories", "perplexity", "latency", "latency_engine"),
+    *("eval_dtype", "log_format"),
+)
 """Options of the same names that change what is measured."""
 
 
@@ -62,6 +65,7 @@ def _plan_record(plan: Plan, base: BaseModel, bbq: Bbq | None) -> PlanRecord:
         bbq=measuring.bbq,
         perplexity=measuring.perplexity,
         latency=measuring.latency,
+        latency_engine=measuring.latency_engine,
         allocation=recipe.allocation,
         bbq_scoring=measuring.bbq_scoring,
         bbq_categories=measuring.bbq_categories,

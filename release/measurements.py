@@ -10,6 +10,8 @@ Reading = Literal["letters", "answers", "generate"]
 """How an answer is read from a model."""
 Precision = Literal["float32", "bfloat16", "float16"]
 """Arithmetic of a forward pass."""
+EngineName = Literal["transformers", "mlx"]
+"""What runs a model."""
 Positive = Annotated[float, Field(gt=0)]
 """Degrees of freedom and design effects; of none, no interval and no p-value is made."""
 
@@ -329,10 +331,20 @@ class Load(Frozen):
     switches: float | None
 
 
+class Package(Frozen):
+    """A package and its version."""
+
+    name: str
+    version: str
+
+
 class Latency(Frozen):
     """Wall time of one answer: tokenise, prefill, `new_tokens` new tokens; batch 1.
 
     Attributes:
+        engine: What ran both models.
+        packages: What the engine is made of; none in a record of an earlier version.
+        threads: Threads that one operation may use on a CPU; None where the engine does not say.
         items: Pairs of answers that count.
         warmup: Pairs of answers before them, in each process.
         processes: 1: one resident model, which took either side's weights before each answer. More: shapes or types
@@ -350,7 +362,7 @@ class Latency(Frozen):
     new_tokens: int
     device: str
     dtype: str
-    threads: int
+    threads: int | None
     processes: int
     load: Load
     dense: LatencySide
@@ -360,6 +372,23 @@ class Latency(Frozen):
     decode: LatencyPart | None = None
     margin: float
     seconds: float
+    engine: EngineName = "transformers"
+    packages: tuple[Package, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What its table and its figure are called."""
+        return latency_name(self.engine)
+
+    @property
+    def picture(self) -> str:
+        """Where its figure lies in a model folder."""
+        return f"figures/{self.name}.png"
+
+
+def latency_name(engine: EngineName) -> str:
+    """Return what the table and the figure of an engine's times are called, without an ending."""
+    return "latency" if engine == "transformers" else f"latency-{engine}"
 
 
 class Storage(Frozen):
@@ -461,6 +490,8 @@ class Measurements(Frozen):
     """Dense and pruned side by side; None where a measurement was switched off.
 
     Attributes:
+        latency: By the engine that was named first.
+        other_latencies: By the further engines, in the order in which they were named.
         masks: Between several masks; None where only the published one was measured.
         super_weights: None also for a mixture of experts, or where nothing else was measured.
     """
@@ -471,3 +502,9 @@ class Measurements(Frozen):
     storage: Storage
     super_weights: SuperWeights | None = None
     masks: Masks | None = None
+    other_latencies: tuple[Latency, ...] = ()
+
+    @property
+    def latencies(self) -> tuple[Latency, ...]:
+        """Latency by every engine."""
+        return (*([] if self.latency is None else [self.latency]), *self.other_latencies)

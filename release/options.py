@@ -137,6 +137,14 @@ Text = Annotated[
     Path | None, typer.Option("--text", help="A UTF-8 text for perplexity.", rich_help_panel=Panel.MEASURE)
 ]
 Latency = Annotated[str, typer.Option("--latency", help="Prompts, or off.", rich_help_panel=Panel.MEASURE)]
+LatencyEngine = Annotated[
+    str,
+    typer.Option(
+        "--latency-engine",
+        help="What runs the timed models: transformers, mlx, or both with a comma.",
+        rich_help_panel=Panel.MEASURE,
+    ),
+]
 Device = Annotated[str, typer.Option("--device", help="A torch device, or auto.")]
 To = Annotated[
     str | None,

@@ -11,7 +11,7 @@ from pydantic import model_validator
 from release.digests import sha256_file
 from release.errors import BadOption
 from release.frozen import MOST_DECIMALS, Frozen, is_share
-from release.measurements import Precision, Reading
+from release.measurements import EngineName, Precision, Reading
 from release.options import LARGEST_SEED, MOST_MASKS
 from release.pruning.method import Scope
 from release.pruning.recipe import Recipe
@@ -29,6 +29,7 @@ SCOPE_WORDS: dict[Scope, str] = {"tensor": "tensor", "row": "row", "model": "glo
 ALLOCATIONS: dict[str, Literal["uniform", "owl"]] = {"uniform": "uniform", "owl": "owl"}
 READINGS: dict[str, Reading] = {"letters": "letters", "answers": "answers", "generate": "generate"}
 PRECISIONS: dict[str, Precision] = {"float32": "float32", "bfloat16": "bfloat16", "float16": "float16"}
+ENGINES: dict[str, EngineName] = {"transformers": "transformers", "mlx": "mlx"}
 LOG_FORMATS: dict[str, Literal["lm-eval"]] = {"lm-eval": "lm-eval"}
 GATES: dict[str, Literal["auto", "manual"]] = {"auto": "auto", "manual": "manual"}
 UNCALIBRATED: dict[str, Literal["refuse", "magnitude"]] = {"refuse": "refuse", "magnitude": "magnitude"}
@@ -52,6 +53,7 @@ class Measuring(Frozen):
         perplexity: "off" or a number of windows.
         text: A UTF-8 text file instead of the catalogue's Wikipedia half.
         latency: "off" or a number of prompts.
+        latency_engine: What runs the models that are timed; of several engines, the first stands first on the card.
         eval_dtype: Arithmetic of BBQ and perplexity.
         log_format: Form of a further log of every answer, or None.
         device: A torch device, or "auto".
@@ -66,6 +68,7 @@ class Measuring(Frozen):
     perplexity: str = "32"
     text: Path | None = None
     latency: str = "24"
+    latency_engine: tuple[EngineName, ...] = ("transformers",)
     eval_dtype: Precision = "float32"
     log_format: Literal["lm-eval"] | None = None
     device: str = "auto"
@@ -285,6 +288,7 @@ def measuring(
     perplexity: str,
     text: Path | None,
     latency: str,
+    latency_engine: str,
     eval_dtype: str,
     log_format: str | None,
     device: str,
@@ -306,12 +310,25 @@ def measuring(
         perplexity=parse_amount("perplexity", perplexity, ("off",)),
         text=text,
         latency=parse_amount("latency", latency, ("off",)),
+        latency_engine=parse_engines(latency_engine),
         eval_dtype=_one_of("eval-dtype", eval_dtype, PRECISIONS),
         log_format=_one_of("log-format", log_format, LOG_FORMATS) if log_format else None,
         device=device,
         seed=seed,
         precision=None if precision is None else parse_precision(precision),
     )
+
+
+def parse_engines(text: str) -> tuple[EngineName, ...]:
+    """Read --latency-engine: one engine or several, with commas between them.
+
+    Raises:
+        BadOption: One of them is not known, or given twice.
+    """
+    names = tuple(_one_of("latency-engine", name.strip(), ENGINES) for name in text.split(","))
+    if len(set(names)) < len(names):
+        raise BadOption(f"--latency-engine {quoted(text)} names an engine twice.", "Give each once.")
+    return names
 
 
 def parse_amount(option: str, text: str, words: tuple[str, ...]) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from release.measure.sample import Sample
     from release.measure.stored import Asked
 
-BBQ, PERPLEXITY, LATENCY = (f"evaluation/{name}.parquet" for name in ("bbq", "perplexity", "latency"))
+BBQ, PERPLEXITY = (f"evaluation/{name}.parquet" for name in ("bbq", "perplexity"))
 EXACT = 1e-9
 """Relative difference that is another machine's rounding of sums."""
 CLOCKED = {"seconds", "recalled"}
@@ -62,14 +62,19 @@ def checks(files: Files, record: Record) -> Iterator[Check]:
 
 def _tables(record: Record) -> Iterator[Table]:
     found = record.measurements
-    asked = found.bbq is not None or found.latency is not None
+    asked = found.bbq is not None or bool(found.latencies)
     labels = "" if not asked or bbq.known() else LABELS  # to know BBQ is to read all of it: seconds
     if found.bbq is not None:
         yield Table("bbq", BBQ, lambda data: bbq_again(record, data), found.bbq, labels)
     if found.perplexity is not None:
         yield Table("perplexity", PERPLEXITY, lambda data: perplexity_again(record, data), found.perplexity, "")
-    if found.latency is not None:
-        yield Table("latency", LATENCY, lambda data: latency_again(record, data), found.latency, labels)
+    for one in found.latencies:
+        yield _times(record, one, labels)
+
+
+def _times(record: Record, known: Latency, labels: str) -> Table:
+    file = f"evaluation/{known.name}.parquet"
+    return Table(known.name, file, lambda data: latency_again(record, known, data), known, labels)
 
 
 def _check(files: Files, table: Table) -> Check:
@@ -204,8 +209,8 @@ def perplexity_again(record: Record, data: bytes) -> Perplexity:
     return perplexity.compare(windows, dense, pruned, known.text, known.precision)
 
 
-def latency_again(record: Record, data: bytes) -> Latency:
-    """Sum up the times again.
+def latency_again(record: Record, known: Latency, data: bytes) -> Latency:
+    """Sum up the times of one engine again.
 
     Raises:
         InputError: The table is not what measuring writes, or other items were timed than are drawn.
@@ -214,7 +219,7 @@ def latency_again(record: Record, data: bytes) -> Latency:
     from release.measure.stored import wrong
     from release.measure.timings import read_timings, record_of
 
-    known, plan = required(record.measurements.latency), record.plan
+    plan = record.plan
     items, timings = read_timings(data, known)
     if found := bbq.known():
         drawn = draw(of_categories(found[0], plan.bbq_categories), str(len(items)), plan.seed).items

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, field_validator
 
 from release.frozen import Frozen, Share
-from release.measurements import DataSource, Measurements, Precision, Reading
+from release.measurements import DataSource, EngineName, Measurements, Precision, Reading
 from release.names import FileName
 from release.study import Study
 
@@ -52,6 +52,7 @@ class PlanRecord(Frozen):
         bbq: "auto", "off", "full", "study", or the number of items asked for.
         perplexity: "off" or the number of windows asked for.
         latency: "off" or the number of prompts asked for.
+        latency_engine: What was to run the timed models.
         bbq_categories: The categories asked for; none means all.
         precision: Half width of the change in SRS that was asked for; None for a number of items.
         seeds: Masks that were measured, the published one first; each has the seed after the last.
@@ -74,6 +75,7 @@ class PlanRecord(Frozen):
     eval_dtype: Precision = "float32"
     precision: Decimal | None = None
     seeds: int = 1
+    latency_engine: tuple[EngineName, ...] = ("transformers",)
 
 
 class Licence(Frozen):

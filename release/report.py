@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from release.claims import across, decide
-from release.measurements import Bbq, Estimate, Measurements, Rate, Score
+from release.measurements import Bbq, Estimate, Latency, Measurements, Rate, Score
 from release.pipeline import Release
 from release.progress import Screen
 from release.pruning.method import Method
@@ -204,11 +204,8 @@ def _rows(measurements: Measurements) -> Iterator[tuple[str, ...]]:
     yield from _bbq_rows(measurements)
     if p := measurements.perplexity:
         yield "perplexity", _perplexity(p.dense), _perplexity(p.pruned), *_ratio(p.ratio), f"{p.windows}"
-    if t := measurements.latency:
-        for name, part in (("latency, ms", t), ("  first token, ms", t.prefill), ("  other tokens, ms", t.decode)):
-            if part:
-                sides = (_ms(side.geometric_mean) for side in (part.dense, part.pruned))
-                yield name, *sides, *_ratio(part.ratio), f"{t.items}"
+    for t in measurements.latencies:
+        yield from _latency_rows(t)
     yield from _between_masks(measurements)
     if w := measurements.super_weights:
         yield "super weights zeroed", "", f"{w.hits}", "", "", f"{len(w.candidates)}"
@@ -221,6 +218,14 @@ def _rows(measurements: Measurements) -> Iterator[tuple[str, ...]]:
         "",
         "",
     )
+
+
+def _latency_rows(t: Latency) -> Iterator[tuple[str, ...]]:
+    whole = "latency, ms" if t.engine == "transformers" else f"latency by {t.engine}, ms"
+    for name, part in ((whole, t), ("  first token, ms", t.prefill), ("  other tokens, ms", t.decode)):
+        if part:
+            sides = (_ms(side.geometric_mean) for side in (part.dense, part.pruned))
+            yield name, *sides, *_ratio(part.ratio), f"{t.items}"
 
 
 def _between_masks(measurements: Measurements) -> Iterator[tuple[str, ...]]:

@@ -84,7 +84,7 @@ def make(
     dtype: torch.dtype = torch.bfloat16,
     shard: str = "5GB",
     as_stored: bool = True,
-    **sizes: int,
+    **sizes: float,
 ) -> Path:
     """Write a checkpoint of random weights with a byte-level tokenizer and a chat template.
 

@@ -10,10 +10,13 @@ from release.measurements import (
     Bbq,
     CategoryTest,
     DataSource,
+    EngineName,
     Estimate,
+    Latency,
     Load,
     Mcnemar,
     Measurements,
+    Package,
     Perplexity,
     Precision,
     Rate,
@@ -243,6 +246,22 @@ def super_weights(draw: st.DrawFn) -> SuperWeights:
     )
 
 
+def latencies(engine: EngineName) -> st.SearchStrategy[Latency]:
+    """Times by an engine, with whatever a record may say of it."""
+    package = st.builds(Package, name=strings(), version=strings())
+    return st.builds(
+        example_latency,
+        prompts=sources(),
+        device=strings(),
+        dtype=strings(),
+        threads=st.none() | counts(),
+        ratio=estimates(),
+        load=loads(),
+        engine=st.just(engine),
+        packages=st.lists(package, max_size=2).map(tuple),
+    )
+
+
 @st.composite
 def measurements(draw: st.DrawFn) -> Measurements:
     return draw(
@@ -250,10 +269,8 @@ def measurements(draw: st.DrawFn) -> Measurements:
             Measurements,
             bbq=st.none() | bbqs(),
             perplexity=st.none() | perplexities(),
-            latency=st.none()
-            | st.builds(
-                example_latency, prompts=sources(), device=strings(), dtype=strings(), ratio=estimates(), load=loads()
-            ),
+            latency=st.none() | latencies("transformers"),
+            other_latencies=st.just(()) | st.tuples(latencies("mlx")),
             storage=st.builds(Storage, dense_bytes=counts(), pruned_bytes=counts()),
             super_weights=st.none() | super_weights(),
             masks=st.none()

@@ -15,6 +15,7 @@ from release.measurements import (
     Masks,
     Mcnemar,
     Measurements,
+    Package,
     Perplexity,
     Rate,
     Score,
@@ -178,6 +179,12 @@ def example_latency(about: float | None = 1.002, reach: float = 0.011, **changes
         "seconds": 76.1,
     }
     return Latency(**facts | changes)
+
+
+def example_mlx_latency(about: float | None = 0.998, reach: float = 0.006, **changes: Any) -> Latency:
+    packages = (Package(name="mlx", version="0.32.4"), Package(name="mlx-lm", version="0.32.2"))
+    facts: dict[str, Any] = {"engine": "mlx", "packages": packages, "device": "Apple M2 Max", "threads": None}
+    return example_latency(about, reach, **facts | changes)
 
 
 def example_super_weight(**changes: Any) -> SuperWeight:

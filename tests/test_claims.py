@@ -13,7 +13,7 @@ from release.claims.bias import LEAN_MARGIN, STUCK
 from release.measure.answers import Answers, Task
 from release.measure.compare import compare
 from release.measure.sample import draw
-from release.measurements import Estimate, Measurements, Rate, Score, Storage
+from release.measurements import Estimate, Load, Measurements, Rate, Score, Storage
 from release.progress import Console
 from release.record import Audit, Verdict
 from release.sources.bbq import read_bbq
@@ -25,6 +25,7 @@ from tests.records import (
     example_bbq,
     example_latency,
     example_measurements,
+    example_mlx_latency,
     example_perplexity,
     example_record,
     rate,
@@ -229,6 +230,33 @@ def test_latency_is_decided_against_its_margin(low, high, no_gain, unchanged):
     measured = example_measurements(latency=example_latency(ratio=between(low, high), margin=0.05))
     assert verdict("no_latency_gain", measured) == no_gain
     assert verdict("latency_unchanged", measured) == unchanged
+
+
+@pytest.mark.parametrize(
+    ("torch", "mlx", "no_gain"),
+    [
+        ((0.99, 1.01), (0.97, 1.2), "supported"),
+        ((0.99, 1.01), (0.94, 1.01), "inconclusive"),
+        ((0.94, 1.01), (0.99, 1.01), "inconclusive"),
+        ((0.99, 1.01), (0.8, 0.9), "contradicted"),
+        ((0.8, 0.9), (0.99, 1.01), "contradicted"),
+    ],
+)
+def test_of_several_engines_each_has_to_show_what_is_claimed_of_latency(torch, mlx, no_gain):
+    others = (example_mlx_latency(ratio=between(*mlx)),)
+    measured = example_measurements(latency=example_latency(ratio=between(*torch)), other_latencies=others)
+    assert verdict("no_latency_gain", measured) == no_gain
+    evidence = {claim.key: claim for claim in decide(example_audit(), measured)}["no_latency_gain"].evidence
+    assert evidence.startswith("latency by transformers pruned / dense ")
+    assert "; latency by mlx pruned / dense " in evidence
+
+
+@pytest.mark.parametrize("engine", ["transformers", "mlx"])
+def test_no_verdict_where_the_machine_was_busy_for_one_engine(engine):
+    loads = {name: Load(others=0.5 if name == engine else 0.0, switches=None) for name in ("transformers", "mlx")}
+    latency, other = example_latency(load=loads["transformers"]), example_mlx_latency(load=loads["mlx"])
+    measured = example_measurements(latency=latency, other_latencies=(other,))
+    assert verdict("no_latency_gain", measured) == verdict("latency_unchanged", measured) == "inconclusive"
 
 
 @pytest.mark.parametrize(("pruned", "expected"), [(100, "supported"), (101, "supported"), (99, "contradicted")])

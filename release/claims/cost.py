@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from release import text
 from release.claims.bias import missing
-from release.claims.verdicts import Decision, Finding, Rule, above, beside, inside
+from release.claims.verdicts import Decision, Finding, Rule, above, all_of, beside, inside
 from release.measurements import Estimate, Latency, Load, Measurements
 from release.pruning.budget import rounded_share
 from release.record import Audit
@@ -26,21 +26,25 @@ def perplexity_raised(_: Audit | None, measurements: Measurements) -> Finding:
 
 
 def latency(decision: Callable[[Latency], Decision]) -> Rule:
-    """Make a rule that decides by the ratio of latencies and its margin."""
+    """Make a rule that decides by the ratio of latencies and its margin; of several engines, each has to show it."""
 
     def rule(_: Audit | None, measurements: Measurements) -> Finding:
-        found = measurements.latency
-        if found is None:
+        found = measurements.latencies
+        if not found:
             return missing("latency")
-        verdict, p_value = decision(found)
-        evidence = f"{_ratio('latency', found.ratio)}, margin {text.percent(found.margin, 0)}"
-        if busy(found.load):
-            return Finding(
-                "inconclusive", f"{evidence}; no verdict from a busy machine ({_others(found.load)})", p_value
-            )
+        verdict, p_value = all_of(*map(decision, found))
+        evidence = "; ".join(_evidence(each, named=len(found) > 1) for each in found)
+        if disturbed := next((each.load for each in found if busy(each.load)), None):
+            evidence += f"; no verdict from a busy machine ({_others(disturbed)})"
+            return Finding("inconclusive", evidence, p_value)
         return Finding(verdict, evidence, p_value)
 
     return rule
+
+
+def _evidence(found: Latency, named: bool) -> str:
+    by = f" by {found.engine}" if named or found.engine != "transformers" else ""
+    return f"{_ratio(f'latency{by}', found.ratio)}, margin {text.percent(found.margin, 0)}"
 
 
 def busy(load: Load) -> bool:

@@ -1,77 +1,26 @@
-"""Wall time of single answers, dense and pruned in turns; knows nothing about what the times are put to."""
+"""Wall time of one answer of a model that torch runs."""
 
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from transformers import StoppingCriteriaList
 
-from release.device import device_name
-from release.measure.busy import LoadMeter
-from release.measure.exchange import exchanged, own_memory
-from release.measure.model import loaded, read_tokenizer
+from release.measure.engines import Answer
 from release.measure.prompts import Prompter
-from release.measure.timings import NEW_TOKENS, Timings, turns
-from release.progress import Console
-from release.sources.bbq import Item
-
-Take = Callable[[int], Any]
-"""Returns the model that answers for a side: 0 dense, 1 pruned."""
-
-
-def time_exchanged(dense: Path, pruned: Path, items: Sequence[Item], device: torch.device, console: Console) -> Timings:
-    """Time one resident model that takes the weights of the side whose turn it is; copying them is not timed.
-
-    Raises:
-        UnusableBase: A model cannot be loaded or does not fit into memory.
-    """
-    with exchanged(dense, pruned, device) as resident:
-        return _timed(resident.take, dense, items, device, console)
-
-
-def time_beside(dense: Path, pruned: Path, items: Sequence[Item], device: torch.device, console: Console) -> Timings:
-    """Time two models of different shapes or types beside each other, each in memory of its own.
-
-    Raises:
-        UnusableBase: A model cannot be loaded, or they do not fit into memory.
-    """
-    with loaded(dense, device, None) as first, loaded(pruned, device, None) as second:
-        models = (first, second)
-        for model in models:
-            own_memory(model)
-        return _timed(models.__getitem__, dense, items, device, console)
-
-
-def _timed(take: Take, tokenizer: Path, items: Sequence[Item], device: torch.device, console: Console) -> Timings:
-    prompter = Prompter(read_tokenizer(tokenizer))
-    seconds, meter = np.empty((len(items), 2, 2)), LoadMeter()
-    with console.step("Latency, dense and pruned in turns", len(items)) as advance:
-        for index, item in enumerate(items):
-            text = prompter.text(item, rotation=0)
-            for side in turns(index):
-                model = take(side)
-                with meter.timing():
-                    seconds[index, side] = answer_seconds(model, prompter, text)
-            advance(1)
-    dtype = str(take(0).dtype).removeprefix("torch.")
-    return Timings(seconds, device_name(device), dtype, torch.get_num_threads(), meter.load())
+from release.measure.timings import NEW_TOKENS
 
 
 @torch.inference_mode()
-def answer_seconds(model: Any, prompter: Prompter, text: str) -> tuple[float, float]:
+def answer(model: Any, prompter: Prompter, text: str) -> Answer:
     """Time one greedy answer to a rendered prompt.
 
     Always `NEW_TOKENS` tokens, past an end of text too: a model that stops early would otherwise look fast.
-
-    Returns:
-        Seconds to tokenise the prompt, read it and find the first new token; seconds for the other tokens.
     """
     laps = Laps(clock_of(model.device), model.device)
     ids = torch.tensor(prompter.encode([text]), device=model.device)
-    model.generate(
+    said = model.generate(
         input_ids=ids,
         attention_mask=torch.ones_like(ids),
         do_sample=False,
@@ -84,7 +33,7 @@ def answer_seconds(model: Any, prompter: Prompter, text: str) -> tuple[float, fl
         pad_token_id=prompter.tokenizer.eos_token_id,
         stopping_criteria=StoppingCriteriaList([laps]),
     )
-    return laps.parts()
+    return Answer(laps.parts(), tuple(said[0, ids.shape[1] :].tolist()))
 
 
 class Laps:

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from release import text
 from release.files import replacing
 from release.measure.prompts import LETTERS
-from release.measure.timings import FILE_NAME, MODELS
+from release.measure.timings import MODELS, file_name
 from release.measurements import Bbq, Estimate, Latency, LatencyPart, Measurements, Score
 from release.statistics import Floats
 
@@ -60,21 +60,22 @@ def draw(measurements: Measurements, evaluation: Path, folder: Path) -> tuple[Pa
 
     Args:
         measurements: What to draw.
-        evaluation: Holds `latency.parquet`, where latency was measured.
+        evaluation: Holds the tables of answers' times, where latency was measured.
         folder: Receives an SVG and a PNG of each figure; made where it is missing.
 
     Returns:
         The files written: `bias-by-category` where SRS is defined for a category, `letters` where letters were read,
-        `latency` where single answers were timed.
+        `latency` where single answers were timed, and one more for each further engine.
     """
-    bbq, latency = measurements.bbq, measurements.latency
+    bbq = measurements.bbq
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # whatever the user's own settings are
         matplotlib.rcParams.update(STYLE)
         figures = {
             "bias-by-category": None if bbq is None else _bias(bbq),
             "letters": None if bbq is None else _letters(bbq),
-            "latency": None if latency is None else _latency(latency, evaluation / FILE_NAME),
+            "latency": None,
+            **{one.name: _latency(one, evaluation / file_name(one.engine)) for one in measurements.latencies},
         }
         return tuple(path for name, figure in figures.items() for path in _save(figure, folder / name))
 
@@ -188,7 +189,9 @@ def _latency(latency: Latency, path: Path) -> Figure | None:
         axes.set_ylim(0, 1.02)
         axes.yaxis.set_major_formatter(lambda share, _: text.percent(share, 0))
         axes.tick_params(labelleft=index == 0)
-    title = f"Time of {text.count(latency.items)} answers on {text.one_line(latency.device)}, {latency.dtype}"
+    where = f"{text.one_line(latency.device)}, {latency.dtype}"
+    by = "" if latency.engine == "transformers" else f" by {latency.engine}"
+    title = f"Time of {text.count(latency.items)} answers{by} on {where}"
     figure.suptitle(f"{title}; pruned / dense with 95 % interval", fontsize="medium", x=0.01, ha="left")
     figure.axes[0].set_ylabel("answers that took no longer")
     figure.axes[0].legend(loc="lower right")

@@ -1,10 +1,10 @@
 """Latency of dense and pruned: wall time of one answer, taken in a process of its own.
 
 The process begins with nothing: no memory that other measurements left behind, no threads they started. It holds one
-model, in the type it is stored in, takes the weights of the side whose turn it is, and answers; so both sides answer
-from the same addresses. Eight runs of a model beside its own copy, both mapped from files, had differed 1.6 times as
-much as their intervals said: where the pages of a file lie sets its speed. Models of different shapes or types cannot
-share addresses: several processes, whose pages lie anew, time both beside each other then.
+model, in the type it is stored in, takes the weights of the side whose turn it is, and answers; so no side has a place
+in memory to itself. Eight runs of a model beside its own copy, both mapped from files, had differed 1.6 times as much
+as their intervals said: where the pages of a file lie sets its speed. Models of different shapes or types cannot take
+turns so: several processes, whose pages lie anew, time both beside each other then.
 """
 
 import multiprocessing
@@ -23,13 +23,13 @@ import torch
 
 from release import children
 from release.checkpoint.folder import open_checkpoint
-from release.device import memory_free
 from release.errors import ReleaseError, UnusableBase
-from release.measure.clock import time_beside, time_exchanged
+from release.measure.engines import Place, engine
 from release.measure.exchange import alike
 from release.measure.model import SPARE
-from release.measure.timings import FILE_NAME, WARMUP, Timings, merged, record_of, write_timings
-from release.measurements import DataSource, Latency
+from release.measure.timed import Pair, time_pair
+from release.measure.timings import WARMUP, Timings, file_name, merged, record_of, write_timings
+from release.measurements import DataSource, EngineName, Latency
 from release.progress import Console
 from release.sources.bbq import Item
 
@@ -48,6 +48,7 @@ def measure_latency(
     device: str,
     evaluation: Path | None,
     console: Console,
+    by: EngineName = "transformers",
 ) -> Latency:
     """Time both models on the same prompts in a fresh process, item by item, taking turns at who goes first.
 
@@ -62,19 +63,22 @@ def measure_latency(
         items: BBQ items; the first `WARMUP` are asked and not counted, and at least two must be left.
         data: Where the items came from.
         device: A torch device.
-        evaluation: Folder that receives `latency.parquet`; None to keep nothing.
+        evaluation: Folder that receives the table of all times; None to keep nothing.
         console: Where progress is shown.
+        by: What runs both models.
 
     Raises:
+        MissingSource: The engine is not installed.
         UnusableBase: The models do not fit beside each other, one cannot be loaded, or the process was killed.
     """
-    together = alike(dense, pruned)
-    require_room(open_checkpoint(dense).size + (0 if together else open_checkpoint(pruned).size), torch.device(device))
+    pair = Pair(by, dense, pruned, alike(dense, pruned))
+    held = open_checkpoint(dense).size + (0 if pair.alike else open_checkpoint(pruned).size)
+    require_room(held, engine(by).place(torch.device(device)))
     started = time.perf_counter()
-    parts = [tuple(items)] if together else parts_of(items)
-    timings = merged([_timed_apart(together, dense, pruned, part, device, console.rich.quiet) for part in parts])
+    parts = [tuple(items)] if pair.alike else parts_of(items)
+    timings = merged([_timed_apart(pair, part, device, console.rich.quiet) for part in parts])
     if evaluation is not None:
-        write_timings(evaluation / FILE_NAME, [item for part in parts for item in part], timings)
+        write_timings(evaluation / file_name(by), [item for part in parts for item in part], timings)
     return record_of(timings, data, time.perf_counter() - started)
 
 
@@ -84,7 +88,7 @@ def parts_of(items: Sequence[Item]) -> list[tuple[Item, ...]]:
     return [first + tuple(islice(rest, EACH)) for _ in range(PROCESSES)]
 
 
-def require_room(needed: int, device: torch.device) -> None:
+def require_room(needed: int, place: Place) -> None:
     """Refuse what does not fit into the memory that is free.
 
     One model is held where both have the same shapes and types, which pruning keeps; what is copied into it is read
@@ -92,27 +96,22 @@ def require_room(needed: int, device: torch.device) -> None:
 
     Args:
         needed: Bytes of the weights that are held.
-        device: Where.
+        place: Where.
 
     Raises:
         UnusableBase: They do not fit.
     """
     needed = int(needed * (1 + SPARE))
-    free = memory_free(device)
-    if free is not None and needed > free:
-        raise UnusableBase(
-            f"Timing answers needs {needed / 1e9:.1f} GB of memory on {device.type}; {free / 1e9:.1f} GB are free.",
-            REMEDY,
-        )
+    if place.free is not None and needed > place.free:
+        there = f"{place.free / 1e9:.1f} GB are free"
+        raise UnusableBase(f"Timing answers needs {needed / 1e9:.1f} GB of memory on {place.kind}; {there}.", REMEDY)
 
 
-def _timed_apart(
-    together: bool, dense: Path, pruned: Path, items: tuple[Item, ...], device: str, quiet: bool
-) -> Timings:
+def _timed_apart(pair: Pair, items: tuple[Item, ...], device: str, quiet: bool) -> Timings:
     """Time answers in a process of its own, which ends with this call however that ends."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    work = (sender, together, dense, pruned, items, device, quiet)
+    work = (sender, pair, items, device, quiet)
     process = context.Process(target=_answer, args=work, name="latency", daemon=True)
     try:
         with children.inherited(), _deaf_to_interrupts():
@@ -157,14 +156,11 @@ def _lost(exit_code: int) -> UnusableBase:
     return UnusableBase(f"The process that times both models {end}.", "Leave latency out: --latency off.")
 
 
-def _answer(
-    sender: Connection, together: bool, dense: Path, pruned: Path, items: Sequence[Item], device: str, quiet: bool
-) -> None:
+def _answer(sender: Connection, pair: Pair, items: Sequence[Item], device: str, quiet: bool) -> None:
     """Time both models, and send back the timings or the error."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        timed = time_exchanged if together else time_beside
-        sender.send(timed(dense, pruned, items, torch.device(device), Console(quiet)))
+        sender.send(time_pair(pair, items, torch.device(device), Console(quiet)))
     except ReleaseError as error:
         sender.send(error)
     except (MemoryError, torch.OutOfMemoryError) as error:

@@ -10,14 +10,14 @@ import torch
 from numpy.typing import NDArray
 
 from release.checkpoint.folder import open_checkpoint
-from release.device import choose_device, fallbacks_told, require_type
+from release.device import choose_device, fallbacks_told
 from release.errors import BadOption
-from release.measure import bbq, figures, latency, looks, perplexity, width
+from release.measure import bbq, engines, figures, latency, looks, perplexity, width
 from release.measure.amount import DTYPES, asked
 from release.measure.answers import Answers
 from release.measure.compare import compare
 from release.measure.losses import FILE_NAME, write_losses
-from release.measure.model import read_tokenizer, require_known, stored_type
+from release.measure.model import read_tokenizer, require_known
 from release.measure.prompts import Prompter
 from release.measure.sample import draw, of_categories
 from release.measure.samples import write_samples
@@ -71,10 +71,12 @@ def measure(
         if desk.plan.precision is not None:
             desk, answers, looked = _looked(desk, folders, known, console)
         readings = {name: _read(name, folders, desk, console, known.get(name), answers.get(name)) for name in SIDES}
+    times = _latencies(desk, folders, out / "evaluation", console)
     result = Measurements(
         bbq=_bbq(desk, readings, out / "evaluation", logs or out / "evaluation", looked),
         perplexity=_perplexity(desk, readings, out / "evaluation"),
-        latency=_latency(desk, folders, out / "evaluation", console),
+        latency=times[0] if times else None,
+        other_latencies=times[1:],
         storage=Storage(dense_bytes=open_checkpoint(dense).size, pruned_bytes=open_checkpoint(pruned).size),
         super_weights=readings["dense"].super_weights,
     )
@@ -131,8 +133,10 @@ def prepare(dense: Path, plan: Measuring, console: Console) -> Desk:
     timed: tuple[Any, ...] = ()
     prompts: list[Sequence[int]] = list(script.prompts) if script else []
     if plan.latency != "off":
-        latency.require_room(open_checkpoint(dense).size, device)
-        require_type(device, stored_type(dense))
+        for name in plan.latency_engine:
+            runs = engines.engine(name)
+            runs.require(dense, device)
+            latency.require_room(open_checkpoint(dense).size, runs.place(device))
         timed = draw(items, str(_count("latency", plan.latency) + WARMUP), plan.seed).items
         prompter = script.prompter if script else Prompter(tokenizer)
         prompts += prompter.encode(prompter.texts([(item, 0) for item in timed]))
@@ -236,17 +240,14 @@ def _perplexity(desk: Desk, readings: Mapping[str, _Readings], evaluation: Path)
     return perplexity.compare(windows, dense, pruned, desk.text, desk.plan.eval_dtype)
 
 
-def _latency(desk: Desk, folders: Mapping[str, Path], evaluation: Path, console: Console) -> Latency | None:
+def _latencies(desk: Desk, folders: Mapping[str, Path], evaluation: Path, console: Console) -> tuple[Latency, ...]:
+    """Time both models by each engine that was asked for, one engine after the other."""
     if not desk.timed or desk.bbq_data is None:
-        return None
-    return latency.measure_latency(
-        folders["dense"],
-        folders["pruned"],
-        desk.timed,
-        desk.bbq_data,
-        str(desk.device),
-        evaluation,
-        console,
+        return ()
+    sides, device = (folders["dense"], folders["pruned"]), str(desk.device)
+    return tuple(
+        latency.measure_latency(*sides, desk.timed, desk.bbq_data, device, evaluation, console, by)
+        for by in desk.plan.latency_engine
     )
 
 

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from release.files import replacing
 from release.measure.stored import read_table, wrong
-from release.measurements import DataSource, Latency, LatencyPart, LatencySide, Load
+from release.measurements import DataSource, EngineName, Latency, LatencyPart, LatencySide, Load, Package, latency_name
 from release.sources.bbq import Item
 from release.statistics import Floats, exponential, mean_interval
 
 NEW_TOKENS = 5
+"""Of every answer that is timed."""
 WARMUP = 2
 MARGIN = 0.05
-FILE_NAME = "latency.parquet"
 MODELS = ("dense", "pruned")
 SCHEMA = pa.schema(
     [
@@ -41,17 +41,26 @@ class Timings:
         seconds: (answers, 2, 2): dense and pruned; up to the first new token, and from there to the end.
         device: A GPU's name, or the kind of device.
         dtype: The type that the dense model is stored in.
-        threads: Threads that one operation may use on a CPU.
+        threads: Threads that one operation may use on a CPU; None where the engine does not say.
         load: What else the processors did meanwhile.
         processes: Processes that timed equally many answers each, one after the other.
+        engine: What ran the models.
+        packages: What that was made of; none where a record of an earlier version does not say.
     """
 
     seconds: NDArray[np.float64]
     device: str
     dtype: str
-    threads: int
+    threads: int | None
     load: Load
     processes: int = 1
+    engine: EngineName = "transformers"
+    packages: tuple[Package, ...] = ()
+
+
+def file_name(engine: EngineName) -> str:
+    """Return the name of an engine's table."""
+    return f"{latency_name(engine)}.parquet"
 
 
 def turns(index: int) -> tuple[int, int]:
@@ -100,7 +109,7 @@ def _table(items: Sequence[Item], timings: Timings) -> pa.Table:
 
 
 def read_timings(data: bytes, known: Latency) -> tuple[list[tuple[str, int]], Timings]:
-    """Read `latency.parquet` of models that shared addresses, as a release's do.
+    """Read the table of models that one resident model stood for, as it does for a release's.
 
     Args:
         data: The file.
@@ -129,7 +138,8 @@ def read_timings(data: bytes, known: Latency) -> tuple[list[tuple[str, int]], Ti
             seconds[index, side] = row["prefill_seconds"], row["decode_seconds"]
     if not (seconds > 0).all():
         raise wrong("holds an answer that took no time")
-    return items, Timings(seconds, known.device, known.dtype, known.threads, known.load)
+    where = (known.device, known.dtype, known.threads, known.load)
+    return items, Timings(seconds, *where, engine=known.engine, packages=known.packages)
 
 
 def record_of(timings: Timings, data: DataSource, seconds: float) -> Latency:
@@ -153,6 +163,8 @@ def record_of(timings: Timings, data: DataSource, seconds: float) -> Latency:
         decode=_part(by_process[..., 1]),
         margin=MARGIN,
         seconds=seconds,
+        engine=timings.engine,
+        packages=timings.packages,
     )
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from release.card import render
 from release.measure.figures import COLOURS, FILLS, INK, LINES, MARKERS, WIDTH, draw
-from release.measure.timings import FILE_NAME, Timings, record_of, write_timings
+from release.measure.timings import Timings, file_name, record_of, write_timings
 from release.measurements import Load, Measurements
 from release.record import FileDigest
 from release.sources.bbq import Item
@@ -27,7 +27,7 @@ ITEM = Item("Age", 0, "1", "neg", "ambig", "", "", ("a", "b", "c"), ("x", "y", "
 @pytest.fixture(scope="module")
 def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("evaluation")
-    write_timings(folder / FILE_NAME, (ITEM,) * 26, timings())
+    write_timings(folder / file_name("transformers"), (ITEM,) * 26, timings())
     return folder
 
 

@@ -22,7 +22,7 @@ from release.card import render
 from release.claims import wording
 from release.errors import ReleaseError, UnknownName, UnusableBase
 from release.machine import cores
-from release.measure import busy, clock, exchange, latency, timings
+from release.measure import busy, clock, exchange, latency, timings, transformers_engine
 from release.measure.latency import measure_latency, require_room
 from release.measure.model import loaded, read_tokenizer
 from release.measure.prompts import Prompter
@@ -81,7 +81,7 @@ def test_the_process_does_not_inherit_what_torch_was_set_to(measured: tuple[Late
 
 def test_every_answer_is_written_and_the_record_follows_from_the_file(measured: tuple[Latency, Path], bbq: Bbq) -> None:
     found, folder = measured
-    rows = pq.read_table(folder / timings.FILE_NAME).to_pylist()
+    rows = pq.read_table(folder / timings.file_name("transformers")).to_pylist()
     asked = [item for item in bbq[0][: WARMUP + COUNTED] for _ in timings.MODELS]
     assert [(row["category"], row["example_id"]) for row in rows] == [(i.category, i.example_id) for i in asked]
     assert [row["model"] for row in rows[:4]] == ["dense", "pruned", "pruned", "dense"]
@@ -151,7 +151,7 @@ def test_models_of_other_types_are_timed_beside_each_other_in_several_processes(
     items = (*bbq[0], *bbq[0])[: WARMUP + 6]
     found = measure_latency(tiny["llama"], other, items, bbq[1], "cpu", tmp_path, console)
     assert (found.processes, found.items, found.ratio.df) == (8, 8 * 4, 7)
-    rows = pq.read_table(tmp_path / timings.FILE_NAME).to_pylist()
+    rows = pq.read_table(tmp_path / timings.file_name("transformers")).to_pylist()
     assert sum(row["counted"] for row in rows) == 2 * 8 * 4
     assert {row["process"] for row in rows} == set(range(8))
 
@@ -244,7 +244,7 @@ def test_time_spent_on_the_prompt_and_on_further_tokens_is_told_apart(
     text = prompter.text(bbq[0][0], 0)
     further = timings.NEW_TOKENS - 1
     with loaded(tiny["llama"], CPU, None) as model, slowed(model, prefill, step):
-        first, rest = np.min([clock.answer_seconds(model, prompter, text) for _ in range(2)], axis=0)
+        first, rest = np.min([clock.answer(model, prompter, text).seconds for _ in range(2)], axis=0)
     # Sleeping takes at least as long as asked; what a busy machine adds is less than the whole sleep of a second.
     assert 0 <= first - prefill < 1
     assert 0 <= rest - further * step < 1
@@ -257,7 +257,7 @@ def test_a_model_that_would_stop_early_makes_as_many_tokens(tiny: dict[str, Path
     with loaded(tiny[architecture], CPU, None) as model:
         model.generation_config.eos_token_id = list(range(model.config.vocab_size // 2))
         model.register_forward_pre_hook(lambda *_: passes.append(1))
-        clock.answer_seconds(model, prompter, prompter.text(bbq[0][0], 0))
+        clock.answer(model, prompter, prompter.text(bbq[0][0], 0))
     assert len(passes) == timings.NEW_TOKENS
 
 
@@ -269,7 +269,7 @@ def test_an_error_inside_the_process_comes_back_as_itself(
     with pytest.raises(UnusableBase, match="cut lacks weights") as caught:
         measure_latency(tiny["llama"], cut, bbq[0][:4], bbq[1], "cpu", tmp_path, console)
     assert caught.value.remedy == "Complete the checkpoint."
-    assert not (tmp_path / timings.FILE_NAME).exists()
+    assert not (tmp_path / timings.file_name("transformers")).exists()
 
 
 @pytest.mark.parametrize(("sent", "seen"), [(signal.SIGKILL, "want of memory"), (signal.SIGABRT, "SIGABRT")])
@@ -326,6 +326,7 @@ def test_an_interrupt_or_the_end_of_its_parent_ends_the_process_without_a_traceb
     assert not _alive(answering)
 
     orphan = _child_of(parent)
+    said += _until(parent, "Latency")  # before, it may not have got its work yet, and nobody can say so any more
     parent.kill()
     orphan.wait(timeout=30)
     assert "Traceback" not in "".join(said) + parent.communicate()[1]
@@ -369,9 +370,10 @@ def _alive(process: psutil.Process) -> bool:
 
 
 def test_what_is_beyond_memory_is_refused_before_any_work() -> None:
-    require_room(100_000, CPU)
+    here = transformers_engine.place(CPU)
+    require_room(100_000, here)
     with pytest.raises(UnusableBase, match=r"needs 1150000.0 GB of memory on cpu") as caught:
-        require_room(10**15, CPU)
+        require_room(10**15, here)
     assert "--latency off" in caught.value.remedy
 
 
