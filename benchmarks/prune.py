@@ -54,9 +54,9 @@ from pathlib import Path
 from release.checkpoint.count import Beside, count
 from release.checkpoint.folder import open_checkpoint
 from release.checkpoint.header import read_header
-from release.checkpoint.prunable import from_shapes
+from release.checkpoint.prunable import prunable
 base = open_checkpoint(Path(sys.argv[1]))
-names = set(from_shapes(base.shapes))
+names = set(prunable(base))
 started = time.perf_counter()
 with Beside(base) as beside:
     for path in sorted(Path(sys.argv[2]).glob("*.safetensors")):
@@ -69,9 +69,9 @@ import resource, sys, time
 from pathlib import Path
 from release.checkpoint.count import count
 from release.checkpoint.folder import open_checkpoint
-from release.checkpoint.prunable import from_shapes
+from release.checkpoint.prunable import prunable
 checkpoint = open_checkpoint(Path(sys.argv[1]))
-names = set(from_shapes(checkpoint.shapes))
+names = set(prunable(checkpoint))
 started = time.perf_counter()
 for header in checkpoint.headers:
     count(header, names, None, lambda _: None)

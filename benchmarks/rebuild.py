@@ -23,7 +23,7 @@ from rebuild import Recipe, prune
 
 from benchmarks.prune import make
 from release.checkpoint.folder import open_checkpoint
-from release.checkpoint.prunable import from_shapes
+from release.checkpoint.prunable import prunable
 
 
 def copied(source: Path, target: Path) -> None:
@@ -54,8 +54,8 @@ def main() -> None:
         make(folder / "base", asked.layers)
         files = sorted((folder / "base").glob("*.safetensors"))
         size = sum(file.stat().st_size for file in files)
-        shapes = open_checkpoint(folder / "base").shapes
-        budgets = {name: math.prod(shapes[name]) // 2 for name in from_shapes(shapes)}
+        base = open_checkpoint(folder / "base")
+        budgets = {name: math.prod(base.shapes[name]) // 2 for name in prunable(base)}
         recipes = {key: Recipe(key, 42, budgets) for key in ("random", "magnitude")}
         work = {"copy and hash": lambda file: copied(file, folder / "made")} | {
             key: lambda file, recipe=recipe: prune(file, folder / "made", recipe) for key, recipe in recipes.items()

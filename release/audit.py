@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from release import sparsity
 from release.checkpoint.count import Beside, count
 from release.checkpoint.folder import Checkpoint
+from release.checkpoint.prunable import left_dense
 from release.checkpoint.tally import TensorCount
 from release.errors import AuditFailed
 from release.progress import Console
@@ -54,7 +55,7 @@ def audit(
     table = sparsity.rows(counts, allowed)
     checks = tuple(_checks(base, written, allowed, recipe, hashed, files, counts))
     refuse_failed(checks)
-    return Audited(summarise(recipe, table, checks, files), table, base_files)
+    return Audited(summarise(recipe, written, table, checks, files), table, base_files)
 
 
 def refuse_failed(checks: Iterable[Check]) -> None:
@@ -181,7 +182,11 @@ def listed(places: Sequence[str], most: int = 5) -> str:
 
 
 def summarise(
-    recipe: Recipe, table: Sequence[sparsity.Row], checks: tuple[Check, ...], files: tuple[FileDigest, ...]
+    recipe: Recipe,
+    written: Checkpoint,
+    table: Sequence[sparsity.Row],
+    checks: tuple[Check, ...],
+    files: tuple[FileDigest, ...],
 ) -> Audit:
     """Sum the table up."""
     prunable = [row for row in table if row.module]
@@ -194,6 +199,7 @@ def summarise(
         zeroed_parameters=zeros,
         zeros_before=sum(row.zeros_before for row in prunable),
         crowded=sum(row.crowded for row in prunable),
+        left_dense=left_dense(written.shapes, written.config),
         modules=modules(prunable),
         checks=checks,
         files=files,

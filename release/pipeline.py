@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 from release import card_file, files, leaks, memory, seeds, signing, sparsity
 from release.audit import Audited, audit, refuse_failed
 from release.card_merge import Merged
-from release.checkpoint import prunable
+from release.checkpoint import classes
 from release.checkpoint.files import Folder
 from release.checkpoint.fitness import require_fit
 from release.checkpoint.folder import Checkpoint, model_folder, open_checkpoint
 from release.checkpoint.forms import refuse_embeddings
-from release.checkpoint.prunable import from_shapes
+from release.checkpoint.prunable import prunable
 from release.checkpoint.steady import steady
 from release.closure import check_method
 from release.contents import is_own
@@ -106,9 +106,8 @@ def require_prunable(base: Checkpoint, plan: Plan) -> None:
     require_side_files(base.folder)
     refuse_embeddings(Folder(base.folder).name, Folder(base.folder).sizes)
     require_fit(base.folder, base.shapes)
-    names = set(from_shapes(base.shapes))
-    prunable.require_prunable(base.folder, {t.name: (t.dtype, t.shape) for t in base.tensors() if t.name in names})
-    require_rows(base.folder, {name: base.shapes[name] for name in names}, plan.recipe)
+    classes.require_prunable(base.folder, {t.name: (t.dtype, t.shape) for t in base.tensors()})
+    require_rows(base.folder, {name: base.shapes[name] for name in prunable(base)}, plan.recipe)
     if plan.with_mask:
         masks.require_enough(plan.recipe)
 

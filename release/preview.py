@@ -7,17 +7,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from release.checkpoint.classes import matrices, meta_model, require_prunable
+from release.checkpoint.decoder import Shapes
 from release.checkpoint.files import Folder
 from release.checkpoint.fitness import require_fit, require_language_model
 from release.checkpoint.folder import open_checkpoint, read_config
 from release.checkpoint.forms import refuse_embeddings, refuse_other_form
-from release.checkpoint.prunable import (
-    class_parameters,
-    class_shapes,
-    from_shapes,
-    module_of,
-    require_prunable,
-)
+from release.checkpoint.prunable import LeftDense, from_shapes, left_dense, module_of
 from release.errors import HubUnreachable, NotLoggedIn
 from release.frozen import Frozen
 from release.hub import PushPlan
@@ -58,6 +54,7 @@ class Preview(Frozen):
             not asked.
         not_asked: Why not; None for a local release.
         disk_needed: With room for everything else in a release.
+        left_dense: Blocks in the files that are none of the text decoder's and stay as they are.
         seeds: Of the masks that would be measured; the first is published.
         sample: The BBQ items that would be asked; None where BBQ is off, or not on this disk yet.
     """
@@ -70,6 +67,7 @@ class Preview(Frozen):
     prunable_parameters: int
     zeroed_parameters: int
     modules: tuple[ModuleCount, ...]
+    left_dense: tuple[LeftDense, ...] = ()
     bytes_to_write: int | None
     bytes_to_upload: int | None
     disk_needed: int | None
@@ -88,7 +86,9 @@ class _Outline:
 
     folder: Path
     slug: str
-    shapes: Mapping[str, tuple[int, ...]]
+    prunable: Shapes
+    left_dense: tuple[LeftDense, ...]
+    parameters: int
     size: int | None
     files: tuple[str, ...]
     counted_from: str
@@ -105,9 +105,8 @@ def preview(plan: Plan) -> Preview:
     """
     outline = _outline(plan)
     require_said(plan.model, plan.identity, Console())
-    names = from_shapes(outline.shapes)
-    require_rows(outline.folder, {name: outline.shapes[name] for name in names}, plan.recipe)
-    total = sum(math.prod(outline.shapes[name]) for name in names)
+    require_rows(outline.folder, outline.prunable, plan.recipe)
+    total = sum(map(math.prod, outline.prunable.values()))
     hub, not_asked = _at_the_hub(plan, plan.name(outline.slug))
     return Preview(
         name=plan.name(outline.slug),
@@ -119,7 +118,8 @@ def preview(plan: Plan) -> Preview:
         seed=plan.recipe.seed,
         prunable_parameters=total,
         zeroed_parameters=rounded_share(plan.recipe.sparsity, total),
-        modules=_modules({name: outline.shapes[name] for name in names}),
+        modules=_modules(outline.prunable),
+        left_dense=outline.left_dense,
         bytes_to_write=outline.size,
         bytes_to_upload=0 if plan.local else outline.size,
         disk_needed=None if outline.size is None else outline.size * min(plan.seeds, 2) + SPARE,
@@ -127,7 +127,7 @@ def preview(plan: Plan) -> Preview:
         files=outline.files,
         counted_from=outline.counted_from,
         seeds=tuple(each.recipe.seed for each in (plan, *plan.further())),
-        sample=_sample(plan.measuring, sum(map(math.prod, outline.shapes.values()))),
+        sample=_sample(plan.measuring, outline.parameters),
     )
 
 
@@ -173,7 +173,7 @@ def _existing(folder: Path) -> Path:
     return folder
 
 
-def _modules(shapes: Mapping[str, tuple[int, ...]]) -> tuple[ModuleCount, ...]:
+def _modules(shapes: Shapes) -> tuple[ModuleCount, ...]:
     groups: dict[str, list[int]] = {}
     for name, shape in shapes.items():
         groups.setdefault(module_of(name), []).append(math.prod(shape))
@@ -219,15 +219,34 @@ def _from_hub(full_id: str) -> _Outline:
 
 
 def _checked(folder: Path, slug: str, tensors: Tensors, size: int, files: tuple[str, ...]) -> _Outline:
-    shapes = {name: shape for name, (_, shape) in tensors.items()}
+    config, shapes = read_config(folder), {name: shape for name, (_, shape) in tensors.items()}
     require_fit(folder, shapes)
-    require_prunable(folder, {name: tensors[name] for name in from_shapes(shapes)})
-    return _Outline(folder, slug, shapes, size, files, "weight files' headers")
+    require_prunable(folder, tensors)
+    return _Outline(
+        folder=folder,
+        slug=slug,
+        prunable={name: shapes[name] for name in from_shapes(shapes, config)},
+        left_dense=left_dense(shapes, config),
+        parameters=sum(map(math.prod, shapes.values())),
+        size=size,
+        files=files,
+        counted_from="weight files' headers",
+    )
 
 
 def _from_config(folder: Path, slug: str) -> _Outline:
     """Count from the class alone; the bytes are those of its parameters in the type that config.json names."""
     config = read_config(folder)
     bits = TORCH_BITS.get(str(config.get("dtype") or config.get("torch_dtype")))
-    size = None if bits is None else class_parameters(folder) * bits // 8
-    return _Outline(folder, slug, class_shapes(folder), size, (), "config.json and the model class")
+    model = meta_model(folder)
+    parameters = sum(p.numel() for p in model.parameters())
+    return _Outline(
+        folder=folder,
+        slug=slug,
+        prunable={name: tuple(p.shape) for name, p in matrices(model).items()},
+        left_dense=(),
+        parameters=parameters,
+        size=None if bits is None else parameters * bits // 8,
+        files=(),
+        counted_from="config.json and the model class",
+    )

@@ -14,7 +14,7 @@ from release.audit import listed
 from release.checkpoint.count import Beside, count
 from release.checkpoint.files import Files, content, digest
 from release.checkpoint.folder import AT_ONCE, Checkpoint, open_files
-from release.checkpoint.prunable import from_shapes
+from release.checkpoint.prunable import prunable
 from release.checkpoint.tally import TensorCount
 from release.contents import carried, is_own
 from release.describe import UNRECORDED
@@ -162,16 +162,16 @@ def read_weights(
         groups: n and m of the pattern that prunable tensors follow.
     """
     written = subject.written
-    prunable = set(from_shapes(written.shapes))
+    names = set(prunable(written))
     dense = Beside(base.checkpoint, base.files) if base else None
     marked = MASK in subject.files.sizes
     step = console.step("Verify: read every weight", written.size)
     with step as advance, dense or nullcontext():
         results = [
-            count(header, prunable, dense, advance, groups, files=subject.files, moving=moving, marked=marked)
+            count(header, names, dense, advance, groups, files=subject.files, moving=moving, marked=marked)
             for header in written.headers
         ]
         base_files = dense.digests() if dense else None
     counts = tuple(c for _, found in results for c in found)
-    chosen = sorted((c for c in counts if c.name in prunable), key=lambda c: c.name)
+    chosen = sorted((c for c in counts if c.name in names), key=lambda c: c.name)
     return Seen(tuple(file for file, _ in results), counts, tuple(chosen), base_files, base)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, field_validator
 
+from release.checkpoint.prunable import LeftDense
 from release.frozen import Frozen, Share
 from release.measurements import DataSource, EngineName, Measurements, Precision, Reading
 from release.names import FileName
@@ -250,11 +251,12 @@ class Audit(Frozen):
 
     Attributes:
         actual_sparsity: zeroed_parameters / prunable_parameters.
-        prunable_parameters: Weights of the linear layers inside the transformer blocks.
+        prunable_parameters: Weights of the matrices inside the text decoder's blocks that multiply activations.
         zeroed_parameters: Exact zeros among them in the written files. Zeros that the base already had
             count towards the budget, so this equals the target wherever the base had fewer.
         zeros_before: Exact zeros among them in the base.
         crowded: Zeros of the base beyond what a tensor owes, or beyond a pattern's own in their group; they stay.
+        left_dense: Blocks in the files that are none of the text decoder's; pruning leaves them as they are.
     """
 
     target_sparsity: Share
@@ -263,6 +265,7 @@ class Audit(Frozen):
     zeroed_parameters: int
     zeros_before: int
     crowded: int = 0
+    left_dense: tuple[LeftDense, ...] = ()
     modules: tuple[ModuleAudit, ...]
     checks: tuple[Check, ...]
     files: tuple[FileDigest, ...]

@@ -85,7 +85,7 @@ def _merged(row: sparsity.Row, table: Mapping[str, sparsity.Row], seen: Seen) ->
 
 def _totals(written: Checkpoint, record: Record, recipe: Recipe, rows: Sequence[sparsity.Row]) -> Check:
     """The record's sums, its budget, and what it says of the stored model."""
-    audit = summarise(recipe, rows, record.audit.checks, record.audit.files)
+    audit = summarise(recipe, written, rows, record.audit.checks, record.audit.files)
     said, found = record.audit, f"{audit.zeroed_parameters:,} zeros of {audit.prunable_parameters:,} prunable"
     wrong = [field for field in type(audit).model_fields if getattr(audit, field) != getattr(said, field)]
     wrong += _facts(written, record, rows)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import RenderableType
 from rich.table import Table
 
+from release.checkpoint.prunable import LeftDense
 from release.claims import across, decide
 from release.measurements import Bbq, Estimate, Latency, Measurements, Rate, Score
 from release.pipeline import Release
@@ -34,6 +35,8 @@ SCORES = {
     "s_dis": "s_DIS",
 }
 """The scores shown on screen; the record and the card hold all."""
+MOST_LISTED = 5
+"""Lists of blocks named on screen; the record holds all."""
 
 CHANGES = {"srs": "SRS", "lean": "SRS − anti", "log_perplexity": "log perplexity"}
 """What varies between masks."""
@@ -181,9 +184,17 @@ def _release_lines(release: Release) -> dict[str, str]:
         "Actual sparsity": f"{audit.actual_sparsity:.4%}",
         "Zeroed": f"{audit.zeroed_parameters:,} of {audit.prunable_parameters:,} prunable "
         f"({audit.zeros_before:,} were zero before)",
+        **_left(audit.left_dense),
         **_pruned_in(record.pruning),
         **{f"SHA-256 of {file.name}": file.sha256 for file in audit.files},
     }
+
+
+def _left(lists: Sequence[LeftDense]) -> dict[str, str]:
+    """What is told of blocks that stay dense, where there are any."""
+    names = ", ".join(f"{each.blocks} ({each.parameters:,} weights)" for each in lists[:MOST_LISTED])
+    more = f" and {len(lists) - MOST_LISTED} more" if len(lists) > MOST_LISTED else ""
+    return {"Left dense": shown(names + more)} if lists else {}
 
 
 def _pruned_in(pruning: Pruning) -> dict[str, str]:
@@ -321,6 +332,7 @@ def _preview_tables(preview: "Preview") -> Iterator[RenderableType]:
             "Method": f"{preview.method}, seed {preview.seed}, target {preview.target_sparsity:.2%}",
             "Prunable": f"{preview.prunable_parameters:,} (from {preview.counted_from})",
             "To zero": f"{preview.zeroed_parameters:,}",
+            **_left(preview.left_dense),
             "To write": "unknown" if size is None else f"{size:,} bytes",
             "To upload": "unknown" if preview.bytes_to_upload is None else f"{preview.bytes_to_upload:,} bytes",
             "Disk free": f"{preview.disk_free:,} bytes",

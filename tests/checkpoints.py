@@ -66,6 +66,30 @@ EXTRA = {
     },
 }
 """Architectures that differ in how they hold experts or blocks; not all of their linear layers are plain."""
+LAYOUTS = {
+    "gpt2": {"model_type": "gpt2"},
+    "gptj": {"model_type": "gptj", "rotary_dim": 8},
+    "gpt_neo": {"model_type": "gpt_neo", "attention_types": [[["global", "local"], 1]], "window_size": 16},
+    "gpt_neox": {"model_type": "gpt_neox"},
+    "gpt_bigcode": {"model_type": "gpt_bigcode"},
+    "bloom": {"model_type": "bloom"},
+    "falcon": {"model_type": "falcon", "new_decoder_architecture": False},
+    "mpt": {"model_type": "mpt"},
+    "opt": {"model_type": "opt", "word_embed_proj_dim": 32, "ffn_dim": 48},
+    "dbrx": {
+        "model_type": "dbrx",
+        "d_model": 32,
+        "n_heads": 4,
+        "n_layers": 2,
+        "max_seq_len": 512,
+        "attn_config": {"kv_n_heads": 2, "rope_theta": 10000.0, "clip_qkv": 8.0},
+        "ffn_config": {"ffn_hidden_size": 48, "moe_num_experts": 4, "moe_top_k": 2},
+    },
+    "jetmoe": {"model_type": "jetmoe", "num_local_experts": 4, "num_experts_per_tok": 2, "kv_channels": 8},
+    "granitemoe": {"model_type": "granitemoe", "num_local_experts": 4, "num_experts_per_tok": 2},
+    "openai-gpt": {"model_type": "openai-gpt"},
+}
+"""Architectures whose blocks, linear layers or experts are named or stored otherwise than Llama's."""
 ATTENTION = 32 * 32 + 2 * 32 * 16 + 32 * 32
 MLP = 3 * 32 * 48
 PRUNABLE = {name: 2 * (ATTENTION + MLP * (4 if name == "mixtral" else 1)) for name in ARCHITECTURES}
@@ -91,7 +115,7 @@ def make(
     Args:
         as_stored: Whether experts are written one by one, as the Hub holds them, or fused as the class does.
     """
-    settings = (ARCHITECTURES | EXTRA)[architecture] | sizes
+    settings = (ARCHITECTURES | EXTRA | LAYOUTS)[architecture] | sizes
     torch.manual_seed(0)
     config = AutoConfig.for_model(settings.pop("model_type"), **(SMALL | settings))
     model = AutoModelForCausalLM.from_config(config, dtype=dtype)

@@ -10,7 +10,7 @@ import torch
 
 from release.__main__ import run
 from release.checkpoint.folder import open_checkpoint
-from release.checkpoint.prunable import from_shapes
+from release.checkpoint.prunable import prunable as names_of
 from release.pruning.registry import METHODS
 from release.record import Record
 from tests import checkpoints
@@ -79,7 +79,7 @@ def test_a_mask_is_one_bit_per_prunable_weight(base_folders, tmp_path):
     base, made = base_folders["phi3"], tmp_path / "made"
     assert prune(base, made, "wanda", "--sparsity", "0.5", "--with-mask") == 0
     size = (made / "mask" / "pruned.safetensors").stat().st_size
-    tensors = len(from_shapes(open_checkpoint(base).shapes))
+    tensors = len(names_of(open_checkpoint(base)))
     assert checkpoints.PRUNABLE["phi3"] / 8 <= size <= checkpoints.PRUNABLE["phi3"] / 8 + 200 * tensors
     assert any(file.name == "mask/pruned.safetensors" for file in Record.read(made).files)
 

@@ -13,14 +13,17 @@ from typing import Any, NamedTuple, Self
 
 import torch
 from torch.func import functional_call
+from transformers.pytorch_utils import Conv1D
 
+from release.checkpoint.classes import blocks_of, meta_model
 from release.checkpoint.count import places
 from release.checkpoint.folder import Checkpoint
 from release.checkpoint.header import Raw
-from release.checkpoint.prunable import EXPERT, from_shapes, meta_model
+from release.checkpoint.prunable import is_expert, prunable
 from release.checkpoint.slots import Slot, require_filled, slots
 from release.checkpoint.watch import UNCALIBRATED, Inputs, Watch
 from release.errors import UnusableBase
+from release.outside import Unfit, foreign
 
 Parameters = dict[str, torch.Tensor]
 
@@ -61,7 +64,7 @@ class Block:
     def step(self, hidden: torch.Tensor, call: Call) -> torch.Tensor:
         """Do what `run` does, with the arguments that the decoder gave this block in `BlockModel.enter`."""
         result = functional_call(self._module, self._parameters, (hidden, *call.args), call.kwargs)
-        left: torch.Tensor = result[0] if isinstance(result, tuple) else result
+        left: torch.Tensor = result[0] if isinstance(result, tuple | list) else result
         return left
 
     def watched(self, batches: Iterable[torch.Tensor], gram: bool = False) -> dict[str, Inputs]:
@@ -92,8 +95,8 @@ class Block:
         """
         if name in self._transposed:
             return self._transposed[name]
-        experts = self._module.get_submodule(self._slots[name].parameter.rpartition(".")[0])
-        return bool(getattr(experts, "is_transposed", False))
+        owner = self._module.get_submodule(self._slots[name].parameter.rpartition(".")[0])
+        return isinstance(owner, Conv1D) or bool(getattr(owner, "is_transposed", False))
 
     def close(self) -> None:
         """Free the weights."""
@@ -105,7 +108,7 @@ class Block:
         stride = watch.input_stride(slot.parameter)
         if stride is not None:
             self._transposed[name] = slot.stride[-1] != stride
-        elif not EXPERT.search(name):
+        elif not is_expert(name) and len(self._parameters[slot.parameter].shape) == 2:
             raise UnusableBase(f"{name} was never reached in calibration.", UNCALIBRATED)
         width = slot.place.tensor.shape[-2 if self.transposed(name) else -1]
         return watch.inputs(name, slot.parameter, experts, width)
@@ -138,14 +141,15 @@ class BlockModel:
         self._model = meta_model(base.folder, dtype).eval()
         self._model.set_experts_implementation("eager")  # one product per expert
         _give_buffers(self._model, device)
-        self._decoder, root = _decoder(self._model)
-        self._blocks = f"{root}layers."
-        self.count = len(self._decoder.layers)
+        name, self._layers = blocks_of(self._model)
+        self._decoder, root = _decoder(self._model, name)
+        self._blocks = f"{name}."
+        self.count = len(self._layers)
         self._root = root
         self._state = {name: p for name, p in self._model.state_dict().items() if name.startswith(root)}
         self._slots = slots(self._model, places(base))
         require_filled(self._state, self._slots)
-        self._prunable = frozenset(from_shapes(base.shapes))
+        self._prunable = frozenset(prunable(base))
         self._stem = self._read(root, [name for name in self._state if not name.startswith(self._blocks)])
         self._head: Parameters = {}
         self._answer = _ANSWERS[0]
@@ -204,7 +208,7 @@ class BlockModel:
             arguments: As given to `enter`, and `logits_to_keep` where not all positions are wanted.
             hidden: The hidden states that left the last block.
         """
-        with _standing_still(self._decoder.layers, lambda _: self._answer(hidden)):
+        with _standing_still(self._layers, lambda _: self._answer(hidden)):
             found = functional_call(
                 self._model, self._whole(), (), {**arguments, "use_cache": False}, tie_weights=False
             )
@@ -232,7 +236,7 @@ class BlockModel:
         parameters = self._read(prefix, [name for name in self._state if name.startswith(prefix)])
         mine = [replace(slot, parameter=slot.parameter.removeprefix(prefix)) for slot in self._prunable_slots(index)]
         calls = {shape: calls[index] for shape, calls in self._calls.items()}
-        block = Block(self._decoder.layers[index], parameters, mine, calls)
+        block = Block(self._layers[index], parameters, mine, calls)
         try:
             yield block
         finally:
@@ -259,15 +263,22 @@ class BlockModel:
         Some decoders expect a tensor from a block and others a tuple: the one is right that makes the very same
         hidden states enter all blocks.
         """
-        shape = arguments["input_ids"].shape
-        for answer in _ANSWERS:
-            with _standing_still(self._decoder.layers, answer) as heard:
-                functional_call(self._decoder, self._stem, (), {**arguments, "use_cache": False})
-            entering = {id(hidden): hidden for hidden, _ in heard}
-            if len(heard) == self.count and [hidden.shape[:2] for hidden in entering.values()] == [shape]:
+        why = "it changes the hidden states between its blocks"
+        for answer in (self._answer, *_ANSWERS):
+            try:
+                with foreign("its own code failed"), _standing_still(self._layers, answer) as heard:
+                    functional_call(self._decoder, self._stem, (), {**arguments, "use_cache": False})
+            except Unfit as error:  # a tensor taken for a tuple loses its first axis, and some products fail
+                why = str(error)
+                continue
+            if self._heard_all(heard, arguments["input_ids"].shape):
                 self._answer = answer
                 return heard[0][0], [call for _, call in heard]
-        raise UnusableBase("The decoder changes the hidden states between its blocks.", UNCALIBRATED)
+        raise UnusableBase(f"The decoder cannot be run block by block: {why}.", UNCALIBRATED)
+
+    def _heard_all(self, heard: list[tuple[torch.Tensor, Call]], shape: torch.Size) -> bool:
+        entering = {id(hidden): hidden for hidden, _ in heard}
+        return len(heard) == self.count and [hidden.shape[:2] for hidden in entering.values()] == [shape]
 
 
 _ANSWERS: tuple[Callable[[torch.Tensor], Any], ...] = (lambda hidden: hidden, lambda hidden: (hidden,))
@@ -302,14 +313,16 @@ def _set_buffer(model: Any, name: str, value: torch.Tensor) -> None:
     setattr(model.get_submodule(module), leaf, value)
 
 
-def _decoder(model: Any) -> tuple[Any, str]:
-    """Return the module that holds the blocks and the token embedding, and how the names of its parameters begin."""
+def _decoder(model: Any, blocks: str) -> tuple[Any, str]:
+    """Return the least module that holds the blocks and the token embedding, and how its parameters' names begin."""
     embedding = model.get_input_embeddings()
-    for name, module in model.named_modules():
-        blocks = getattr(module, "layers", None)
-        if isinstance(blocks, torch.nn.ModuleList) and embedding in module.children():
-            return module, f"{name}." if name else ""
-    raise UnusableBase(f"{type(model).__name__} has no blocks named `layers` beside its embedding.", UNCALIBRATED)
+    path = blocks
+    while path:
+        path = path.rpartition(".")[0]
+        module = model.get_submodule(path)
+        if any(each is embedding for each in module.modules()):
+            return module, f"{path}." if path else ""
+    raise UnusableBase(f"{type(model).__name__} holds its embedding apart from its blocks.", UNCALIBRATED)
 
 
 @contextmanager
@@ -319,8 +332,9 @@ def _standing_still(
     """Let blocks note what they are called with, and hand the hidden states on unchanged."""
     heard: list[tuple[torch.Tensor, Call]] = []
 
-    def note(hidden: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        heard.append((hidden, Call(args, kwargs)))
+    def note(*args: Any, **kwargs: Any) -> Any:
+        hidden, *others = args or [kwargs.pop("hidden_states")]
+        heard.append((hidden, Call(tuple(others), kwargs)))
         return answer(hidden)
 
     for block in blocks:

@@ -13,16 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from release.checkpoint import remedies
+from release.checkpoint.classes import meta_model, require_bounded
 from release.checkpoint.configuration import library_config
+from release.checkpoint.decoder import Shapes, whole_lists
 from release.checkpoint.folder import read_config
 from release.checkpoint.forms import LANGUAGE_MODEL
-from release.checkpoint.prunable import meta_model, require_bounded
 from release.checkpoint.slots import targets
 from release.errors import UnusableBase
 from release.outside import Unfit, foreign
 from release.text import shown
-
-Shapes = Mapping[str, tuple[int, ...]]
 
 OTHER_TASKS = re.compile(
     r"\w+For(?:\w*Classification|\w*Reward\w*|\w*Scor\w+|\w*QuestionAnswering|MaskedLM|PreTraining|MultipleChoice"
@@ -50,7 +49,6 @@ MISMATCH = "The checkpoint and its config.json do not belong together, or it is 
 TRIED = 20
 """Unknown names that are held against those of the class to guess a prefix."""
 GUESSES = 4
-DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -103,9 +101,10 @@ def require_fit(folder: Path, shapes: Shapes) -> None:
     Raises:
         UnusableBase: Says what it is instead, and what to do.
     """
-    numbers = (int(part) for name in shapes for part in name.split(".") if part.isdecimal() and len(part) < DIGITS)
-    require_bounded(read_config(folder), 1 + max(numbers, default=0))
+    config = read_config(folder)
+    require_bounded(config)
     require_language_model(folder)
+    whole_lists(shapes, config)
     require_filled(meta_model(folder), shapes)
 
 

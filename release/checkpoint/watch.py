@@ -132,6 +132,8 @@ class Watch(TorchFunctionMode):
         if name is None:
             return
         whole = self._parameters[name]
+        if whole.dim() < EXPERTS and weight.numel() != whole.numel():
+            raise UnusableBase(f"{name} is several matrices in one.", UNCALIBRATED)  # DBRX stacks its experts so
         self._strides[name] = weight.stride(axis)
         if weight.dim() == whole.dim() == EXPERTS:
             for expert, rows in enumerate(values):

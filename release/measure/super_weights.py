@@ -17,10 +17,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from release.checkpoint.classes import blocks_of, matrices, meta_model
 from release.checkpoint.count import Place, places
 from release.checkpoint.disk import read_at, room_for
 from release.checkpoint.folder import open_checkpoint
-from release.checkpoint.prunable import BLOCK, EXPERT, block_of, meta_model
+from release.checkpoint.prunable import is_expert
+from release.checkpoint.slots import targets
 from release.measure.reader import Pass, Reader, name_of
 from release.measure.subject import Subject
 from release.measurements import SuperWeight, SuperWeights
@@ -125,34 +127,33 @@ def projections(model: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, 
         shapes: Name → shape of every tensor on disk.
 
     Returns:
-        Nothing for a mixture of experts, where the residual stream gets a sum of many projections.
+        Nothing for a mixture of experts, where the residual stream gets a sum of many projections, and for layers that
+        are held inputs first (`Conv1D`).
     """
-    if any(map(EXPERT.search, shapes)):
+    if any(map(is_expert, matrices(model))):
         return {}
-    stored = {_place_in_block(name): name for name in shapes if BLOCK.match(name)}
-    width = model.config.get_text_config().hidden_size
-    widest: dict[int, tuple[str, torch.nn.Linear]] = {}
-    for path, layer in _linears(model):
-        name = stored.get(_place_in_block(path))
-        if name is None or layer.out_features != width or tuple(layer.weight.shape) != shapes[name]:
-            continue
-        _, known = widest.get(block_of(name), ("", None))
-        if known is None or layer.in_features >= known.in_features:
-            widest[block_of(name)] = name, layer
-    return dict(widest.values())
+    stored = {filled[0]: name for name, filled in targets(model, shapes).items() if len(filled) == 1}
+    width = model.config.get_text_config(decoder=True).hidden_size
+    name, blocks = blocks_of(model)
+    found = {}
+    for index, block in enumerate(blocks):
+        layers = {stored.get(f"{name}.{index}.{path}"): layer for path, layer in _linears(block)}
+        fitting = [
+            (each, layer)
+            for each, layer in layers.items()
+            if each is not None and layer.out_features == width and tuple(layer.weight.shape) == shapes[each]
+        ]
+        if fitting:
+            each, layer = max(reversed(fitting), key=lambda pair: pair[1].in_features)
+            found[each] = layer
+    return found
 
 
-def _linears(model: Any) -> Iterator[tuple[str, torch.nn.Linear]]:
-    """Yield linear layers outside attention by the names of their weights, in the order of the class."""
-    for path, module in model.named_modules():
+def _linears(block: Any) -> Iterator[tuple[str, torch.nn.Linear]]:
+    """Yield a block's linear layers outside attention by the names of their weights, in the order of the class."""
+    for path, module in block.named_modules():
         if isinstance(module, torch.nn.Linear) and not any(word in path for word in ATTENTION):
             yield f"{path}.weight", module
-
-
-def _place_in_block(name: str) -> tuple[str, ...] | None:
-    """The block's number and the name inside it: the same on disk and in the class, whatever stands before."""
-    match = BLOCK.match(name)
-    return match.groups() if match else None
 
 
 def spikes(reader: Reader, layers: Mapping[str, torch.nn.Linear], ids: Sequence[int]) -> dict[str, Spike]:

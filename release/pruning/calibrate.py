@@ -128,9 +128,9 @@ class Calibrator:
         tensor, data = self._places[name].tensor, read_tensor(self._places[name])
         bits = tensor.bits(data)
         if block.transposed(name):
-            experts, rows, columns = tensor.shape
-            tensor = replace(tensor, shape=(experts, columns, rows))
-            bits = np.ascontiguousarray(bits.reshape(experts, rows, columns).swapaxes(1, 2)).reshape(-1)
+            *experts, rows, columns = tensor.shape
+            bits = np.ascontiguousarray(bits.reshape(tensor.shape).swapaxes(-1, -2)).reshape(-1)
+            tensor = replace(tensor, shape=(*experts, columns, rows))
         return Subject(tensor, bits, self.recipe.draws(name), self._reached(name, inputs))
 
     def _reached(self, name: str, inputs: Inputs) -> Inputs:
@@ -170,5 +170,5 @@ def _with_equal_inputs(inputs: Inputs, unseen: NDArray[np.intp]) -> Inputs:
 def _as_stored(subject: Subject, transposed: bool) -> Raw:
     bits = subject.bits
     if transposed:
-        bits = np.ascontiguousarray(bits.reshape(subject.tensor.shape).swapaxes(1, 2)).reshape(-1)
+        bits = np.ascontiguousarray(bits.reshape(subject.tensor.shape).swapaxes(-1, -2)).reshape(-1)
     return bits.view(np.uint8)

@@ -13,7 +13,7 @@ from release.checkpoint.count import places, read_tensor
 from release.checkpoint.disk import read_at, room_for
 from release.checkpoint.folder import Checkpoint
 from release.checkpoint.header import LENGTH_BYTES, Raw, Tensor, read_header
-from release.checkpoint.prunable import from_shapes
+from release.checkpoint.prunable import prunable
 from release.checkpoint.tally import packed
 from release.errors import BadOption
 from release.files import replacing
@@ -40,7 +40,7 @@ def require_enough(recipe: Recipe) -> None:
 def write(pruned: Checkpoint, model: Path, console: Console) -> None:
     """Write the mask of a pruned model folder, tensor by tensor."""
     known = places(pruned)
-    names = from_shapes(pruned.shapes)
+    names = prunable(pruned)
     header = header_of({name: known[name].tensor.numel for name in names})
     step = console.step("Write the mask", len(names))
     with replacing(model / FILE_NAME) as temporary, temporary.open("wb") as file, step as advance:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from release.checkpoint.classes import inputs_first
 from release.checkpoint.header import Bits, Tensor
-from release.checkpoint.prunable import inputs_first
 from release.checkpoint.rewrite import nonfinite
 from release.errors import BadOption
 from release.pruning.budget import Part
@@ -71,14 +71,14 @@ def require_rows(folder: Path, shapes: Mapping[str, tuple[int, ...]], recipe: Re
 
     Raises:
         BadOption: A pattern does not divide a tensor's inputs; names the first. Or rows and groups would run across
-            the memory of fused experts.
+            the memory of a matrix.
     """
     if recipe.groups is not None:
         _require_divided(shapes, recipe.groups[1], str(recipe.pattern))
     by_rows = recipe.groups is not None or (recipe.scope == "row" and not recipe.row.calibrated)
-    if by_rows and any(len(shape) > 2 for shape in shapes.values()) and inputs_first(folder):
+    if by_rows and inputs_first(folder):
         raise BadOption(
-            "This architecture stores fused experts inputs first; rows and groups of inputs do not lie together there.",
+            "This architecture stores matrices inputs first; rows and groups of inputs do not lie together there.",
             "Use --scope tensor without --pattern.",
         )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from release.checkpoint.busy import Busy
 from release.checkpoint.folder import Checkpoint
 from release.checkpoint.header import Header, Raw, Tensor
-from release.checkpoint.prunable import block_of, from_shapes
+from release.checkpoint.prunable import block_of, prunable
 from release.checkpoint.rewrite import Change, rewrite
 from release.checkpoint.rooms import room_like
 from release.digests import digest_of
@@ -114,7 +114,7 @@ class _Decided:
 def sizes_of(checkpoint: Checkpoint) -> dict[str, int]:
     """Weights of each prunable tensor, by name, in name order."""
     sizes = {t.name: t.numel for t in checkpoint.tensors()}
-    return {name: sizes[name] for name in from_shapes(checkpoint.shapes)}
+    return {name: sizes[name] for name in prunable(checkpoint)}
 
 
 def prune(base: Checkpoint, jobs: Sequence[Job], console: Console, means: Means) -> tuple[Pruned, ...]:

@@ -12,6 +12,7 @@ from torch.overrides import TorchFunctionMode
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from release.checkpoint.blocks import Block, BlockModel, Call
+from release.checkpoint.classes import blocks_of
 from release.checkpoint.count import Place, places
 from release.checkpoint.folder import open_checkpoint
 from release.checkpoint.header import Tensor
@@ -72,11 +73,11 @@ def whole(folder):
 def leaving(model, ids):
     """What leaves each block of a whole model."""
     seen = []
-    hooks = [layer.register_forward_hook(lambda _m, _a, out: seen.append(out)) for layer in model.model.layers]
-    model.model(input_ids=ids, use_cache=False)
+    hooks = [layer.register_forward_hook(lambda _m, _a, out: seen.append(out)) for layer in blocks_of(model)[1]]
+    model(input_ids=ids, use_cache=False)
     for hook in hooks:
         hook.remove()
-    return [out[0] if isinstance(out, tuple) else out for out in seen]
+    return [out[0] if isinstance(out, tuple | list) else out for out in seen]
 
 
 def run_all(folder, ids):
@@ -100,6 +101,15 @@ def test_block_by_block_is_the_whole_model(case, folders):
     model = whole(folders[case])
     for shape in BATCHES:
         assert_same(run_all(folders[case], tokens(*shape)), leaving(model, tokens(*shape)))
+
+
+@pytest.mark.parametrize("architecture", checkpoints.LAYOUTS)
+def test_blocks_of_any_name_are_run_as_the_whole_model_runs_them(architecture, tmp_path):
+    folder = checkpoints.make(tmp_path / "base", architecture)
+    spoil(folder)
+    model = whole(folder)
+    for shape in BATCHES:
+        assert_same(run_all(folder, tokens(*shape)), leaving(model, tokens(*shape)))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
@@ -402,7 +412,7 @@ def test_a_decoder_that_tells_its_blocks_about_the_tokens_is_refused(tmp_path):
 
 def test_a_model_without_one_list_of_blocks_is_refused(tmp_path):
     folder = other(tmp_path / "base", "hrm_text")
-    with pytest.raises(UnusableBase, match="no blocks named `layers`"):
+    with pytest.raises(UnusableBase, match="has no list of blocks"):
         BlockModel(open_checkpoint(folder), CPU)
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))

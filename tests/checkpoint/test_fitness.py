@@ -20,9 +20,9 @@ from transformers import (
     AutoModelForTokenClassification,
 )
 
+from release.checkpoint.classes import meta_model
 from release.checkpoint.fitness import require_filled, require_fit
 from release.checkpoint.folder import open_checkpoint
-from release.checkpoint.prunable import meta_model
 from release.errors import UnusableBase
 from tests import checkpoints
 from tests.checkpoint.test_forms import bare, line_of

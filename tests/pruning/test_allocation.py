@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from release.checkpoint.folder import open_checkpoint
 from release.checkpoint.header import Tensor
-from release.checkpoint.prunable import from_shapes
+from release.checkpoint.prunable import prunable as names_of
 from release.checkpoint.watch import Inputs
 from release.errors import UnusableBase
 from release.pruning.budget import rounded_share
@@ -28,7 +28,7 @@ DTYPES = {"BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64}
 @pytest.mark.parametrize("sparsity", ["0.003", "0.1", "0.5", "0.97"])
 def test_one_cut_gives_each_tensor_what_lies_below_it(dtype, sparsity, tmp_path, console):
     base = open_checkpoint(checkpoints.make(tmp_path / "base", dtype=DTYPES[dtype]))
-    names = from_shapes(base.shapes)
+    names = names_of(base)
     found = global_budgets(base, names, Decimal(sparsity), console, 2)
     values = checkpoints.tensors(base.folder)
     everything = torch.cat([values[name].abs().reshape(-1) for name in names]).double().sort().values
@@ -47,7 +47,7 @@ def test_ties_at_the_cut_are_shared_out_in_proportion(llama, console):
         shard.unlink()
     checkpoints.write(llama, values)
     base = open_checkpoint(llama)
-    names = from_shapes(base.shapes)
+    names = names_of(base)
     found = global_budgets(base, names, Decimal("0.25"), console, 2)
     assert found.total == rounded_share(Decimal("0.25"), checkpoints.PRUNABLE["llama"])
     assert all(abs(found.zeros[name] - values[name].numel() / 4) <= 1 for name in names)
@@ -61,7 +61,7 @@ def test_one_cut_through_different_types_is_refused(llama, console):
     checkpoints.write(llama, values)
     base = open_checkpoint(llama)
     with pytest.raises(UnusableBase, match="BF16 and F32"):
-        global_budgets(base, from_shapes(base.shapes), Decimal("0.5"), console, 2)
+        global_budgets(base, names_of(base), Decimal("0.5"), console, 2)
 
 
 @given(

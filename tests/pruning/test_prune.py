@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 
 from release.checkpoint.folder import open_checkpoint
 from release.checkpoint.header import Tensor
-from release.checkpoint.prunable import from_shapes
+from release.checkpoint.prunable import prunable as names_of
 from release.errors import DiskFull
 from release.pruning.budget import Part, rounded_share, uniform
 from release.pruning.method import Subject
@@ -73,7 +73,7 @@ def test_zeros_are_exact_and_all_else_is_bit_identical(method, architecture, bas
         run(base, target, recipe(method, sparsity), console)
         dense, pruned = checkpoints.tensors(base), checkpoints.tensors(target)
         assert dense.keys() == pruned.keys()
-        prunable = from_shapes(open_checkpoint(base).shapes)
+        prunable = names_of(open_checkpoint(base))
         budgets = budgets_of(base, sparsity)
         assert sum(budgets.values()) == rounded_share(Decimal(sparsity), checkpoints.PRUNABLE[architecture])
         for name, before in dense.items():
@@ -90,7 +90,7 @@ def test_zeros_are_exact_and_all_else_is_bit_identical(method, architecture, bas
 def test_every_float_type_is_pruned_exactly(method, dtype, tmp_path, console):
     base = checkpoints.make(tmp_path / "base", dtype=DTYPES[dtype])
     run(base, tmp_path / "out", recipe(method, "0.3"), console)
-    prunable = from_shapes(open_checkpoint(base).shapes)
+    prunable = names_of(open_checkpoint(base))
     pruned = checkpoints.tensors(tmp_path / "out")
     zeros = sum(int((pruned[name] == 0).sum()) for name in prunable)
     assert zeros == rounded_share(Decimal("0.3"), checkpoints.PRUNABLE["llama"])
@@ -152,7 +152,7 @@ def test_magnitude_prunes_nothing_larger_than_what_it_keeps(base_folders, tmp_pa
     base = base_folders["llama"]
     run(base, tmp_path / "out", recipe("magnitude", "0.5"), console)
     dense, pruned = checkpoints.tensors(base), checkpoints.tensors(tmp_path / "out")
-    for name in from_shapes(open_checkpoint(base).shapes):
+    for name in names_of(open_checkpoint(base)):
         gone = pruned[name] == 0
         assert dense[name][gone].abs().max() <= dense[name][~gone].abs().min()
 
@@ -249,7 +249,7 @@ def test_a_pattern_keeps_n_of_every_m_inputs(method, pattern, base_folders, tmp_
     pruned = write(base_folders["llama"], tmp_path / "out", made, console)
     n, m = made.groups
     values = checkpoints.tensors(tmp_path / "out")
-    for name in from_shapes(open_checkpoint(base_folders["llama"]).shapes):
+    for name in names_of(open_checkpoint(base_folders["llama"])):
         assert bool(((values[name].reshape(-1, m) != 0).sum(1) == n).all()), name
     assert pruned.budgets.total == rounded_share(made.sparsity, checkpoints.PRUNABLE["llama"])
 
@@ -273,7 +273,7 @@ def test_a_global_cut_prunes_the_smallest_weights_of_the_whole_model(base_folder
     base = base_folders["llama"]
     pruned = write(base, tmp_path / "out", recipe("magnitude", "0.5", scope="model"), console)
     dense, after = checkpoints.tensors(base), checkpoints.tensors(tmp_path / "out")
-    names = from_shapes(open_checkpoint(base).shapes)
+    names = names_of(open_checkpoint(base))
     gone = torch.cat([dense[name][after[name] == 0].abs() for name in names])
     kept = torch.cat([dense[name][after[name] != 0].abs() for name in names])
     assert gone.max() <= kept.min()

@@ -1,0 +1,137 @@
+"""Where the blocks of a checkpoint's text decoder lie, told by the names and shapes on disk and by config.json alone.
+
+A checkpoint may hold several lists of blocks: a vision tower, an encoder, blocks that predict further tokens. The
+decoder's is the one that lies nearest to a matrix with a row for every token of the vocabulary: its embedding lies
+beside it in the tree of names, those of the others do not. What it is called (`layers`, `h`, `blocks`) does not matter.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from release.errors import UnusableBase
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+BLOCK = re.compile(r"(?P<list>[^0-9.][^.]*(?:\.[^0-9.][^.]*)*)\.(?P<number>[0-9]{1,6})\.(?P<rest>.+)")
+"""A tensor's name: its list of blocks, the number of its block, of so many digits at most, and the rest."""
+LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+TEXT = ("text_config", "llm_config", "language_config", "thinker_config")
+"""Where config.json describes the language model of a larger one."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a tensor lies in a list of blocks.
+
+    Attributes:
+        blocks: The name of the list: `model.layers`.
+        number: Of the block, from 0 on.
+        rest: The tensor's name inside the block.
+    """
+
+    blocks: str
+    number: int
+    rest: str
+
+
+def place_of(name: str) -> Place | None:
+    """Split a tensor's name at its first number; None where it has none."""
+    match = BLOCK.fullmatch(name)
+    return Place(match["list"], int(match["number"]), match["rest"]) if match else None
+
+
+def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part of config.json that describes the language model."""
+    parts = (config.get(name) for name in TEXT)
+    return next((text_config(part) for part in parts if isinstance(part, dict)), config)
+
+
+def block_count(config: Mapping[str, Any]) -> int | None:
+    """How many blocks the decoder has by config.json; None where it does not say."""
+    return _whole(config, LAYERS)
+
+
+def _whole(config: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
+    for part in (text_config(config), config):
+        for name in names:
+            if isinstance(part.get(name), int):
+                return int(part[name])
+    return None
+
+
+def lists_of(shapes: Shapes) -> dict[str, set[int]]:
+    """Every list of blocks that holds a matrix → the numbers of its blocks; a list of bare matrices is none."""
+    found: dict[str, set[int]] = {}
+    for name, shape in shapes.items():
+        place = place_of(name)
+        if place and len(shape) > 1 and "." in place.rest:
+            found.setdefault(place.blocks, set()).add(place.number)
+    return found
+
+
+def decoder_blocks(shapes: Shapes, config: Mapping[str, Any]) -> tuple[str, int]:
+    """Name the list of the text decoder's blocks, and say how many of them the model has.
+
+    Args:
+        shapes: Name → shape of every tensor on disk.
+        config: The whole of config.json.
+
+    Raises:
+        UnusableBase: There is none, it lacks blocks, or two lists may be meant.
+    """
+    whole = whole_lists(shapes, config)
+    if not whole:
+        raise UnusableBase(
+            "No transformer block was found: no matrix is named `….layers.<n>.….weight` or in a like way.",
+            "Give a causal language model as transformers writes it.",
+        )
+    embeddings = list(_embeddings(shapes, config))
+    ranks = {name: (max((shared(name, each) for each in embeddings), default=0), -name.count(".")) for name in whole}
+    nearest = sorted(name for name in whole if ranks[name] == max(ranks.values()))
+    if len(nearest) > 1:
+        raise UnusableBase(
+            f"Either {nearest[0]} or {nearest[1]} may be the language model's blocks.",
+            "Architectures that keep the parts of a block in several lists are not supported.",
+        )
+    return nearest[0], block_count(config) or 1 + max(whole[nearest[0]])
+
+
+def whole_lists(shapes: Shapes, config: Mapping[str, Any]) -> dict[str, set[int]]:
+    """The lists with as many blocks as config.json counts → the numbers of their blocks; none where there is no list.
+
+    Raises:
+        UnusableBase: The longest has fewer: names the first block that is missing.
+    """
+    lists, count = lists_of(shapes), block_count(config)
+    whole = {name: numbers for name, numbers in lists.items() if _is_whole(numbers, count)}
+    if lists and not whole:
+        raise _too_few(lists, count)
+    return whole
+
+
+def _is_whole(numbers: set[int], count: int | None) -> bool:
+    return numbers.issuperset(range(1 + max(numbers) if count is None else max(1, count)))
+
+
+def _too_few(lists: Mapping[str, set[int]], count: int | None) -> UnusableBase:
+    name = max(lists, key=lambda each: (len(lists[each]), each))
+    missing = next(number for number in range(1 + len(lists[name])) if number not in lists[name])
+    return UnusableBase(
+        f"config.json counts {count or 1 + max(lists[name]):,} blocks; the files hold no {name}.{missing}.",
+        "The checkpoint and its config.json do not belong together; fetch it again.",
+    )
+
+
+def _embeddings(shapes: Shapes, config: Mapping[str, Any]) -> Iterator[str]:
+    """Matrices outside any list with a row for every token, or with the most rows where nobody says how many."""
+    outside = {name: shape for name, shape in shapes.items() if len(shape) == 2 and not place_of(name)}
+    rows = _whole(config, ("vocab_size",)) or max((shape[0] for shape in outside.values()), default=0)
+    return (name for name, shape in outside.items() if shape[0] >= rows)
+
+
+def shared(one: str, other: str) -> int:
+    """How many components two names have in common from the left."""
+    pairs = zip(one.split("."), other.split("."), strict=False)
+    return next((index for index, (a, b) in enumerate(pairs) if a != b), min(one.count("."), other.count(".")) + 1)

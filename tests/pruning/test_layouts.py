@@ -1,0 +1,92 @@
+"""Architectures whose blocks, layers or experts are named or stored otherwise than Llama's are pruned whole."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+from transformers.pytorch_utils import Conv1D
+
+from release.__main__ import run
+from tests import checkpoints
+
+MATRICES = {
+    # Two blocks each: query, key, value and output, then the MLP or the experts, by the sizes in `checkpoints.SMALL`.
+    "gpt2": 2 * (32 * 96 + 32 * 32 + 2 * 32 * 128),
+    "gptj": 2 * (4 * 32 * 32 + 2 * 32 * 128),
+    "gpt_neo": 2 * (4 * 32 * 32 + 2 * 32 * 48),
+    "gpt_neox": 2 * (32 * 96 + 32 * 32 + 2 * 32 * 48),
+    "gpt_bigcode": 2 * (32 * 48 + 32 * 32 + 2 * 32 * 128),
+    "bloom": 2 * (32 * 96 + 32 * 32 + 2 * 32 * 128),
+    "falcon": 2 * (32 * 48 + 32 * 32 + 2 * 32 * 128),
+    "mpt": 2 * (32 * 96 + 32 * 32 + 2 * 32 * 128),
+    "opt": 2 * (4 * 32 * 32 + 2 * 32 * 48),
+    "dbrx": 2 * (32 * 64 + 32 * 32 + 4 * 3 * 32 * 48),
+    "jetmoe": 2 * (32 * 32 + 2 * 4 * 32 * 16 + 4 * 3 * 32 * 48),
+    "granitemoe": 2 * (2 * 32 * 32 + 2 * 32 * 16 + 4 * 3 * 32 * 48),
+    "openai-gpt": 2 * (32 * 96 + 32 * 32 + 2 * 32 * 128),
+}
+
+
+def prune(base: Path, out: Path, method: str, *more: str) -> int:
+    words = ["prune", str(base), "--method", method, "--sparsity", "0.5", "--out", str(out), "--json", *more]
+    return run([*words, *(checkpoints.CALIBRATION if method != "random" else ())])
+
+
+@pytest.mark.parametrize("architecture", checkpoints.LAYOUTS)
+def test_half_of_every_matrix_goes_and_nothing_else(
+    architecture: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = checkpoints.make(tmp_path / "base", architecture)
+    assert prune(base, tmp_path / "out", "random") == 0
+    before, after = checkpoints.tensors(base), checkpoints.tensors(tmp_path / "out")
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert sum(before[name].numel() for name in changed) == MATRICES[architecture]
+    assert sum(int((after[name] == 0).sum()) for name in changed) == MATRICES[architecture] // 2
+    assert run(["verify", str(tmp_path / "out"), "--base", str(base), "--rebuild"]) == 0
+    capsys.readouterr()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("architecture", [name for name in checkpoints.LAYOUTS if name != "dbrx"])
+@pytest.mark.parametrize("method", ["wanda", "sparsegpt"])
+def test_calibrated_methods_prune_them_and_verification_calibrates_again(
+    architecture: str, method: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = checkpoints.make(tmp_path / "base", architecture)
+    assert prune(base, tmp_path / "out", method) == 0
+    words = ["verify", str(tmp_path / "out"), "--base", str(base), "--rebuild", *checkpoints.CALIBRATION[:2]]
+    assert run(words) == 0
+    capsys.readouterr()
+
+
+def test_wanda_compares_the_inputs_of_one_output_where_a_layer_is_stored_inputs_first(tmp_path: Path) -> None:
+    base = checkpoints.make(tmp_path / "base", "gpt2")
+    assert prune(base, tmp_path / "out", "wanda") == 0
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, Conv1D)}
+    pruned = checkpoints.tensors(tmp_path / "out")
+    for name, layer in layers.items():
+        zeros = (pruned[f"{name}.weight"] == 0).sum(dim=0)
+        assert len(zeros) == layer.nf
+        assert np.all(np.abs(zeros.numpy() - layer.nx / 2) <= 0.5)
+
+
+def test_experts_stacked_in_one_matrix_are_not_calibrated_as_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = checkpoints.make(tmp_path / "base", "dbrx")
+    assert prune(base, tmp_path / "out", "wanda") == 2
+    assert "several matrices in one" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "gpt_oss"])
+def test_rows_and_patterns_are_refused_where_matrices_are_stored_inputs_first(
+    architecture: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = checkpoints.make(tmp_path / "base", architecture)
+    words = ["prune", str(base), "--method", "magnitude", "--pattern", "2:4", "--out", str(tmp_path / "out")]
+    assert run(words) == 2
+    assert "inputs first" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
