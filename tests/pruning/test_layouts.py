@@ -1,14 +1,17 @@
 """Architectures whose blocks, layers or experts are named or stored otherwise than Llama's are pruned whole."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, Gemma3Config, Gemma3ForConditionalGeneration
 from transformers.pytorch_utils import Conv1D
 
 from release.__main__ import run
+from release.record import Record
 from tests import checkpoints
 
 MATRICES = {
@@ -90,3 +93,82 @@ def test_rows_and_patterns_are_refused_where_matrices_are_stored_inputs_first(
     assert run(words) == 2
     assert "inputs first" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+# What lies beside the text decoder
+
+
+def with_a_tower(folder: Path) -> Path:
+    """Gemma-3 with a vision tower whose blocks have the language model's own shapes."""
+    text = checkpoints.SMALL | {"head_dim": 8, "sliding_window": 16, "num_key_value_heads": 4}
+    text["max_position_embeddings"] = 2048
+    vision = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    config = Gemma3Config(
+        text_config=text,
+        vision_config=vision | {"image_size": 28, "patch_size": 14},
+        mm_tokens_per_image=4,
+        image_token_index=253,
+        boi_token_index=254,
+        eoi_token_index=255,
+    )
+    torch.manual_seed(0)
+    Gemma3ForConditionalGeneration(config).to(torch.bfloat16).save_pretrained(folder)
+    checkpoints.tokenizer().save_pretrained(folder)
+    return folder
+
+
+def with_another_block(folder: Path, rename: Callable[[str], str]) -> Path:
+    """A Qwen3 whose files hold a further block, as those of models that predict several tokens do."""
+    checkpoints.make(folder, "qwen3")
+    tensors = checkpoints.tensors(folder)
+    extra = {rename(name): tensor.clone() for name, tensor in tensors.items() if ".layers.1." in name}
+    checkpoints.write(folder, tensors | extra)
+    return folder
+
+
+def with_one_more(folder: Path) -> Path:
+    return with_another_block(folder, lambda name: name.replace("layers.1.", "layers.2."))
+
+
+def with_further_tokens(folder: Path) -> Path:
+    return with_another_block(folder, lambda name: "mtp.layers.0." + name.removeprefix("model.layers.1."))
+
+
+@pytest.mark.parametrize(
+    ("make", "left"),
+    [
+        (with_a_tower, "vision_tower.encoder.layers"),
+        (with_one_more, "model.layers.2"),
+        (with_further_tokens, "mtp.layers"),
+    ],
+)
+def test_blocks_that_are_not_the_language_models_are_left_dense_and_listed(
+    make: Callable[[Path], Path], left: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = make(tmp_path / "base")
+    assert run(["publish", str(base), "--method", "random", "--sparsity", "0.3", "--local", "--dry-run", "--json"]) == 0
+    foretold = json.loads(capsys.readouterr().out)
+    assert [each["blocks"] for each in foretold["left_dense"]] == [left]
+    assert prune(base, tmp_path / "out", "random") == 0
+    before, after = checkpoints.tensors(base), checkpoints.tensors(tmp_path / "out")
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert len(changed) == 14
+    assert not [name for name in changed if name.startswith(f"{left}.")]
+    record = Record.read(tmp_path / "out")
+    assert [each.blocks for each in record.audit.left_dense] == [left]
+    assert (
+        f"| Left dense | blocks that are not the language model's: `{left}`" in (tmp_path / "out/README.md").read_text()
+    )
+    assert run(["verify", str(tmp_path / "out"), "--base", str(base), "--rebuild"]) == 0
+    capsys.readouterr()
+
+
+@pytest.mark.long
+def test_a_model_with_a_vision_tower_is_measured_on_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["publish", str(with_a_tower(tmp_path / "base")), "--method", "wanda", "--sparsity", "0.3", "--local"]
+    words += ["--out", str(tmp_path / "out"), "--bbq", "8", "--perplexity", "2", "--latency", "2", "--device", "cpu"]
+    assert run([*words, *checkpoints.CALIBRATION]) == 0
+    [folder] = (tmp_path / "out").iterdir()
+    found = Record.read(folder / "model").measurements
+    assert (found.bbq is None, found.perplexity is None, found.latency is None) == (False, False, False)
+    capsys.readouterr()
