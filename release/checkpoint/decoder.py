@@ -19,6 +19,7 @@ BLOCK = re.compile(r"(?P<list>[^0-9.][^.]*(?:\.[^0-9.][^.]*)*)\.(?P<number>[0-9]
 LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 TEXT = ("text_config", "llm_config", "language_config", "thinker_config")
 """Where config.json describes the language model of a larger one."""
+REMEDY = "The checkpoint and its config.json do not belong together; fetch it again."
 
 
 @dataclass(frozen=True)
@@ -50,15 +51,13 @@ def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def block_count(config: Mapping[str, Any]) -> int | None:
     """How many blocks the decoder has by config.json; None where it does not say."""
-    return _whole(config, LAYERS)
+    return _stated(config, LAYERS)[1]
 
 
-def _whole(config: Mapping[str, Any], names: tuple[str, ...]) -> int | None:
-    for part in (text_config(config), config):
-        for name in names:
-            if isinstance(part.get(name), int):
-                return int(part[name])
-    return None
+def _stated(config: Mapping[str, Any], names: tuple[str, ...]) -> tuple[str, int | None]:
+    """The first of some fields that is a whole number."""
+    fields = ((name, part.get(name)) for part in (text_config(config), config) for name in names)
+    return next(((name, value) for name, value in fields if isinstance(value, int)), (names[0], None))
 
 
 def lists_of(shapes: Shapes) -> dict[str, set[int]]:
@@ -104,10 +103,15 @@ def whole_lists(shapes: Shapes, config: Mapping[str, Any]) -> dict[str, set[int]
     Raises:
         UnusableBase: The longest has fewer: names the first block that is missing.
     """
-    lists, count = lists_of(shapes), block_count(config)
+    lists, (field, count) = lists_of(shapes), _stated(config, LAYERS)
     whole = {name: numbers for name, numbers in lists.items() if _is_whole(numbers, count)}
+    if count is not None and count < 1:
+        raise UnusableBase(f"config.json: {field} is {count}.", REMEDY)
     if lists and not whole:
-        raise _too_few(lists, count)
+        name = max(lists, key=lambda each: (len(lists[each]), each))
+        missing = next(number for number in range(1 + len(lists[name])) if number not in lists[name])
+        said = f"config.json: {field} is {count:,}; the files" if count else "The files"
+        raise UnusableBase(f"{said} hold no {name}.{missing}.", REMEDY)
     return whole
 
 
@@ -115,19 +119,10 @@ def _is_whole(numbers: set[int], count: int | None) -> bool:
     return numbers.issuperset(range(1 + max(numbers) if count is None else max(1, count)))
 
 
-def _too_few(lists: Mapping[str, set[int]], count: int | None) -> UnusableBase:
-    name = max(lists, key=lambda each: (len(lists[each]), each))
-    missing = next(number for number in range(1 + len(lists[name])) if number not in lists[name])
-    return UnusableBase(
-        f"config.json counts {count or 1 + max(lists[name]):,} blocks; the files hold no {name}.{missing}.",
-        "The checkpoint and its config.json do not belong together; fetch it again.",
-    )
-
-
 def _embeddings(shapes: Shapes, config: Mapping[str, Any]) -> Iterator[str]:
     """Matrices outside any list with a row for every token, or with the most rows where nobody says how many."""
     outside = {name: shape for name, shape in shapes.items() if len(shape) == 2 and not place_of(name)}
-    rows = _whole(config, ("vocab_size",)) or max((shape[0] for shape in outside.values()), default=0)
+    rows = _stated(config, ("vocab_size",))[1] or max((shape[0] for shape in outside.values()), default=0)
     return (name for name, shape in outside.items() if shape[0] >= rows)
 
 

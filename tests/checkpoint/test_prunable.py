@@ -125,7 +125,7 @@ def test_two_lists_that_may_both_be_the_decoders_are_refused_by_name():
 
 @pytest.mark.parametrize("count", [3, 1_000_000_000])
 def test_fewer_blocks_than_config_json_counts_are_refused(count):
-    with pytest.raises(UnusableBase, match=rf"counts {count:,} blocks; the files hold no model\.layers\.2"):
+    with pytest.raises(UnusableBase, match=rf"num_hidden_layers is {count:,}; the files hold no model\.layers\.2"):
         from_shapes(blocks("model.layers") | embedding(), CONFIG | {"num_hidden_layers": count})
 
 
