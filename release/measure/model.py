@@ -13,9 +13,9 @@ from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from transformers.utils import logging
 
+from release.checkpoint.classes import meta_model
 from release.checkpoint.configuration import library_config
 from release.checkpoint.folder import open_checkpoint
-from release.checkpoint.prunable import meta_model
 from release.checkpoint.steady import steady
 from release.device import let_go, memory_free
 from release.errors import UnusableBase
