@@ -8,7 +8,7 @@ from release import sparsity
 from release.audit import check_budgets, check_pattern, listed, summarise
 from release.checkpoint.files import PIECE, Reader
 from release.checkpoint.folder import Checkpoint
-from release.checkpoint.prunable import from_shapes
+from release.checkpoint.prunable import prunable
 from release.checkpoint.tally import TensorCount
 from release.errors import ReleaseError
 from release.pruning import masks
@@ -110,7 +110,7 @@ def _facts(written: Checkpoint, record: Record, rows: Sequence[sparsity.Row]) ->
 def check_mask(subject: Subject, seen: Seen) -> Check:
     """The published mask marks the weights that are zero and no other, so that base and mask give this very model."""
     found = {c.name: c for c in seen.prunable}
-    numbers = {name: found[name].numel for name in from_shapes(subject.written.shapes)}
+    numbers = {name: found[name].numel for name in prunable(subject.written)}
     header, wrong = masks.header_of(numbers), []
     due = len(header) + sum(masks.size_of(numel) for numel in numbers.values())
     if subject.files.sizes[masks.FILE_NAME] != due:
