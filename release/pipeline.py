@@ -18,7 +18,6 @@ from release.audit import Audited, audit, refuse_failed
 from release.card_merge import Merged
 from release.checkpoint import classes
 from release.checkpoint.files import Folder
-from release.checkpoint.fitness import require_fit
 from release.checkpoint.folder import Checkpoint, model_folder, open_checkpoint
 from release.checkpoint.forms import refuse_embeddings
 from release.checkpoint.prunable import prunable
@@ -103,6 +102,8 @@ def require_prunable(base: Checkpoint, plan: Plan) -> None:
         UnusableBase: Names the tensor or module.
         BadOption: See `require_rows`; or the method leaves no mask to publish.
     """
+    from release.checkpoint.fitness import require_fit
+
     require_side_files(base.folder)
     refuse_embeddings(Folder(base.folder).name, Folder(base.folder).sizes)
     require_fit(base.folder, base.shapes)
