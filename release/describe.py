@@ -17,7 +17,7 @@ from release.sources.base import BaseModel
 UNRECORDED = (CARD, FILE_NAME, SIGNATURE)
 """What the record cannot hold digests of, since it is made from the record or after it."""
 MEASURING = (
-    *("bbq", "precision", "bbq_scoring", "bbq_categories", "perplexity", "latency", "latency_engine"),
+    *("bbq", "precision", "bbq_scoring", "bbq_engine", "bbq_categories", "perplexity", "latency", "latency_engine"),
     *("eval_dtype", "log_format"),
 )
 """Options of the same names that change what is measured."""
@@ -66,6 +66,7 @@ def _plan_record(plan: Plan, base: BaseModel, bbq: Bbq | None) -> PlanRecord:
         perplexity=measuring.perplexity,
         latency=measuring.latency,
         latency_engine=measuring.latency_engine,
+        bbq_engine=measuring.bbq_engine,
         allocation=recipe.allocation,
         bbq_scoring=measuring.bbq_scoring,
         bbq_categories=measuring.bbq_categories,

@@ -16,6 +16,13 @@ Positive = Annotated[float, Field(gt=0)]
 """Degrees of freedom and design effects; of none, no interval and no p-value is made."""
 
 
+class Package(Frozen):
+    """A package and its version."""
+
+    name: str
+    version: str
+
+
 class DataSource(Frozen):
     """A data set or text that something was measured on.
 
@@ -201,7 +208,7 @@ class Bbq(Frozen):
         reading: `letters`: log-probability of the option letters, averaged for each answer over rotations; `answers`:
             mean log-probability per token of each answer's text, averaged likewise; `generate`: sampled and parsed.
         rotations: Cyclic orders of the options.
-        precision: Arithmetic of the forward pass; the output matrix is always applied in float32.
+        precision: Arithmetic of the forward pass; by transformers the output matrix is always applied in float32.
         prompt: `chat` (the model's template), `chat without system role`, or `plain`; behind the first two what the
             template made necessary, as `Rendering.style` words it.
         items: Items asked.
@@ -228,6 +235,8 @@ class Bbq(Frozen):
         permutations: Patterns that a permutation test draws where there are too many to try them all.
         recalled: Readings of both models that were taken over from an earlier measurement of the same weights.
         seconds: Wall time of the readings that were not.
+        engine: What ran both models.
+        packages: What the engine is made of; none in a record of an earlier version.
     """
 
     data: DataSource
@@ -264,6 +273,8 @@ class Bbq(Frozen):
     permutation_seed: int
     recalled: int = 0
     seconds: float
+    engine: EngineName = "transformers"
+    packages: tuple[Package, ...] = ()
 
 
 class Perplexity(Frozen):
@@ -329,13 +340,6 @@ class Load(Frozen):
 
     others: float | None
     switches: float | None
-
-
-class Package(Frozen):
-    """A package and its version."""
-
-    name: str
-    version: str
 
 
 class Latency(Frozen):

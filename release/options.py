@@ -114,6 +114,12 @@ BbqScoring = Annotated[
         "--bbq-scoring", help="How answers are read: letters, answers, generate.", rich_help_panel=Panel.MEASURE
     ),
 ]
+BbqEngine = Annotated[
+    str,
+    typer.Option(
+        "--bbq-engine", help="What runs the models that are asked: transformers, mlx.", rich_help_panel=Panel.MEASURE
+    ),
+]
 BbqCategories = Annotated[
     str | None,
     typer.Option(

@@ -48,6 +48,7 @@ class Measuring(Frozen):
         bbq: "auto" (as many items as this machine reads in about the time of the rest), "off", "full", "study" (the
             12,148 ambiguous items of the study's five categories), or a number of items.
         bbq_scoring: How an answer is read.
+        bbq_engine: What runs the models that are asked.
         bbq_categories: Categories to ask; none means all.
         bbq_data: A folder in nyu-mll/BBQ's layout instead of the catalogue's copy.
         perplexity: "off" or a number of windows.
@@ -63,6 +64,7 @@ class Measuring(Frozen):
 
     bbq: str = "auto"
     bbq_scoring: Reading = "letters"
+    bbq_engine: EngineName = "transformers"
     bbq_categories: tuple[str, ...] = ()
     bbq_data: Path | None = None
     perplexity: str = "32"
@@ -283,6 +285,7 @@ def measuring(
     *,
     bbq: str,
     bbq_scoring: str,
+    bbq_engine: str,
     bbq_categories: str | None,
     bbq_data: Path | None,
     perplexity: str,
@@ -305,6 +308,7 @@ def measuring(
     return Measuring(
         bbq=parse_amount("bbq", bbq, ("auto", "full", "study", "off")),
         bbq_scoring=_one_of("bbq-scoring", bbq_scoring, READINGS),
+        bbq_engine=_one_of("bbq-engine", bbq_engine, ENGINES),
         bbq_categories=tuple(sorted({name.strip() for name in bbq_categories.split(",")})) if bbq_categories else (),
         bbq_data=bbq_data,
         perplexity=parse_amount("perplexity", perplexity, ("off",)),

@@ -102,7 +102,7 @@ def bbq_again(record: Record, data: bytes) -> Bbq:
     found = bbq.known()
     asked = answers(record, data, found and found[0])
     task = Task(sample_of(record, asked), known.reading, known.prompt)
-    return compare(
+    again = compare(
         task,
         asked.dense,
         asked.pruned,
@@ -113,6 +113,7 @@ def bbq_again(record: Record, data: bytes) -> Bbq:
         known.sampling,
         _looked_again(record, asked),
     )
+    return again.model_copy(update={"engine": known.engine, "packages": known.packages})
 
 
 def _looked_again(record: Record, asked: "Asked") -> Looks | None:

@@ -54,6 +54,7 @@ class PlanRecord(Frozen):
         perplexity: "off" or the number of windows asked for.
         latency: "off" or the number of prompts asked for.
         latency_engine: What was to run the timed models.
+        bbq_engine: What was to run the models that were asked.
         bbq_categories: The categories asked for; none means all.
         precision: Half width of the change in SRS that was asked for; None for a number of items.
         seeds: Masks that were measured, the published one first; each has the seed after the last.
@@ -77,6 +78,7 @@ class PlanRecord(Frozen):
     precision: Decimal | None = None
     seeds: int = 1
     latency_engine: tuple[EngineName, ...] = ("transformers",)
+    bbq_engine: EngineName = "transformers"
 
 
 class Licence(Frozen):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from release import recompute
 from release.checkpoint.files import Files, content
 from release.errors import InputError, UnusableData
-from release.measurements import Bbq, Perplexity
+from release.measurements import Bbq, EngineName, Perplexity
 from release.progress import Console
 from release.record import Check, Record
 from release.sources.bbq import read_bbq
@@ -61,6 +61,7 @@ class Question:
         name: Of the measurement.
         what: What is asked, in words.
         precision: Arithmetic of the forward passes.
+        engine: What runs both models.
         ask: Takes the readings of one model.
         judge: Compares both models' readings, by side, with the recorded ones: whether they agree, and how far.
     """
@@ -68,6 +69,7 @@ class Question:
     name: str
     what: str
     precision: str
+    engine: EngineName
     ask: Callable[["Subject"], Any]
     judge: Callable[[Mapping[str, Any]], Verdict]
 
@@ -137,7 +139,9 @@ def _of_bbq(
         numbers = {name: (_numbers(found[name]), _numbers(recorded[name])[chosen]) for name in found}
         return _close(numbers, "log-probabilities", known.precision)
 
-    return Question("bbq", f"{len(chosen)} items", known.precision, lambda subject: bbq.ask(subject, script), judge)
+    return Question(
+        "bbq", f"{len(chosen)} items", known.precision, known.engine, lambda subject: bbq.ask(subject, script), judge
+    )
 
 
 def _of_text(
@@ -169,6 +173,7 @@ def _of_text(
         "perplexity",
         f"{len(chosen)} windows of text",
         known.precision,
+        "transformers",
         lambda subject: losses_of(subject, tokens[chosen]),
         judge,
     )
@@ -183,8 +188,8 @@ def _read(name: str, folder: Path, questions: list[Question], spot: Spot, consol
     device, found = choose_device(spot.device), []
     with TemporaryDirectory(prefix="release-spot-") as scratch:
         for question in questions:
-            store = Path(scratch) / "readings.sqlite"
-            with Subject(name, folder, None, device, DTYPES[question.precision], console, store) as subject:
+            more = (console, Path(scratch) / "readings.sqlite", question.engine)
+            with Subject(name, folder, None, device, DTYPES[question.precision], *more) as subject:
                 found.append(question.ask(subject))
     return found
 

@@ -37,7 +37,7 @@ def read(reader: Reader, sequences: Sequence[Wanted], advance: Advance, alone: b
         advance: Is told the share of the work done, 0 to 1 in all.
         alone: Read every sequence in a pass of its own.
     """
-    passes = singles(sequences) if alone or not takes_trees(reader, sequences) else trees(reader, sequences)
+    passes = singles(sequences, alone) if alone or not takes_trees(reader, sequences) else trees(reader, sequences)
     whole = sum(len(each.tokens) for each, _ in passes)
     found = reader.run((each for each, _ in passes), lambda tokens: advance(tokens / whole))
     for (each, members), (_, logits) in zip(passes, found, strict=True):
@@ -51,13 +51,13 @@ Planned = list[tuple[Pass, list[tuple[int, tuple[int, ...]]]]]
 """Passes, each with the sequences in it and their wanted positions."""
 
 
-def singles(sequences: Sequence[Wanted]) -> Planned:
-    """Plan one pass per sequence."""
+def singles(sequences: Sequence[Wanted], alone: bool = False) -> Planned:
+    """Plan one pass per sequence; `alone` says that it was asked for, see `Pass`."""
     planned = []
     for index, sequence in enumerate(sequences):
         size = len(sequence.tokens)
         nodes = tuple(range(size - sequence.last, size))
-        planned.append((Pass(list(sequence.tokens), list(nodes)), [(index, nodes)]))
+        planned.append((Pass(list(sequence.tokens), list(nodes), alone=alone), [(index, nodes)]))
     return planned
 
 

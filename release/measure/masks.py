@@ -25,7 +25,8 @@ def changes(
     for name in SIDES:
         with subject_of(name, folders, desk, console, files[name]) as subject:
             if desk.script is not None:
-                answers[name] = bbq.ask(subject, desk.script)
+                with subject.run_by(desk.plan.bbq_engine) as speaker:
+                    answers[name] = bbq.ask(speaker, desk.script)
             if desk.windows is not None:
                 losses[name] = losses_of(subject, desk.windows)
     scores: tuple[Score, ...] = ()

@@ -237,8 +237,9 @@ class MlxReader:
             advance(len(each.tokens))
 
     def _logits(self, each: Pass) -> Any:
-        """Read up to the first position that is wanted without its logits, as mlx-lm reads a prompt."""
-        ids, cache, first = mx.array(each.tokens)[None], make_prompt_cache(self._model), min(each.keep)
+        """Read up to the first position that is wanted without its logits, as mlx-lm reads a prompt, or all at once."""
+        ids, cache = mx.array(each.tokens)[None], make_prompt_cache(self._model)
+        first = 0 if each.alone else min(each.keep)
         if first:
             self._model(ids[:, :first], cache=cache)
             mx.eval([layer.state for layer in cache])

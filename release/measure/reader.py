@@ -35,11 +35,14 @@ class Pass:
         tokens: Token ids, (n,).
         keep: The positions whose logits are wanted, in order.
         tree: The tree that the tokens are; None for a plain sequence.
+        alone: Whether a plain sequence is read in one go, whatever would be faster: mathematically the same, and what
+            rounding does shows beside it.
     """
 
     tokens: list[int]
     keep: list[int]
     tree: Tree | None = None
+    alone: bool = False
 
     def arguments(self, device: torch.device, dtype: torch.dtype) -> Arguments:
         """Return what a decoder is called with."""

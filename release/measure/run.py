@@ -13,6 +13,7 @@ from release.checkpoint.folder import open_checkpoint
 from release.device import choose_device, fallbacks_told
 from release.errors import BadOption
 from release.measure import bbq, engines, figures, latency, looks, perplexity, width
+from release.measure.agreement import require_agreement
 from release.measure.amount import DTYPES, asked
 from release.measure.answers import Answers
 from release.measure.compare import compare
@@ -126,6 +127,7 @@ def prepare(dense: Path, plan: Measuring, console: Console) -> Desk:
     if plan.bbq != "off":
         amount = asked(plan, open_checkpoint(dense).parameters, device, len(items))
         script = _script(dense, items, amount, plan, tokenizer)
+        require_agreement(plan.bbq_engine, dense, script.prompts, device, DTYPES[plan.eval_dtype], console)
         console.say(f"BBQ: {width.forecast(script.task.sample)}.")
     if plan.perplexity != "off":
         content, text = read_text(plan.text, console)
@@ -170,8 +172,11 @@ def _looked(
         desk = replace(desk, script=script)
         answers = {}
         for name in SIDES:
-            with subject_of(name, folders, desk, console, files.get(name)) as subject:
-                answers[name] = bbq.ask(subject, script)
+            with (
+                subject_of(name, folders, desk, console, files.get(name)) as subject,
+                subject.run_by(plan.bbq_engine) as speaker,
+            ):
+                answers[name] = bbq.ask(speaker, script)
         return looks.Round(script.task, answers, len(script.prompts))
 
     last, looked = looks.look(float(plan.precision or 0), available, ask, console)
@@ -197,9 +202,10 @@ def _read(
     rounding = losses = found = None
     with subject_of(name, folders, desk, console, files) as subject:
         if desk.script is not None:
-            answers = answers or bbq.ask(subject, desk.script)
-            if name == "dense" and desk.plan.eval_dtype != "float32":
-                rounding = bbq.rounding(subject, desk.script, answers)
+            with subject.run_by(desk.plan.bbq_engine) as speaker:
+                answers = answers or bbq.ask(speaker, desk.script)
+                if name == "dense" and desk.plan.eval_dtype != "float32":
+                    rounding = bbq.rounding(speaker, desk.script, answers)
         if desk.windows is not None:
             losses = losses_of(subject, desk.windows)
         if name == "dense" and (answers or losses or desk.timed):
@@ -218,7 +224,7 @@ def _bbq(
     if desk.plan.log_format == "lm-eval":
         prompts = desk.script.prompter.texts([(item, 0) for item in task.items])
         write_samples(logs, task, dense, pruned, prompts)
-    return compare(
+    found = compare(
         task,
         dense,
         pruned,
@@ -229,6 +235,8 @@ def _bbq(
         sampling,
         looked,
     )
+    by = desk.plan.bbq_engine
+    return found.model_copy(update={"engine": by, "packages": engines.packages(by)})
 
 
 def _perplexity(desk: Desk, readings: Mapping[str, _Readings], evaluation: Path) -> Perplexity | None:

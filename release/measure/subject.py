@@ -1,7 +1,7 @@
 """One model under measurement: its files, what is known of it, and itself once something has to be computed."""
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -9,8 +9,10 @@ from typing import Self
 
 import torch
 
-from release.measure.reader import Reader, name_of, opened
+from release.measure.engines import engine
+from release.measure.reader import Reader, name_of
 from release.measure.store import Store, model_digest
+from release.measurements import EngineName
 from release.progress import Console
 from release.record import FileDigest
 
@@ -23,6 +25,7 @@ class Subject:
         folder: A checkpoint folder.
         files: Its weight files, where their digests are known.
         readings: The file of earlier readings; by default the one for all models.
+        engine: What runs it.
     """
 
     def __init__(
@@ -34,9 +37,10 @@ class Subject:
         dtype: torch.dtype,
         console: Console,
         readings: Path | None = None,
+        engine: EngineName = "transformers",
     ) -> None:
         self.name, self.folder, self.device, self.dtype, self.console = name, folder, device, dtype, console
-        self._files, self._readings = files, readings
+        self._files, self._readings, self.engine = files, readings, engine
         self._held = ExitStack()
 
     def __enter__(self) -> Self:
@@ -50,11 +54,22 @@ class Subject:
     @cached_property
     def store(self) -> Store:
         """What is known of this model under this arithmetic."""
-        arithmetic = f"{name_of(self.dtype)} {self.device.type}"
+        arithmetic = f"{name_of(self.dtype)} {engine(self.engine).place(self.device).kind}"
         digest = model_digest(self.folder, self._files)
         return self._held.enter_context(Store(digest, arithmetic, self.console, self._readings))
 
     @cached_property
     def reader(self) -> Reader:
         """The model itself."""
-        return self._held.enter_context(opened(self.folder, self.device, self.dtype, self.console))
+        runs = engine(self.engine)
+        return self._held.enter_context(runs.opened(self.folder, self.device, self.dtype, self.console))
+
+    @contextmanager
+    def run_by(self, name: EngineName) -> Iterator[Self]:
+        """Give the same model run by an engine: itself where that is its own, else another that is let go of after."""
+        if name == self.engine:
+            yield self
+            return
+        where = (self.device, self.dtype, self.console, self._readings)
+        with type(self)(self.name, self.folder, self._files, *where, name) as other:
+            yield other

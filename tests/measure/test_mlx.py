@@ -1,14 +1,17 @@
 """MLX, by mlx-lm, beside transformers: the same answers, timed by the same design."""
 
+import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import release.__main__ as main
 import release.measure
 from release.card import render
 from release.errors import BadOption, MissingSource, UnusableBase
@@ -19,9 +22,10 @@ from release.measure.model import read_tokenizer
 from release.measure.prompts import Prompter
 from release.measure.timed import Pair, time_pair
 from release.measure.timings import NEW_TOKENS, WARMUP, read_timings, record_of, write_timings
-from release.measurements import DataSource
+from release.measurements import DataSource, Measurements
 from release.plan import Measuring, parse_engines
 from release.progress import Console
+from release.record import Record
 from release.report import show_measurements
 from release.sources.bbq import Item
 from tests import checkpoints, records
@@ -43,9 +47,9 @@ def exact(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
     Weights as large as these make attention look somewhere, so that the answer depends on the prompt.
     """
-    root, lively = tmp_path_factory.mktemp("fp32"), {"initializer_range": 0.4}
+    root, sizes = tmp_path_factory.mktemp("fp32"), {"initializer_range": 0.4, "max_position_embeddings": 2048}
     return {
-        name: checkpoints.make(root / name, name, dtype=torch.float32, **lively) for name in checkpoints.ARCHITECTURES
+        name: checkpoints.make(root / name, name, dtype=torch.float32, **sizes) for name in checkpoints.ARCHITECTURES
     }
 
 
@@ -249,3 +253,77 @@ def test_card_and_screen_have_a_row_for_each_engine(capsys: pytest.CaptureFixtur
     assert "Apple M2 Max, bfloat16; mlx 0.32.4, mlx-lm 0.32.2." in card
     show_measurements(found, as_json=False)
     assert "latency by mlx, ms" in capsys.readouterr().out
+
+
+def asked(folder: Path, out: Path, console: Console, **changes: object) -> Measurements:
+    """What `measure` finds of a model beside itself."""
+    plan = Measuring(bbq="11", perplexity="off", latency="off", device="cpu").model_copy(update=changes)
+    return run.measure(run.prepare(folder, plan, console), folder, folder, out, console)
+
+
+@pytest.mark.parametrize("architecture", some_at_once(["qwen2", "llama", "gemma2"]))
+@pytest.mark.parametrize("reading", ["generate", pytest.param("letters", marks=pytest.mark.long)])
+def test_bbq_is_answered_alike_by_both_engines(
+    exact: dict[str, Path], tmp_path: Path, console: Console, reading: str, architecture: str
+) -> None:
+    tables = []
+    for name in ("transformers", "mlx"):
+        found = asked(exact[architecture], tmp_path / name, console, bbq="4", bbq_scoring=reading, bbq_engine=name)
+        assert found.bbq is not None
+        assert found.bbq.engine == name
+        assert [package.name for package in found.bbq.packages] == list(ENGINES[found.bbq.engine].packages)
+        tables.append(pq.read_table(tmp_path / name / "evaluation" / "bbq.parquet").to_pydict())
+    first, second = tables
+    assert first.keys() == second.keys()
+    for column, values in first.items():
+        if isinstance(values[0], float):
+            assert np.allclose(values, second[column], rtol=0, atol=1e-3), column
+        else:
+            assert values == second[column], column
+
+
+@pytest.mark.long  # every prompt read twice
+def test_rounding_is_measured_in_a_smaller_type(exact: dict[str, Path], tmp_path: Path, console: Console) -> None:
+    found = asked(exact["qwen2"], tmp_path, console, bbq_engine="mlx", eval_dtype="bfloat16", bbq="6").bbq
+    assert found is not None
+    assert found.rounding is not None
+    assert found.rounding.n == 6
+
+
+def test_an_engine_that_computes_something_else_is_refused_before_any_work(
+    exact: dict[str, Path], tmp_path: Path, console: Console
+) -> None:
+    folder = checkpoints.copy(exact["mistral"], tmp_path / "narrow")
+    checkpoints.edit_config(folder, sliding_window=16)  # which mlx-lm takes no notice of
+    with pytest.raises(UnusableBase, match="mlx computes something else with narrow") as caught:
+        asked(folder, tmp_path / "out", console, bbq_engine="mlx")
+    assert "--bbq-engine transformers" in caught.value.remedy
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_card_says_what_answered(console: Console) -> None:
+    packages = records.example_mlx_latency().packages
+    found = records.example_measurements(bbq=records.example_bbq(engine="mlx", packages=packages))
+    card = render(records.example_record(measurements=found))
+    assert "by mlx (mlx 0.32.4, mlx-lm 0.32.2)" in card
+    assert "the output matrix always in float32" not in card
+
+
+@pytest.mark.long  # a measured release
+def test_a_release_that_mlx_answered_and_timed_is_verified_and_asked_again(
+    exact: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base, options = str(exact["qwen2"]), ["--bbq", "24", "--bbq-scoring", "generate", "--bbq-engine", "mlx"]
+    options += ["--latency", "3", "--latency-engine", "transformers,mlx", "--perplexity", "off", "--device", "cpu"]
+    command = ["publish", base, "--method", "random", "--sparsity", "0.1", "--local", "--out", str(tmp_path)]
+    assert main.run([*command, *options]) == 0
+    [folder] = tmp_path.iterdir()
+    record = Record.read(folder / "model")
+    assert "--bbq-engine mlx" in record.plan.command
+    assert "--latency-engine transformers,mlx" in record.plan.command
+    capsys.readouterr()
+    assert main.run(["verify", str(folder), "--base", base, "--spot-check", "6", "--json"]) == 0
+    checks = {check["name"]: check["ok"] for check in json.loads(capsys.readouterr().out)["checks"]}
+    assert {name: checks[name] for name in ("latency", "latency-mlx", "bbq", "spot-check bbq")} == dict.fromkeys(
+        ("latency", "latency-mlx", "bbq", "spot-check bbq"), True
+    )

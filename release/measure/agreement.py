@@ -1,0 +1,64 @@
+"""Whether an engine computes what transformers computes from the same files, tried before its answers are used.
+
+A configuration is read by two libraries: mlx-lm's Qwen2 once took its own rotary base in place of the file's, and
+answered fluently with other tokens.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from release.errors import UnusableBase
+from release.measure.engines import engine
+from release.measure.logprobs import TOLERANCE, read
+from release.measure.reader import name_of
+from release.measure.tree import Wanted
+from release.measurements import EngineName
+from release.progress import Console
+
+TRIED = 3
+"""Prompts that both read, of different lengths."""
+
+
+def require_agreement(
+    by: EngineName,
+    folder: Path,
+    prompts: Sequence[tuple[int, ...]],
+    device: torch.device,
+    dtype: torch.dtype,
+    console: Console,
+) -> None:
+    """Refuse an engine whose log-probabilities differ from those of transformers by more than rounding.
+
+    Args:
+        prompts: Token ids; a few of them are read.
+
+    Raises:
+        MissingSource: The engine is not installed.
+        UnusableBase: It cannot run this checkpoint, or computes something else.
+    """
+    if by == "transformers":
+        return
+    engine(by).require(folder, device)
+    shared = sorted(set(prompts), key=len)
+    asked = [Wanted(shared[index]) for index in sorted({0, len(shared) // 2, len(shared) - 1})[:TRIED]]
+    with console.step(f"Whether {by} computes what transformers does", 1) as advance:
+        first, second = (_read(name, folder, asked, device, dtype, console) for name in ("transformers", by))
+        advance(1)
+    worst = float((first - second).abs().max())
+    if not worst <= TOLERANCE[dtype]:
+        raise UnusableBase(
+            f"Engine {by} computes something else with {folder.name} than transformers: after the same prompts"
+            f" log-probabilities differ by up to {worst:.2g} ({TOLERANCE[dtype]:g} is rounding in {name_of(dtype)}).",
+            "Its reading of config.json is another. Ask BBQ with --bbq-engine transformers.",
+        )
+
+
+def _read(
+    by: EngineName, folder: Path, asked: Sequence[Wanted], device: torch.device, dtype: torch.dtype, console: Console
+) -> torch.Tensor:
+    """Return the log-probabilities after each sequence, (sequences, V), on the CPU."""
+    with engine(by).opened(folder, device, dtype, console) as reader:
+        found = {index: rows[-1].float().cpu() for index, rows in read(reader, asked, lambda _: None, alone=True)}
+    return torch.stack([found[index] for index in range(len(asked))])
