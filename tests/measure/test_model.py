@@ -9,6 +9,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, GenerationConfig
 
+from release import files
+from release.__main__ import run
 from release.checkpoint.folder import open_checkpoint
 from release.errors import UnusableBase
 from release.measure.model import loaded
@@ -147,3 +149,20 @@ def test_a_base_that_was_cut_before_is_refused_as_ever(tiny: dict[str, Path], tm
     victim.write_bytes(victim.read_bytes()[:-1])
     with pytest.raises(UnusableBase, match=victim.name), loaded(folder, CPU, None):
         pass
+
+
+def test_one_run_at_a_time_writes_answers_into_a_folder(
+    tiny: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, text = tmp_path / "answers", tmp_path / "text.txt"
+    text.write_text("A text of plain words. " * 200)
+    words = ["measure", str(tiny["llama"]), "--base", str(tiny["llama"]), "--bbq", "off", "--latency", "off"]
+    words += ["--perplexity", "2", "--text", str(text), "--device", "cpu", "--out", str(out)]
+    with files.locked(out / ".release"):
+        assert run(words) == 2
+        assert f"Another run is at work in {out}" in " ".join(capsys.readouterr().err.split())
+    (out / "evaluation").mkdir(parents=True)
+    (out / "evaluation" / ".perplexity.parquet.123.part").write_text("what a kill left")
+    assert run(words) == 0
+    assert [path.name for path in out.rglob(".*")] == []
+    assert (out / "evaluation" / "perplexity.parquet").is_file()
