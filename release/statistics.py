@@ -190,10 +190,10 @@ def p_of_share(rate: Rate, bound: float) -> float | None:
 
 def mcnemar(only_dense: int, only_pruned: int) -> float:
     """Return the p-value of McNemar's exact test: of the discordant pairs each side is a fair coin (two-sided)."""
-    from scipy import stats
+    from scipy import special  # `stats` takes twice as long to import
 
     discordant = only_dense + only_pruned
-    return float(stats.binomtest(only_dense, discordant, 0.5).pvalue) if discordant else 1.0
+    return min(1.0, 2 * float(special.bdtr(min(only_dense, only_pruned), discordant, 0.5))) if discordant else 1.0
 
 
 def signs(clusters: int, seed: int) -> tuple[NDArray[np.int8], bool]:
@@ -257,11 +257,13 @@ def benjamini_hochberg(p_values: Sequence[float | None]) -> list[float | None]:
 
     Of the changes that are called so at an adjusted p below q, a share of q is expected to be none.
     """
-    from scipy import stats
-
-    asked = [p for p in p_values if p is not None]
-    adjusted = iter(stats.false_discovery_control(asked, method="bh").tolist() if asked else [])
-    return [None if p is None else float(next(adjusted)) for p in p_values]
+    asked = np.array([p for p in p_values if p is not None], dtype=float)
+    falling = asked.argsort()[::-1]
+    stepped = asked[falling] * len(asked) / np.arange(len(asked), 0, -1)
+    adjusted = np.empty_like(asked)
+    adjusted[falling] = np.minimum.accumulate(stepped).clip(max=1)
+    rest = iter(adjusted.tolist())
+    return [None if p is None else next(rest) for p in p_values]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

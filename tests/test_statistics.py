@@ -174,6 +174,18 @@ def test_benjamini_hochberg_by_hand(p_values: list[float | None], adjusted: list
     assert [p for p in found if p is not None] == pytest.approx([p for p in adjusted if p is not None])
 
 
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
+def test_benjamini_hochberg_is_scipys(p_values: list[float]) -> None:
+    assert statistics.benjamini_hochberg(p_values) == pytest.approx(stats.false_discovery_control(p_values).tolist())
+
+
+@given(st.integers(0, 500), st.integers(0, 500))
+def test_mcnemar_is_scipys(only_dense: int, only_pruned: int) -> None:
+    if only_dense + only_pruned:
+        expected = stats.binomtest(only_dense, only_dense + only_pruned, 0.5).pvalue
+        assert statistics.mcnemar(only_dense, only_pruned) == pytest.approx(expected, rel=1e-9)
+
+
 @given(st.lists(st.floats(1e-9, 1), min_size=1, max_size=12))
 def test_adjusting_keeps_the_order_and_lowers_nothing(p_values: list[float]) -> None:
     found = statistics.benjamini_hochberg(p_values)

@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import Field
-from transformers.utils import chat_template_utils
 
 from release.frozen import Frozen
 from release.guarded import LONGEST
@@ -127,6 +126,8 @@ def _applied(tokenizer: Any, form: Rendering, messages: list[Any], day: datetime
 
 def _tell_the_day(source: str, day: datetime) -> None:
     """Let a template that asks for today be told another day; the library keeps compiled templates by their source."""
+    from transformers.utils import chat_template_utils  # whoever only computes from answers renders nothing
+
     chat_template_utils._compile_jinja_template(source).globals["strftime_now"] = day.strftime
 
 
