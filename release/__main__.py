@@ -44,6 +44,8 @@ def main() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TQDM_DISABLE", "1")
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    # What an Apple GPU lacks is done by the CPU, and said.
+    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
     # A thread that waits by spinning takes the core from whoever it waits for, where another process wants it too.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     for stream in (sys.stdout, sys.stderr):

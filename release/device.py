@@ -4,6 +4,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import torch
@@ -20,8 +21,6 @@ GPUS: Mapping[str, Callable[[], bool]] = {
     "mps": lambda: torch.backends.mps.is_available(),
 }
 """Kind → whether this machine has it; `auto` takes the first."""
-IN_SINGLE = ("mps",)
-"""Kinds of devices that know no float64."""
 FALLS_BACK = re.compile(r"The operator '([^']+)' is not currently supported on the MPS backend and will fall back")
 """What torch warns of once an operation, where the variable PYTORCH_ENABLE_MPS_FALLBACK lets it."""
 
@@ -52,9 +51,19 @@ def device_name(device: torch.device) -> str:
     return f"{machine.processor()} (mps)" if device.type == "mps" else device.type
 
 
+@cache
+def has_doubles(kind: str) -> bool:
+    """Whether a kind of device knows float64; an Apple GPU does not."""
+    try:
+        torch.zeros(1, dtype=torch.float64, device=kind)
+    except (TypeError, RuntimeError):
+        return False
+    return True
+
+
 def with_doubles(device: torch.device) -> torch.device:
     """Return where what lies on a device is computed in float64: there, or on the CPU where the device has none."""
-    return CPU if device.type in IN_SINGLE else device
+    return device if has_doubles(device.type) else CPU
 
 
 def require_type(device: torch.device, dtype: torch.dtype) -> None:
@@ -63,7 +72,7 @@ def require_type(device: torch.device, dtype: torch.dtype) -> None:
     Raises:
         BadOption: It is float64, and the device has none.
     """
-    if dtype == torch.float64 and device.type in IN_SINGLE:
+    if dtype == torch.float64 and not has_doubles(device.type):
         seen = f"These weights are stored as float64, which {device.type} cannot compute in."
         raise BadOption(seen, "Give --device cpu, or leave latency out: --latency off.")
 

@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
+import torch
 from gradio import Error
 from gradio_client import Client
 from gradio_client.exceptions import AppError
@@ -35,9 +37,7 @@ from tests.space_fixtures import (
     variable,
 )
 
-answers, compare, decoding, memory, models, page = map(
-    module, ("answers", "compare", "decoding", "memory", "models", "page")
-)
+answers, compare, decoding, models, page = map(module, ("answers", "compare", "decoding", "models", "page"))
 
 OF_RECORD = (example_record().base.id, example_record().name)
 SECRETS = {"HF_TOKEN": "hf_verysecret", "MY_API_KEY": "verysecret", "GH_TOKEN": "ghp_verysecret"}
@@ -255,13 +255,28 @@ def test_closing_the_stream_ends_both_answers(folders: tuple[Path, Path]) -> Non
 
 
 def test_a_model_larger_than_the_memory_is_refused_with_its_size(
-    folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = tmp_path / "meminfo"
-    small.write_text("MemTotal: 8 kB\nMemAvailable:       4 kB\n")
-    monkeypatch.setattr(memory, "MEMINFO", small)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=4096))
     with pytest.raises(models.LoadError, match=r"GB of memory and 0\.0 GB are free"):
         models.load(models.Source("me/big", str(folders[0])))
+
+
+@pytest.mark.parametrize(("cuda", "mps", "kind"), [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")])
+def test_models_lie_on_a_gpu_where_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, cuda: bool, mps: bool, kind: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert models.device() == kind
+
+
+def test_on_an_apple_chip_weights_are_float32(folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    where: list[object] = []
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.nn.Module, "to", lambda model, *place: (where.extend(place), model)[1])
+    assert models.load(models.Source("me/bf16", str(folders[0]))).model.dtype == torch.float32
+    assert where == ["mps"]
 
 
 def test_equal_tokenizers_are_kept_once(folders: tuple[Path, Path]) -> None:

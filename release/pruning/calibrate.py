@@ -18,6 +18,7 @@ from release.checkpoint.folder import Checkpoint
 from release.checkpoint.header import Raw, Tensor
 from release.checkpoint.rewrite import in_order
 from release.checkpoint.watch import Inputs
+from release.device import fallbacks_told
 from release.errors import UnusableBase
 from release.progress import Advance, Console
 from release.pruning.budget import Budgets, uniform
@@ -54,7 +55,7 @@ class Calibrator:
         Raises:
             UnusableBase: A weight was never reached in calibration, and the recipe does not say what to do then.
         """
-        with BlockModel(self.base, self.device) as model:
+        with fallbacks_told(self.device, console), BlockModel(self.base, self.device) as model:
             budgets = self._budgets(model, console)
             if all(map(self.store.has, range(model.count))):
                 return budgets

@@ -1,8 +1,8 @@
 """ZeroGPU, where there is one.
 
 On ZeroGPU a card is lent for the length of one decorated call, which runs in a forked process: what goes in and
-comes out must be plain data. Elsewhere the decorator does nothing. The `spaces` package patches torch, so this
-module has to be imported before it.
+comes out must be plain data. Elsewhere the decorator does nothing. The `spaces` package patches torch, and torch reads
+the environment when it is loaded, so this module has to be imported before it.
 """
 
 import os
@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 Stream = TypeVar("Stream", bound=Callable[..., Iterator[Any]])
+
+os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")  # what an Apple GPU lacks is done by the CPU
 
 ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 

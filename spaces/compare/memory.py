@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-MEMINFO = Path("/proc/meminfo")
+import psutil
+
 CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -14,20 +15,17 @@ def free_bytes() -> int | None:
 
 def _machine() -> int | None:
     try:
-        lines = MEMINFO.read_text(encoding="ascii").splitlines()
-    except (OSError, UnicodeDecodeError):
+        return int(psutil.virtual_memory().available)
+    except (OSError, RuntimeError, ValueError):
         return None
-    stated = {name: rest for name, _, rest in (line.partition(":") for line in lines)}
-    return int(stated["MemAvailable"].split()[0]) * 1024 if "MemAvailable" in stated else None
 
 
 def _container() -> int | None:
     try:
-        limit, used = (int((CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
+        limit, used = (int((CGROUP / name).read_text(encoding="ascii")) for name in ("memory.max", "memory.current"))
         # Cached files count as used and give way.
-        cached = next(
-            int(line.split()[1]) for line in (CGROUP / "memory.stat").read_text().splitlines() if line[:5] == "file "
-        )
+        stated = (CGROUP / "memory.stat").read_text(encoding="ascii").splitlines()
+        cached = next(int(line.split()[1]) for line in stated if line[:5] == "file ")
     except (OSError, ValueError, StopIteration):
         return None
     return limit - used + cached

@@ -197,8 +197,15 @@ class Shelf:
         while self._room is not None and len(self._loaded) >= self._room:
             del self._loaded[next(iter(self._loaded))]
             gc.collect()
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            if (kind := device()) != "cpu":
+                getattr(torch, kind).empty_cache()
+
+
+def device() -> str:
+    """Return where models lie: on a GPU where there is one, of NVIDIA's make or an Apple chip's (MPS)."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 SHELF = Shelf()
@@ -239,6 +246,8 @@ def _require_memory(source: Source) -> None:
 def load(source: Source) -> Loaded:
     """Load a model as it is stored: safetensors only, no code from its repository, its own number type.
 
+    On an Apple chip the type is float32: not every macOS has bfloat16 there.
+
     Raises:
         LoadError: It cannot be loaded.
     """
@@ -247,11 +256,12 @@ def load(source: Source) -> Loaded:
         rebuild(source.base, source.id)
     where = source.path or source.id
     options = {"trust_remote_code": False, "local_files_only": source.path is not None}
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    kind = device()
+    dtype = torch.float32 if kind == "mps" else "auto"
     try:
         tokenizer = AutoTokenizer.from_pretrained(where, **options)
-        model = AutoModelForCausalLM.from_pretrained(where, dtype="auto", use_safetensors=True, **options)
-        model = model.to(device).eval()
+        model = AutoModelForCausalLM.from_pretrained(where, dtype=dtype, use_safetensors=True, **options)
+        model = model.to(kind).eval()
     except (*UNREADABLE, ImportError, SafetensorError) as error:
         raise LoadError(_explained(source, error)) from error
     model.generation_config = _only_ends(model.generation_config)
