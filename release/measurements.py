@@ -45,8 +45,8 @@ class Estimate(Frozen):
 
     Attributes:
         df: Degrees of freedom of Student's t from which the interval was made, on the scale that suits the value
-            (differences as they are, ratios by their logarithm, shares by their log odds); None where there is no
-            interval, or where it rests on the normal distribution.
+            (differences as they are, ratios by their logarithm); None where there is no interval, or where it rests on
+            the normal distribution.
     """
 
     value: float | None
@@ -60,8 +60,8 @@ class Rate(Frozen):
 
     Attributes:
         templates: Question templates that the n items come from; None where they were counted as independent.
-        design_effect: Variance over that of independent items; n / design_effect is the effective sample size.
-        df: Degrees of freedom of Student's t in the interval; None where it rests on the normal distribution.
+        design_effect: Variance over that of independent items, and somewhat more, since few templates tell it only
+            roughly; n / design_effect is the effective sample size.
     """
 
     count: int
@@ -71,11 +71,10 @@ class Rate(Frozen):
     high: float | None
     templates: int | None = None
     design_effect: Positive | None = None
-    df: Positive | None = None
 
 
 class Score(Frozen):
-    """One bias or accuracy score, dense and pruned, with intervals of both and of the paired difference.
+    """One bias or accuracy score, dense and pruned, with the interval of the paired difference.
 
     Attributes:
         name: `srs`, `usr`, `anti`, `lean`, `unparsed`, `accuracy_ambiguous`, `accuracy_disambiguated`, `s_amb` or
@@ -153,7 +152,8 @@ class Forecast(Frozen):
     """What a sample will tell about the macro change in SRS, foretold from its design.
 
     Attributes:
-        typical: Half width of the 95 % interval for models like those tried; None where no item tells anything.
+        typical: Half width of the 95 % interval for models like those tried; None where too few question templates tell
+            anything for an interval.
         most: For any pair of models, save by the luck of the draw; never above 1.
     """
 
@@ -163,7 +163,7 @@ class Forecast(Frozen):
 
     def __str__(self) -> str:
         if self.typical is None:
-            return f"{self.items:,} items, none of which tells anything about the change in SRS"
+            return f"{self.items:,} items, of too few question templates for an interval of the change in SRS"
         width = f"about ±{self.typical:.3f} (at most ±{self.most:.2f})"
         return f"{self.items:,} items; the change in SRS will be known to {width}"
 
@@ -284,8 +284,7 @@ class Perplexity(Frozen):
         window: Tokens per window; the first of each is not scored.
         tokens: Tokens scored.
         token_sha256: Digest of the token ids, as little-endian 32-bit integers.
-        blocks: Blocks of neighbouring windows that the intervals rest on.
-        ratio: pruned / dense, with its paired interval over blocks of windows.
+        ratio: pruned / dense, window by window; like the others, its interval allows for neighbours that are alike.
     """
 
     text: DataSource
@@ -294,7 +293,6 @@ class Perplexity(Frozen):
     tokens: int
     token_sha256: str
     precision: Precision
-    blocks: int | None = None
     dense: Estimate
     pruned: Estimate
     ratio: Estimate

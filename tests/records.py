@@ -155,7 +155,6 @@ def example_perplexity(values: tuple[float, float] = (8.94, 9.31), **changes: An
         "dense": estimate(dense, 0.4),
         "pruned": estimate(pruned, 0.4),
         "ratio": estimate(pruned / dense, 0.008),
-        "blocks": 16,
         "seconds": 95.2,
     }
     return Perplexity(**facts | changes)

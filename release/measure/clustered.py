@@ -1,9 +1,10 @@
 """Ratios over clustered answers: their value, and what each cluster adds to their spread.
 
-The clusters are question templates; they are drawn within strata, the categories. A ratio is linearised (Taylor series,
-Woodruff 1971; Binder 1983): z_i is by how much the value would move if cluster i counted a little more. The variance of
-the value is that of the sum of z within strata, and the difference of two values has the difference of their z, so
-paired answers stay paired. Every function takes leading axes, so that many worlds can be simulated at once.
+The clusters are question templates; they are drawn within strata, the categories. A value is a weighted mean of the
+strata's ratios, and is linearised (Taylor series, Woodruff 1971; Binder 1983): z_i is by how much it would move if
+cluster i counted a little more. The difference of two values has the difference of their z, so paired answers stay
+paired. How large clusters are, and how much each stratum weighs, is taken as given. Every function takes leading axes,
+so that many worlds can be simulated at once.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from release.statistics import FEWEST_CLUSTERS, FEWEST_VARYING, Floats
+from release.statistics import FEWEST_CLUSTERS, FEWEST_DF, FEWEST_VARYING, Floats
 
 
 class Strata(NamedTuple):
@@ -32,32 +33,48 @@ class Strata(NamedTuple):
         of = np.array([order.index(name) for name in names], dtype=np.int64)
         return cls(of, np.eye(len(order))[of])
 
+    @classmethod
+    def one(cls, clusters: int) -> "Strata":
+        """Put all clusters into one stratum."""
+        return cls(np.zeros(clusters, dtype=np.int64), np.ones((clusters, 1)))
+
 
 class Linear(NamedTuple):
     """A value and its linearisation.
 
     Attributes:
         value: (…); NaN where it is not defined.
-        z: What each cluster adds, (…, clusters); 0 where it says nothing.
+        z: What each cluster adds, (…, clusters); 0 where it says nothing. It sums to 0 over each stratum.
         own: The cluster's own value, by which one sees whether clusters differ, (…, clusters); NaN where it has none.
+        mass: What each cluster is counted among, (…, clusters).
+        size: How large each was meant to be, whatever was answered, (…, clusters).
         weight: Share of each stratum in the value, (…, strata); 0 where it is left out.
     """
 
     value: Floats
     z: Floats
     own: Floats
+    mass: Floats
+    size: Floats
     weight: Floats
 
     def minus(self, other: "Linear") -> "Linear":
         """Return self − other, of answers of the same clusters."""
-        return Linear(self.value - other.value, self.z - other.z, _apart(self.own, other.own), self.weight)
+        return self._beside(other, self.value - other.value, self.z - other.z)
 
     def log_over(self, other: "Linear") -> "Linear":
         """Return the logarithm of self / other; NaN where either is not above 0."""
         defined = (self.value > 0) & (other.value > 0)
         mine, theirs = (np.where(defined, each.value, np.nan) for each in (self, other))
         z = self.z / mine[..., None] - other.z / theirs[..., None]
-        return Linear(np.log(mine / theirs), np.nan_to_num(z), _apart(self.own, other.own), self.weight)
+        return self._beside(other, np.log(mine / theirs), np.nan_to_num(z))
+
+    def _beside(self, other: "Linear", value: Floats, z: Floats) -> "Linear":
+        mass, size, weight = (
+            (mine + theirs) / 2
+            for mine, theirs in ((self.mass, other.mass), (self.size, other.size), (self.weight, other.weight))
+        )
+        return Linear(value, z, _apart(self.own, other.own), mass, size, weight)
 
 
 def _apart(own: Floats, other: Floats) -> Floats:
@@ -71,101 +88,138 @@ def quotient(part: Floats, whole: Floats) -> Floats:
     return np.asarray(np.divide(part, whole, out=np.full(np.broadcast(part, whole).shape, np.nan), where=whole > 0))
 
 
-def by_stratum(part: Floats, whole: Floats, strata: Strata) -> tuple[Floats, Floats]:
-    """Return the ratio of each stratum, (…, strata), and z of each cluster within its own, (…, clusters).
-
-    Args:
-        part: Sums of what is counted, (…, clusters).
-        whole: Sums of what it is counted among, (…, clusters).
-    """
-    wholes = whole @ strata.member
-    ratios = quotient(part @ strata.member, wholes)
-    residual = part - ratios[..., strata.of] * whole
-    return ratios, np.nan_to_num(quotient(residual, wholes[..., strata.of]))
-
-
 def mean_of_ratios(part: Floats, whole: Floats, strata: Strata, counted: NDArray[np.bool_]) -> Linear:
     """Return the unweighted mean over strata of each stratum's ratio.
 
     Args:
+        part: Sums of what is counted, (…, clusters).
+        whole: Sums of what it is counted among, (…, clusters).
         counted: Which strata make the mean, (…, strata): chosen once, the same for both models.
     """
-    ratios, z = by_stratum(part, whole, strata)
-    n = counted.sum(axis=-1, keepdims=True)
-    weight = quotient(counted.astype(float), n * np.ones(counted.shape))
-    value = np.where(n[..., 0] > 0, (np.where(counted, ratios, 0) * np.nan_to_num(weight)).sum(axis=-1), np.nan)
-    weight = np.nan_to_num(weight)
-    return Linear(value, z * weight[..., strata.of], quotient(part, whole), weight)
+    return _weighted(part, whole, strata, quotient(counted.astype(float), counted.sum(axis=-1, keepdims=True)))
 
 
 def ratio_of_one(part: Floats, whole: Floats, strata: Strata, stratum: int) -> Linear:
     """Return the ratio of one stratum."""
-    ratios, z = by_stratum(part, whole, strata)
-    inside = strata.of == stratum
-    weight = np.broadcast_to(np.eye(ratios.shape[-1])[stratum], ratios.shape)
-    own = np.where(inside, quotient(part, whole), np.nan)
-    return Linear(ratios[..., stratum], np.where(inside, z, 0), own, np.asarray(weight))
+    weight = np.broadcast_to(np.eye(strata.member.shape[1])[stratum], (*part.shape[:-1], strata.member.shape[1]))
+    return _weighted(part, whole, strata, weight)
 
 
 def ratio_of_sums(part: Floats, whole: Floats, strata: Strata, share: Floats) -> Linear:
     """Return the ratio of weighted sums over all strata.
 
     Args:
+        part: Sums of what is counted, (…, clusters).
+        whole: Sums of what it is counted among, (…, clusters).
         share: How much an item of each stratum weighs, (strata,).
     """
-    each = share[strata.of]
-    total = (whole * each).sum(axis=-1)
-    value = quotient((part * each).sum(axis=-1), total)
-    z = np.nan_to_num(quotient(each * (part - value[..., None] * whole), total[..., None] * np.ones_like(whole)))
-    weight = np.nan_to_num(quotient((whole @ strata.member) * share, total[..., None] * np.ones(share.shape)))
-    return Linear(value, z, quotient(part, whole), weight)
+    weighed = (whole @ strata.member) * share
+    return _weighted(part, whole, strata, quotient(weighed, weighed.sum(axis=-1, keepdims=True)))
+
+
+def _weighted(part: Floats, whole: Floats, strata: Strata, weight: Floats) -> Linear:
+    """Return the weighted mean of the strata's ratios; NaN where nothing has a weight, or one that has no ratio has.
+
+    Args:
+        weight: (…, strata), of sum 1; NaN where there is none.
+    """
+    wholes = whole @ strata.member
+    ratios = quotient(part @ strata.member, wholes)
+    value = np.where(weight > 0, ratios * weight, weight * 0).sum(axis=-1)
+    weight = np.nan_to_num(weight)
+    inside = weight[..., strata.of] > 0
+    residual = part - np.nan_to_num(ratios)[..., strata.of] * whole
+    z = np.where(inside, weight[..., strata.of] * np.nan_to_num(quotient(residual, wholes[..., strata.of])), 0)
+    return Linear(value, z, np.where(inside, quotient(part, whole), np.nan), whole, whole, weight)
 
 
 class Spread(NamedTuple):
-    """What is known of a value's spread; NaN where that is too little for an interval.
+    """What is known of a value's spread.
 
     Attributes:
-        error: Standard error, (…).
-        df: Degrees of freedom, (…).
+        error: Standard error, (…); NaN where there is none.
+        df: Degrees of freedom, (…); NaN where there are none.
         clusters: Clusters that answer, (…).
+        varying: Clusters whose value is not that of the one in the middle, (…).
     """
 
     error: Floats
     df: Floats
     clusters: NDArray[np.int64]
+    varying: NDArray[np.int64]
+
+    @property
+    def shown(self) -> Floats:
+        """The standard error where an interval may be made of it, else NaN.
+
+        It may where `FEWEST_CLUSTERS` clusters answer, `FEWEST_VARYING` of them differ from the one in the middle, and
+        the design leaves `FEWEST_DF` degrees of freedom.
+        """
+        enough = (self.clusters >= FEWEST_CLUSTERS) & (self.varying >= FEWEST_VARYING) & (self.df >= FEWEST_DF)
+        return np.where(enough, self.error, np.nan)
 
 
 def spread(found: Linear, strata: Strata) -> Spread:
-    """Return the standard error of a linearised value, with Satterthwaite's degrees of freedom.
+    """Return the standard error of a linearised value, and the degrees of freedom that its design leaves.
 
-    Of k clusters of a stratum the variance of the sum is k / (k − 1) · Σ(z − mean z)². The degrees of freedom are those
-    of Welch (1947), (Σv)² / Σ(v² / (k + 1)) − 2, at least 1: the plain (Σv)² / Σ(v² / (k − 1)) is far too small where
-    strata hold two or three clusters. A stratum of a single cluster is given the mean variance of a cluster in the
-    others. There is no error where fewer than `FEWEST_CLUSTERS` clusters answer, or fewer than `FEWEST_VARYING` of
-    them differ from the one in the middle.
+    Let clusters have values of their own of one variance σ². A cluster of share h in its stratum is left with the
+    variance (1 − 2h + Σh²) σ² around the stratum's mean; its z² is divided by that, so that the sum has no bias (CR2,
+    Bell and McCaffrey 2002). A stratum of a single cluster is given the variance of a cluster in the others.
     """
     answers = np.isfinite(found.own) & (found.weight[..., strata.of] > 0)
-    k = answers @ strata.member
-    mean = np.nan_to_num(quotient(found.z @ strata.member, k))
-    centred = np.where(answers, found.z - mean[..., strata.of], 0) ** 2 @ strata.member
-    several = k > 1
-    variance = np.where(several, centred * np.nan_to_num(quotient(k, k - 1)), 0)
-    known = variance.sum(axis=-1)
-    df = quotient(known**2, (variance**2 / (k + 1)).sum(axis=-1)) - 2
-    df = np.clip(df, 1, np.maximum(np.where(several, k - 1, 0).sum(axis=-1), 1))
-    total = known + _imputed(variance, k, found.weight)
-    enough = (k.sum(axis=-1) >= FEWEST_CLUSTERS) & (_varying(np.where(answers, found.own, np.nan)) >= FEWEST_VARYING)
-    defined = enough & np.isfinite(found.value) & (total > 0)
-    clusters = k.sum(axis=-1).astype(np.int64)
-    return Spread(np.where(defined, np.sqrt(total), np.nan), np.where(defined, df, np.nan), clusters)
+    share, several, alone = _shares(np.where(answers, found.mass, 0), strata)
+    left = 1 - 2 * share + (share**2 @ strata.member)[..., strata.of]
+    variance = np.nan_to_num(quotient(np.where(several, found.z**2, 0), left)).sum(axis=-1)
+    reach = found.weight[..., strata.of] * share  # by how much the value moves with the cluster's own
+    measured, other = ((np.where(each, reach, 0) ** 2).sum(axis=-1) for each in (several, alone))
+    variance = variance * (1 + quotient(other, measured))
+    return Spread(
+        np.where(np.isfinite(found.value) & (variance > 0), np.sqrt(variance), np.nan),
+        degrees(found.size, found.weight, strata),
+        answers.sum(axis=-1),
+        _varying(np.where(answers, found.own, np.nan)),
+    )
 
 
-def _imputed(variance: Floats, k: Floats, weight: Floats) -> Floats:
-    """Return the variance that strata of one cluster add: that of a cluster in the others, on the mean."""
-    several = k > 1
-    of_one = np.nan_to_num(quotient(np.where(several, variance * k, 0), weight**2))
-    typical = np.nan_to_num(quotient(of_one.sum(axis=-1), several.sum(axis=-1).astype(float)))
-    return np.asarray((typical[..., None] * weight**2 * (k == 1)).sum(axis=-1))
+def _shares(mass: Floats, strata: Strata) -> tuple[Floats, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return each cluster's share of its stratum, whether others are beside it there, and whether it is alone."""
+    there = mass > 0
+    several = (there @ strata.member > 1)[..., strata.of]
+    share = np.nan_to_num(quotient(mass, (mass @ strata.member)[..., strata.of]))
+    return share, there & several, there & ~several
+
+
+def degrees(size: Floats, weight: Floats, strata: Strata) -> Floats:
+    """Return the degrees of freedom of a standard error (Satterthwaite 1946).
+
+    Each stratum has one fewer than its effective number of clusters, (Σ size)² / Σ size² (Kish 1965). They depend on
+    the design and not on the answers: those estimated from answers are noise where strata hold two or three clusters.
+    They shrink by the share of the variance that is not measured, since a cluster is alone in its stratum.
+
+    Args:
+        size: Of each cluster, (…, clusters); 0 where it was not asked.
+        weight: Share of each stratum in the value, (…, strata).
+
+    Returns:
+        (…); NaN where no stratum with a weight holds two clusters.
+    """
+    share, _, _ = _shares(size, strata)
+    return design_df(share**2 @ strata.member, weight)
+
+
+def design_df(squares: Floats, weight: Floats) -> Floats:
+    """Return the degrees of freedom of `degrees`.
+
+    Args:
+        squares: 1 over the effective number of clusters of each stratum, (…, strata); 0 for one that has none.
+        weight: Share of each stratum in the value, (…, strata).
+    """
+    known = (squares > 0) & (squares < 1) & (weight > 0)
+    variance = weight**2 * squares
+    measured = np.where(known, variance, 0).sum(axis=-1)
+    spent = np.where(known, variance**2 * quotient(squares, 1 - squares), 0).sum(axis=-1)
+    df = quotient(measured**2, spent) * quotient(measured, variance.sum(axis=-1))
+    return np.asarray(df.round(9))  # as whole as it is, on every machine: an interval hangs on it
 
 
 def _varying(own: Floats) -> NDArray[np.int64]:

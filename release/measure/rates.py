@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from release.measure.clustered import ratio_of_sums, spread
+from release.measure.clustered import Strata, ratio_of_sums, spread
 from release.measure.scores import Templates
 from release.measurements import Rate
 from release.statistics import Floats, clustered_wilson
@@ -12,13 +12,15 @@ from release.statistics import Floats, clustered_wilson
 def rate(templates: Templates, hits: Floats | NDArray[np.bool_], among: Floats | NDArray[np.bool_]) -> Rate:
     """Return the share of what was counted, with Wilson's interval for the sample size that the templates leave.
 
+    It is a share of the items asked and not a mean over categories, so all templates make one stratum.
+
     Args:
         hits: How often each item counts, (items,).
         among: How often it could, (items,).
     """
     part, whole = (templates.sums(np.asarray(each, dtype=float)) for each in (hits, among))
-    found = ratio_of_sums(part, whole, templates.strata, np.ones(len(templates.categories)))
-    known = spread(found, templates.strata)
+    strata = Strata.one(len(whole))
+    known = spread(ratio_of_sums(part, whole, strata, np.ones(1)), strata)
     return clustered_wilson(
         round(part.sum()), round(whole.sum()), float(known.error), float(known.df), int(known.clusters)
     )

@@ -2,11 +2,12 @@
 
 The mean over C categories of the paired change in SRS has the variance of a mean of clustered means:
 
-    Var = 1/C² · Σ_c σ² · ((1 − ρ)/n_c + ρ/T_c)        half width = 1.96 · √Var
+    Var = 1/C² · Σ_c σ² · ((1 − ρ)/n_c + ρ/T_c)        half width = t · √Var
 
 n_c are the ambiguous items with a target that category c gives, and T_c = n_c² / Σ_t n_t² is its effective number of
 question templates (Kish 1965). It assumes that a change of one item (target chosen before or after: −1, 0 or 1) has
 the variance σ² everywhere, that two items of one template correlate by ρ, and that templates are independent.
+t is the 97.5 % point of Student's distribution with the degrees of freedom that the design leaves (`clustered`).
 What σ² and ρ will be depends on the models, so there are two answers: a typical one, and one that no pair of models
 exceeds, save by the luck of the draw.
 """
@@ -16,11 +17,12 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
+
+from release.measure.clustered import design_df
 from release.measure.sample import Sample
 from release.measurements import Forecast
-
-NORMAL = 1.959964
-"""Standard errors in half a 95 % interval."""
+from release.statistics import FEWEST_CLUSTERS, FEWEST_DF, quantile
 
 
 class Plug(NamedTuple):
@@ -47,10 +49,12 @@ class Cell(NamedTuple):
     Attributes:
         items: Ambiguous items that have a target.
         templates: Their effective number of question templates, 1 to the number of templates.
+        clusters: Their number of question templates.
     """
 
     items: int
     templates: float
+    clusters: int
 
 
 def design_of(sample: Sample) -> dict[str, Cell]:
@@ -60,18 +64,28 @@ def design_of(sample: Sample) -> dict[str, Cell]:
         if item.condition == "ambig" and item.target is not None:
             counts[item.category][item.question_index] += 1
     return {
-        category: Cell(found.total(), found.total() ** 2 / sum(n * n for n in found.values()))
+        category: Cell(found.total(), found.total() ** 2 / sum(n * n for n in found.values()), len(found))
         for category, found in counts.items()
     }
 
 
 def half_width(design: Mapping[str, Cell], plug: Plug = TYPICAL) -> float | None:
-    """Return the half width that the 95 % interval of the mean change in SRS will have; None for an empty design."""
-    if not design:
+    """Return the half width that the 95 % interval of the mean change in SRS will have; None where there is none."""
+    df = _degrees(design)
+    if df is None:
         return None
     within, between = (1 - plug.correlation) * plug.variance, plug.correlation * plug.variance
     variance = sum(within / cell.items + between / cell.templates for cell in design.values()) / len(design) ** 2
-    return NORMAL * math.sqrt(variance)
+    return quantile(df) * math.sqrt(variance)
+
+
+def _degrees(design: Mapping[str, Cell]) -> float | None:
+    """Return the degrees of freedom of the interval; None where there are too few templates for one."""
+    if sum(cell.clusters for cell in design.values()) < FEWEST_CLUSTERS:
+        return None
+    squares = np.array([1 / cell.templates for cell in design.values()])
+    df = float(design_df(squares, np.full(len(design), 1 / len(design))))
+    return df if df >= FEWEST_DF else None
 
 
 def forecast(sample: Sample) -> Forecast:

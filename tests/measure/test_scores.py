@@ -248,9 +248,9 @@ def test_an_interval_holds_its_value(bbq: Bbq) -> None:
     rng = np.random.default_rng(0)
     dense, pruned = (rng.integers(-1, 3, size=(440, 2)) for _ in range(2))
     for score in Comparison(sample, dense, pruned).overall():
-        for estimate in (score.dense, score.pruned, score.difference):
-            assert estimate.low < estimate.value < estimate.high
-            assert 1 <= estimate.df <= 110
+        assert score.difference.low < score.difference.value < score.difference.high
+        assert 10 <= score.difference.df <= 110
+        assert {(own.low, own.high, own.df) for own in (score.dense, score.pruned)} == {(None, None, None)}
         if score.name in ("lean", "s_amb", "s_dis"):
             assert score.ratio is None
         else:
@@ -258,23 +258,36 @@ def test_an_interval_holds_its_value(bbq: Bbq) -> None:
             assert score.ratio.value == pytest.approx(score.pruned.value / score.dense.value)
 
 
-@pytest.mark.parametrize(("templates", "moved", "known"), [(11, 11, 0), (12, 6, 1), (12, 5, 0), (25, 6, 1), (25, 5, 0)])
+@pytest.mark.parametrize(
+    ("templates", "moved", "known"),
+    [(11, 5, 0), (12, 5, 1), (12, 2, 1), (12, 1, 0), (12, 12, 0), (12, 10, 1), (12, 11, 0), (25, 2, 1), (25, 1, 0)],
+)
 @pytest.mark.parametrize("over", ["macro", "items", "Age"])
-def test_an_interval_needs_twelve_templates_and_six_that_differ(templates, moved, known, over) -> None:
-    assert (FEWEST_CLUSTERS, FEWEST_VARYING) == (12, 6)
+def test_an_interval_needs_twelve_templates_and_two_that_differ(templates, moved, known, over) -> None:
+    assert (FEWEST_CLUSTERS, FEWEST_VARYING) == (12, 2)
     sample = sample_of([made("Age", index, "ambig", 1) for index in range(templates)])
     dense = np.full((templates, 1), 2)
     pruned = np.array([[1 if index < moved else 2] for index in range(templates)])
     change = Comparison(sample, dense, pruned).score("srs", over).difference
     assert change.value == pytest.approx(moved / templates)
-    # Where eleven of eleven moved alike, none differs from the others either.
+    # Where all moved alike, none differs from the others either.
     assert (change.low is not None) == bool(known)
+
+
+@pytest.mark.parametrize(("heavy", "known"), [(1, True), (2, True), (20, False)])
+def test_an_interval_that_a_single_template_decides_is_not_made(heavy: int, known: bool) -> None:
+    """Fourteen templates of which one is larger: (13 + h)² / (13 + h²) − 1 degrees of freedom, at least 10."""
+    sizes = [heavy] + [1] * 13
+    sample = sample_of([made("Age", place, "ambig", 1) for place, size in enumerate(sizes) for _ in range(size)])
+    pruned = np.random.default_rng(0).integers(3, size=(sum(sizes), 1))
+    change = Comparison(sample, np.full((sum(sizes), 1), 2), pruned).score("srs", "macro").difference
+    assert (change.low is not None) is known
+    assert not known or change.df == pytest.approx((13 + heavy) ** 2 / (13 + heavy**2) - 1)
 
 
 def test_values_that_do_not_vary_have_no_interval(whole: Sample) -> None:
     for score in compare(whole, lambda item: item.label).overall():
-        if score.name != "s_dis":  # in some templates the right answer is the target more often
-            assert (score.dense.low, score.difference.low) == (None, None)
+        assert (score.dense.low, score.difference.low) == (None, None)
 
 
 def test_one_stratum_of_equal_clusters_has_the_t_interval_of_their_mean() -> None:
@@ -283,7 +296,6 @@ def test_one_stratum_of_equal_clusters_has_the_t_interval_of_their_mean() -> Non
     dense, pruned = np.random.default_rng(5).integers(3, size=(2, 80, 1))
     change = Comparison(sample_of(items), dense, pruned).score("srs", "macro").difference
     shares = ((pruned == 0).astype(float) - (dense == 0)).reshape(20, 4).mean(axis=1)
-    # Welch's df of one stratum of k clusters is k + 1 − 2.
     reach = stats.t.ppf(0.975, 19) * shares.std(ddof=1) / np.sqrt(20)
     assert (change.value, change.df) == (pytest.approx(shares.mean()), 19)
     assert (change.low, change.high) == pytest.approx((shares.mean() - reach, shares.mean() + reach))

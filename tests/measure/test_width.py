@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from release.measure.sample import Sample, draw
 from release.measure.scores import Comparison
@@ -16,7 +17,7 @@ Bbq = tuple[tuple[Item, ...], DataSource]
 
 
 @pytest.mark.parametrize("plug", [Plug(0.2, 0.0), Plug(0.5, 0.3), Plug(0.04, 1.0)])
-@pytest.mark.parametrize("sizes", [[4, 4, 4, 4, 4], [2, 2, 2, 30], [9]])
+@pytest.mark.parametrize("sizes", [[4] * 12, [2] * 14 + [6], [1, 2, 3, 4] * 5])
 def test_the_formula_is_the_spread_of_a_mean_of_clustered_items(plug: Plug, sizes: list[int]) -> None:
     rng, worlds = np.random.default_rng(0), 20_000
     shared = rng.normal(0, np.sqrt(plug.variance * plug.correlation), (worlds, len(sizes)))
@@ -25,12 +26,21 @@ def test_the_formula_is_the_spread_of_a_mean_of_clustered_items(plug: Plug, size
     )
     items = [item_of("a", template, index) for template, size in enumerate(sizes) for index in range(size)]
     foretold = half_width(design_of(sample_of(items)), plug)
-    assert foretold == pytest.approx(1.96 * (sums.sum(axis=1) / sum(sizes)).std(), rel=0.03)
+    reach = stats.t.ppf(0.975, sum(sizes) ** 2 / sum(size**2 for size in sizes) - 1)
+    assert foretold == pytest.approx(reach * (sums.sum(axis=1) / sum(sizes)).std(), rel=0.03)
 
 
 def test_a_mean_over_categories_has_their_variances_over_their_number_squared() -> None:
-    one, both = {"a": Cell(10, 5.0)}, {"a": Cell(10, 5.0), "b": Cell(10, 5.0)}
-    assert half_width(both) == pytest.approx(half_width(one) / np.sqrt(2))
+    cell = Cell(items=50, templates=25.0, clusters=25)
+    reach = stats.t.ppf(0.975, 24) / stats.t.ppf(0.975, 48)
+    assert half_width({"a": cell, "b": cell}) == pytest.approx(half_width({"a": cell}) / np.sqrt(2) / reach)
+
+
+@pytest.mark.parametrize(
+    ("cell", "known"), [(Cell(44, 11.0, 11), False), (Cell(48, 12.0, 12), True), (Cell(90, 10.5, 20), False)]
+)
+def test_no_width_is_foretold_where_there_will_be_no_interval(cell: Cell, known: bool) -> None:
+    assert (half_width({"a": cell}) is not None) is known
 
 
 def test_larger_samples_tell_more_and_the_worst_pair_of_models_less(bbq: Bbq) -> None:
@@ -43,7 +53,7 @@ def test_items_without_a_target_or_with_a_settled_context_tell_nothing() -> None
     items = [item_of("a", 0, 0, condition="disambig"), item_of("a", 1, 1, target=None)]
     found = forecast(sample_of(items))
     assert (found.typical, found.most) == (None, None)
-    assert str(found) == "2 items, none of which tells anything about the change in SRS"
+    assert str(found) == "2 items, of too few question templates for an interval of the change in SRS"
 
 
 def changed(sample: Sample, share: float, seed: int) -> np.ndarray:
