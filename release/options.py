@@ -77,7 +77,7 @@ WithMask = Annotated[
     bool,
     typer.Option("--with-mask", help="Publish the mask, one bit per weight.", rich_help_panel=Panel.PRUNE),
 ]
-Seed = Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="Seed of masks, samples and bootstraps.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="Seed of masks, samples and permutations.")]
 Seeds = Annotated[
     int,
     typer.Option(

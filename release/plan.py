@@ -58,7 +58,7 @@ class Measuring(Frozen):
         eval_dtype: Arithmetic of BBQ and perplexity.
         log_format: Form of a further log of every answer, or None.
         device: A torch device, or "auto".
-        seed: Seed of the samples and of the bootstraps.
+        seed: Seed of the samples and of the permutation tests.
         precision: Half width of the change in SRS at which no further items are asked; None for a fixed number.
     """
 
