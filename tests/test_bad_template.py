@@ -132,6 +132,26 @@ def test_a_broken_tokenizer_is_refused_before_pruning(text, words, base, tmp_pat
     expect_refusal(code, tmp_path / "out", capsys, words)
 
 
+ENDLESS = ("([A-Za-z ]+)+$", r"(\w+\s?)+$")
+"""Regular expressions that try ever more ways to match a sentence; the library gives up after ten million."""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("place", ["pre_tokenizer", "normalizer"])
+@pytest.mark.parametrize("pattern", ENDLESS)
+@pytest.mark.parametrize("asked", [["--bbq", "4"], ["--perplexity", "2", "--text", str(checkpoints.README)]])
+def test_a_tokenizer_whose_regular_expression_has_no_end_is_refused_before_pruning(
+    asked, pattern, place, base, tmp_path, capsys
+):
+    parts = {
+        "pre_tokenizer": {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False},
+        "normalizer": {"type": "Replace", "pattern": {"Regex": pattern}, "content": "x"},
+    }
+    patch(base, "tokenizer.json", **{place: parts[place]})
+    code = publish(base, tmp_path / "out", *asked)
+    expect_refusal(code, tmp_path / "out", capsys, "tokenizer", "retry-limit-in-match")
+
+
 SETTINGS = [
     *(
         {"tokenizer_class": 3},

@@ -7,11 +7,14 @@ import fnmatch
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from unittest.mock import patch
 
+import peft
 import pytest
 from gguf import Metadata, SpecialVocab
+from peft.utils import save_and_load
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 from transformers.modeling_utils import _get_resolved_checkpoint_files
@@ -33,8 +36,6 @@ LOADERS: dict[str, list[list[str]]] = {
     "llama.cpp, Hugging Face": [["model*.safetensors"], ["pytorch_model*.bin"]],
     "llama.cpp, Mistral": [["consolidated*.safetensors"]],
     "llama.cpp, adapters": [["adapter_model.safetensors"], ["adapter_model.bin"]],
-    # peft, utils/save_and_load.py, load_peft_weights.
-    "peft": [["adapter_model.safetensors"], ["adapter_model.bin"]],
     # Others that look into a folder by ending.
     "GGUF readers": [["*.gguf"]],
     "transformers, before 5": [["pytorch_model*.bin"], ["tf_model.h5"], ["flax_model.msgpack"]],
@@ -110,10 +111,27 @@ def by_gguf(folder: Path) -> set[str]:
     return found
 
 
+def by_peft(folder: Path) -> set[str]:
+    """Its configuration, and the weights that it hands to the function which reads them."""
+    named: list[str] = []
+
+    def read(name: str, *_: object, **__: object) -> dict[str, object]:
+        named.append(name)
+        return {}
+
+    with opened(folder) as found, suppress(ValueError, TypeError, KeyError, OSError):
+        peft.PeftConfig.from_pretrained(str(folder))
+    watched = patch.multiple(save_and_load, safe_load_file=read, torch_load=read)
+    with watched, suppress(ValueError, OSError):  # there are none
+        save_and_load.load_peft_weights(str(folder), device="cpu")
+    return found | {Path(name).name for name in named}
+
+
 INSTALLED: dict[str, Callable[[Path], set[str]]] = {
     "transformers, weights": by_transformers,
     "transformers, settings": by_its_settings,
     "transformers, adapters": by_its_adapters,
+    "peft": by_peft,
     "gguf": by_gguf,
 }
 
@@ -138,9 +156,9 @@ DECOYS: dict[str, set[str]] = {
     "original/consolidated.00.pth": set(),
     "pytorch_model.bin": set(),
     "pytorch_model.bin.index.json": set(),
-    "adapter_config.json": {"transformers, adapters"},
-    "adapter_model.safetensors": set(),
-    "adapter_model.bin": set(),
+    "adapter_config.json": {"transformers, adapters", "peft"},
+    "adapter_model.safetensors": {"peft"},
+    "adapter_model.bin": {"peft"},
     "adapter_model.pt": set(),
     "tf_model.h5": set(),
     "flax_model.msgpack": set(),
