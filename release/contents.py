@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from release.card_parts import REPO_ID
-from release.checkpoint.files import Files, content
+from release.checkpoint.files import Files, content, is_hidden
 from release.checkpoint.folder import CONFIG, TOKENIZER_CONFIG, is_side_file, matches, settings_of
 from release.checkpoint.forms import is_sparsity
 from release.checkpoint.loading import INDEX
@@ -54,6 +54,16 @@ def carried(base: Files) -> Iterator[tuple[str, bytes]]:
 def carried_names(names: Iterable[str]) -> list[str]:
     """Those of a base's files that pruning carries over."""
     return sorted(name for name in names if name in (CONFIG, INDEX) or is_side_file(name))
+
+
+def left_behind(names: Iterable[str], weights: Collection[str]) -> list[str]:
+    """Those of a base's files that pruning leaves where they are: no loader of its weights or texts reads them.
+
+    Args:
+        weights: The names of its weight files.
+    """
+    kept = {*carried_names(names := list(names)), *weights}
+    return sorted(n for n in names if n not in kept and n.lower() != CARD.lower() and not is_hidden(n))
 
 
 def as_carried(name: str, data: bytes) -> bytes:

@@ -7,6 +7,7 @@ from release.checkpoint.files import Files, content
 from release.errors import InputError
 from release.record import CARD, Base, Check
 from release.sources import base as bases
+from release.sources.stated import licence_on_card
 from release.text import quoted
 
 
@@ -33,7 +34,7 @@ def _id(recorded: str, asked: str) -> Check:
 
 def _licence(base: Base, files: Files) -> Check:
     try:
-        stated = bases.licence_id(bases.front_matter_of(content(files, CARD)))
+        stated = licence_on_card(content(files, CARD))
     except (InputError, outside.Unfit):
         return Check(name="licence", ok=None, detail="the base's own card cannot be read")
     held = base.licence.id

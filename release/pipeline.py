@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from release import card_file, files, leaks, memory, seeds, signing, sparsity
-from release.audit import Audited, audit, refuse_failed
+from release.audit import Audited, audit, listed, refuse_failed
 from release.card_merge import Merged
 from release.checkpoint import classes
 from release.checkpoint.files import Folder
@@ -70,6 +70,7 @@ def publish(plan: Plan, console: Console, key: Path | None = None) -> Release:
     signer = signing.signer(key) if key else None
     publisher = None if plan.local else login_for(plan.namespace)
     base = resolve(plan.model, console, plan.identity)
+    say_left_behind(base, console)
     require_prunable(base.checkpoint, plan)
     desk = measuring_means(plan.measuring, base.checkpoint, console)
     means = pruning_means(plan, base, console)
@@ -93,6 +94,12 @@ def publish(plan: Plan, console: Console, key: Path | None = None) -> Release:
             return Release(folder, record)
         pushed = push_release(folder, record, publisher, plan.ways, plan.space, console, signer)
         return Release(folder, record, pushed)
+
+
+def say_left_behind(base: BaseModel, console: Console) -> None:
+    """Tell which files of the base the release will not hold."""
+    if base.left:
+        console.say(f"Left behind, since no loader of weights or tokenizer reads them: {listed(base.left, 20)}.")
 
 
 def require_prunable(base: Checkpoint, plan: Plan) -> None:
@@ -199,6 +206,7 @@ def prune_only(plans: Sequence[Plan], console: Console) -> list[Release]:
         plans: They differ in sparsity alone. One is written to its `out`; several to folders of their own inside.
     """
     base = resolve(plans[0].model, console, plans[0].identity)
+    say_left_behind(base, console)
     for plan in plans:
         require_prunable(base.checkpoint, plan)
     means = pruning_means(plans[0], base, console)

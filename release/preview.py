@@ -14,6 +14,7 @@ from release.checkpoint.fitness import require_fit, require_language_model
 from release.checkpoint.folder import open_checkpoint, read_config
 from release.checkpoint.forms import refuse_embeddings, refuse_other_form
 from release.checkpoint.prunable import LeftDense, from_shapes, left_dense, module_of
+from release.contents import left_behind
 from release.errors import HubUnreachable, NotLoggedIn
 from release.frozen import Frozen
 from release.hub import PushPlan
@@ -56,6 +57,7 @@ class Preview(Frozen):
         disk_needed: With room for everything else in a release.
         left_dense: Blocks in the files that are none of the text decoder's and stay as they are.
         seeds: Of the masks that would be measured; the first is published.
+        left_behind: Files of the base that the release would not carry.
         sample: The BBQ items that would be asked; None where BBQ is off, or not on this disk yet.
     """
 
@@ -78,6 +80,7 @@ class Preview(Frozen):
     not_asked: str | None = None
     sample: Forecast | None = None
     seeds: tuple[int, ...] = ()
+    left_behind: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ class _Outline:
     size: int | None
     files: tuple[str, ...]
     counted_from: str
+    left: tuple[str, ...] = ()
 
 
 def preview(plan: Plan) -> Preview:
@@ -127,6 +131,7 @@ def preview(plan: Plan) -> Preview:
         files=outline.files,
         counted_from=outline.counted_from,
         seeds=tuple(each.recipe.seed for each in (plan, *plan.further())),
+        left_behind=outline.left,
         sample=_sample(plan.measuring, outline.parameters),
     )
 
@@ -190,7 +195,7 @@ def _outline(plan: Plan) -> _Outline:
     if model == base.DEMO:
         return _from_folder(demo.fetch(Console()), base.slug(demo.HUB_ID))
     if Path(model).is_dir():
-        return _from_folder(Path(model), base.slug(plan.identity.id or Path(model).resolve().name))
+        return _from_folder(Path(model), base.slug(base.id_of_folder(Path(model), plan.identity)))
     return _from_hub(base.hub_id(model))
 
 
@@ -204,7 +209,7 @@ def _from_folder(folder: Path, slug: str) -> _Outline:
     checkpoint = open_checkpoint(folder)
     tensors = {t.name: (t.dtype, t.shape) for t in checkpoint.tensors()}
     files = tuple(h.path.name for h in checkpoint.headers)
-    return _checked(folder, slug, tensors, checkpoint.size, files)
+    return _checked(folder, slug, tensors, checkpoint.size, files, tuple(left_behind(here.sizes, files)))
 
 
 def _from_hub(full_id: str) -> _Outline:
@@ -215,10 +220,12 @@ def _from_hub(full_id: str) -> _Outline:
     found = hub.headers(repo_id, revision or None)
     read_config(found.folder)
     size = sum(found.info.files[name] for name in found.info.weights)
-    return _checked(found.folder, slug(repo_id), found.tensors, size, found.info.weights)
+    return _checked(found.folder, slug(repo_id), found.tensors, size, found.info.weights, found.info.left)
 
 
-def _checked(folder: Path, slug: str, tensors: Tensors, size: int, files: tuple[str, ...]) -> _Outline:
+def _checked(
+    folder: Path, slug: str, tensors: Tensors, size: int, files: tuple[str, ...], left: tuple[str, ...]
+) -> _Outline:
     config, shapes = read_config(folder), {name: shape for name, (_, shape) in tensors.items()}
     require_fit(folder, shapes)
     require_prunable(folder, tensors)
@@ -231,6 +238,7 @@ def _checked(folder: Path, slug: str, tensors: Tensors, size: int, files: tuple[
         size=size,
         files=files,
         counted_from="weight files' headers",
+        left=left,
     )
 
 

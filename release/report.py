@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import RenderableType
 from rich.table import Table
 
+from release.audit import listed
 from release.checkpoint.prunable import LeftDense
 from release.claims import across, decide
 from release.measurements import Bbq, Estimate, Latency, Measurements, Rate, Score
@@ -339,6 +340,7 @@ def _preview_tables(preview: "Preview") -> Iterator[RenderableType]:
             **({"BBQ": str(preview.sample)} if preview.sample else {}),
             **({"Masks": _masks(preview.seeds)} if len(preview.seeds) > 1 else {}),
             "Repositories": ", ".join(preview.repositories) or "none (--local)",
+            **({"Left behind": listed(preview.left_behind)} if preview.left_behind else {}),
             **({"The Hub": preview.not_asked} if preview.not_asked else {}),
         },
     )

@@ -36,8 +36,6 @@ LOOKED_FOR = [
     "modules.json",
     "1_Pooling/config.json",
     "config_sentence_transformers.json",
-    "processor_config.json",
-    "preprocessor_config.json",
     "mask/other.safetensors",
     "mask/adapter_config.json",
     "LICENSE.safetensors",

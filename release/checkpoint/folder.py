@@ -20,26 +20,16 @@ from release.files import require_inside
 CONFIG = "config.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 SIDE_FILES = (
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer.*.json",
-    "tokenizer.model",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "tekken.json",
-    TOKENIZER_CONFIG,
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "vocab.txt",
-    "merges.txt",
-    "chat_template.jinja",
-    "chat_template.json",
-    "additional_chat_templates/*.jinja",
-    "license*",
-    "licence*",
-    "notice*",
-    "use_policy*",
+    *("generation_config.json", TOKENIZER_CONFIG, "special_tokens_map.json", "added_tokens.json"),
+    *("tokenizer.json", "tokenizer.*.json", "tekken.json", "*.model", "*.model.v[0-9]*", "*.tiktoken", "*.spm"),
+    *("vocab*.json", "vocab*.txt", "vocab.bpe", "*_vocab.json", "encoder.json", "merges*.txt", "bpe.codes", "dict.txt"),
+    *("byte_maps.json", "emoji.json", "normalizer.json", "word_shape.json", "word_pronunciation.json", "*.tokenizer"),
+    *("chat_template.jinja", "chat_template.json", "additional_chat_templates/*.jinja"),
+    *("preprocessor_config.json", "processor_config.json", "image_processor_config.json"),
+    *("video_preprocessor_config.json", "feature_extractor_config.json", "audio_tokenizer_config.json"),
+    *("*license*", "*licence*", "licenses/*", "licences/*", "notice*", "*_notice*", "*-notice*", "*notices*"),
+    *("copying*", "*copyright*", "unlicense*", "eula*", "*_eula*", "*-eula*", "terms*", "*terms_of*", "*terms-of*"),
+    *("*use_policy*", "*use-policy*", "*acceptable_use*", "legal*", "patents*", "disclaimer*", "attribution*"),
 )
 """What belongs to a model beside config, index and weights: no code, no card. Patterns, in lower case."""
 LOADED = (

@@ -4,16 +4,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from release import outside
 from release.checkpoint.files import Files, Folder
 from release.checkpoint.folder import Checkpoint, model_folder, open_checkpoint
+from release.contents import left_behind
 from release.errors import BadOption, HubUnreachable, UnknownName
 from release.progress import Console
-from release.record import CARD, Licence, Stated
+from release.record import Licence, Stated
 from release.sources.identity import Identity, gguf_note, require_agreement
-from release.text import one_line
+from release.sources.provenance import origin_of
+from release.sources.stated import stated
 
 DEMO = "demo"
 ALIASES: Mapping[str, str] = {
@@ -26,13 +27,6 @@ NOTHING = Identity()
 """Is said of most bases."""
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
-LARGEST_CARD = 16 << 20
-"""Bytes of a README that is read."""
-FRONT_MATTER = re.compile(r"---\r?\n(.*?)\r?\n---\r?(?:\n|$)", re.S)
-MOST_LANGUAGES = 500
-LONGEST_FIELD = 500
-"""Characters of a licence's or a language's name."""
-
 
 @dataclass(frozen=True)
 class BaseModel:
@@ -44,6 +38,7 @@ class BaseModel:
         revision: The Hub commit, where there is one.
         note: A sentence that readers must know, or None.
         stated: What the publisher stated of it, since the files did not say: of `id`, `licence` and `note`.
+        left: Its files that a release does not carry; see `contents.left_behind`.
     """
 
     checkpoint: Checkpoint
@@ -56,6 +51,7 @@ class BaseModel:
     licence: Licence
     languages: tuple[str, ...]
     stated: tuple[Stated, ...] = ()
+    left: tuple[str, ...] = ()
 
     @property
     def slug(self) -> str:
@@ -102,7 +98,7 @@ def require_said(model: str, said: Identity, console: Console) -> None:
     if model == DEMO:
         _require_of_demo(said)
     elif Path(model).is_dir():
-        _require_of_folder(said, stated(Path(model), console)[0])
+        _require_of_folder(said, Path(model), stated(Path(model), console)[0])
     else:
         repo_id = hub_id(model).partition("@")[0]
         require_agreement(said, Identity(id=repo_id), f"{repo_id} on the Hub")
@@ -115,8 +111,16 @@ def _require_of_demo(said: Identity) -> None:
     require_agreement(said, Identity(id=demo.HUB_ID, licence=licence.id or "", note=demo.NOTE), "the demo")
 
 
-def _require_of_folder(said: Identity, licence: Licence) -> None:
+def _require_of_folder(said: Identity, folder: Path, licence: Licence) -> None:
+    """What a README alone names may be another model's; whoever publishes the folder knows better."""
+    known = origin_of(folder)
     require_agreement(said, Identity(licence=licence.id), "the folder's own card")
+    require_agreement(said, Identity(id=None if known.note else known.id), "what fetched the folder")
+
+
+def id_of_folder(folder: Path, said: Identity) -> str:
+    """What a base that is a folder is called: the id that is stated or found, or the folder's name."""
+    return said.id or origin_of(folder).id or folder.resolve().name
 
 
 def hub_id(model: str) -> str:
@@ -148,33 +152,44 @@ def _from_demo(console: Console, said: Identity) -> BaseModel:
 
 def _from_folder(folder: Path, console: Console, said: Identity) -> BaseModel:
     checkpoint = open_checkpoint(folder)
-    name = folder.resolve().name
     licence, languages = stated(folder, console)
-    _require_of_folder(said, licence)
-    note = " ".join(filter(None, (gguf_note(folder), said.note))) or None
+    _require_of_folder(said, folder, licence)
+    known = origin_of(folder)
+    on_hub, found = (said.id or known.id) is not None, said.id in (None, known.id)
+    notes = (gguf_note(folder), known.note if found else None, said.note)
     own = (
-        *(("id",) if said.id else ()),
+        *(("id",) if said.id and said.id != known.id else ()),
         *(("licence",) if said.licence and licence.id is None else ()),
         *(("note",) if said.note else ()),
     )
     if "licence" in own:
         licence = licence.model_copy(update={"id": said.licence})
     return BaseModel(
-        checkpoint, name, said.id or name, said.id is not None, "folder", None, note, licence, languages, own
+        checkpoint,
+        folder.resolve().name,
+        id_of_folder(folder, said),
+        on_hub,
+        "folder",
+        known.revision if on_hub and (found or known.id is None) else None,
+        " ".join(filter(None, notes)) or None,
+        licence,
+        languages,
+        own,
+        tuple(left_behind(Folder(folder).sizes, [header.path.name for header in checkpoint.headers])),
     )
 
 
 def _from_hub(full_id: str, asked: str, console: Console, said: Identity) -> BaseModel:
     repo_id, _, revision = full_id.partition("@")
-    folder, commit = _hub_folder(repo_id, revision or None, console)
+    folder, commit, left = _hub_folder(repo_id, revision or None, console)
     licence, languages = stated(folder, console)
     note = gguf_note(folder)
     require_agreement(said, Identity(id=repo_id, licence=licence.id or "", note=note or ""), f"{repo_id} on the Hub")
-    return BaseModel(open_checkpoint(folder), asked, repo_id, True, "hub", commit, note, licence, languages)
+    return BaseModel(open_checkpoint(folder), asked, repo_id, True, "hub", commit, note, licence, languages, left=left)
 
 
-def _hub_folder(repo_id: str, revision: str | None, console: Console) -> tuple[Path, str]:
-    """Fetch a model, or take the copy fetched before where nobody answers."""
+def _hub_folder(repo_id: str, revision: str | None, console: Console) -> tuple[Path, str, tuple[str, ...]]:
+    """Fetch a model, or take the copy fetched before where nobody answers; with the names of what was not fetched."""
     from release.sources import hub
 
     try:
@@ -184,33 +199,8 @@ def _hub_folder(repo_id: str, revision: str | None, console: Console) -> tuple[P
         if folder is None:
             raise
         console.say(f"{error.seen} The copy fetched before is used, commit {folder.name}.")
-        return folder, folder.name
-    return snapshot.folder, snapshot.revision
-
-
-def stated(folder: Path, console: Console) -> tuple[Licence, tuple[str, ...]]:
-    """Read licence and languages from the base's own card; nothing is assumed where it states none, or is broken."""
-    try:
-        card = front_matter(folder / CARD)
-    except outside.Unfit as why:
-        console.say(f"{CARD} of {folder.name} {why}. Its licence and languages count as not stated.")
-        card = {}
-    files = sorted(p.name for p in folder.iterdir() if re.match(r"(?i)licen[cs]e", p.name))
-    texts = {key: _text(card.get(key)) for key in ("license", "license_name", "license_link")}
-    languages = card.get("language") or []
-    listed = languages if isinstance(languages, list) else [languages]
-    licence = Licence(
-        id=texts["license"],
-        name=texts["license_name"],
-        link=texts["license_link"],
-        file=files[0] if files else None,
-    )
-    return licence, tuple(text for item in listed[:MOST_LANGUAGES] if (text := _text(item)))
-
-
-def licence_id(card: Mapping[str, Any]) -> str | None:
-    """Return the licence that a card's front matter states."""
-    return _text(card.get("license"))
+        return folder, folder.name, ()
+    return snapshot.folder, snapshot.revision, snapshot.left
 
 
 def id_of(model: str) -> str | None:
@@ -220,30 +210,6 @@ def id_of(model: str) -> str | None:
 
         return demo.HUB_ID
     return None if Path(model).is_dir() else hub_id(model).partition("@")[0]
-
-
-def _text(value: object) -> str | None:
-    """A field's text on one line; None for what is no text, or too long for what is asked."""
-    return one_line(value) or None if isinstance(value, str) and len(value) <= LONGEST_FIELD else None
-
-
-def front_matter(path: Path) -> dict[str, Any]:
-    """Read the YAML front matter of a Markdown file; empty where there is none.
-
-    Raises:
-        Unfit: It cannot be read.
-    """
-    return front_matter_of(outside.bytes_of(path, LARGEST_CARD)) if path.exists() else {}
-
-
-def front_matter_of(content: bytes) -> dict[str, Any]:
-    """Read the YAML front matter of Markdown; empty where there is none.
-
-    Raises:
-        Unfit: It cannot be read.
-    """
-    match = FRONT_MATTER.match(content.decode("utf-8", errors="replace"))
-    return outside.yaml_mapping(match[1]) if match and match[1].strip() else {}
 
 
 def pruned_folder(path_or_repo: str, console: Console) -> Path:

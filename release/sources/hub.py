@@ -22,6 +22,7 @@ from huggingface_hub.errors import (
 from release.checkpoint.folder import CONFIG, is_side_file, settings_of
 from release.checkpoint.forms import refuse_embeddings, refuse_other_form
 from release.checkpoint.loading import INDEX, SINGLE, weight_names
+from release.contents import left_behind
 from release.errors import UnusableBase
 from release.progress import Console
 from release.record import CARD
@@ -48,12 +49,14 @@ class HubInfo:
         revision: The commit's SHA-1, 40 hexadecimal digits.
         weights: The safetensors files that make up the model, in order of name.
         files: Bytes of every file that would be fetched, the weights among them.
+        left: Files of the model that a release does not carry; see `contents.left_behind`.
     """
 
     id: str
     revision: str
     weights: tuple[str, ...]
     files: Mapping[str, int]
+    left: tuple[str, ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -63,11 +66,12 @@ class HubInfo:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A model as it lies in the local cache: the folder and the commit it is."""
+    """A model as it lies in the local cache: the folder, the commit it is, and what of the repository is not there."""
 
     folder: Path
     id: str
     revision: str
+    left: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ def inspect(repo_id: str, revision: str | None, parts: Parts = "model") -> HubIn
     if parts == "all but weights":
         wanted = wanted - set(weights)
     files = {name: sizes[name] for name in sorted(wanted)}
-    return HubInfo(info.id, str(info.sha), weights, MappingProxyType(files))
+    return HubInfo(info.id, str(info.sha), weights, MappingProxyType(files), tuple(left_behind(sizes, weights)))
 
 
 def fetch(repo_id: str, revision: str | None, console: Console, parts: Parts = "model") -> Snapshot:
@@ -138,7 +142,7 @@ def fetch(repo_id: str, revision: str | None, console: Console, parts: Parts = "
             tqdm_class=meter(advance, lambda bar: bar == SNAPSHOT_BAR),
             max_workers=WORKERS,
         )
-    return Snapshot(Path(folder), info.id, info.revision)
+    return Snapshot(Path(folder), info.id, info.revision, info.left)
 
 
 def headers(repo_id: str, revision: str | None) -> Headers:
