@@ -59,7 +59,7 @@ MIT = "---\nlicense: mit\n---\nA model.\n"
         ("A model.\n", None, (), True),
         ("A model.\n", "mit", (), False),
         ("A model.\n", "mit", ("licence",), None),
-        ("---\nlicense: [mit, other]\n---\n", None, (), True),
+        ("---\nlicense: [mit, other]\n---\n", "mit, other", (), True),
         ("---\nlicense: {\n---\n", "mit", (), None),
     ],
 )
