@@ -217,14 +217,13 @@ def base_files(release_folder: Path) -> dict[str, bytes]:
         name: model[name] for name in model if name.startswith(("model-", "model.", "tokenizer", "config", "chat"))
     }
     wanted |= {"README.md": b"---\nlicense: mit\n---\n", "LICENSE.txt": b"MIT", "NOTICE": b"n", "USE_POLICY.md": b"u"}
-    return wanted
+    return wanted | {"LICENSES/MIT.txt": b"MIT", "tokenizer.tiktoken": b"t"}
 
 
 OTHERS = (
     "consolidated.safetensors",
     "original/consolidated.00.pth",
     "original/LICENSE",
-    "LICENSES/MIT.txt",
     "adapter_model.safetensors",
     "model-00003-of-00003.safetensors",
     "pytorch_model.bin",
@@ -236,9 +235,10 @@ OTHERS = (
 FETCH = """
 first = reading.cached("org/base", None)
 got = reading.fetch("org/base", None, Console())
-files = sorted(p.name for p in got.folder.iterdir())
-tell(lambda: {"first": first, "id": got.id, "revision": got.revision, "files": files, "folder": got.folder,
-              "main": reading.cached("org/base", None), "commit": reading.cached("org/base", got.revision)})
+files = sorted(p.relative_to(got.folder).as_posix() for p in got.folder.rglob("*") if p.is_file())
+tell(lambda: {"left": got.left, "first": first, "id": got.id, "revision": got.revision, "files": files,
+              "folder": got.folder, "main": reading.cached("org/base", None),
+              "commit": reading.cached("org/base", got.revision)})
 os.remove(got.folder / "model-00002-of-00002.safetensors")
 tell(lambda: {"cut": reading.cached("org/base", None)})
 """
@@ -249,6 +249,7 @@ def test_fetching_takes_the_files_that_make_up_the_model_and_no_others(world: Wo
     sha = put(world.hub, "org/base", wanted | dict.fromkeys(OTHERS, b"other"))
     got, cut = world.run(FETCH)
     assert got["files"] == sorted(wanted)
+    assert got["left"] == sorted(set(OTHERS) - {".gitattributes"})
     assert (got["id"], got["revision"], got["first"]) == ("org/base", sha, None)
     assert got["main"] == got["commit"] == got["folder"]
     assert contents(Path(got["folder"])) == {k: v for k, v in wanted.items() if k != "model-00002-of-00002.safetensors"}

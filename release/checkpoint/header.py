@@ -26,6 +26,8 @@ FLOATS: dict[str, tuple[str, int]] = {"BF16": ("<u2", 7), "F16": ("<u2", 10), "F
 """Stored float types: the unsigned type of the same width, and the number of fraction bits."""
 
 LENGTH_BYTES = 8
+POINTER = b"version "
+"""How a pointer of git LFS begins; as a length it would be 2 exabytes."""
 LARGEST_HEADER = 32 << 20
 """Bytes of a header, at most: 300,000 tensors; the library's own limit takes some gigabytes of memory to read."""
 LARGEST_SIZE = (1 << 63) - 1
@@ -125,6 +127,15 @@ class Header:
         return len(self.raw) + sum(t.nbytes for t in self.tensors)
 
 
+def _refuse_pointer(name: str, begins: bytes) -> None:
+    """Tell what `git clone` without git LFS leaves in the place of a large file: a text of three lines."""
+    if begins == POINTER:
+        raise UnusableBase(
+            f"{name} is a pointer of git LFS: the file itself was not fetched.",
+            "Run `git lfs install` and `git lfs pull` in its folder.",
+        )
+
+
 def read_header(path: Path) -> Header:
     """Read and check the header of a safetensors file.
 
@@ -135,7 +146,9 @@ def read_header(path: Path) -> Header:
     try:
         with path.open("rb") as file:
             stamp = stamp_of(os.fstat(file.fileno()))
-            length = int.from_bytes(file.read(LENGTH_BYTES), "little")
+            begins = file.read(LENGTH_BYTES)
+            _refuse_pointer(path.name, begins)
+            length = int.from_bytes(begins, "little")
             _refuse_large(path.name, length, stamp[0])
             with safe_open(path, framework="numpy"):  # the library's own checks of offsets, types and length
                 pass

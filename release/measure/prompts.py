@@ -88,7 +88,10 @@ class Prompter:
         form = self.rendering
         if form is None:
             return [f"{SYSTEM}\n\n{question}" for question in questions]
-        return _of_template(lambda question: form.render(self.tokenizer, question), questions)
+        return _of_template(self._chat, [form.messages(question) for question in questions])
+
+    def _chat(self, messages: list[dict[str, Any]]) -> str:
+        return (self.rendering or Rendering()).render(self.tokenizer, messages)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Tokenise rendered prompts; a chat template already holds the special tokens.

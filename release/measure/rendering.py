@@ -86,9 +86,9 @@ class Rendering(Frozen):
             said.append(f"dated {DAY:%Y-%m-%d}")
         return ", ".join(said)
 
-    def render(self, tokenizer: Any, question: str, day: datetime = DAY) -> str:
+    def render(self, tokenizer: Any, messages: list[dict[str, Any]]) -> str:
         """Write one prompt, up to where the answer begins; it may raise anything, and need not come to an end."""
-        return _applied(tokenizer, self, self.messages(question), day) + self.closing
+        return _applied(tokenizer, self, messages, DAY) + self.closing
 
     def messages(self, question: str) -> list[dict[str, Any]]:
         """The system text and a question as the template wants them."""

@@ -281,6 +281,12 @@ def test_following_the_line_for_a_variant_gives_the_same_weights(llama, tmp_path
     assert prune(llama.parent / "dense", tmp_path / "out") == 0, capsys.readouterr().err
 
 
+def test_a_clone_without_its_large_files_is_told_what_it_lacks(llama, tmp_path, capsys):
+    for path in llama.glob("*.safetensors"):
+        path.write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 12345\n")
+    expect_refusal(prune(llama, tmp_path / "out"), tmp_path / "out", capsys, "a pointer of git LFS", "git lfs pull")
+
+
 def test_lines_hold_nothing_that_a_shell_would_take_otherwise():
     lines = [form.remedy("model.gguf") for form in (forms.ADAPTER, *forms.STORED)]
     lines = [line for line in lines if "python -c" in line]
