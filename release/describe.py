@@ -6,6 +6,7 @@ from pathlib import Path
 
 from release import claims
 from release.audit import Audited
+from release.checkpoint.classes import loader_of
 from release.contents import SIGNATURE
 from release.digests import digest_of
 from release.environment import environment
@@ -149,6 +150,7 @@ def _base_record(base: BaseModel, audited: Audited) -> Base:
         note=base.note,
         licence=base.licence,
         architecture=base.checkpoint.architecture,
+        loader=loader_of(base.checkpoint.folder),
         dtypes=tuple(sorted(dtypes)),
         parameters=base.checkpoint.parameters,
         languages=base.languages,

@@ -97,6 +97,9 @@ class Licence(Frozen):
     file: str | None = None
 
 
+Loader = Literal["AutoModelForCausalLM", "AutoModelForImageTextToText"]
+
+
 class Base(Frozen):
     """The dense model.
 
@@ -107,6 +110,7 @@ class Base(Frozen):
         revision: The Hub commit's SHA-1; None for a folder and for the demo.
         note: What a reader must know about these weights (a sentence), or None.
         architecture: The class in config.json, e.g. `Phi3ForCausalLM`.
+        loader: The class of transformers whose from_pretrained loads it.
         dtypes: The stored types of the prunable weights, e.g. ("BF16",).
         parameters: All stored parameters, embeddings and norms included.
         languages: Language codes the base's own card states.
@@ -121,6 +125,7 @@ class Base(Frozen):
     note: str | None
     licence: Licence
     architecture: str
+    loader: Loader = "AutoModelForCausalLM"
     dtypes: tuple[str, ...]
     parameters: int
     languages: tuple[str, ...]

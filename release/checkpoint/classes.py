@@ -20,6 +20,8 @@ from release.errors import UnusableBase
 if TYPE_CHECKING:
     import torch
 
+    from release.record import Loader
+
 EXPERTS = {"num_experts", "num_local_experts", "n_routed_experts", "n_shared_experts", "moe_num_experts"}
 HEADS = {"num_attention_heads", "num_key_value_heads", "n_head", "n_heads"}
 MOST = dict.fromkeys(LAYERS, 1_000) | dict.fromkeys(EXPERTS, 4_096) | dict.fromkeys(HEADS, 4_096)
@@ -44,18 +46,42 @@ def meta_model(folder: Path, dtype: "torch.dtype | None" = None) -> Any:
         UnusableBase: transformers does not know it.
     """
     import torch
-    from transformers import AutoModelForCausalLM
 
     require_bounded(config_of_folder(folder))
     try:
         with outside.foreign("transformers cannot build a causal language model from this config.json"):
             config = library_config(folder)
             with torch.device("meta"):
-                return AutoModelForCausalLM.from_config(config, dtype=dtype or config.dtype, trust_remote_code=False)
+                return auto_class(config).from_config(config, dtype=dtype or config.dtype, trust_remote_code=False)
     except outside.Unfit as why:
         raise UnusableBase(
             f"{why}.", "Only architectures that transformers itself knows are supported; custom code is not run."
         ) from None
+
+
+def auto_class(config: Any) -> Any:
+    """Return the class of transformers that loads a configuration: of causal models, else of those that also see.
+
+    Args:
+        config: The library's configuration.
+    """
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoModelForCausalLM, AutoModelForImageTextToText
+
+    return AutoModelForCausalLM if type(config) in MODEL_FOR_CAUSAL_LM_MAPPING else AutoModelForImageTextToText
+
+
+def loader_of(folder: Path) -> "Loader":
+    """Name the class of transformers whose from_pretrained loads a folder.
+
+    Raises:
+        UnusableBase: transformers does not know its config.json.
+    """
+    try:
+        with outside.foreign("transformers cannot read this config.json"):
+            found: Loader = auto_class(library_config(folder)).__name__
+            return found
+    except outside.Unfit as why:
+        raise UnusableBase(f"{why}.", UNKNOWN) from None
 
 
 def require_bounded(config: Mapping[str, Any]) -> None:

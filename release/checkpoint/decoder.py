@@ -6,7 +6,7 @@ beside it in the tree of names, those of the others do not. What it is called (`
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,7 +86,7 @@ def decoder_blocks(shapes: Shapes, config: Mapping[str, Any]) -> tuple[str, int]
             "No transformer block was found: no matrix is named `….layers.<n>.….weight` or in a like way.",
             "Give a causal language model as transformers writes it.",
         )
-    embeddings = list(_embeddings(shapes, config))
+    embeddings = _embeddings(shapes, config)
     ranks = {name: (max((shared(name, each) for each in embeddings), default=0), -name.count(".")) for name in whole}
     nearest = sorted(name for name in whole if ranks[name] == max(ranks.values()))
     if len(nearest) > 1:
@@ -119,11 +119,12 @@ def _is_whole(numbers: set[int], count: int | None) -> bool:
     return numbers.issuperset(range(1 + max(numbers) if count is None else max(1, count)))
 
 
-def _embeddings(shapes: Shapes, config: Mapping[str, Any]) -> Iterator[str]:
-    """Matrices outside any list with a row for every token, or with the most rows where nobody says how many."""
-    outside = {name: shape for name, shape in shapes.items() if len(shape) == 2 and not place_of(name)}
-    rows = _stated(config, ("vocab_size",))[1] or max((shape[0] for shape in outside.values()), default=0)
-    return (name for name, shape in outside.items() if shape[0] >= rows)
+def _embeddings(shapes: Shapes, config: Mapping[str, Any]) -> list[str]:
+    """Matrices outside any list with a row for every token; padded ones, or those with the most, where none has."""
+    outside = {name: shape[0] for name, shape in shapes.items() if len(shape) == 2 and not place_of(name)}
+    rows = _stated(config, ("vocab_size",))[1] or max(outside.values(), default=0)
+    exact = [name for name, found in outside.items() if found == rows]
+    return exact or [name for name, found in outside.items() if found > rows]
 
 
 def shared(one: str, other: str) -> int:

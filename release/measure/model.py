@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers import AutoTokenizer, GenerationConfig
 from transformers.utils import logging
 
-from release.checkpoint.classes import meta_model
+from release.checkpoint.classes import auto_class, meta_model
 from release.checkpoint.configuration import library_config
 from release.checkpoint.folder import open_checkpoint
 from release.checkpoint.steady import steady
@@ -95,8 +95,10 @@ def loaded(folder: Path, device: torch.device, dtype: torch.dtype | None, *, map
 
 def _mapped(folder: Path, dtype: torch.dtype) -> tuple[Any, Any]:
     """Let transformers map the files; return the model, and what it says of the keys."""
-    how = {"config": library_config(folder), "dtype": dtype, "use_safetensors": True}
-    model, info = AutoModelForCausalLM.from_pretrained(folder, **how, **LOADING)
+    config = library_config(folder)
+    model, info = auto_class(config).from_pretrained(
+        folder, config=config, dtype=dtype, use_safetensors=True, **LOADING
+    )
     return model, info
 
 

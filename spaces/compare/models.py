@@ -18,7 +18,14 @@ from huggingface_hub import HfApi
 from memory import free_bytes
 from rebuild import rebuild
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoTokenizer,
+    GenerationConfig,
+)
 from trouble import UNREADABLE
 
 HERE = Path(__file__).parent
@@ -260,7 +267,9 @@ def load(source: Source) -> Loaded:
     dtype = torch.float32 if kind == "mps" else "auto"
     try:
         tokenizer = AutoTokenizer.from_pretrained(where, **options)
-        model = AutoModelForCausalLM.from_pretrained(where, dtype=dtype, use_safetensors=True, **options)
+        config = AutoConfig.from_pretrained(where, **options)
+        auto = AutoModelForCausalLM if type(config) in MODEL_FOR_CAUSAL_LM_MAPPING else AutoModelForImageTextToText
+        model = auto.from_pretrained(where, dtype=dtype, use_safetensors=True, **options)
         model = model.to(kind).eval()
     except (*UNREADABLE, ImportError, SafetensorError) as error:
         raise LoadError(_explained(source, error)) from error

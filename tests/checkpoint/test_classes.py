@@ -4,12 +4,16 @@ import json
 import re
 from decimal import Decimal
 from math import prod
+from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 from transformers.core_model_loading import revert_weight_conversion
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+)
 
 from release.checkpoint.classes import matrices, meta_model, require_agreement, require_causal, require_prunable
 from release.checkpoint.decoder import decoder_blocks, place_of
@@ -125,18 +129,54 @@ def on_disk(model):
     return {name: tuple(value.shape) for name, value in revert_weight_conversion(model, kept).items()}
 
 
+CAUSAL = {*MODEL_FOR_CAUSAL_LM_MAPPING_NAMES}
+SEEING = {*MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES} - CAUSAL
+"""Model types that read pictures too, and that AutoModelForCausalLM does not know."""
+SEEING_REFUSED = {
+    "cosmos3_omni": "may be the language model's blocks",
+    "idefics": "may be the language model's blocks",
+    "pi0": LISTS,
+    "qwen3_omni_moe_thinker": "may be the language model's blocks",
+    "shieldgemma2": "which has no place for it",
+}
+WITH_ENCODERS = {"florence2", "pix2struct", "t5gemma2", "udop", "vision-encoder-decoder"}
+"""Refused before, as encoder-decoders."""
+SEEING_UNBUILT = {
+    *("aya_vision", "chameleon", "cohere_compass", "deepseek_ocr2", "diffusion_gemma", "evolla", "fast_vlm"),
+    *("granite4_vision", "hunyuan_vl", "perception_lm", "pp_formulanet"),
+}
+PRUNED = CAUSAL - {*REFUSED, *UNBUILT}
+PRUNED_SEEING = SEEING - {*SEEING_REFUSED, *WITH_ENCODERS, *SEEING_UNBUILT}
+PAGE = Path(__file__).parents[2] / "docs" / "models.md"
+
+
 def on_meta(kind):
+    auto = AutoModelForCausalLM if kind in CAUSAL else AutoModelForImageTextToText
     with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(shallow(kind))
+        return auto.from_config(shallow(kind))
 
 
 def test_the_tables_speak_of_classes_that_exist():
-    named = {*REFUSED, *BOTH_WAYS, *UNBUILT, *SETTINGS}
-    assert named <= set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+    assert {*REFUSED, *BOTH_WAYS, *UNBUILT, *SETTINGS} <= CAUSAL
+    assert {*SEEING_REFUSED, *WITH_ENCODERS, *SEEING_UNBUILT} <= SEEING
 
 
-@pytest.mark.parametrize("kind", sorted({*MODEL_FOR_CAUSAL_LM_MAPPING_NAMES} - {*REFUSED, *UNBUILT}))
-def test_every_causal_class_is_pruned_whole(kind):
+def test_the_page_of_models_lists_what_is_pruned_and_what_is_not():
+    wanted = {
+        "Pruned": PRUNED - BOTH_WAYS,
+        "Pruned, with eyes": PRUNED_SEEING,
+        "Pruned as decoders": BOTH_WAYS,
+        "Refused": {*REFUSED, *SEEING_REFUSED, *WITH_ENCODERS},
+        "Not tried": UNBUILT | SEEING_UNBUILT,
+    }
+    sections = dict(each.split("\n", 1) for each in PAGE.read_text(encoding="utf-8").split("\n## ")[1:])
+    found = {title: set(re.findall(r"`([^`]+)`", sections[title].partition("\n\n---")[0])) for title in wanted}
+    assert found == wanted
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", sorted(PRUNED | PRUNED_SEEING))
+def test_every_class_is_pruned_whole(kind):
     model = on_meta(kind)
     shapes, config = on_disk(model), model.config.to_dict()
     names = from_shapes(shapes, config)
@@ -148,11 +188,12 @@ def test_every_causal_class_is_pruned_whole(kind):
     assert sum(prod(shapes[name]) for name in names) >= 0.97 * sum(prod(shapes[name]) for name in others)
 
 
-@pytest.mark.parametrize("kind", sorted(REFUSED))
-def test_every_other_causal_class_is_refused(kind):
+@pytest.mark.long
+@pytest.mark.parametrize("kind", sorted({*REFUSED, *SEEING_REFUSED}))
+def test_every_other_class_is_refused(kind):
     model = on_meta(kind)
     shapes = on_disk(model)
-    with pytest.raises(UnusableBase, match=REFUSED[kind]):
+    with pytest.raises(UnusableBase, match=(REFUSED | SEEING_REFUSED)[kind]):
         require_agreement(model, shapes, from_shapes(shapes, model.config.to_dict()))
 
 
@@ -163,6 +204,7 @@ def test_a_class_that_cannot_be_built_is_refused(kind, tmp_path):
         meta_model(tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", sorted(BOTH_WAYS - {"reformer"}))
 def test_an_encoder_that_reads_both_ways_is_refused(kind):
     with torch.device("meta"):

@@ -7,7 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, Gemma3Config, Gemma3ForConditionalGeneration
+import transformers
+from transformers import (
+    AutoModelForCausalLM,
+    Gemma3Config,
+    Gemma3ForConditionalGeneration,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+)
 from transformers.pytorch_utils import Conv1D
 
 from release.__main__ import run
@@ -163,9 +170,40 @@ def test_blocks_that_are_not_the_language_models_are_left_dense_and_listed(
     capsys.readouterr()
 
 
+def with_llavas_tower(folder: Path) -> Path:
+    text = checkpoints.SMALL | {"model_type": "llama", "max_position_embeddings": 2048}
+    vision = {"model_type": "clip_vision_model", "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
+    vision |= {"num_attention_heads": 4, "image_size": 28, "patch_size": 14}
+    config = LlavaConfig(text_config=text, vision_config=vision, image_token_index=253)
+    torch.manual_seed(0)
+    LlavaForConditionalGeneration(config).to(torch.bfloat16).save_pretrained(folder)
+    checkpoints.tokenizer().save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("make", "loader"),
+    [(with_a_tower, "AutoModelForCausalLM"), (with_llavas_tower, "AutoModelForImageTextToText")],
+)
+def test_the_card_loads_a_model_by_the_class_that_knows_it(
+    make: Callable[[Path], Path], loader: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert prune(make(tmp_path / "base"), tmp_path / "out", "random") == 0
+    assert Record.read(tmp_path / "out").base.loader == loader
+    card = (tmp_path / "out/README.md").read_text()
+    assert f"model = {loader}.from_pretrained(path)" in card
+    kind = getattr(transformers, loader)
+    _, info = kind.from_pretrained(tmp_path / "out", output_loading_info=True)
+    assert not info["missing_keys"]
+    capsys.readouterr()
+
+
 @pytest.mark.long
-def test_a_model_with_a_vision_tower_is_measured_on_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["publish", str(with_a_tower(tmp_path / "base")), "--method", "wanda", "--sparsity", "0.3", "--local"]
+@pytest.mark.parametrize("make", [with_a_tower, with_llavas_tower])
+def test_a_model_with_a_vision_tower_is_measured_on_text(
+    make: Callable[[Path], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["publish", str(make(tmp_path / "base")), "--method", "wanda", "--sparsity", "0.3", "--local"]
     words += ["--out", str(tmp_path / "out"), "--bbq", "8", "--perplexity", "2", "--latency", "2", "--device", "cpu"]
     assert run([*words, *checkpoints.CALIBRATION]) == 0
     [folder] = (tmp_path / "out").iterdir()
