@@ -31,7 +31,7 @@ from release.pruning.recipe import Recipe
 from release.reading import read_record
 from release.record import FILE_NAME, CalibrationPlan
 from release.study import read_study
-from tests.records import example_record
+from tests.records import example_record, unmeasured
 
 DECIDED: Mapping[str, str] = {
     "stands in it twice": "the last entry counts there, the first in other loaders",
@@ -168,6 +168,26 @@ def card(data: bytes) -> None:
     for by_line in (True, False):
         _ = found and differences(found, new, by_line=by_line)
     required(merge(new, [Copy("README.md", text)], text))
+
+
+def own_words(data: bytes) -> None:
+    """Merge a card around which a person wrote, fields in front and words behind; merged again it stays as it is."""
+    fields, _, words = data.decode("utf-8", "replace").partition(BEHIND)
+    opening, _, rest = _short_card().text.partition("\n")
+    written = f"{opening}\n{fields}\n{rest}{words}"
+    made = required(merge(_short_card(), [Copy("README.md", written)], written))
+    assert required(merge(_short_card(), [Copy("README.md", made)], made)) == made
+
+
+BEHIND = "\n===\n"
+"""What tells a person's fields from their words."""
+
+
+@cache
+def _short_card() -> Card:
+    made = parse(cards.render(unmeasured()))
+    assert made is not None
+    return made
 
 
 def foreign(data: bytes) -> None:

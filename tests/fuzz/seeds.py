@@ -110,6 +110,13 @@ def cards() -> list[bytes]:
     return [text.encode() for text in (made, f"{head}\nmine: [1, x]\n{rest}\nMy own words.\n")]
 
 
+def own_words() -> list[bytes]:
+    """What people write around a card."""
+    fields = "mine: [1, x]\ntags: [llm]\nextra_gated_heading: Ask\n", "datasets:\n- a/b\n", ""
+    words = "My own words.\n\n## More\n", "\u00e9\n<!-- a mark of mine -->\n", "\n"
+    return [f"{above}{readers.BEHIND}{below}".encode() for above, below in zip(fields, words, strict=True)]
+
+
 def foreign_cards() -> list[bytes]:
     """What other tools write."""
     metric = "- {name: Sparsity, type: sparsity, value: 33}"

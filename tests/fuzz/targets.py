@@ -57,6 +57,7 @@ TARGETS = {
         Target("table", readers.table, seeds.tables),
         Target("foreign card", readers.foreign, seeds.foreign_cards),
         Target("card", readers.card, seeds.cards),
+        Target("own words", readers.own_words, seeds.own_words),
         Target("study", readers.study, seeds.studies),
         Target("plan", readers.plan, seeds.plans),
         Target("answers", readers.answers, seeds.answer_tables),
