@@ -15,6 +15,8 @@ IDLE = ("idle", "iowait", "guest", "guest_nice")
 """Kinds of a processor's time in which it waited, or that are counted among the others already."""
 UNTOLD = (OSError, RuntimeError, ValueError, NotImplementedError, psutil.Error)
 """What asking raises where the system does not say."""
+MOST_MEMORY = "RELEASE_MAX_MEMORY"
+"""The variable that says how many bytes this process, and those that it starts, may hold; `--max-memory` sets it."""
 PATIENCE = 5.0
 """Seconds for the system's own tool to answer."""
 
@@ -37,10 +39,19 @@ def processor() -> str:
 
 
 def memory_free() -> int | None:
-    """Return the bytes that can still be had without swapping, here or in a container; None where nobody says."""
+    """Return the bytes that can still be had without swapping, here or in a container; None where nobody says.
+
+    Where the user set a limit, it is what that leaves.
+    """
     with suppress(*UNTOLD):
-        return min([int(psutil.virtual_memory().available), *_container()])
+        return min([int(psutil.virtual_memory().available), *_container(), *_allowed()])
     return None
+
+
+def _allowed() -> list[int]:
+    """Return what the user's own limit leaves beside what this process holds, where there is one."""
+    most = os.environ.get(MOST_MEMORY)
+    return [max(0, int(most) - (memory_of(os.getpid()) or 0))] if most else []
 
 
 def memory_of(process: int) -> int | None:

@@ -1,16 +1,39 @@
 """The options and arguments that commands share, each said once."""
 
+import os
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from release.errors import BadOption
+from release.machine import MOST_MEMORY
+from release.text import quoted
+
 MOST_SAMPLES = 1_000_000
 MOST_TOKENS = 10_000_000
 MOST_THREADS = 1_024
 MOST_MASKS = 20
 LARGEST_SEED = (1 << 63) - 1
+
+
+UNITS = {"": 1, "MB": 10**6, "GB": 10**9, "MIB": 1 << 20, "GIB": 1 << 30}
+
+
+def limit_memory(text: str | None) -> str | None:
+    """Let this process, and those that it starts, hold so many bytes at most.
+
+    Raises:
+        BadOption: It is no such number.
+    """
+    if text is not None:
+        match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([MG]i?B)?", text.strip(), re.IGNORECASE)
+        if not match or float(match[1]) == 0:
+            raise BadOption(f"--max-memory {quoted(text)} is no amount of memory.", "Give it as in 8GB or 512MiB.")
+        os.environ[MOST_MEMORY] = str(int(float(match[1]) * UNITS[(match[2] or "").upper()]))
+    return text
 
 
 class Panel(StrEnum):
@@ -149,6 +172,14 @@ LatencyEngine = Annotated[
         "--latency-engine",
         help="What runs the timed models: transformers, mlx, or both with a comma.",
         rich_help_panel=Panel.MEASURE,
+    ),
+]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option(
+        "--max-memory",
+        help="Memory to stay within, as in 8GB; larger models are read block by block.",
+        callback=limit_memory,
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="A torch device, or auto.")]
