@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined
 from release import __version__, text
 from release.card_parts import REPO_ID
 from release.measurements import Score
+from release.names import is_litter
 from release.resources import resource
 
 HUB = "https://huggingface.co"
@@ -20,10 +21,11 @@ def templates_digest() -> str:
     """Return a short digest over this version and all templates a card may use."""
     folder = resource("templates")
     digest = hashlib.sha256(__version__.encode())
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        name = path.relative_to(folder).as_posix()
-        if not name.startswith(("space", "studies")):
-            digest.update(f"\n{name}\n".encode() + path.read_bytes())
+    names = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    for name in sorted(names, key=lambda name: name.parts):  # Windows would put paths in another order
+        text = name.as_posix()
+        if not text.startswith(("space", "studies")) and not is_litter(text):
+            digest.update(f"\n{text}\n".encode() + (folder / name).read_bytes())
     return digest.hexdigest()[:12]
 
 

@@ -16,6 +16,7 @@ from release.checkpoint.files import Files, content, is_hidden
 from release.checkpoint.folder import CONFIG, TOKENIZER_CONFIG, is_side_file, matches, settings_of
 from release.checkpoint.forms import is_sparsity
 from release.checkpoint.loading import INDEX
+from release.names import is_litter
 from release.pruning.masks import FILE_NAME as MASK
 from release.record import CARD
 from release.record import FILE_NAME as RECORD
@@ -96,8 +97,8 @@ def is_theirs(name: str) -> bool:
 
 
 def is_of_the_way(name: str) -> bool:
-    """Whether a file was left by the way a folder came here."""
-    return any(name.startswith(each) if each.endswith("/") else name == each for each in OF_THE_WAY)
+    """Whether a file was left by the way a folder came here, or by who looked into it."""
+    return is_litter(name) or any(name.startswith(each) if each.endswith("/") else name == each for each in OF_THE_WAY)
 
 
 def unexpected(names: Iterable[str], weights: Collection[str]) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from release import claims
 from release.audit import Audited
 from release.checkpoint.classes import loader_of
+from release.checkpoint.files import is_hidden
 from release.contents import SIGNATURE
 from release.digests import digest_of
 from release.environment import environment
@@ -46,11 +47,13 @@ def describe(
 
 def side_files(model: Path, weights: set[str]) -> tuple[FileDigest, ...]:
     """Digest every file of a model folder but its weights, its card, its signature, the record and hidden ones."""
-    paths = sorted(p for p in model.rglob("*") if p.is_file())
-    names = {path: path.relative_to(model).as_posix() for path in paths}
     left_out = {*weights, *UNRECORDED}
+    names = (path.relative_to(model) for path in model.rglob("*") if path.is_file())
+    # By its parts: Windows would put paths in another order.
     return tuple(
-        digest_of(path, name) for path, name in names.items() if name not in left_out and not name.startswith(".")
+        digest_of(model / name, name.as_posix())
+        for name in sorted(names, key=lambda name: name.parts)
+        if name.as_posix() not in left_out and not is_hidden(name.as_posix())
     )
 
 

@@ -12,6 +12,7 @@ import shutil
 import socket
 import stat
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -29,6 +30,8 @@ HOLDER = "holder"
 PATIENCE = 0.3
 """Seconds to wait for a lock: time for a run that ends to remove it, and no more."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+WAITS = (0.05, 0.1, 0.2, 0.4, 0.8)
+"""Seconds to wait for whoever has a file open."""
 COPIED = 1 << 20
 """Bytes copied at a time."""
 SNAPSHOTS, BLOBS = "snapshots", "blobs"
@@ -54,7 +57,7 @@ def replacing(path: Path) -> Iterator[Path]:
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
             sync_file(temporary)
-            temporary.replace(path)
+            put_in_place(temporary, path)
             sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
@@ -85,10 +88,25 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         with no_room_is_told(path):
             yield temporary
             remove(path)
-            temporary.replace(path)
+            put_in_place(temporary, path)
             sync_folder(path.parent)
     finally:
         remove(temporary)
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Give a file or folder the name that it is to have; what bears it is replaced.
+
+    On Windows nothing can be renamed while anybody has it open, as those do that look through new files.
+    """
+    for wait in WAITS if sys.platform == "win32" else ():
+        try:
+            temporary.replace(path)
+        except PermissionError:
+            time.sleep(wait)
+        else:
+            return
+    temporary.replace(path)
 
 
 def remove(path: Path) -> None:

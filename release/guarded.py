@@ -112,7 +112,8 @@ def _limit(seconds: float) -> None:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
         most = pages * resource.getpagesize() + MEMORY
         resource.setrlimit(resource.RLIMIT_AS, (most, resource.getrlimit(resource.RLIMIT_AS)[1]))
-    sys.stderr = sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
+    silent = Path(os.devnull).open("w", encoding="utf-8", newline="\n")  # noqa: SIM115 - until the process ends
+    sys.stderr = sys.stdout = silent
 
 
 def _received(reading: int, deadline: float, child: int) -> bytes | None:

@@ -5,6 +5,7 @@ A name is joined to a folder, so it must stay inside, and be a name on every sys
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -15,8 +16,10 @@ LONGEST_PART = 200
 """Bytes of a part: file systems take 255, and a file that is being written has a longer name than when it is there."""
 FORBIDDEN = frozenset('\\:*?"<>|')
 """What separates folders, drives and streams, or is a pattern, on one system or another."""
-RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.IGNORECASE)
+RESERVED = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³]) *(?:\..*)?", re.IGNORECASE)
 """Devices on Windows, whatever the ending."""
+LITTER = re.compile(r"\.DS_Store|\._.*|Thumbs\.db|desktop\.ini", re.IGNORECASE | re.DOTALL)
+"""What file managers of macOS and Windows leave in a folder that was looked into."""
 
 
 def problem_of(name: str) -> str | None:
@@ -47,6 +50,21 @@ def understood(name: str) -> str:
     if problem := problem_of(name):
         raise ValueError(f"the name {name[:80]!a} {problem}")
     return name
+
+
+def is_litter(name: str) -> bool:
+    """Whether a file manager left a file, in whichever folder; nobody put it there, and no loader reads it."""
+    return LITTER.fullmatch(name.rpartition("/")[2]) is not None
+
+
+def alike(names: Iterable[str]) -> tuple[str, str] | None:
+    """Return two names that are one on macOS or Windows, where capitals and ways to write an accent are the same."""
+    seen: dict[str, str] = {}
+    for name in names:
+        folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+        if seen.setdefault(folded, name) != name:
+            return seen[folded], name
+    return None
 
 
 FileName = Annotated[str, AfterValidator(understood)]

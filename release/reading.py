@@ -19,7 +19,7 @@ from release.checkpoint.tally import TensorCount
 from release.contents import carried, is_own
 from release.describe import UNRECORDED
 from release.errors import AuditFailed, UnusableBase
-from release.names import problem_of
+from release.names import is_litter, problem_of
 from release.progress import Console
 from release.pruning.masks import FILE_NAME as MASK
 from release.record import CARD, FILE_NAME, FileDigest, Record
@@ -48,7 +48,7 @@ class Subject:
         Files whose names no record holds, hidden ones among them, have none.
         """
         left_out = {*(header.path.name for header in self.written.headers), *UNRECORDED}
-        names = [name for name in sorted(self.files.sizes) if name not in left_out and not problem_of(name)]
+        names = [n for n in sorted(self.files.sizes) if n not in left_out and not problem_of(n) and not is_litter(n)]
         with ThreadPoolExecutor(AT_ONCE) as pool:
             return tuple(pool.map(partial(digest, self.files), names))
 

@@ -131,11 +131,16 @@ def show_models(models: Mapping[str, str], as_json: bool) -> None:
     _print({"models": dict(models)}, as_json, [_facts("", models)])
 
 
+def _takes_all(console: Screen) -> bool:
+    """Whether every letter can be printed; on Windows that is not so of a pipe or file."""
+    return console.encoding.lower().replace("-", "").startswith("utf")
+
+
 def _print(data: dict[str, Any], as_json: bool, tables: Iterable[RenderableType]) -> None:
     console = Screen(highlight=False, soft_wrap=True, emoji=False)
     console.width = max(console.width, WIDTH)  # a cell that is cut short loses what it says
     if as_json:
-        console.print(escaped(json.dumps(data, indent=2, ensure_ascii=False)), markup=False)
+        console.print(escaped(json.dumps(data, indent=2, ensure_ascii=not _takes_all(console))), markup=False)
         return
     for table in tables:
         console.print(table, markup=False)

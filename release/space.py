@@ -22,6 +22,7 @@ import yaml
 from release import children, files, text
 from release.card_parts import REPO_ID
 from release.card_templates import environment as templates
+from release.checkpoint.files import is_hidden
 from release.errors import BadOption, ReleaseError
 from release.progress import Console
 from release.record import CARD, Record
@@ -68,8 +69,8 @@ def build(
 
 def shipped() -> dict[str, bytes]:
     """Return the app's own files as this version ships them, by name; they lie in one folder."""
-    paths = sorted(path for path in (resource("spaces") / APP).iterdir() if path.is_file())
-    return {path.name: path.read_bytes() for path in paths}
+    paths = {path.name: path for path in (resource("spaces") / APP).iterdir() if path.is_file()}
+    return {name: paths[name].read_bytes() for name in sorted(paths) if not is_hidden(name)}
 
 
 def examples_json(examples: Sequence[Mapping[str, Any]]) -> str:

@@ -12,8 +12,8 @@ from release import files
 from release.checkpoint.files import Folder
 from release.checkpoint.folder import Checkpoint
 from release.contents import carried, carried_names
-from release.errors import GateError, InputError, OutputConflict
-from release.names import understood
+from release.errors import GateError, InputError, OutputConflict, UnusableBase
+from release.names import alike, is_litter, understood
 from release.pruning.recipe import Recipe
 from release.record import FILE_NAME, Pruning, Record
 
@@ -126,7 +126,8 @@ class Workspace:
         if (self.work / MARKER).exists():
             self._start_over()
             return True
-        return not self.model.exists() or all(path == self.work for path in self.model.iterdir())
+        inside = self.model.iterdir() if self.model.exists() else ()
+        return all(path == self.work or is_litter(path.name) for path in inside)
 
     def _start_over(self) -> None:
         """Remove the weights of a run whose marker cannot be read: of what, nobody knows, but a run left them."""
@@ -198,8 +199,13 @@ def require_side_files(base: Path) -> None:
         UnusableBase: Names the file.
     """
     found = (Path(at, name) for at, folders, names in os.walk(base) for name in (*folders, *names))
-    for name in carried_names(path.relative_to(base).as_posix() for path in found):
+    names = carried_names(path.relative_to(base).as_posix() for path in found)
+    for name in names:
         files.require_own(base, name)
+    if pair := alike(names):
+        raise UnusableBase(
+            f"{pair[0]} and {pair[1]} are one file on macOS and Windows.", "Rename or remove one of them."
+        )
     for _ in carried(Folder(base)):
         pass
 

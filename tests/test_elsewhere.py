@@ -7,6 +7,7 @@ are this system's; that they run on theirs is their own claim.
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,8 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from release import files
 from release.__main__ import run
 from release.digests import sha256_file
+from release.hub.repos import Target
+from release.pruning.registry import METHODS
 from release.sources.cache import cache_folder
 from tests import checkpoints
 from tests.elsewhere import LINUX_ALONE, NOT_BEFORE_MACOS_11, ROOT, SYSTEMS, UNIX_ALONE, System
@@ -54,6 +58,74 @@ def test_what_one_system_alone_has_is_asked_for_in_known_places() -> None:
         if special := set(uses(ast.parse(path.read_text(encoding="utf-8")))) & (SPECIAL | MODULES):
             found[path.relative_to(ROOT).as_posix()] = special
     assert found == KNOWN
+
+
+WRITING = re.compile("[wax]")
+
+
+def careless(tree: ast.AST) -> Iterator[int]:
+    """Lines that open a text file and leave its encoding, or the ends of lines that are written, to the system."""
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        named = {word.arg for word in node.keywords}
+        modes = [each.value for each in node.args if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+        if node.func.attr in ("open", "fdopen") and (modes or not node.args):
+            mode = modes[-1] if modes else "r"
+            wanted = set() if "b" in mode else {"encoding", "newline"} if WRITING.search(mode) else {"encoding"}
+        else:
+            wanted = {"read_text": {"encoding"}, "write_text": {"encoding", "newline"}}.get(node.func.attr, set())
+        if not wanted <= named:
+            yield node.lineno
+
+
+def test_no_text_depends_on_the_systems_encoding_or_ends_of_lines() -> None:
+    found = {
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in SOURCES
+        for line in careless(ast.parse(path.read_text(encoding="utf-8")))
+    }
+    assert found == set()
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_json_is_read_back_whatever_the_pipe_can_carry(encoding: str) -> None:
+    words = [sys.executable, "-m", "release", "methods", "--json"]
+    done = subprocess.run(words, env=os.environ | {"PYTHONIOENCODING": encoding}, cwd=ROOT, capture_output=True)
+    titles = [method["title"] for method in json.loads(done.stdout.decode(encoding))["methods"]]
+    assert titles == [method.title for method in METHODS.values()]
+
+
+LITTER = (".DS_Store", "._model.safetensors", "figures/.DS_Store", "Thumbs.db", "desktop.ini")
+
+
+def litter(folder: Path) -> None:
+    """Look into a folder as a file manager does."""
+    for name in LITTER:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"\0\0\0\1Bud1")
+
+
+def test_folders_that_were_looked_into_are_bases_and_releases_all_the_same(llama: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    litter(llama)
+    files.write(out / ".DS_Store", b"Bud1")
+    assert run(["prune", str(llama), "--method", "random", "--sparsity", "0.3", "--out", str(out)]) == 0
+    litter(out)
+    assert set(Target("model", "ada/llama", out).files()).isdisjoint(LITTER)
+    assert run(["verify", str(out), "--base", str(llama)]) == 0
+    recorded = json.loads((out / "release.json").read_bytes())["files"]
+    assert {file["name"] for file in recorded}.isdisjoint(LITTER)
+
+
+def test_a_base_whose_files_are_one_on_another_disk_is_refused_before_any_work(
+    llama: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("NOTICE", "Notice"):
+        (llama / name).write_text(name)
+    code = run(["prune", str(llama), "--method", "random", "--sparsity", "0.3", "--out", str(tmp_path / "out")])
+    assert (code, (tmp_path / "out").exists()) == (2, False)
+    assert "NOTICE and Notice are one file on macOS and Windows" in capsys.readouterr().err
 
 
 COMMANDS = """

@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,25 @@ def test_macos_is_asked_to_empty_the_drives_own_cache_too(tmp_path, monkeypatch,
     monkeypatch.setattr(os, "fsync", lambda _: asked.append("fsync"))
     files.write(tmp_path / "file", "text")
     assert asked == [51, "fsync", 51, "fsync"] if refused else [51, 51]  # the file, and the name in its folder
+
+
+@pytest.mark.parametrize(("held", "waits"), [(0, 0), (3, 3), (99, len(files.WAITS))])
+def test_on_windows_a_file_that_somebody_has_open_is_waited_for(tmp_path, monkeypatch, held, waits):
+    slept, rename, tries = [], Path.replace, iter(range(100))
+
+    def in_use(path, target):
+        if next(tries) < held:
+            raise PermissionError(errno.EACCES, "used by another process", str(target))
+        return rename(path, target)
+
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(Path, "replace", in_use)
+    monkeypatch.setattr(time, "sleep", slept.append)
+    (tmp_path / "file").write_text("old")
+    with pytest.raises(PermissionError, match="used by") if held == 99 else nullcontext():
+        files.write(tmp_path / "file", "new")
+    assert (tmp_path / "file").read_text() == ("old" if held == 99 else "new")
+    assert (len(slept), [path.name for path in tmp_path.iterdir()]) == (waits, ["file"])
 
 
 @pytest.mark.parametrize("number", files.NO_ROOM)

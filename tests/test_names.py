@@ -1,13 +1,17 @@
 """A name from outside stays inside the folder that it is joined to."""
 
 import json
+import ntpath
+from pathlib import PureWindowsPath
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from release.names import problem_of
+from release.checkpoint.files import is_hidden
+from release.contents import unexpected
+from release.names import alike, is_litter, problem_of
 from release.record import FileDigest
 
 LEADING_OUT = ["..", "../x", "a/../b", "a/..", "/etc/passwd", "a//b", "a/", "/", ".", "./a", "a/./b", "", "~/../x"]
@@ -50,3 +54,50 @@ def test_a_name_that_is_taken_stays_inside(tmp_path_factory, name):
         assert path.resolve().is_relative_to(folder.resolve())
         assert path.resolve() != folder.resolve()
         assert not any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+
+@given(
+    st.text(st.characters(codec="utf-8"), max_size=20) | st.from_regex(r"(?i)(con|prn|com[1-9²]|conin\$) ?\.?[a-z. ]*")
+)
+def test_a_name_that_is_taken_is_a_file_inside_on_windows_too(name):
+    if problem_of(name) is None:
+        path = PureWindowsPath("C:/releases/model", name)
+        assert path.parts[:3] == ("C:\\", "releases", "model")
+        assert path.relative_to("C:/releases/model").as_posix() == name
+        assert not any(reserved(part) for part in path.parts[3:])
+
+
+def reserved(part: str) -> bool:
+    known = getattr(ntpath, "isreserved", None)
+    return known(part) if known else PureWindowsPath(part).is_reserved()
+
+
+@pytest.mark.parametrize("name", ["COM¹", "conin$", "con .txt", "LPT²"])
+def test_devices_of_windows_are_no_names(name):
+    assert reserved(name)
+    assert problem_of(name)
+
+
+@pytest.mark.parametrize(
+    ("names", "pair"),
+    [
+        (["LICENSE", "config.json", "license"], ("LICENSE", "license")),
+        (["a/é.md", "a/e\u0301.md"], ("a/é.md", "a/e\u0301.md")),
+        (["straße", "STRASSE"], ("straße", "STRASSE")),
+        (["LICENSE", "LICENSE.md", "a/LICENSE"], None),
+    ],
+)
+def test_names_that_are_one_on_another_disk_are_found(names, pair):
+    assert alike(names) == pair
+
+
+@pytest.mark.parametrize("name", [".DS_Store", "evaluation/.DS_Store", "._config.json", "Thumbs.db", "a/desktop.ini"])
+def test_what_a_file_manager_leaves_is_no_file_of_a_release(name):
+    assert is_litter(name)
+    assert is_hidden(name)
+    assert not unexpected([name], [])
+
+
+@pytest.mark.parametrize("name", ["DS_Store", "thumbs.db.md", "_config.json", "desktop.ini/README.md"])
+def test_other_files_are_not_taken_for_what_a_file_manager_leaves(name):
+    assert not is_litter(name)

@@ -86,6 +86,19 @@ def test_a_release_that_was_touched_is_not_pushed(hub: HubServer, release: Comma
     assert hub.store.repo("models", ID) is None
 
 
+def test_a_dry_push_does_without_links_where_the_system_makes_none(
+    hub: HubServer, release: Command, built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, repos = contents(built / "model"), release("push", str(built), "--dry-run")["repos"]
+
+    def refused(*_: object) -> None:
+        raise OSError(22, "A required privilege is not held by the client")
+
+    monkeypatch.setattr(Path, "symlink_to", refused)
+    assert release("push", str(built), "--dry-run")["repos"] == repos
+    assert contents(built / "model") == before
+
+
 def test_a_dry_push_says_what_a_push_does_and_writes_nothing_on_either_side(
     hub: HubServer, release: Command, built: Path
 ) -> None:

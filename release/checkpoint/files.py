@@ -16,6 +16,7 @@ from release.checkpoint.disk import PieceReader
 from release.checkpoint.header import Header, Raw, read_header
 from release.errors import UnusableBase
 from release.files import require_own
+from release.names import is_litter
 from release.record import FileDigest
 
 PIECE = 4 << 20
@@ -29,8 +30,8 @@ FOLDER = "a folder"
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file of a release is never published: a hidden one, or one that running the app left."""
-    return any(part.startswith((".", "__pycache__")) for part in PurePosixPath(name).parts)
+    """Whether a file of a release is never published: a hidden one, or one that the app or a file manager left."""
+    return is_litter(name) or any(part.startswith((".", "__pycache__")) for part in PurePosixPath(name).parts)
 
 
 class Reader(Protocol):

@@ -23,7 +23,7 @@ from release.checkpoint.disk import DiskWriter, SteadyReader
 from release.checkpoint.header import Header, Raw, Tensor
 from release.checkpoint.rooms import ROOMS, room_at
 from release.errors import DiskFull, UnusableBase
-from release.files import no_room_is_told, sync_folder
+from release.files import no_room_is_told, put_in_place, sync_folder
 from release.progress import Advance
 from release.record import FileDigest
 
@@ -81,7 +81,7 @@ def rewrite(
     finally:
         ROOMS.clear()
     for path, target in zip(partials, targets, strict=True):
-        path.replace(target)
+        put_in_place(path, target)
         sync_folder(target.parent)
     return tuple(
         FileDigest(name=target.name, bytes=header.size, sha256=digest)
