@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save
 
 from release.errors import BadOption
 from tests import checkpoints
@@ -275,6 +277,21 @@ def test_a_release_is_fetched_with_every_file_of_it_and_another_model_is_not(
     other, whole = world.run(f"push()\n{script}\n{script.replace('org/base', 'ada/tiny')}")
     assert contents(Path(other["folder"])) == base_files(release_folder)
     assert contents(Path(whole["folder"])) == contents(world.folder / "model")
+
+
+def test_packed_weights_and_embedding_models_are_told_from_headers_and_names(
+    world: World, release_folder: Path
+) -> None:
+    files = base_files(release_folder)
+    packed = save({"model.layers.0.mlp.up_proj.qweight": torch.ones(2, 2, dtype=torch.int32)}, {"format": "pt"})
+    plain = {name: data for name, data in files.items() if not name.startswith("model")}
+    put(world.hub, "org/packed", plain | {"model.safetensors": packed})
+    put(world.hub, "org/embeddings", files | {"modules.json": b"[]"})
+    asked = ["org/packed", "org/embeddings"]
+    told = world.run("\n".join(f'tell(lambda: reading.headers("{each}", None))' for each in asked))
+    assert [answer["error"] for answer in told] == ["UnusableBase"] * 2
+    assert "quantised (GPTQ or AWQ)" in told[0]["text"]
+    assert "an embedding model" in told[1]["text"]
 
 
 def test_headers_come_without_the_weights(world: World, release_folder: Path) -> None:

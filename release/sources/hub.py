@@ -20,7 +20,7 @@ from huggingface_hub.errors import (
 )
 
 from release.checkpoint.folder import CONFIG, is_side_file, settings_of
-from release.checkpoint.forms import refuse_embeddings, refuse_other_form
+from release.checkpoint.forms import refuse_embeddings, refuse_other_form, refuse_packed
 from release.checkpoint.loading import INDEX, SINGLE, weight_names
 from release.contents import left_behind
 from release.errors import UnusableBase
@@ -150,7 +150,7 @@ def headers(repo_id: str, revision: str | None) -> Headers:
 
     Raises:
         ReleaseError: As `inspect`.
-        UnusableBase: A weight file is no safetensors file.
+        UnusableBase: A weight file is no safetensors file, or holds packed weights.
     """
     info = inspect(repo_id, revision)
 
@@ -161,10 +161,11 @@ def headers(repo_id: str, revision: str | None) -> Headers:
     try:
         with explained(info.id, revision), ThreadPoolExecutor(WORKERS) as pool:
             folder = _small(info.id, CONFIG, info.revision).parent
-            found = [item for part in pool.map(tensors_of, info.weights) for item in part.items()]
+            found = dict(item for part in pool.map(tensors_of, info.weights) for item in part.items())
     except SafetensorsParsingError as error:
         raise UnusableBase(f"{info.id}: {error}", "Name a model whose weights are whole.") from error
-    return Headers(folder, info, MappingProxyType(dict(found)))
+    refuse_packed(found)
+    return Headers(folder, info, MappingProxyType(found))
 
 
 def cached(repo_id: str, revision: str | None) -> Path | None:
