@@ -105,7 +105,7 @@ def _compare_claims(record: Record) -> Check:
         if (found := decided.get(claim.key)) is not None
         and (claim.verdict != found.verdict or (same and claim != found))
     ]
-    return Check(name="claims", ok=not wrong, detail="; ".join(wrong) or "each follows from its evidence")
+    return Check(name="card claims", ok=not wrong, detail="; ".join(wrong) or "each follows from its evidence")
 
 
 def _generate(record: Record, target: Target) -> Card:

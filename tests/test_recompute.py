@@ -301,6 +301,17 @@ def test_an_honest_release_passes(
     assert {name for name in named if checks[name]["ok"] is True} == named
 
 
+def test_every_check_of_a_measured_release_has_a_name_of_its_own(
+    made: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two were once called “claims”, and who read them by name saw the last."""
+    capsys.readouterr()
+    run(["verify", str(made["letters"]), "--json"])
+    names = [check["name"] for check in json.loads(capsys.readouterr().out)["checks"]]
+    assert {"claims", "card claims"} <= set(names)
+    assert len(names) == len(set(names))
+
+
 VERIFIED = """
 import sys
 from release.__main__ import run
