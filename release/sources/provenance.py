@@ -30,7 +30,10 @@ MENTIONS = (
     rf"{HOSTS}/(?P<id>{ID})/(?:resolve|raw|blob|tree)/",
     rf"git clone \S*{HOSTS}/(?P<id>{ID}?)(?:\.git)?\s",
 )
-"""How cards name the repository that they stand in."""
+"""How cards tell to load the repository that they stand in."""
+NAMED = re.compile(rf"(?<![\w./-])(?P<id>{ID})(?![\w/-])")
+ADDRESSES = re.compile(rf"https?://{HOSTS}/")
+"""Whatever looks like a repository; it counts where it is called as the folder is."""
 LARGEST = 1 << 20
 """Bytes of a file of bookkeeping, or of a card's beginning, that are read."""
 MOST_FILES = 1_000
@@ -125,17 +128,20 @@ def _id_of(address: str) -> str | None:
 
 
 def _named_by_card(folder: Path) -> str | None:
-    """The repository that the card names: the one called as the folder is, or else the only one."""
+    """The repository that the card names: the one called as its folder is, or else the only one it tells to load."""
     path = card_of(folder)
     text = _text(path) if path else None
     if text is None:
         return None
-    found = Counter(match["id"].rstrip(".") for each in MENTIONS for match in re.finditer(each, text))
-    for other in _others(text):
-        found.pop(other, None)
-    alike = [repo for repo in found if _plain(repo) == _plain(folder) or _plain(repo.split("/")[1]) == _plain(folder)]
-    names = alike or list(found)
-    return names[0] if len(names) == 1 else None
+    others = {other.casefold() for other in _others(text)}
+    told = Counter(match["id"].rstrip(".") for each in MENTIONS for match in re.finditer(each, text))
+    named = told + Counter(match["id"].rstrip(".") for match in NAMED.finditer(ADDRESSES.sub(" ", text)))
+    alike = [repo for repo in named if _plain(folder) in (_plain(repo), _plain(repo.split("/")[1]))]
+    for found in (alike, list(told)):
+        by_id = {repo.casefold(): repo for repo in sorted(found, key=lambda repo: named[repo])}
+        if left := [repo for key, repo in by_id.items() if key not in others]:
+            return left[0] if len(left) == 1 else None
+    return None
 
 
 def _others(card: str) -> Iterable[str]:

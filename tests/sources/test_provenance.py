@@ -132,6 +132,25 @@ def by_wget_under_another_name(root: Path) -> Path:
     return root
 
 
+def named(root: Path, text: str, name: str = "Model-1B") -> Path:
+    folder = root / name
+    folder.mkdir()
+    readme(folder, text)
+    return folder
+
+
+def by_wget_with_a_link(root: Path) -> Path:
+    return named(root, f"[Model page]({HUB}/{ID}), made from [Base]({HUB}/org/Base) on [data]({HUB}/datasets/a/b).")
+
+
+def by_wget_with_its_name_in_prose(root: Path) -> Path:
+    return named(root, f"This repository contains {ID}. See org/Model-7B for the larger one.", "org_Model-1B")
+
+
+def by_wget_in_two_cases(root: Path) -> Path:
+    return named(root, f"{USAGE} {USAGE} or `from_pretrained('{ID.lower()}')`", "org--model-1b")
+
+
 WAYS: dict[Callable[[Path], Path], Origin] = {
     cached: WHOLE,
     linked: WHOLE,
@@ -148,6 +167,9 @@ WAYS: dict[Callable[[Path], Path], Origin] = {
     by_a_web_ui: Origin(id=ID),
     by_wget: NAMED,
     by_wget_under_another_name: NAMED,
+    by_wget_with_a_link: NAMED,
+    by_wget_with_its_name_in_prose: NAMED,
+    by_wget_in_two_cases: NAMED,
 }
 
 
@@ -183,6 +205,14 @@ def two_models_named(root: Path) -> None:
     readme(root, '`from_pretrained("a/b")` or `from_pretrained("a/c")`')
 
 
+def a_base_in_other_letters(root: Path) -> None:
+    readme(root, '---\nbase_model: A/B\n---\n`from_pretrained("a/b")`')
+
+
+def a_picture(root: Path) -> None:
+    readme(root, f"![plot](images/{root.name}.png) and src/other, and/or this")
+
+
 def a_loop(root: Path) -> None:
     (root / ".git").write_text("gitdir: .git\n")
 
@@ -195,7 +225,18 @@ def broken(root: Path) -> None:
 
 @pytest.mark.parametrize(
     "spoil",
-    [nothing, another_host, a_data_set, two_commits, another_model_named, two_models_named, a_loop, broken],
+    [
+        nothing,
+        another_host,
+        a_data_set,
+        two_commits,
+        another_model_named,
+        two_models_named,
+        a_base_in_other_letters,
+        a_picture,
+        a_loop,
+        broken,
+    ],
     ids=lambda spoil: spoil.__name__,
 )
 def test_where_nothing_tells_it_nothing_is_said(spoil, tmp_path: Path):
