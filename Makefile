@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Two test processes; torch computes with one thread in each, or they would take the cores from each other.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
-.PHONY: demo test test-long fuzz clean
+.PHONY: demo test test-long test-newest fuzz clean
 
 demo: .venv/installed
 	$(BIN)/release publish demo --method random --sparsity 0.1 --local
@@ -18,6 +18,15 @@ test: .venv/dev chromium
 
 test-long: .venv/dev chromium
 	$(PYTEST) --dist worksteal -m long
+
+# The newest versions that pyproject.toml allows, in an environment made for this; PYTHON=python3.13 tries another Python.
+test-newest:
+	rm -rf .venv-newest
+	$(PYTHON) -m venv .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager --editable ".[dev]"
+	.venv-newest/bin/python --version
+	.venv-newest/bin/python -m pip freeze
+	OMP_NUM_THREADS=1 .venv-newest/bin/python -m pytest --numprocesses 2 --dist worksteal -m "not long"
 
 # Hours; the runs that are due of every reader of outside bytes. atheris has no wheel for every system.
 fuzz: .venv/dev
@@ -38,4 +47,4 @@ chromium:
 	@touch $@
 
 clean:
-	rm -rf .venv releases
+	rm -rf .venv .venv-newest releases
