@@ -32,6 +32,7 @@ PATIENCE = 0.3
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 WAITS = (0.05, 0.1, 0.2, 0.4, 0.8)
 """Seconds to wait for whoever has a file open."""
+LEADS_NOWHERE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 COPIED = 1 << 20
 """Bytes copied at a time."""
 SNAPSHOTS, BLOBS = "snapshots", "blobs"
@@ -146,7 +147,9 @@ def require_own(folder: Path, name: str) -> Path:
     path, home = folder / name, folder.resolve()
     try:
         real = path.resolve(strict=True)
-    except (FileNotFoundError, NotADirectoryError, RuntimeError):
+    except (OSError, RuntimeError) as error:  # Python 3.11 and 3.12 raise RuntimeError for a circle
+        if getattr(error, "errno", errno.ELOOP) not in LEADS_NOWHERE:
+            raise
         raise UnusableBase(f"{name} is missing, or links to nothing.", "Fetch or copy it again.") from None
     homes = (home, home.parent.parent / BLOBS) if home.parent.name == SNAPSHOTS else (home,)
     if not any(real.is_relative_to(each) for each in homes):
