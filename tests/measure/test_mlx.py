@@ -17,7 +17,6 @@ from release.card import render
 from release.errors import BadOption, MissingSource, UnusableBase
 from release.measure import run
 from release.measure.engines import ENGINES, Engine, engine
-from release.measure.latency import measure_latency
 from release.measure.model import read_tokenizer
 from release.measure.prompts import Prompter
 from release.measure.timed import Pair, time_pair
@@ -162,14 +161,11 @@ def test_a_fresh_process_times_both_models_by_each_engine(
     assert figures == {"latency", "latency-mlx"}
 
 
-@pytest.mark.long  # eight processes, each of which imports torch and MLX
-def test_models_of_other_types_are_timed_beside_each_other(
-    tmp_path: Path, tiny: dict[str, Path], bbq: Bbq, console: Console
-) -> None:
+def test_models_of_other_types_are_timed_beside_each_other(tmp_path: Path, tiny: dict[str, Path], bbq: Bbq) -> None:
     other = checkpoints.make(tmp_path / "wide", dtype=torch.float32)
-    items = (*bbq[0], *bbq[0])[: WARMUP + 6]
-    found = measure_latency(tiny["llama"], other, items, bbq[1], "cpu", None, console, "mlx")
-    assert (found.processes, found.items, found.engine) == (8, 8 * 4, "mlx")
+    pair = Pair("mlx", tiny["llama"], other, alike=False)
+    timings = time_pair(pair, bbq[0][: WARMUP + 2], CPU, Console(quiet=True))
+    assert (timings.seconds > 0).all()
 
 
 def unknown(folder: Path) -> str:
@@ -315,9 +311,9 @@ def test_a_release_that_mlx_answered_and_timed_is_verified_and_asked_again(
 ) -> None:
     base, options = str(exact["qwen2"]), ["--bbq", "24", "--bbq-scoring", "generate", "--bbq-engine", "mlx"]
     options += ["--latency", "3", "--latency-engine", "transformers,mlx", "--perplexity", "off", "--device", "cpu"]
-    command = ["publish", base, "--method", "random", "--sparsity", "0.1", "--local", "--out", str(tmp_path)]
-    assert main.run([*command, *options]) == 0
-    [folder] = tmp_path.iterdir()
+    command = ["publish", base, "--method", "random", "--sparsity", "0.1", "--local"]
+    assert main.run([*command, *options, "--out", str(tmp_path / "out")]) == 0
+    [folder] = (tmp_path / "out").iterdir()
     record = Record.read(folder / "model")
     assert "--bbq-engine mlx" in record.plan.command
     assert "--latency-engine transformers,mlx" in record.plan.command
