@@ -44,8 +44,9 @@ from release.measure.subject import Subject
 from release.measure.timings import WARMUP
 from release.measure.windows import cut_windows, losses_of
 from release.pipeline import prune_only
-from release.plan import Measuring, Plan, parse_calibration, recipe_of
+from release.plan import Measuring, Plan, parse_calibration
 from release.progress import Console
+from release.pruning.recipe import Recipe
 from release.sources import demo
 from release.sources.bbq import read_bbq
 from release.sources.text import read_text
@@ -140,7 +141,7 @@ class Desk:
     def _prune(self, device: torch.device, out: Path) -> None:
         text, _ = parse_calibration("wikipedia", 32, 512)
         measuring = Measuring(bbq="off", perplexity="off", latency="off", device=str(device))
-        recipe = recipe_of("wanda", Decimal("0.5"), 42, calibration=text)
+        recipe = Recipe.of("wanda", Decimal("0.5"), 42, calibration=text)
         prune_only([Plan(model=str(self._base), recipe=recipe, measuring=measuring, out=out, local=True)], Console())
 
     def _subject(self, device: torch.device) -> Subject:
