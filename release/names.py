@@ -18,8 +18,11 @@ FORBIDDEN = frozenset('\\:*?"<>|')
 """What separates folders, drives and streams, or is a pattern, on one system or another."""
 RESERVED = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³]) *(?:\..*)?", re.IGNORECASE)
 """Devices on Windows, whatever the ending."""
-LITTER = re.compile(r"\.DS_Store|\._.*|Thumbs\.db|desktop\.ini", re.IGNORECASE | re.DOTALL)
-"""What file managers of macOS and Windows leave in a folder that was looked into."""
+LITTER = re.compile(
+    r"\.DS_Store|Thumbs\.db|desktop\.ini|\._(?!.*\.(?:safetensors|bin|pt|pth|ckpt|gguf|py|so)$).*",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What file managers of macOS and Windows leave in a folder that was looked into; no name that a loader may match."""
 
 
 def problem_of(name: str) -> str | None:

@@ -156,16 +156,16 @@ def test_a_weight_file_whose_header_lies_is_named(name, llama, tmp_path, capsys,
 
 
 NAMES = {
-    "model.layers.99999999.mlp.up_proj.weight": "No transformer block was found",
-    "model.layers." + "9" * 5_000 + ".mlp.up_proj.weight": "No transformer block was found",
+    "model.layers.99999999.mlp.up_proj.weight": "a number of 8 digits",
+    "model.layers." + "9" * 5_000 + ".mlp.up_proj.weight": "a number of 5,000 digits",
     "model.layers.999999.mlp.up_proj.weight": "layers.",
-    "model.layers.-1.mlp.up_proj.weight": "No transformer block was found",
-    "model.layers.\u0663.mlp.up_proj.weight": "No transformer block was found",
-    "model.layers.0.\x1b[2Jx.weight": "the files hold 1 block",
-    "model.layers.0." + "x" * 100_000 + ".weight": "the files hold 1 block",
-    "\x1b]0;owned\x07": "No transformer block was found",
-    "": "No transformer block was found",
-    "model.layers.0.\u202egnp.weight": "the files hold 1 block",
+    "model.layers.-1.mlp.up_proj.weight": "does not know model.layers.-1",
+    "model.layers.\u0663.mlp.up_proj.weight": "does not know model.layers.",
+    "model.layers.0.\x1b[2Jx.weight": "the files hold no model.layers.1",
+    "model.layers.0." + "x" * 100_000 + ".weight": "the files hold no model.layers.1",
+    "\x1b]0;owned\x07": "does not know",
+    "": "does not know",
+    "model.layers.0.\u202egnp.weight": "the files hold no model.layers.1",
 }
 
 
@@ -183,7 +183,7 @@ def test_a_strange_module_is_named_in_one_printable_line(inside, llama, tmp_path
     for file in llama.glob("*.safetensors*"):
         file.unlink()
     (llama / "model.safetensors").write_bytes(header_of({f"model.layers.0.{inside}.weight": ONE}))
-    expect_refusal(prune(llama, tmp_path / "out"), tmp_path / "out", capsys, "layers.0.", "the model class")
+    expect_refusal(prune(llama, tmp_path / "out"), tmp_path / "out", capsys, "does not know model.layers.0.")
 
 
 TABLES: dict[str, Callable[[str], bytes]] = {

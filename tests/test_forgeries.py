@@ -220,7 +220,7 @@ HONEST = {
 }
 
 
-QUICK = ("random", "magnitude-2:4", "sparsegpt")
+QUICK = ("random", "magnitude-2:4")
 
 
 @pytest.mark.parametrize("how", [pytest.param(h, marks=() if h in QUICK else pytest.mark.long) for h in HONEST])

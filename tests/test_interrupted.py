@@ -68,6 +68,7 @@ def whole(base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str
     return hashes(out)
 
 
+@pytest.mark.long
 def test_killed_at_random_moments_it_ends_in_the_same_bytes_without_stray_files(base, whole, tmp_path):
     out, chance = tmp_path / "out", random.Random(7)
     kills = 0

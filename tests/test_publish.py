@@ -12,7 +12,7 @@ from release.__main__ import run
 from release.record import Record
 from tests import checkpoints
 
-pytestmark = pytest.mark.demo
+pytestmark = [pytest.mark.demo, pytest.mark.long]  # a real model, pruned and measured
 
 NAME = "smollm2-135m-instruct-random-s10"
 RUN = {"seconds": 0, "recalled": 0}

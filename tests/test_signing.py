@@ -294,7 +294,7 @@ def test_a_trust_configuration_that_cannot_be_read_is_named(content, instance, s
     assert "RELEASE_TRUST_CONFIG" in capsys.readouterr().err
 
 
-HIDDEN = (".x", "__pycache__/config.cpython-311.pyc", "figures/.DS_Store", ".cache/x/y", "a\x1bb")
+HIDDEN = (".x", "__pycache__/config.cpython-311.pyc", "._x.safetensors", ".cache/x/y", "a\x1bb")
 
 
 @pytest.mark.parametrize("name", HIDDEN)
@@ -307,7 +307,7 @@ def test_a_hidden_file_in_a_signed_release_is_not_covered_and_therefore_refused(
 
 
 def test_what_git_and_the_hubs_client_leave_in_a_folder_is_no_part_of_what_is_signed(signed, keys, capsys):
-    for name in (".gitattributes", ".cache/huggingface/download/x.metadata"):
+    for name in (".gitattributes", ".cache/huggingface/download/x.metadata", "figures/.DS_Store"):
         (signed / name).parent.mkdir(parents=True, exist_ok=True)
         (signed / name).write_text("x")
     assert verdict(signed, capsys, "--key", str(keys["mine.pub"]))[:2] == (0, True)

@@ -304,6 +304,7 @@ def release(tmp_path: Path, folders: tuple[Path, Path]) -> Path:
     return tmp_path / "release"
 
 
+@pytest.mark.long
 def test_a_release_runs_its_own_space_without_secrets_and_ends_with_the_command(
     release: Path, folders: tuple[Path, Path], tmp_path: Path
 ) -> None:

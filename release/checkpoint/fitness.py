@@ -46,6 +46,8 @@ WRAPPERS = {
 """Parts of names, and what puts them there."""
 UNKNOWN = "Give the checkpoint as save_pretrained of its own class writes it."
 MISMATCH = "The checkpoint and its config.json do not belong together, or it is not whole; fetch it again."
+DIGITS = 6
+"""The longest number in a tensor's name that is believed."""
 TRIED = 20
 """Unknown names that are held against those of the class to guess a prefix."""
 GUESSES = 4
@@ -101,11 +103,20 @@ def require_fit(folder: Path, shapes: Shapes) -> None:
     Raises:
         UnusableBase: Says what it is instead, and what to do.
     """
+    _require_short_numbers(shapes)
     config = read_config(folder)
     require_bounded(config)
     require_language_model(folder)
     whole_lists(shapes, config)
     require_filled(meta_model(folder), shapes)
+
+
+def _require_short_numbers(shapes: Shapes) -> None:
+    """Refuse names with numbers that no list is as long as: the library sorts names by their numbers' values."""
+    for name in shapes:
+        for part in name.split("."):
+            if part.isdecimal() and len(part) > DIGITS:
+                raise UnusableBase(f"{shown(name, 100)} holds a number of {len(part):,} digits.", UNKNOWN)
 
 
 def require_language_model(folder: Path) -> None:

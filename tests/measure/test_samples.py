@@ -19,6 +19,8 @@ from release.measure.samples import FILE_NAMES, INVALID, write_samples
 from release.measurements import Bbq, DataSource, Reading
 from release.sources.bbq import Item
 
+pytestmark = pytest.mark.long  # three measured releases are made before the first test
+
 READINGS: tuple[Reading, ...] = ("letters", "answers", "generate")
 SIDES = ("dense", "pruned")
 FORM = {
