@@ -1,6 +1,6 @@
 """A whole `publish --local` of a full-size model: the time of each stage and the peak memory.
 
-    python benchmarks/publish.py --folder DIR [--layers 32] [--bbq 24] [--perplexity 4] [--latency 4]
+    python benchmarks/publish.py --folder DIR [--layers 32] [--bbq 24] [--perplexity 4] [--latency 4] [--max-memory 7GB]
 
 Makes a synthetic bf16 checkpoint of Phi-3.5-mini's shapes (7.6 GB with all 32 layers) with the demo's tokenizer, and
 publishes it as any user would. Its weights are noise, so its scores mean nothing; its cost is that of the real one. The
@@ -31,6 +31,7 @@ def main() -> None:
     command = [sys.executable, "-m", "release", "publish", str(base), "--method", "random", "--sparsity", "0.1"]
     command += ["--local", "--out", str(options.folder / "out"), "--bbq", options.bbq]
     command += ["--perplexity", options.perplexity, "--latency", options.latency]
+    command += ["--max-memory", options.max_memory] if options.max_memory else []
     started = time.perf_counter()
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         for line in process.stderr or ():
@@ -47,6 +48,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--bbq", default="24")
     parser.add_argument("--perplexity", default="4")
     parser.add_argument("--latency", default="4")
+    parser.add_argument(
+        "--max-memory", help="What it may hold; a larger model is read block by block."
+    )
     return parser.parse_args()
 
 
