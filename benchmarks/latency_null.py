@@ -12,7 +12,7 @@ exchanged (of a byte-equal copy none would be).
 
 With `--load` another process burns one processor on and off, 0.3 to 3 s at a time. Each window is printed when it is
 there and kept in `--json`. Neighbouring windows are joined, too, for windows of twice as many items. On a quiet machine
-with two cores the default takes about ten minutes.
+with two cores the default takes 15 to 40 minutes.
 """
 
 import argparse

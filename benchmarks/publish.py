@@ -48,9 +48,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--bbq", default="24")
     parser.add_argument("--perplexity", default="4")
     parser.add_argument("--latency", default="4")
-    parser.add_argument(
-        "--max-memory", help="What it may hold; a larger model is read block by block."
-    )
+    parser.add_argument("--max-memory", help="What it may hold; a larger model is read block by block.")
     return parser.parse_args()
 
 
