@@ -113,8 +113,8 @@ def require_prunable(base: Checkpoint, plan: Plan) -> None:
 
     require_side_files(base.folder)
     refuse_embeddings(Folder(base.folder).name, Folder(base.folder).sizes)
-    require_fit(base.folder, base.shapes)
-    classes.require_prunable(base.folder, {t.name: (t.dtype, t.shape) for t in base.tensors()})
+    model = require_fit(base.folder, base.shapes)
+    classes.require_prunable(model, base.config, {t.name: (t.dtype, t.shape) for t in base.tensors()})
     require_rows(base.folder, {name: base.shapes[name] for name in prunable(base)}, plan.recipe)
     if plan.with_mask:
         masks.require_enough(plan.recipe)

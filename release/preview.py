@@ -227,8 +227,7 @@ def _checked(
     folder: Path, slug: str, tensors: Tensors, size: int, files: tuple[str, ...], left: tuple[str, ...]
 ) -> _Outline:
     config, shapes = read_config(folder), {name: shape for name, (_, shape) in tensors.items()}
-    require_fit(folder, shapes)
-    require_prunable(folder, tensors)
+    require_prunable(require_fit(folder, shapes), config, tensors)
     return _Outline(
         folder=folder,
         slug=slug,

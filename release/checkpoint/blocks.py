@@ -264,7 +264,7 @@ class BlockModel:
         hidden states enter all blocks.
         """
         why = "it changes the hidden states between its blocks"
-        for answer in (self._answer, *_ANSWERS):
+        for answer in dict.fromkeys((self._answer, *_ANSWERS)):
             try:
                 with foreign("its own code failed"), _standing_still(self._layers, answer) as heard:
                     functional_call(self._decoder, self._stem, (), {**arguments, "use_cache": False})

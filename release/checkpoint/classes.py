@@ -161,10 +161,13 @@ def _require_most(model: Any, blocks: Any, chosen: Mapping[str, Any]) -> None:
 
 def _own(module: Any) -> Iterator[Any]:
     """Parameters of two dimensions or more of a module that torch does not know."""
-    if not type(module).__module__.startswith("torch."):
-        kind = type(module).__name__
-        if not ("Router" in kind or kind.endswith("Norm")):
-            yield from (p for _, p in _held(module) if p.dim() > 1 and min(p.shape) > 1)
+    if not (type(module).__module__.startswith("torch.") or _is_router_or_norm(module)):
+        yield from (p for _, p in _held(module) if p.dim() > 1 and min(p.shape) > 1)
+
+
+def _is_router_or_norm(module: Any) -> bool:
+    kind = type(module).__name__
+    return "Router" in kind or NORM.search(kind) is not None
 
 
 def _inside(block: Any, config: Any) -> Iterator[str]:
@@ -208,8 +211,7 @@ def _is_router(layer: Any, above: list[Any], config: Any) -> bool:
     A layer weighs experts that gives one number, or, beside them, one for each; a width alone tells nothing:
     Qwen3-Next has 512 experts and a shared one of 512 units.
     """
-    kinds = [type(each).__name__ for each in [layer, *above]]
-    if any("Router" in kind or NORM.search(kind) for kind in kinds):
+    if any(map(_is_router_or_norm, [layer, *above])):
         return True
     outputs = layer.weight.shape[0]
     return outputs == 1 or (outputs in _expert_counts(config) and _beside_experts(above))
@@ -227,18 +229,17 @@ def _expert_counts(config: Any) -> set[int]:
     return {value for name, value in values if "expert" in name and isinstance(value, int) and value > 1}
 
 
-def require_prunable(folder: Path, tensors: Mapping[str, tuple[str, tuple[int, ...]]]) -> None:
-    """Refuse a checkpoint before any work: packed weights, an unknown class, or files that do not fit it.
+def require_prunable(model: Any, config: Mapping[str, Any], tensors: Mapping[str, tuple[str, tuple[int, ...]]]) -> None:
+    """Refuse a checkpoint before any work: packed weights, an encoder, or files whose names say other than its class.
 
     Args:
-        folder: Holds config.json.
+        model: On the meta device.
+        config: The whole of config.json.
         tensors: Name → (stored type, shape) of every tensor on disk.
 
     Raises:
         UnusableBase: Names the tensor or module.
     """
-    config = config_of_folder(folder)
-    require_bounded(config)
     shapes = {name: shape for name, (_, shape) in tensors.items()}
     by_shape = from_shapes(shapes, config)
     for name in by_shape:
@@ -247,7 +248,6 @@ def require_prunable(folder: Path, tensors: Mapping[str, tuple[str, tuple[int, .
                 f"{name} is stored as {tensors[name][0]}; packed or quantised weights cannot be pruned.",
                 f"Give a checkpoint stored as {', '.join(sorted(FLOATS))}.",
             )
-    model = meta_model(folder)
     require_causal(model)
     require_agreement(model, shapes, by_shape)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from release.checkpoint import remedies
-from release.checkpoint.classes import meta_model, require_bounded
+from release.checkpoint.classes import UNKNOWN, meta_model, require_bounded
 from release.checkpoint.configuration import library_config
 from release.checkpoint.decoder import Shapes, whole_lists
 from release.checkpoint.folder import read_config
@@ -44,7 +44,6 @@ WRAPPERS = {
     "student": "distillation",
 }
 """Parts of names, and what puts them there."""
-UNKNOWN = "Give the checkpoint as save_pretrained of its own class writes it."
 MISMATCH = "The checkpoint and its config.json do not belong together, or it is not whole; fetch it again."
 DIGITS = 6
 """The longest number in a tensor's name that is believed."""
@@ -93,8 +92,8 @@ class Renaming:
         return self.added + kept.removeprefix(self.prefix)
 
 
-def require_fit(folder: Path, shapes: Shapes) -> None:
-    """Refuse a checkpoint whose files do not fill a causal language model.
+def require_fit(folder: Path, shapes: Shapes) -> Any:
+    """Refuse a checkpoint whose files do not fill a causal language model; return that model on the meta device.
 
     Args:
         folder: Holds config.json.
@@ -108,7 +107,9 @@ def require_fit(folder: Path, shapes: Shapes) -> None:
     require_bounded(config)
     require_language_model(folder)
     whole_lists(shapes, config)
-    require_filled(meta_model(folder), shapes)
+    model = meta_model(folder)
+    require_filled(model, shapes)
+    return model
 
 
 def _require_short_numbers(shapes: Shapes) -> None:

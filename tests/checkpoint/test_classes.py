@@ -19,10 +19,14 @@ from transformers.models.auto.modeling_auto import (
 
 from release.checkpoint.classes import matrices, meta_model, require_agreement, require_causal, require_prunable
 from release.checkpoint.decoder import decoder_blocks, place_of
-from release.checkpoint.folder import open_checkpoint
+from release.checkpoint.folder import open_checkpoint, read_config
 from release.checkpoint.prunable import from_shapes, prunable
 from release.errors import UnusableBase
 from tests import checkpoints
+
+
+def check(folder, tensors):
+    require_prunable(meta_model(folder), read_config(folder), tensors)
 
 
 def stored(folder):
@@ -33,13 +37,13 @@ def stored(folder):
 def test_class_and_files_agree(architecture, tmp_path):
     for as_stored in (True, False):
         folder = checkpoints.make(tmp_path / str(as_stored), architecture, as_stored=as_stored)
-        require_prunable(folder, stored(folder))
+        check(folder, stored(folder))
 
 
 @pytest.mark.parametrize("name", ["model.layers.1.mlp.extra.weight", "model.layers.0.self_attn.lora_A.weight"])
 def test_a_layer_the_class_does_not_have_is_refused_by_name(name, base_folders):
     with pytest.raises(UnusableBase, match=name):
-        require_prunable(base_folders["llama"], stored(base_folders["llama"]) | {name: ("BF16", (3, 3))})
+        check(base_folders["llama"], stored(base_folders["llama"]) | {name: ("BF16", (3, 3))})
 
 
 @pytest.mark.parametrize("dtype", ["I8", "U8", "F8_E4M3", "I32"])
@@ -47,7 +51,7 @@ def test_packed_weights_are_refused_by_name(dtype, base_folders):
     tensors = stored(base_folders["llama"])
     name = prunable(open_checkpoint(base_folders["llama"]))[3]
     with pytest.raises(UnusableBase, match=f"{name} is stored as {dtype}"):
-        require_prunable(base_folders["llama"], tensors | {name: (dtype, tensors[name][1])})
+        check(base_folders["llama"], tensors | {name: (dtype, tensors[name][1])})
 
 
 def test_an_architecture_unknown_to_transformers_is_refused(tmp_path):
