@@ -45,7 +45,7 @@ def check_contents(subject: Subject) -> Check:
         )
         return Check(name="contents", ok=None, detail=detail)
     if wrong:
-        detail = f"no release of this tool holds {listed(wrong)}; some loader may take it instead"
+        detail = f"no release of this tool holds {listed(wrong)}; some loader may take it instead (delete it)"
         return Check(name="contents", ok=False, detail=detail)
     added = f"; added by a person, and read by no loader: {listed(theirs)}" if theirs else ""
     return Check(name="contents", ok=True, detail=f"{len(names)} files, none beside those of a release{added}")

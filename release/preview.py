@@ -194,7 +194,7 @@ def _outline(plan: Plan) -> _Outline:
     model = plan.model
     if model == base.DEMO:
         return _from_folder(demo.fetch(Console()), base.slug(demo.HUB_ID))
-    if Path(model).is_dir():
+    if base.is_folder(model):
         return _from_folder(Path(model), base.slug(base.id_of_folder(Path(model), plan.identity)))
     return _from_hub(base.hub_id(model))
 

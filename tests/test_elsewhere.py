@@ -96,7 +96,7 @@ def test_json_is_read_back_whatever_the_pipe_can_carry(encoding: str) -> None:
     assert titles == [method.title for method in METHODS.values()]
 
 
-LITTER = (".DS_Store", "._model.safetensors", "figures/.DS_Store", "Thumbs.db", "desktop.ini")
+LITTER = (".DS_Store", "._config.json", "figures/.DS_Store", "Thumbs.db", "desktop.ini")
 
 
 def litter(folder: Path) -> None:
@@ -116,6 +116,20 @@ def test_folders_that_were_looked_into_are_bases_and_releases_all_the_same(llama
     assert run(["verify", str(out), "--base", str(llama)]) == 0
     recorded = json.loads((out / "release.json").read_bytes())["files"]
     assert {file["name"] for file in recorded}.isdisjoint(LITTER)
+
+
+def test_a_companion_of_weights_is_refused_in_a_release_since_a_loader_may_match_its_name(
+    llama: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, name = tmp_path / "out", "._model.safetensors"
+    (llama / name).write_bytes(b"\0\5\x16\7")
+    assert run(["prune", str(llama), "--method", "random", "--sparsity", "0.3", "--out", str(out)]) == 0
+    (out / name).write_bytes(b"\0\5\x16\7")
+    capsys.readouterr()
+    assert run(["verify", str(out)]) == 1
+    assert f"no release of this tool holds {name}; some loader may take it instead" in capsys.readouterr().out
+    (out / name).unlink()
+    assert run(["verify", str(out)]) == 0
 
 
 def test_a_base_whose_files_are_one_on_another_disk_is_refused_before_any_work(

@@ -98,6 +98,17 @@ def test_what_a_file_manager_leaves_is_no_file_of_a_release(name):
     assert not unexpected([name], [])
 
 
-@pytest.mark.parametrize("name", ["DS_Store", "thumbs.db.md", "_config.json", "desktop.ini/README.md"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "DS_Store",
+        "thumbs.db.md",
+        "_config.json",
+        "._model.safetensors",
+        "._modeling.py",
+        "._x.GGUF",
+        "desktop.ini/README.md",
+    ],
+)
 def test_other_files_are_not_taken_for_what_a_file_manager_leaves(name):
     assert not is_litter(name)

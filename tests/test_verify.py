@@ -336,7 +336,8 @@ NO_BASE: dict[str, tuple[Callable[[Path], str], str]] = {
     "config of another kind": (of_two_models, "config.json"),
     "no such alias": (lambda _: "phi-9", "There is no model"),
     "not asked": (lambda _: "lab/model", "HF_HUB_OFFLINE .* is set, so the Hub is not asked"),
-    "nothing": (lambda _: "", "config.json"),
+    "nothing": (lambda _: "", "There is no model"),
+    "blanks": (lambda _: " ", "There is no model"),
     "escape": (lambda _: "./\x1b[2J", "There is no folder"),
     "far too long": (lambda _: "x" * 5_000, "name too long"),
 }

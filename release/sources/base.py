@@ -79,9 +79,14 @@ def resolve(model: str, console: Console, said: Identity = NOTHING) -> BaseModel
     """
     if model == DEMO:
         return _from_demo(console, said)
-    if Path(model).is_dir():
+    if is_folder(model):
         return _from_folder(Path(model), console, said)
     return _from_hub(hub_id(model), model, console, said)
+
+
+def is_folder(model: str) -> bool:
+    """Whether a base or a release is asked for by its folder; an empty name is none, though to a path it is `.`."""
+    return bool(model.strip()) and Path(model).is_dir()
 
 
 def require_said(model: str, said: Identity, console: Console) -> None:
@@ -97,7 +102,7 @@ def require_said(model: str, said: Identity, console: Console) -> None:
         return
     if model == DEMO:
         _require_of_demo(said)
-    elif Path(model).is_dir():
+    elif is_folder(model):
         _require_of_folder(said, Path(model), stated(Path(model), console)[0])
     else:
         repo_id = hub_id(model).partition("@")[0]
@@ -209,7 +214,7 @@ def id_of(model: str) -> str | None:
         from release.sources import demo
 
         return demo.HUB_ID
-    return None if Path(model).is_dir() else hub_id(model).partition("@")[0]
+    return None if is_folder(model) else hub_id(model).partition("@")[0]
 
 
 def pruned_folder(path_or_repo: str, console: Console) -> Path:
@@ -219,7 +224,7 @@ def pruned_folder(path_or_repo: str, console: Console) -> Path:
         UnknownName: It is neither.
         HubUnreachable: It has to come from the Hub and nobody answers.
     """
-    if Path(path_or_repo).is_dir():
+    if is_folder(path_or_repo):
         return Path(path_or_repo)
     from release.sources import hub
 
@@ -234,7 +239,7 @@ def pruned_files(path_or_repo: str, console: Console) -> Files:
         UnknownName: It is neither.
         HubUnreachable: It has to come from the Hub and nobody answers.
     """
-    if Path(path_or_repo).is_dir():
+    if is_folder(path_or_repo):
         return Folder(model_folder(Path(path_or_repo)))
     from release.sources import remote
 
@@ -256,7 +261,7 @@ def base_files(model: str, console: Console) -> Files:
         from release.sources import demo
 
         return Folder(demo.fetch(console))
-    if Path(model).is_dir():
+    if is_folder(model):
         return Folder(Path(model))
     repo_id, _, revision = hub_id(model).partition("@")
     return _base_on_hub(repo_id, revision or None, console)
