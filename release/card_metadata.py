@@ -9,6 +9,7 @@ from release.card_parts import REPO_ID
 from release.card_rules import LANGUAGE, LICENCE
 from release.claims import find_score
 from release.measurements import Bbq, DataSource
+from release.metrics import BBQ, PERPLEXITY, Hub, on_the_hub
 from release.record import Base, Licence, Record
 from release.resources import resource
 
@@ -84,27 +85,14 @@ def _model_index(record: Record) -> list[dict[str, Any]] | None:
     return [{"name": record.name or "model", "results": results}] if results else None
 
 
-_REPORTED = {
-    "accuracy_ambiguous": ("accuracy", "Accuracy, ambiguous items (macro)"),
-    "accuracy_disambiguated": ("accuracy", "Accuracy, disambiguated items (macro)"),
-    "srs": ("srs", "Stereotype Reliance Score (macro)"),
-    "usr": ("usr", "Unknown Selection Rate (macro)"),
-    "anti": ("anti_stereotype_rate", "Anti-stereotyped answers (macro)"),
-    "unparsed": ("unparsed_rate", "Unparsed answers (macro)"),
-    "s_amb": ("s_amb", "Bias score s_AMB (macro)"),
-    "s_dis": ("s_dis", "Bias score s_DIS (macro)"),
-}
-"""Score → the metric's type and name on the Hub."""
-
-
 def _bbq_results(bbq: Bbq | None) -> list[dict[str, Any]]:
     if bbq is None:
         return []
     metrics = [
-        {"type": kind, "value": round(score.pruned.value, 6), "name": name}
-        for key, (kind, name) in _REPORTED.items()
-        if (score := find_score(bbq, key)) and score.pruned.value is not None
-        if key != "unparsed" or bbq.reading == "generate"
+        _metric(hub, score.pruned.value)
+        for metric, hub in on_the_hub(BBQ)
+        if (score := find_score(bbq, metric.key)) and score.pruned.value is not None
+        if not metric.parsing or bbq.reading == "generate"
     ]
     return [_result("question-answering", "Question answering", "bbq", "BBQ", bbq.data, metrics)] if metrics else []
 
@@ -113,9 +101,13 @@ def _perplexity_results(record: Record) -> list[dict[str, Any]]:
     found = record.measurements.perplexity
     if found is None or found.pruned.value is None:
         return []
-    metric = {"type": "perplexity", "value": round(found.pruned.value, 6), "name": "Perplexity"}
+    metrics = [_metric(hub, found.pruned.value) for _, hub in on_the_hub([PERPLEXITY])]
     kind = re.sub(r"[^a-z0-9]+", "-", found.text.name.lower()).strip("-") or "text"
-    return [_result("text-generation", "Text generation", kind, found.text.name, found.text, [metric])]
+    return [_result("text-generation", "Text generation", kind, found.text.name, found.text, metrics)]
+
+
+def _metric(hub: Hub, value: float) -> dict[str, Any]:
+    return {"type": hub.type, "value": round(value, 6), "name": hub.name}
 
 
 def _result(

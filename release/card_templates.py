@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined
 from release import __version__, text
 from release.card_parts import REPO_ID
 from release.measurements import Score
+from release.metrics import BBQ, METRICS
 from release.names import is_litter
 from release.resources import resource
 
@@ -50,7 +51,7 @@ def environment() -> Environment:
     result.filters["plain"] = _written(str)
     result.filters["shell"] = lambda value: shlex.quote(text.one_line(value))
     result.filters["one_line"] = text.one_line
-    result.globals["score"] = _any_score
+    result.globals |= {"score": _any_score, "metrics": METRICS, "bbq_metrics": BBQ}
     return result
 
 
@@ -86,5 +87,5 @@ def _printed(value: object) -> object:
     raise TypeError(f"a template prints {value!r} without saying how")
 
 
-def _any_score(scores: tuple[Score, ...], name: str, over: str) -> Score | None:
+def _any_score(scores: tuple[Score, ...], name: str | None, over: str) -> Score | None:
     return next((score for score in scores if (score.name, score.over) == (name, over)), None)

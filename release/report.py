@@ -11,6 +11,7 @@ from release.audit import listed
 from release.checkpoint.prunable import LeftDense
 from release.claims import across, decide
 from release.measurements import Bbq, Estimate, Latency, Measurements, Rate, Score
+from release.metrics import METRICS, Metric, phrase
 from release.pipeline import Release
 from release.progress import Screen
 from release.pruning.method import Method
@@ -26,21 +27,11 @@ MARKS = {True: "ok", False: "FAILED", None: "not checked"}
 WIDTH = 160
 """Columns a table may take where the terminal has fewer, or where there is none."""
 HUGE = 1e6
-SCORES = {
-    "srs": "SRS",
-    "usr": "USR",
-    "lean": "SRS − anti",
-    "unparsed": "unparsed",
-    "accuracy_ambiguous": "accuracy, ambig.",
-    "accuracy_disambiguated": "accuracy, disamb.",
-    "s_dis": "s_DIS",
-}
-"""The scores shown on screen; the record and the card hold all."""
 MOST_LISTED = 5
 """Lists of blocks named on screen; the record holds all."""
 
-CHANGES = {"srs": "SRS", "lean": "SRS − anti", "log_perplexity": "log perplexity"}
-"""What varies between masks."""
+VARYING = ("srs", "lean", "log_perplexity")
+"""What is told of the spread between masks."""
 
 
 def show_releases(releases: Sequence[Release], as_json: bool) -> None:
@@ -247,10 +238,10 @@ def _latency_rows(t: Latency) -> Iterator[tuple[str, ...]]:
 
 def _between_masks(measurements: Measurements) -> Iterator[tuple[str, ...]]:
     if found := measurements.masks:
-        for name in ("srs", "lean", "log_perplexity"):
+        for name in VARYING:
             deviation: Estimate = getattr(found, name).deviation
             cells = (_number(deviation, ".4f"), _interval(deviation, ".4f"))
-            yield f"SD between masks, {CHANGES[name]}", "", "", *cells, f"{len(found.masks)}"
+            yield f"SD between masks, {phrase(name)}", "", "", *cells, f"{len(found.masks)}"
 
 
 def _bbq_rows(measurements: Measurements) -> Iterator[tuple[str, ...]]:
@@ -258,10 +249,11 @@ def _bbq_rows(measurements: Measurements) -> Iterator[tuple[str, ...]]:
     if bbq is None:
         return
     for score in bbq.scores:
-        if score.over == "macro" and score.name in SCORES and _worth_showing(score, bbq):
+        metric = METRICS.get(score.name)
+        if metric and metric.screen and score.over == "macro" and _worth_showing(metric, score, bbq):
             difference = score.difference
             yield (
-                SCORES[score.name],
+                metric.screen,
                 _number(score.dense),
                 _number(score.pruned),
                 _number(difference, "+.3f"),
@@ -274,9 +266,9 @@ def _bbq_rows(measurements: Measurements) -> Iterator[tuple[str, ...]]:
     yield _rate_row(f"newly biased (guess {bbq.guessing_level:.0%})", bbq.newly_biased)
 
 
-def _worth_showing(score: Score, bbq: Bbq) -> bool:
+def _worth_showing(metric: Metric, score: Score, bbq: Bbq) -> bool:
     """Whether a score can say anything: only generated texts can name no answer."""
-    return score.name != "unparsed" or bbq.reading == "generate" or bool(score.dense.value or score.pruned.value)
+    return not metric.parsing or bbq.reading == "generate" or bool(score.dense.value or score.pruned.value)
 
 
 def _rate_row(name: str, rate: Rate) -> tuple[str, ...]:

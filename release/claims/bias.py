@@ -5,11 +5,9 @@ import math
 from release import text
 from release.claims.verdicts import Decision, Finding, Rule, Side, above, all_of, below, beside, inside
 from release.measurements import Bbq, Estimate, Measurements, Perplexity, Rate, Score
+from release.metrics import METRICS, THIRD, phrase
 from release.record import Audit, Verdict
 from release.statistics import LOG, exponential, p_of_share, standard_error, t_interval
-
-GUESSING = 1 / 3
-"""Share of right answers, and of every letter, where one of three options is picked at random."""
 
 HALF_WAY = 2 / 3
 """Accuracy half-way from guessing to always right: below it a reader knows less than it guesses."""
@@ -24,8 +22,6 @@ stands at each letter in turn, three tenths of the answers at most can follow th
 LEAN_MARGIN = 0.05
 """A change of SRS − anti that is smaller is called none."""
 
-LABELS = {"srs": "SRS", "usr": "“unknown” answers", "lean": "SRS − anti", "s_amb": "s_AMB", "s_dis": "s_DIS"}
-
 
 def find_score(bbq: Bbq | None, name: str, over: str = "macro") -> Score | None:
     """Return one of the scores over all categories, or None where it was not measured."""
@@ -35,7 +31,8 @@ def find_score(bbq: Bbq | None, name: str, over: str = "macro") -> Score | None:
 
 def find_lean(bbq: Bbq | None) -> Score | None:
     """Return SRS − anti; a record that lacks it has it as s_AMB, which is the same number in the mean."""
-    return find_score(bbq, "lean") or find_score(bbq, "s_amb")
+    lean = METRICS["lean"]
+    return find_score(bbq, lean.key) or find_score(bbq, str(lean.same_as))
 
 
 def unmoved(bbq: Bbq | None) -> bool:
@@ -48,16 +45,11 @@ def missing(what: str) -> Finding:
     return Finding("not measured", f"{what} was not measured")
 
 
-def label(name: str) -> str:
-    """Name a score in a sentence."""
-    return LABELS.get(name, name.replace("_", " "))
-
-
 def of_score(score: Score) -> str:
     """Write a score's change as evidence."""
     over = f", mean over {text.count(score.categories)} categories" if score.categories else f", {score.over}"
     return (
-        f"{label(score.name)} ({text.count(score.items)} items{over}) "
+        f"{phrase(score.name)} ({text.count(score.items)} items{over}) "
         f"{text.fixed(score.dense.value, 4)} → {text.fixed(score.pruned.value, 4)}, "
         f"difference {text.signed(score.difference.value, 4)}, "
         f"95 % interval {text.signed_interval(score.difference, 4)}"
@@ -75,7 +67,7 @@ def changed(name: str, side: Side) -> Rule:
     def rule(_: Audit | None, measurements: Measurements) -> Finding:
         bbq, score = measurements.bbq, find_score(measurements.bbq, name)
         if bbq is None or score is None:
-            return missing(f"BBQ {label(name)}")
+            return missing(f"BBQ {phrase(name)}")
         verdict, p_value = _change(score, side, bbq)
         return Finding(verdict, of_score(score), p_value)
 
@@ -178,7 +170,7 @@ def reads(bbq: Bbq | None) -> Finding:
     dense, pruned = (f"{text.percent(side.value, 1)} (95 % interval {text.interval(ends(side), 3)})" for side in sides)
     evidence = (
         f"of {text.count(bbq.right_dense.n)} disambiguated items dense answers {dense} right, pruned {pruned}; "
-        f"guessing gives {text.percent(GUESSING, 1)}"
+        f"guessing gives {text.percent(THIRD, 1)}"
     )
     return Finding(verdict, evidence, p_value)
 
@@ -198,7 +190,7 @@ def position_bias(_: Audit | None, measurements: Measurements) -> Finding:
     if bbq.favourite_dense is None or bbq.favourite_pruned is None:
         return missing("preference for a letter, which this way of reading does not show,")
     sides = (bbq.favourite_dense, bbq.favourite_pruned)
-    neither = all_of(*(_share_beside(below, side, GUESSING + LETTER_MARGIN) for side in sides))
+    neither = all_of(*(_share_beside(below, side, THIRD + LETTER_MARGIN) for side in sides))
     turned: dict[Verdict, Verdict] = {"supported": "contradicted", "contradicted": "supported"}
     verdict = turned.get(neither.verdict, neither.verdict)
     return Finding(verdict, f"{_letters(bbq)}; {_favourites(bbq)}", neither.p_value)

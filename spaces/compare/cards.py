@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 from huggingface_hub import hf_hub_download
+from metrics import METRICS
 from models import HUB_ID, Source, once
 from trouble import UNREADABLE
 
@@ -32,12 +33,6 @@ CONFIGURATION = (
     ("Target sparsity", r"target sparsity"),
     ("Actual sparsity", r"actual sparsity( achieved)?"),
     ("Zeroed", r"zeroed (parameters|weights)"),
-)
-MEASUREMENTS = (
-    ("Stereotype Reliance Score", r"\bsrs\b|stereotype reliance"),
-    ("Bias score s_AMB", r"\bs_amb\b"),
-    ("Perplexity", r"\bperplexity\b"),
-    ("Latency", r"\blatency\b"),
 )
 RESEARCH = re.compile(r"\bresearch[ -](artefact|artifact|only)", re.IGNORECASE)
 PAPER = re.compile(r"arxiv(?::|\.org/abs/)(\d{4}\.\d{4,5})", re.IGNORECASE)
@@ -176,7 +171,9 @@ def read(card: str) -> Facts:
     paper = PAPER.search("\n".join([*tags, body]))
     return Facts(
         configuration=tuple(_pick(CONFIGURATION, rows, re.fullmatch)),
-        measurements=tuple(_pick(MEASUREMENTS, [*_measured(rows), *index], re.search)),
+        measurements=tuple(
+            _pick([(metric.label, metric.pattern) for metric in METRICS], [*_measured(rows), *index], re.search)
+        ),
         warnings=tuple(_quotations(body)),
         caveats=tuple(_caveats(body)),
         research_only="research-only" in tags or RESEARCH.search(body) is not None,

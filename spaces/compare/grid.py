@@ -6,14 +6,11 @@ from dataclasses import dataclass
 from html import escape
 
 from cards import Facts, Number
+from metrics import METRICS, Metric
 
 WIDTH, HEIGHT = 420, 250
 LEFT, RIGHT, TOP, BOTTOM = 58, 22, 12, 40
-PANELS = (
-    ("Stereotype Reliance Score", "Share of ambiguous questions answered with the stereotype; guessing gives 1/3."),
-    ("Bias score s_AMB", "From −1, always against the stereotype, over 0 to 1, always with it."),
-    ("Perplexity", "How surprised the model is by ordinary text; the scale is logarithmic."),
-)
+PANELS = tuple(metric for metric in METRICS if metric.note)
 MARKERS = ("circle", "square", "triangle", "diamond")
 
 
@@ -59,27 +56,27 @@ class Scale:
         return [index * step for index in range(math.ceil(self.low / step), math.floor(self.high / step) + 1)]
 
 
-def points(variants: Mapping[str, Facts], label: str) -> list[Point]:
+def points(variants: Mapping[str, Facts], metric: Metric) -> list[Point]:
     """Return the variants whose cards state a sparsity and this measurement."""
-    found = ((name, facts, facts.number(label)) for name, facts in variants.items())
+    found = ((name, facts, facts.number(metric.label)) for name, facts in variants.items())
     return [
         Point(name, facts.method or "not stated", facts.sparsity, value)
         for name, facts, value in found
-        if value is not None and facts.sparsity is not None and _plottable(label, value)
+        if value is not None and facts.sparsity is not None and _plottable(metric, value)
     ]
 
 
-def _plottable(label: str, value: Number) -> bool:
+def _plottable(metric: Metric, value: Number) -> bool:
     numbers = [each for each in (value.pruned, value.dense, value.low, value.high) if each is not None]
-    return all(math.isfinite(each) and (each > 0 or label != "Perplexity") for each in numbers)
+    return all(math.isfinite(each) and (each > 0 or not metric.logarithmic) for each in numbers)
 
 
 def picture(variants: Mapping[str, Facts]) -> str:
     """Return the panels and their legend as HTML."""
-    methods = sorted({point.method for label, _ in PANELS for point in points(variants, label)})
+    methods = sorted({point.method for panel in PANELS for point in points(variants, panel)})
     if not methods:
         return "<p>No card of these variants states a measurement, so there is nothing to draw.</p>"
-    panels = "".join(_panel(label, note, points(variants, label), methods) for label, note in PANELS)
+    panels = "".join(_panel(panel, points(variants, panel), methods) for panel in PANELS)
     keys = "".join(f"<li>{_key(_marker(6, 6, index))} {escape(name)}</li>" for index, name in enumerate(methods))
     dense = '<line x1="0" x2="12" y1="6" y2="6" class="dense"/>'
     return (
@@ -92,17 +89,15 @@ def _key(shape: str) -> str:
     return f'<svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true">{shape}</svg>'
 
 
-def _panel(label: str, note: str, found: Sequence[Point], methods: Sequence[str]) -> str:
-    head = f"<h3>{escape(label)}</h3><p>{escape(note)}</p>"
+def _panel(metric: Metric, found: Sequence[Point], methods: Sequence[str]) -> str:
+    head = f"<h3>{escape(metric.label)}</h3><p>{escape(metric.note or '')}</p>"
     if not found:
         return f"<figure>{head}<p>Not measured, by these cards.</p></figure>"
-    scale = _scale(found, logarithmic=label == "Perplexity")
+    scale = _scale(found, metric.logarithmic)
     told = "; ".join(f"{point.name}: {100 * point.sparsity:.0f} % zeros, {point.value.pruned:.4g}" for point in found)
     drawn = "".join((_axes(scale), _dense(found, scale), *(_mark(each, scale, methods) for each in found)))
-    return (
-        f'<figure>{head}<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}. {escape(told)}">'
-        f"{drawn}</svg></figure>"
-    )
+    label = escape(f"{metric.label}. {told}")
+    return f'<figure>{head}<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{drawn}</svg></figure>'
 
 
 def _scale(found: Sequence[Point], logarithmic: bool) -> Scale:
@@ -184,7 +179,7 @@ def _marker(x: float, y: float, index: int) -> str:
 
 def table(variants: Mapping[str, Facts]) -> str:
     """Return the same numbers as a table."""
-    labels = [label for label, _ in PANELS]
+    labels = [metric.label for metric in PANELS]
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in ("Variant", "Method", "Zeros", *labels))
     rows = "".join(
         f'<tr><th scope="row">{escape(name)}</th><td>{escape(facts.method or "not stated")}</td>'

@@ -10,6 +10,7 @@ from answers import Answer, Difference, Progress
 from cards import Facts, Values
 from compare import Step, Turn
 from lens import KINDS, SIDES, Asked, Lens
+from metrics import METRICS
 from models import HERE, Source
 
 TITLE = "Dense and pruned, side by side"
@@ -52,9 +53,8 @@ def side(name: str, source: Source | None) -> str:
 def menu(source: Source, facts: Facts) -> str:
     """Return a variant's line in the menu: its facts first, since a phone shows the beginning."""
     parts = [facts.method, None if facts.sparsity is None else f"{100 * facts.sparsity:.2f} % zeros"]
-    for label, name in (("Stereotype Reliance Score", "SRS"), ("Perplexity", "perplexity")):
-        if value := facts.number(label):
-            parts.append(f"{name} {value.pruned:,.4g}")
+    numbers = ((metric.short, facts.number(metric.label)) for metric in METRICS if metric.short)
+    parts.extend(f"{name} {value.pruned:,.4g}" for name, value in numbers if value)
     known = ", ".join(part for part in parts if part)
     return f"{known}: {source.id}" if known else source.id
 

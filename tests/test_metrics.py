@@ -1,0 +1,58 @@
+"""One table names every metric; whoever shows one reads it there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from release.claims import CLAIMS
+from release.measure.scores import FORMULAS
+from release.metrics import BBQ, METRICS, for_the_space, phrase
+from release.resources import resource
+
+DATA = Path(__file__).parent.parent / "spaces" / "compare" / "metrics.json"
+READERS = [
+    *("release/report.py", "release/card_metadata.py", "release/claims/bias.py", "release/card_templates.py"),
+    *("spaces/compare/cards.py", "spaces/compare/grid.py", "spaces/compare/page.py"),
+    *("templates/macros.md.j2", "templates/card/measured.md.j2", "templates/card/glance.md.j2"),
+]
+
+
+def test_every_score_has_a_row():
+    assert {metric.key for metric in BBQ} == FORMULAS.keys()
+
+
+@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
+def test_a_verdict_beside_a_headline_is_a_claim_s(metric):
+    assert (metric.claim is None) == (metric.headline is None)
+    assert metric.claim is None or metric.claim in {claim.key for claim in CLAIMS}
+
+
+def test_no_two_metrics_have_a_name_in_common():
+    for name in ("label", "phrase", "screen", "headline", "hub"):
+        names = [found for metric in METRICS.values() if (found := getattr(metric, name)) is not None]
+        unlike = {str(found) for found in names}
+        assert len(unlike) == len(names), name
+
+
+def test_the_data_of_the_space_is_the_table_s(request):
+    if request.config.getoption("--refresh"):
+        DATA.write_text(for_the_space(), encoding="utf-8")
+    assert DATA.read_text(encoding="utf-8") == for_the_space(), "run pytest with --refresh after a change to metrics.py"
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_no_reader_has_a_name_of_its_own(name):
+    folder, _, rest = name.partition("/")
+    root = Path(__file__).parent.parent if folder == "release" else resource(folder).parent
+    text = (root / folder / rest).read_text(encoding="utf-8")
+    labels = {
+        found
+        for metric in METRICS.values()
+        for found in (metric.label, metric.headline, metric.hub and metric.hub.name)
+    }
+    assert not [label for label in labels if label and re.search(rf"[\"'|] ?{re.escape(label)}", text)]
+
+
+def test_a_metric_without_a_row_is_named_by_its_key():
+    assert (phrase("s_dis"), phrase("log_perplexity")) == ("s_DIS", "log perplexity")
