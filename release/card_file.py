@@ -17,6 +17,7 @@ def renewed(
     target: Target | None = None,
     on_hub: str | None = None,
     work: Path | None = None,
+    adopted: bool = False,
 ) -> Merged:
     """Render the card of a model folder anew, and carry over what people wrote here and on the Hub; writes nothing.
 
@@ -24,9 +25,10 @@ def renewed(
         target: What it is made for; by default what the card that lies there was made for.
         on_hub: The card as it stands on the Hub.
         work: Where `remember` kept the last one.
+        adopted: Whether a person wrote all of the card on the Hub, before any release went there.
     """
     published = _read(work / PUBLISHED) if work is not None else None
-    return card.renew(record, target or _target_of(model), _copies(model, on_hub), published)
+    return card.renew(record, target or _target_of(model), _copies(model, on_hub, adopted), published)
 
 
 def write(model: Path, merged: Merged) -> Path:
@@ -73,8 +75,8 @@ def remember(model: Path, work: Path) -> None:
         files.copy(model / CARD, work / PUBLISHED)
 
 
-def _copies(model: Path, on_hub: str | None) -> list[Copy]:
-    found = (Copy(CARD, text_of(model)), Copy(f"{CARD} on the Hub", on_hub or ""))
+def _copies(model: Path, on_hub: str | None, adopted: bool) -> list[Copy]:
+    found = (Copy(CARD, text_of(model)), Copy(f"{CARD} on the Hub", on_hub or "", adopted))
     return [copy for copy in found if copy.text.strip()]
 
 

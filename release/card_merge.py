@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from release.card_check import PROPOSED, changed_fields, changed_text
 from release.card_metadata import dump
-from release.card_parts import FIELDS, Card, Part, parse
+from release.card_parts import FIELDS, Card, Part, adopted, parse
 from release.errors import OutputConflict
 
 SHOWN = 20
@@ -26,10 +26,17 @@ class Copy(NamedTuple):
 
     Attributes:
         where: Where that is, for messages: `README.md`, or `README.md on the Hub`.
+        adopted: Whether a person wrote all of it, before there was a release: it has no marks then.
     """
 
     where: str
     text: str
+    adopted: bool = False
+
+    def card(self, new: Card) -> Card | None:
+        """Take it apart; None where the marks are missing that should be there."""
+        found = parse(self.text)
+        return adopted(self.text, new) if found is None and self.adopted else found
 
 
 class Merged(NamedTuple):
@@ -47,7 +54,7 @@ def merge(new: Card, copies: Sequence[Copy], published: str | None = None) -> Me
         copies: The card as it stands here and on the Hub; a missing one is left out.
         published: The card as it was last uploaded from here: tells which of two copies somebody wrote in since.
     """
-    cards = [(copy.where, parse(copy.text)) for copy in copies if copy.text.strip()]
+    cards = [(copy.where, copy.card(new)) for copy in copies if copy.text.strip()]
     conflicts = [f"{where}: {edit}" for where, card in cards for edit in _edits(card, new)]
     kept = [card for _, card in cards if card is not None]
     before = parse(published) if published else None

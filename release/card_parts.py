@@ -145,6 +145,17 @@ def parse(card: str) -> Card | None:
     )
 
 
+def adopted(text: str, new: Card) -> Card:
+    """Take a person's whole card for one whose text stands below the marks of a new one, beside their own fields."""
+    lines = [line.rstrip("\r") for line in text.rstrip().split("\n")]
+    opened = _front_end(lines)
+    front = Part(2, lines[1 : max(1, opened - 1)])
+    if new._replace(front=front).unread:  # what cannot be read as fields is kept as text
+        front, opened = Part(2, []), 0
+    card = new._replace(front=front, above=Part(0, [""]), below=Part(0, ["", *lines[opened:], ""]))
+    return card._replace(sealed=card.seals)
+
+
 def _front_end(lines: list[str]) -> int:
     """How many lines the front matter takes, its rules included."""
     if not lines or lines[0] != "---" or "---" not in lines[1:]:

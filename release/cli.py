@@ -11,6 +11,7 @@ import typer
 
 from release import __version__
 from release.options import (
+    Adopt,
     Allocation,
     AllowNonfinite,
     Base,
@@ -31,6 +32,7 @@ from release.options import (
     DryRun,
     EvalDtype,
     Gated,
+    Into,
     Json,
     Latency,
     LatencyEngine,
@@ -108,6 +110,8 @@ def publish(
     base_note: BaseNote = None,
     study: StudyFile = None,
     to: To = None,
+    into: Into = None,
+    adopt: Adopt = False,
     local: Local = False,
     private: Private = False,
     gated: Gated = None,
@@ -185,6 +189,8 @@ def publish(
             revision=revision,
             collection=collection,
             space_hardware=space_hardware,
+            into=into or (),
+            adopt=adopt,
         ),
         space=not no_space,
         threads=threads,
@@ -400,6 +406,8 @@ def card(
 def push(
     release: ReleaseFolder,
     to: To = None,
+    into: Into = None,
+    adopt: Adopt = False,
     private: Private = False,
     gated: Gated = None,
     pr: PullRequest = False,
@@ -423,6 +431,8 @@ def push(
         revision=revision,
         collection=collection,
         space_hardware=space_hardware,
+        into=into or (),
+        adopt=adopt,
     )
     if dry_run:
         report.show_push_plan(publishing.push_preview(release, to, how, not no_space, Console()), json)

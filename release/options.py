@@ -187,6 +187,19 @@ To = Annotated[
     str | None,
     typer.Option("--to", help="Hub user or organisation; your own by default.", rich_help_panel=Panel.PUBLISH),
 ]
+Into = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--into",
+        help="The exact repository, org/name; spaces/org/name for the Space.",
+        rich_help_panel=Panel.PUBLISH,
+        show_default=False,
+    ),
+]
+Adopt = Annotated[
+    bool,
+    typer.Option("--adopt", help="Replace what this tool did not make there.", rich_help_panel=Panel.PUBLISH),
+]
 Local = Annotated[
     bool, typer.Option("--local", help="Build and verify, upload nothing.", rich_help_panel=Panel.PUBLISH)
 ]

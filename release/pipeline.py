@@ -68,19 +68,19 @@ def publish(plan: Plan, console: Console, key: Path | None = None) -> Release:
         ReleaseError: Any of its kinds; see `release.errors`.
     """
     signer = signing.signer(key) if key else None
-    publisher = None if plan.local else login_for(plan.namespace)
+    publisher = None if plan.local else login_for(plan.namespace, plan.ways)
     base = resolve(plan.model, console, plan.identity)
     say_left_behind(base, console)
     require_prunable(base.checkpoint, plan)
     desk = measuring_means(plan.measuring, base.checkpoint, console)
     means = pruning_means(plan, base, console)
     folder = plan.out / plan.name(base.slug)
-    parcel = parcel_of(folder, folder.name, publisher, plan.space) if publisher else None
+    parcel = parcel_of(folder, folder.name, publisher, plan.space, plan.ways) if publisher else None
     workspace = Workspace(folder / "model", folder / "work")
     with workspace.claimed(base.checkpoint, plan.recipe):
         card_file.require_intact(workspace.model, workspace.record())
-        if parcel:
-            take_names(parcel, plan.ways)
+        if parcel and publisher:
+            parcel = take_names(parcel, plan.ways, publisher, console)
         require_room(base.checkpoint, [workspace.model] * min(plan.seeds, 2))
         with steady(base.checkpoint.stamps):
             [(pruning, audited)] = prune_and_audit(base.checkpoint, [(plan, workspace)], means, console)
@@ -92,7 +92,7 @@ def publish(plan: Plan, console: Console, key: Path | None = None) -> Release:
         if publisher is None:
             signing.settle(workspace.model, signer, console, record.audit.files)
             return Release(folder, record)
-        pushed = push_release(folder, record, publisher, plan.ways, plan.space, console, signer)
+        pushed = push_release(folder, record, publisher, plan.ways, plan.space, console, signer, parcel)
         return Release(folder, record, pushed)
 
 

@@ -1,13 +1,14 @@
 """What was asked for, checked before any work begins."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Literal, Self, TypeVar
 
 from pydantic import model_validator
 
+from release.card_parts import REPO_ID
 from release.digests import sha256_file
 from release.errors import BadOption
 from release.frozen import MOST_DECIMALS, Frozen, is_share
@@ -35,6 +36,8 @@ GATES: dict[str, Literal["auto", "manual"]] = {"auto": "auto", "manual": "manual
 UNCALIBRATED: dict[str, Literal["refuse", "magnitude"]] = {"refuse": "refuse", "magnitude": "magnitude"}
 
 AMOUNT = re.compile(r"0*[1-9][0-9]{0,8}")
+SPACES = "spaces/"
+"""What the Hub writes before the id of a Space."""
 LONGEST_NUMBER = 100
 """Characters of a number that are read."""
 
@@ -88,6 +91,9 @@ class Ways(Frozen):
         revision: Branch of the model repository; on any but main nothing is shown, and no Space goes along.
         collection: Title or slug of a collection to put the release into.
         space_hardware: What the Space shall run on; None leaves it to the Hub.
+        into: The model repository's id; None for the release's own name.
+        space_into: The Space's; None for the model's.
+        adopt: Replace what somebody else made there.
     """
 
     private: bool = False
@@ -96,6 +102,9 @@ class Ways(Frozen):
     revision: str = "main"
     collection: str | None = None
     space_hardware: str | None = None
+    into: str | None = None
+    space_into: str | None = None
+    adopt: bool = False
 
     @property
     def proposes(self) -> bool:
@@ -263,6 +272,8 @@ def ways(
     revision: str,
     collection: str | None,
     space_hardware: str | None,
+    into: Sequence[str] = (),
+    adopt: bool = False,
 ) -> Ways:
     """Read how a release is published from the words of the command line.
 
@@ -271,6 +282,7 @@ def ways(
     """
     if pull_request and revision != "main":
         raise BadOption("--pr and --revision exclude each other.", "A pull request goes to main; leave one out.")
+    model, space = parse_into(into)
     return Ways(
         private=private,
         gated=_one_of("gated", gated, GATES) if gated else None,
@@ -278,7 +290,30 @@ def ways(
         revision=revision,
         collection=collection,
         space_hardware=space_hardware,
+        into=model,
+        space_into=space,
+        adopt=adopt,
     )
+
+
+def parse_into(texts: Sequence[str]) -> tuple[str | None, str | None]:
+    """Read --into: the model repository's id as org/name, the Space's as spaces/org/name, each once at most.
+
+    Raises:
+        BadOption: One is neither, or one kind is named twice.
+    """
+    spaces = [text.removeprefix(SPACES) for text in texts if text.startswith(SPACES)]
+    models = [text for text in texts if not text.startswith(SPACES)]
+    for name in (*models, *spaces):
+        if not REPO_ID.fullmatch(name):
+            raise BadOption(
+                f"--into {quoted(name)} is no repository.", "Give org/name, or spaces/org/name for a Space."
+            )
+    if max(len(models), len(spaces)) > 1:
+        raise BadOption(
+            "--into names two models or two Spaces.", "Give org/name once, and spaces/org/name once for the Space."
+        )
+    return next(iter(models), None), next(iter(spaces), None)
 
 
 def measuring(

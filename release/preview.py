@@ -152,8 +152,8 @@ def _sample(plan: Measuring, parameters: int) -> Forecast | None:
 def _repositories(plan: Plan, name: str) -> tuple[str, ...]:
     if plan.local:
         return ()
-    model = f"{plan.namespace}/{name}" if plan.namespace else name
-    return (model, f"spaces/{model}") if plan.space else (model,)
+    model = plan.ways.into or (f"{plan.namespace}/{name}" if plan.namespace else name)
+    return (model, f"spaces/{plan.ways.space_into or model}") if plan.space else (model,)
 
 
 def _at_the_hub(plan: Plan, name: str) -> tuple[PushPlan | None, str | None]:
@@ -164,8 +164,8 @@ def _at_the_hub(plan: Plan, name: str) -> tuple[PushPlan | None, str | None]:
         return None, None
     console = Console(quiet=True)
     try:
-        publisher = publishing.login_for(plan.namespace)
-        parcel = publishing.parcel_of(plan.out / name, name, publisher, plan.space)
+        publisher = publishing.login_for(plan.namespace, plan.ways)
+        parcel = publishing.parcel_of(plan.out / name, name, publisher, plan.space, plan.ways)
         return hub.survey(parcel, plan.ways, publisher.account, console), None
     except (NotLoggedIn, HubUnreachable) as error:
         return None, f"not asked. {error.seen}"

@@ -12,6 +12,7 @@ from release.card_parts import Target, parse
 from release.checkpoint.files import Folder, is_hidden
 from release.checkpoint.folder import model_folder
 from release.contents import SIGNATURE
+from release.errors import BadOption
 from release.plan import Ways
 from release.progress import Console
 from release.record import CARD, FILE_NAME, Record
@@ -41,13 +42,14 @@ def push_only(
     Raises:
         NotLoggedIn: Before anything else.
         AuditFailed: It is not what its record says.
-        OutputConflict: Another run is at work there.
+        OutputConflict: Another run is at work there, or the release may not go where it is to go.
         UnusableBase: See `require_own_files`.
     """
     record = required_record(model_folder(folder))
     require_own_files(folder)
     signer = signing.signer(key) if key else None
-    publisher = login_for(namespace)
+    publisher = login_for(namespace, ways)
+    require_admitted(parcel_of(folder, record.name, publisher, space, ways), ways, publisher)
     with files.locked(work_folder(folder)):
         found = verify(Folder(model_folder(folder)), None, console).checks
         # A run that was stopped before it signed leaves a record that names the signer; what is written here is right.
@@ -65,8 +67,12 @@ def push_release(
     space: bool,
     console: Console,
     signer: Signer | None = None,
+    claimed: "Parcel | None" = None,
 ) -> "Pushed":
     """Write card and Space for the repositories they go to, sign the model, say what will be done, and upload both.
+
+    Args:
+        claimed: As `take_names` returned it before the release was built.
 
     Raises:
         OutputConflict: Somebody wrote where the card is generated, here or on the Hub.
@@ -77,6 +83,8 @@ def push_release(
 
     require_own_files(folder)
     parcel, changes = _prepared(folder, record, publisher, ways, space, console)
+    if claimed:
+        hub.require_no_release(parcel, claimed, ways)
     signing.settle(parcel.model, signer, console, record.audit.files)
     if record.signed_as and not (parcel.model / SIGNATURE).exists():
         record = record.model_copy(update={"signed_as": None})
@@ -115,7 +123,7 @@ def push_preview(folder: Path, namespace: str | None, ways: Ways, space: bool, c
 
     record = required_record(model_folder(folder))
     require_own_files(folder)
-    publisher = login_for(namespace)
+    publisher = login_for(namespace, ways)
     with TemporaryDirectory() as scratch:
         copy = _mirrored(folder.resolve(), Path(scratch) / folder.resolve().name)
         parcel, changes = _prepared(copy, record, publisher, ways, space, console)
@@ -146,18 +154,18 @@ def _prepared(
     """Write card and Space for the repositories they go to, and say how the card on the Hub would change."""
     from release import hub
 
-    parcel = parcel_of(folder, record.name, publisher, space and (folder / "space").is_dir())
-    on_hub, commit = hub.standing_card(parcel.id, ways.revision)
+    parcel = parcel_of(folder, record.name, publisher, space and (folder / "space").is_dir(), ways)
+    on_hub, adopted, sight = hub.standing_card(parcel, ways)
     target = Target(parcel.id, _behind_a_gate(ways, on_hub))
-    merged = card_file.renewed(parcel.model, record, target, on_hub, parcel.work)
+    merged = card_file.renewed(parcel.model, record, target, on_hub, parcel.work, adopted)
     changes = card_file.changes(merged, on_hub) if on_hub is not None else ""
     card_file.write(parcel.model, merged)
     if (path := parcel.model / FILE_NAME).read_bytes() != (text := record.to_json()).encode():
         files.write(path, text)
     if parcel.space:
-        write_space(record, folder, None, console, parcel.id)
+        write_space(record, folder, None, console, parcel.id, parcel.space_id)
     leaks.refuse([folder for folder in (parcel.model, parcel.space) if folder], record.signed_as)
-    return replace(parcel, expects=commit), changes
+    return replace(parcel, expects=sight), changes
 
 
 def _behind_a_gate(ways: Ways, on_hub: str | None) -> bool:
@@ -166,18 +174,20 @@ def _behind_a_gate(ways: Ways, on_hub: str | None) -> bool:
     return ways.gated is not None or (there is not None and there.target.gated)
 
 
-def parcel_of(folder: Path, name: str, publisher: Publisher, space: bool) -> "Parcel":
+def parcel_of(folder: Path, name: str, publisher: Publisher, space: bool, ways: Ways) -> "Parcel":
     """Say which folders go where; they need not be there yet.
 
     Raises:
-        BadOption: The Hub would refuse the name.
+        BadOption: The Hub would refuse a name, or the Space is to go where the account may not write.
     """
     from release import hub
 
-    repo_id = f"{publisher.namespace}/{name}"
-    hub.check_names(repo_id)
+    repo_id = ways.into or f"{publisher.namespace}/{name}"
+    space_id = ways.space_into or repo_id
+    hub.check_names(repo_id, space_id)
+    hub.check_namespace(publisher.account, space_id.split("/")[0])
     model = model_folder(folder) if folder.is_dir() else folder / "model"
-    return hub.Parcel(model, folder / "space" if space else None, repo_id, work_folder(folder))
+    return hub.Parcel(model, folder / "space" if space else None, repo_id, work_folder(folder), space_id=space_id)
 
 
 def work_folder(folder: Path) -> Path:
@@ -186,35 +196,62 @@ def work_folder(folder: Path) -> Path:
     return folder / (".release" if alone else "work")
 
 
-def login_for(namespace: str | None) -> Publisher:
+def login_for(namespace: str | None, ways: Ways) -> Publisher:
     """Return who publishes and under which name, once the Hub has accepted who is asking.
 
     Nothing is pruned before this is settled.
 
     Raises:
         NotLoggedIn: There is no token, or the Hub refuses it.
-        BadOption: The account may not publish there.
+        BadOption: The account may not publish there, or --to and --into name two namespaces.
     """
     from release import hub
 
+    owner = ways.into.split("/")[0] if ways.into else namespace
+    if namespace is not None and owner != namespace:
+        raise BadOption(f"--to {namespace} and --into {ways.into} name two namespaces.", "Leave out --to.")
+    namespace = owner
     account = hub.login("publishing")
     return Publisher(account, hub.check_namespace(account, namespace))
 
 
-def take_names(parcel: "Parcel", ways: Ways) -> None:
-    """Make both repositories, private and empty: what the Hub refuses is known before any work."""
+def require_admitted(parcel: "Parcel", ways: Ways, publisher: Publisher) -> None:
+    """Refuse, before any work, to go where this release, or this token, may not; changes nothing.
+
+    Raises:
+        NotLoggedIn: The token has no right to write there.
+        OutputConflict: See `release.hub.admission.admitted`.
+    """
     from release import hub
 
-    hub.claim(parcel, ways)
+    hub.require_rights(publisher.account, [target.id for target in parcel.targets(ways.revision)])
+    hub.standing_card(parcel, ways)
+
+
+def take_names(parcel: "Parcel", ways: Ways, publisher: Publisher, console: Console) -> "Parcel":
+    """Make both repositories, private and empty: what the Hub refuses is known before any work.
+
+    Returns:
+        The parcel, and what its repositories hold.
+    """
+    from release import hub
+
+    require_admitted(parcel, ways, publisher)
+    return replace(parcel, expects=hub.claim(parcel, ways, console=console))
 
 
 def write_space(
-    record: Record, folder: Path, bbq_data: Path | None, console: Console, repo_id: str | None = None
+    record: Record,
+    folder: Path,
+    bbq_data: Path | None,
+    console: Console,
+    repo_id: str | None = None,
+    space_id: str | None = None,
 ) -> None:
-    """Write the Space of a release, for the repository it goes to where that is known."""
+    """Write the Space of a release, for the repositories that the model and it go to where these are known."""
     from release import space
     from release.examples import examples
 
     dense_id = record.base.id if record.base.on_hub else None
     chosen = examples(folder / "model", bbq_data, console)
-    space.build(record, folder / "space", dense_id, repo_id or record.name, chosen)
+    space.build(record, folder / "space", dense_id, repo_id or record.name, chosen, space_id or repo_id)

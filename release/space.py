@@ -21,12 +21,14 @@ import yaml
 
 from release import children, files, text
 from release.card_parts import REPO_ID
+from release.card_templates import Written
 from release.card_templates import environment as templates
 from release.checkpoint.files import is_hidden
 from release.errors import BadOption, ReleaseError
 from release.progress import Console
 from release.record import CARD, Record
 from release.resources import resource
+from release.space_mark import MARK
 
 APP = "compare"
 EXAMPLES = "examples.json"
@@ -48,6 +50,7 @@ def build(
     dense_id: str | None,
     pruned_id: str,
     examples: Sequence[Mapping[str, Any]],
+    space_id: str | None = None,
 ) -> None:
     """Write the Space's folder; the same arguments give the same bytes.
 
@@ -57,6 +60,7 @@ def build(
         dense_id: The base's Hub id; without one, or where the base is not on the Hub, the pruned model is alone.
         pruned_id: The pruned model's Hub id.
         examples: Items of BBQ with their texts, as `release.examples.examples` gives them.
+        space_id: The Space's own Hub id, if not the pruned model's.
     """
     models = models_of(record, dense_id, pruned_id)
     # A kill leaves the old Space, or none: half of one would be refused by whoever looks at it next.
@@ -64,7 +68,7 @@ def build(
         for name, content in shipped().items():
             files.write(folder / name, content)
         files.write(folder / EXAMPLES, examples_json(examples))
-        files.write(folder / CARD, readme(record, models, bool(examples)))
+        files.write(folder / CARD, readme(record, models, bool(examples), space_id))
 
 
 def shipped() -> dict[str, bytes]:
@@ -84,19 +88,23 @@ def models_of(record: Record, dense_id: str | None, pruned_id: str) -> list[str]
     return [dense_id, pruned_id] if dense_id and record.base.on_hub else [pruned_id]
 
 
-def readme(record: Record, models: Sequence[str], with_examples: bool) -> str:
+def readme(record: Record, models: Sequence[str], with_examples: bool, address: str | None = None) -> str:
     """Return the Space's README.md.
 
     Args:
         models: Hub ids, the pruned model's last.
         with_examples: Whether BBQ has to be credited.
+        address: Where the Space is, if not under the pruned model's id: its Hub id.
     """
+    # A Space is mostly published under its model's own id; before that it runs on this machine.
+    local = f"http://{HOST}:{PORT}"
+    address = address or (models[-1] if REPO_ID.fullmatch(models[-1]) else local)
     front = yaml.safe_dump(front_matter(record, models), sort_keys=False, allow_unicode=True, width=10_000)
     context = {
         "record": record,
         "models": models,
-        # A Space is published under its model's own id; before that it runs on this machine.
-        "address": models[-1] if REPO_ID.fullmatch(models[-1]) else f"http://{HOST}:{PORT}",
+        "address": address,
+        "mark": Written(MARK.format(address=address)),
         "attribution": ATTRIBUTION if with_examples else None,
     }
     body = templates().get_template("space/README.md.j2").render(context)

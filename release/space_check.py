@@ -16,12 +16,15 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from release import space
 from release.audit import listed
+from release.card_parts import REPO_ID, parse
 from release.checkpoint.files import Files, Folder
 from release.errors import BadOption
 from release.examples import MOST, example
 from release.frozen import Frozen
+from release.outside import Unfit, text_of
 from release.record import CARD, Check, Record
 from release.sources import bbq
+from release.space_mark import address_of
 
 FOLDER = "space"
 MOST_FILES = 1000
@@ -117,7 +120,7 @@ def _data(folder: Path, record: Record) -> Iterator[str]:
     if alien := _alien(examples):
         yield f"{space.EXAMPLES} holds {alien}, which is not so in BBQ"
     text = _content(folder / CARD, LARGEST[CARD]).decode("utf-8", errors="replace")
-    yield from _readme_differences(text, record, bool(examples))
+    yield from _readme_differences(text, record, bool(examples), _published_as(folder.parent / "model"))
 
 
 def _parsed(stored: bytes) -> tuple[Example, ...] | None:
@@ -144,13 +147,25 @@ def _alien(examples: Sequence[Example]) -> str | None:
     return None
 
 
-def _readme_differences(text: str, record: Record, with_examples: bool) -> Iterator[str]:
-    """Compare with the README for every id that the text itself gives this release, in any namespace."""
+def _published_as(model: Path) -> str | None:
+    """Return the Hub id that the card beside a Space was made for."""
+    try:
+        card = parse(text_of(model / CARD, LARGEST[CARD]))
+    except Unfit:
+        return None
+    return card.target.repo_id if card else None
+
+
+def _readme_differences(text: str, record: Record, with_examples: bool, published_as: str | None) -> Iterator[str]:
+    """Compare with the README for every id that the text gives this release, in any namespace, and for the card's."""
     named = re.findall(rf"^- ((?:[A-Za-z0-9][\w.-]*/)?{re.escape(record.name)})$", text, re.MULTILINE | re.ASCII)
     models = {
-        identifier: space.models_of(record, record.base.id, identifier) for identifier in [record.name, *named[:2]]
+        identifier: space.models_of(record, record.base.id, identifier)
+        for identifier in [*([published_as] if published_as else []), record.name, *named[:2]]
     }
-    written = [space.readme(record, each, with_examples) for each in models.values()]
+    address = address_of(text)
+    own = address if address and REPO_ID.fullmatch(address) else None
+    written = [space.readme(record, each, with_examples, own) for each in models.values()]
     if text not in written:
         yield f"{CARD} is not as made from the record ({_first_difference(text, written[-1])})"
 

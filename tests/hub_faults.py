@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.pushing import ID, KINDS, SILENCE, Bench
+from tests.pushing import ID, KINDS, RECORD, SILENCE, SPACE, Bench
 
 HEADER = """# What can go wrong while publishing
 
@@ -60,7 +60,9 @@ class Row:
 def _somebody_commits(bench: Bench, kind: str) -> dict[str, Any]:
     def commit() -> None:
         store, repo = bench.hub.store, bench.repo(KINDS[kind])
-        files = {**repo.resolve("main").files, "LICENSE": store.keep([b"theirs"])}
+        mark = {"release.json": RECORD} if kind == "model" else {"README.md": SPACE.encode()}
+        theirs = {name: store.keep([content]) for name, content in {**mark, "LICENSE": b"theirs"}.items()}
+        files = {**repo.resolve("main").files, **theirs}
         repo.branches["main"] = repo.record(repo.branches["main"], "A licence", "", files, "vera")
         repo.save()
 

@@ -19,13 +19,16 @@ from release import hub
 from release.errors import ReleaseError
 from release.progress import Console
 from release.sources import contact
+from release.space_mark import MARK
 from tests.hub import Fault, HubServer
 from tests.hub.state import Repo, Store
 
 ID = "ada/tiny"
 KINDS = {"model": "models", "space": "spaces"}
 CARD = "---\nlicense: mit\n---\nTiny.\n"
-SPACE = "---\ntitle: Tiny\nsdk: gradio\ncolorFrom: red\ncolorTo: blue\n---\n"
+SPACE = f"---\ntitle: Tiny\nsdk: gradio\ncolorFrom: red\ncolorTo: blue\n---\n\n{MARK.format(address=ID)}\n"
+RECORD = b'{"schema_version": 1, "base": {}, "pruning": {}}'
+"""As much of a release.json as tells whose the repository is."""
 SILENCE = 0.3
 """Seconds of silence after which these pushes give a connection up."""
 
@@ -34,7 +37,7 @@ def tiny_release(folder: Path) -> Path:
     """The smallest thing that is pushed like a release: ordinary and large files in both repositories."""
     files = {
         "model/README.md": CARD.encode(),
-        "model/release.json": b"{}",
+        "model/release.json": RECORD,
         "model/config.json": b'{"model_type": "llama"}',
         "model/empty.txt": b"",
         "model/model.safetensors": bytes(range(256)) * 20,

@@ -18,11 +18,10 @@ from tests import checkpoints
 from tests.hub import Account, Fault, HubServer
 from tests.hub.state import Entry, Repo
 from tests.hub_world import World
-from tests.pushing import contents, on_hub
+from tests.pushing import RECORD, SPACE, contents, on_hub
 
 ROOT = Path(__file__).parent.parent
 CARD = "---\nlicense: mit\nlibrary_name: transformers\n---\nTiny.\n"
-SPACE = "---\ntitle: Tiny\nsdk: gradio\ncolorFrom: red\ncolorTo: blue\n---\n"
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +30,7 @@ def release_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("release")
     model = checkpoints.make(folder / "model", "llama", shard="30KB")
     (model / "README.md").write_text(CARD)
-    (model / "release.json").write_text("{}")
+    (model / "release.json").write_bytes(RECORD)
     (model / "evaluation").mkdir()
     (model / "evaluation" / "bbq.parquet").write_bytes(b"PAR1\0" * 50)
     (model / "empty.txt").touch()
@@ -141,7 +140,7 @@ def test_who_is_logged_in_and_where_they_may_write(world: World) -> None:
     refused = ["hf_wrong", "hf_ada\u00e9", hub.read_token, "hf_fine_reads"]
     tokens = json.dumps([*refused, hub.other_token, "hf_fine_writes"])
     me, mine, theirs, none, wrong, odd, reader, fine, other, writer = world.run(ACCOUNTS, TOKENS=tokens)
-    assert me == {"name": "ada", "orgs": ["lab"], "can_write": True, "paid": ["ada", "lab"]}
+    assert me == {"name": "ada", "orgs": ["lab"], "can_write": True, "paid": ["ada", "lab"], "writes": None}
     assert mine == {"spaces": ["ada", "lab"]}
     assert theirs["error"] == "BadOption"
     assert "ada or lab" in theirs["text"]

@@ -4,6 +4,10 @@ No half release: both repositories are made private, each is filled by one commi
 are compared with this disk, and only then does anything become visible. The token comes from the Hub client's
 own store or from HF_TOKEN, goes to the Hub and to one's own Space alone, and stands in no message or record.
 
+    identity    whether the Hub answers with what was asked for
+    makers      who made what lies there
+    admission   what stands where a release is to go, and whether it may go there
+    history     what happened there since somebody looked
     account     who is logged in, and where they may write
     repos       a repository and the folder that it shall equal
     card        the card as it stands there
@@ -18,8 +22,9 @@ own store or from HF_TOKEN, goes to the Hub and to one's own Space alone, and st
     delivery    what all of these share while one push is at work
 """
 
-from release.hub.account import Account, check_names, check_namespace, login
+from release.hub.account import Account, check_names, check_namespace, login, require_rights
 from release.hub.card import Standing, standing_card
+from release.hub.history import require_no_release
 from release.hub.line import Line
 from release.hub.plan import PushPlan, survey
 from release.hub.push import Pushed, claim, push
@@ -39,6 +44,8 @@ __all__ = [
     "claim",
     "login",
     "push",
+    "require_no_release",
+    "require_rights",
     "standing_card",
     "survey",
 ]

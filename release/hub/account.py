@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,9 @@ from release.hub.line import Line
 from release.record import FILE_NAME as RECORD
 from release.sources.contact import explained, first_contact
 
+WRITE = "repo.write"
+"""What a fine-grained token's right to write to repositories is called."""
+RIGHT_GIVEN = "Give it the right to write there in the Hub's settings (Access Tokens), or choose another `--to`."
 WAYS_OUT = "Log in with `hf auth login` (or set HF_TOKEN), or build without uploading: `--local`."
 
 
@@ -25,12 +28,15 @@ class Account(Frozen):
         orgs: Organisations this account may write to.
         can_write: Whether the token allows to write at all.
         paid: Which of the account and its organisations have a paid plan.
+        writes: Users, organisations and repositories that a fine-grained token may write to; None for a token that is
+            not bound to some, or does not say to which.
     """
 
     name: str
     orgs: tuple[str, ...]
     can_write: bool
     paid: tuple[str, ...] = ()
+    writes: tuple[str, ...] | None = None
 
 
 def login(needed_for: str | None = None, line: Line | None = None) -> Account:
@@ -56,7 +62,13 @@ def login(needed_for: str | None = None, line: Line | None = None) -> Account:
     paid = [facts["name"]] if facts.get("isPro") else []
     paid += [org["name"] for org in orgs if org.get("isEnterprise") or org.get("plan")]
     names = tuple(org["name"] for org in orgs)
-    return Account(name=str(facts["name"]), orgs=names, can_write=_may_write(facts), paid=tuple(paid))
+    return Account(
+        name=str(facts["name"]),
+        orgs=names,
+        can_write=_may_write(facts),
+        paid=tuple(paid),
+        writes=_written_to(facts),
+    )
 
 
 def check_namespace(account: Account, namespace: str | None) -> str:
@@ -72,6 +84,26 @@ def check_namespace(account: Account, namespace: str | None) -> str:
     if namespace is not None and namespace not in usable:
         raise BadOption(f"{account.name} may not write to {namespace!r}.", f"Use --to with {' or '.join(usable)}.")
     return namespace or account.name
+
+
+def rights(account: Account, repo_ids: Sequence[str]) -> str | None:
+    """Say which of these repositories a fine-grained token may not write to; None where it may, or does not say."""
+    if account.writes is None:
+        return None
+    lacking = [repo_id for repo_id in repo_ids if not {repo_id, repo_id.split("/")[0]} & {*account.writes}]
+    if not lacking:
+        return None
+    return f"fine-grained: it may write to {', '.join(account.writes) or 'nothing'}, and not to {lacking[0]}. {RIGHT_GIVEN}"
+
+
+def require_rights(account: Account, repo_ids: Sequence[str]) -> None:
+    """Refuse, before any work, to write where the token has no right to.
+
+    Raises:
+        NotLoggedIn: Names what it may write to.
+    """
+    if lacks := rights(account, repo_ids):
+        raise NotLoggedIn(f"The token of {account.name} is {lacks}", WAYS_OUT)
 
 
 def check_names(*repo_ids: str) -> None:
@@ -98,4 +130,15 @@ def _may_write(facts: Mapping[str, Any]) -> bool:
     token = facts.get("auth", {}).get("accessToken", {})
     if token.get("role") != "fineGrained":
         return bool(token.get("role") != "read")
-    return '"repo.write"' in json.dumps(token.get("fineGrained", {}))
+    return f'"{WRITE}"' in json.dumps(token.get("fineGrained", {}))
+
+
+def _written_to(facts: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Return whom and what a fine-grained token may write to; None where it is another token, or names nobody."""
+    token = facts.get("auth", {}).get("accessToken", {})
+    granted = token.get("fineGrained", {}) if token.get("role") == "fineGrained" else {}
+    if "scoped" not in granted or WRITE in granted.get("global", ()):
+        return None
+    entities = [scope.get("entity", {}) for scope in granted["scoped"] if WRITE in scope.get("permissions", ())]
+    found = [entity.get("name") for entity in entities]
+    return tuple(map(str, found)) if all(found) else None

@@ -1,52 +1,55 @@
 """The card as it stands on the Hub, which people may have written in since."""
 
-from pathlib import Path
 from typing import NamedTuple
 
-from release.errors import OutputConflict
+from release.errors import HubFailed
+from release.hub.admission import admitted, told
 from release.hub.line import Line
-from release.hub.plan import told
-from release.hub.repos import MAIN, Found, look
+from release.hub.makers import read
+from release.hub.repos import Found, Parcel, Sight, Target
+from release.plan import Ways
 from release.record import CARD
 from release.sources.contact import patience
 
 
 class Standing(NamedTuple):
-    """A card on the Hub.
+    """A card on the Hub, and what lies around it.
 
     Attributes:
-        text: None where there is none.
-        commit: Where it was read; None where there is no repository.
+        text: The model's card that a new one goes on from; None where there is none, or somebody else's goes.
+        adopted: Whether a person wrote it, and nothing else is there.
+        sight: What both repositories held when it was read.
     """
 
     text: str | None
-    commit: str | None
+    adopted: bool
+    sight: Sight
 
 
-def standing_card(repo_id: str, revision: str = MAIN, line: Line | None = None) -> Standing:
-    """Read the card of a model repository as it is now.
+def standing_card(parcel: Parcel, ways: Ways, line: Line | None = None) -> Standing:
+    """Read the card of the model repository as it is now, where the release may go there.
 
     Raises:
+        OutputConflict: It may not; see `admitted`.
         HubFailed: The Hub refuses, or cannot be reached.
     """
     line = line or Line()
     patience()
-    with told(line, "model", repo_id):
-        found = look(line, "model", repo_id, revision)
-        if found is None or CARD not in found.files:
-            return Standing(None, found.head if found else None)
-        path = line.ask(lambda: line.api.hf_hub_download(repo_id, CARD, revision=found.head))
-    return Standing(Path(path).read_bytes().decode("utf-8", "replace"), found.head)
+    targets = parcel.targets(ways.revision)
+    found = admitted(line, targets, ways)
+    sight = {target.kind: there for target, there in zip(targets, found, strict=True)}
+    model = found[0]
+    if model is None or CARD not in model.files or model.maker == "stranger":
+        return Standing(None, False, sight)
+    return Standing(_text(line, targets[0], model), model.maker == "person", sight)
 
 
-def require_unmoved(found: Found, expected: str | None, url: str) -> None:
-    """Refuse to go on where somebody committed since the card was read: they may have written in it.
-
-    Raises:
-        OutputConflict: Somebody did.
-    """
-    if expected is not None and found.head != expected:
-        raise OutputConflict(
-            f"Somebody committed to {url} while this push was prepared.",
-            f"Look at {url}/commits/main, and run the same command again; what they wrote around the card is kept.",
+def _text(line: Line, target: Target, model: Found) -> str:
+    with told(line, target.kind, target.id):
+        text = read(line, target, model, CARD)
+    if text is None:
+        url = line.url(target.kind, target.id)
+        raise HubFailed(
+            f"{CARD} of {url} is no UTF-8 text.", f"Correct or remove it at {url}/tree/main, and try again."
         )
+    return text

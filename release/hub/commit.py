@@ -17,13 +17,12 @@ from release import __version__
 from release.errors import ChecksumMismatch, HubFailed
 from release.hub.delivery import Delivery
 from release.hub.faults import REFUSALS, passes
+from release.hub.history import since
 from release.hub.repos import Compared, Found, Target, compare, head_of, listed, wrong
-from release.sources.contact import CLIENT_ERRORS, PASSING, plain, status_of
+from release.sources.contact import CLIENT_ERRORS, PASSING, status_of
 
 Operation = Any
 """The client's CommitOperationAdd and CommitOperationDelete, whose common type it does not export."""
-MOST_NAMED = 3
-"""Commits of others that a message names."""
 
 
 @dataclass(frozen=True)
@@ -141,21 +140,11 @@ def _holds(delivery: Delivery, target: Target, commit: str) -> bool:
 
 def _overtaken(delivery: Delivery, target: Target, found: Found) -> HubFailed:
     """Say whose commits came in between."""
-    commits = delivery.ask(
-        target.kind,
-        target.id,
-        lambda: delivery.line.api.list_repo_commits(target.id, repo_type=target.kind, revision=target.revision),
-    )
-    names = [commit.commit_id for commit in commits]
-    since = commits[: names.index(found.head)] if found.head in names else commits
-    told = [
-        f"{commit.commit_id[:8]} {plain(commit.title)!r} by {plain(', '.join(commit.authors)) or 'somebody'}"
-        for commit in since[:MOST_NAMED]
-    ]
-    more = f" and {len(since) - MOST_NAMED} more" if len(since) > MOST_NAMED else ""
+    with delivery.explained(target.kind, target.id):
+        commits = since(delivery.line, target, found.head)
     facts = {"kind": target.kind, "id": target.id, "page": delivery.line.url(target.kind, target.id)}
     said, remedy = (words.format_map(facts) for words in REFUSALS[412])
-    return HubFailed(f"{said} There is now: {'; '.join(told)}{more}. {delivery.visible()}", remedy)
+    return HubFailed(f"{said} There is now: {commits}. {delivery.visible()}", remedy)
 
 
 def _prove(delivery: Delivery, target: Target, commit: str) -> None:

@@ -2,26 +2,23 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 from huggingface_hub import SpaceHardware
 
-from release.errors import BadOption, HubFailed, OutputConflict
+from release.errors import BadOption
 from release.frozen import Frozen
-from release.hub.account import Account
-from release.hub.faults import WAYS_TO_A_SPACE, refusal
+from release.hub.account import Account, rights
+from release.hub.admission import admitted, told
+from release.hub.faults import WAYS_TO_A_SPACE
 from release.hub.line import Line
-from release.hub.repos import ATTRIBUTES, Compared, Found, Kind, Parcel, Target, compare, look
+from release.hub.makers import adoption
+from release.hub.repos import Compared, Found, Kind, Parcel, Target, compare
 from release.hub.space import requested_hardware
 from release.plan import Ways
 from release.progress import Console
-from release.record import CARD
-from release.record import FILE_NAME as RECORD
-from release.sources.contact import CLIENT_ERRORS, without_tokens
 
-OF_A_NEW_REPO = {ATTRIBUTES, CARD, "LICENSE"}
 MARKS = {"there": "=", "new": "+", "changed": "~", "gone": "-"}
 ZERO = "zero-a10g"
 FREE = "cpu-basic"
@@ -40,6 +37,7 @@ class PlannedRepo(Frozen):
         files: All files, compared by digest; none where the release is not built yet.
         bytes_to_send: Of files that are new or changed, at most: parts that the Hub knows are not sent.
         card_diff: What would change in the card that is published; None for nothing, or where there is none yet.
+        adoption: What becomes of somebody else's work there, in words; None where there is none.
     """
 
     kind: Kind
@@ -53,6 +51,7 @@ class PlannedRepo(Frozen):
     files: tuple[Compared, ...]
     bytes_to_send: int
     card_diff: str | None = None
+    adoption: str | None = None
 
     @property
     def changes(self) -> bool:
@@ -72,6 +71,7 @@ class PushPlan(Frozen):
         hardware: What the Space would run on; None without one.
         may_host: Whether the account may make that Space: yes, or what the Hub will say.
         collection: Title or slug.
+        rights: What the token lacks, in words; None where nothing is known to lack.
         disk_free: Bytes where the release lies; the client's cache of chunks may take some.
     """
 
@@ -84,6 +84,7 @@ class PushPlan(Frozen):
     may_host: str | None
     collection: str | None
     disk_free: int
+    rights: str | None = None
 
     @property
     def changes(self) -> bool:
@@ -93,6 +94,8 @@ class PushPlan(Frozen):
     def lines(self) -> Iterator[str]:
         """Say it for people, a fact a line."""
         yield f"Account       {self.account}, publishing as {self.namespace}"
+        if self.rights:
+            yield f"Token         {self.rights}"
         for repo in self.repos:
             yield from _lines(repo, self.pull_request)
         yield f"To send       at most {self.bytes_to_send:,} bytes"
@@ -108,6 +111,8 @@ def _lines(repo: PlannedRepo, pull_request: bool) -> Iterator[str]:
     where = "a pull request" if pull_request else f"branch {repo.revision}"
     gated = f", gated ({repo.gated})" if repo.gated else ""
     yield f"{repo.kind.capitalize():<13} {how} {repo.url}, {where}, {repo.visibility or 'new'} → {repo.then}{gated}"
+    if repo.adoption:
+        yield f"  ! {repo.adoption}"
     for file in repo.files:
         yield f"  {MARKS[file.state]} {file.path}  {file.bytes:,}"
     yield from (repo.card_diff or "").splitlines()
@@ -122,15 +127,14 @@ def survey(
         card_diff: How the card on the Hub would change.
 
     Raises:
-        OutputConflict: It would be refused; see `refuse`.
+        OutputConflict: It would be refused; see `admitted`.
         BadOption: There is no such hardware for a Space.
         HubFailed: The Hub does not say what it holds.
     """
     line = line or Line()
     check_hardware(ways)
     targets = parcel.targets(ways.revision)
-    found = [found_at(line, target) for target in targets]
-    refuse(line, targets, found, ways)
+    found = admitted(line, targets, ways)
     model, *others = (_planned(line, *pair, ways, console) for pair in zip(targets, found, strict=True))
     repos = (model.model_copy(update={"card_diff": card_diff or None}), *others)
     space = next((repo for repo in repos if repo.kind == "space"), None)
@@ -145,28 +149,9 @@ def survey(
         hardware=hardware,
         may_host=may_host(account, namespace, hardware, space.exists) if space and hardware else None,
         collection=ways.collection,
+        rights=rights(account, [target.id for target in targets]),
         disk_free=shutil.disk_usage(_existing(parcel.model)).free,
     )
-
-
-def found_at(line: Line, target: Target) -> Found | None:
-    """Ask what the Hub holds at a target.
-
-    Raises:
-        HubFailed: It does not say.
-    """
-    with told(line, target.kind, target.id):
-        return look(line, target.kind, target.id, target.revision)
-
-
-@contextmanager
-def told(line: Line, kind: Kind, repo_id: str) -> Iterator[None]:
-    """Turn what goes wrong while looking into `HubFailed`."""
-    try:
-        yield
-    except (*CLIENT_ERRORS, ValueError) as error:
-        said, remedy = refusal(error, kind, repo_id, line.url(kind, repo_id))
-        raise HubFailed(f"{said} Nothing was changed.", remedy) from without_tokens(error)
 
 
 def _planned(line: Line, target: Target, found: Found | None, ways: Ways, console: Console) -> PlannedRepo:
@@ -184,6 +169,7 @@ def _planned(line: Line, target: Target, found: Found | None, ways: Ways, consol
         gated=_gated(target, found, ways),
         files=files,
         bytes_to_send=sum(file.bytes for file in files if file.state in ("new", "changed")),
+        adoption=adoption(line.url(target.kind, target.id), found, target.kind) if found else None,
     )
 
 
@@ -225,24 +211,3 @@ def may_host(account: Account, namespace: str, hardware: str, exists: bool) -> s
     if hardware == ZERO:
         return "yes, if the account is in good standing and has fewer than two Spaces on ZeroGPU"
     return f"perhaps not: {namespace} shows no paid plan, and the Hub may answer 402. {WAYS_TO_A_SPACE}"
-
-
-def refuse(line: Line, targets: tuple[Target, ...], found: list[Found | None], ways: Ways) -> None:
-    """Refuse to replace a model that is no release of this tool, and to fill a public repository privately.
-
-    Raises:
-        OutputConflict: Says which, with the ways out.
-    """
-    for target, there in zip(targets, found, strict=True):
-        if there is None:
-            continue
-        url = line.url(target.kind, target.id)
-        strangers = sorted(there.files.keys() - OF_A_NEW_REPO)
-        if target.kind == "model" and strangers and RECORD not in strangers:
-            raise OutputConflict(
-                f"{url} holds a model that was not released with this tool ({strangers[0]}).",
-                "Upload to another namespace with --to, or move that repository away.",
-            )
-        if ways.private and there.public:
-            remedy = "Make it private in its settings on the Hub, or leave out --private."
-            raise OutputConflict(f"{url} is public, and this upload is to be private.", remedy)

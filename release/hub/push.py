@@ -14,13 +14,15 @@ from huggingface_hub import SpaceHardware
 from release.errors import HubFailed
 from release.frozen import Frozen
 from release.hub import settings, space
-from release.hub.card import require_unmoved
+from release.hub.admission import admitted, found_at
 from release.hub.commit import Filled, fill
 from release.hub.delivery import Delivery
+from release.hub.history import require_unmoved
 from release.hub.journal import opened
 from release.hub.line import Line, limit_memory
-from release.hub.plan import check_hardware, found_at, refuse
-from release.hub.repos import MAIN, Found, Parcel, Target
+from release.hub.makers import adoption
+from release.hub.plan import check_hardware
+from release.hub.repos import MAIN, Found, Parcel, Sight, Target
 from release.plan import Ways
 from release.progress import Console
 from release.sources.contact import patience, quietly
@@ -63,16 +65,15 @@ def push(parcel: Parcel, ways: Ways, console: Console, line: Line | None = None)
         HubFailed: The Hub refuses, or the connection breaks; says what can be seen by others.
         ChecksumMismatch: The Hub lists other digests than those of the files here.
         SpaceFailed: The Space does not run or does not answer.
-        OutputConflict: The model repository holds something that is no release, a repository is public that
-            shall be private, or another push of this release is at work.
+        OutputConflict: See `admitted`; somebody committed since the card was read; or another push of this release is
+            at work.
     """
     patience()
     limit_memory()
     with quietly(console), opened(parcel.work) as journal:
         delivery = Delivery(line or Line(), ways, console, journal)
         targets = parcel.targets(ways.revision)
-        found = _claimed(delivery, targets)
-        require_unmoved(found[0], parcel.expects, delivery.line.url("model", parcel.id))
+        found = _claimed(delivery, targets, parcel.expects)
         filled = [fill(delivery, *pair) for pair in zip(targets, found, strict=True)]
         pushed = _pushed(delivery, targets, filled)
         if not ways.proposes:
@@ -82,25 +83,38 @@ def push(parcel: Parcel, ways: Ways, console: Console, line: Line | None = None)
     return pushed.model_copy(update={"changed": bool(delivery.journal.done)})
 
 
-def claim(parcel: Parcel, ways: Ways, line: Line | None = None) -> None:
+def claim(parcel: Parcel, ways: Ways, line: Line | None = None, console: Console | None = None) -> Sight:
     """Take both names, private and empty, so that whatever the Hub refuses is known before any work.
+
+    Returns:
+        What the repositories hold.
 
     Raises:
         HubFailed: The Hub refuses one of them.
         OutputConflict: As for `push`.
     """
     patience()
-    console = Console(quiet=True)
+    console = console or Console(quiet=True)
     with quietly(console), opened(parcel.work) as journal:
-        _claimed(Delivery(line or Line(), ways, console, journal), parcel.targets(ways.revision))
+        delivery, targets = Delivery(line or Line(), ways, console, journal), parcel.targets(ways.revision)
+        found = _claimed(delivery, targets)
+    for target, there in zip(targets, found, strict=True):
+        if said := adoption(delivery.line.url(target.kind, target.id), there, target.kind):
+            console.say(said)
+    return {target.kind: there for target, there in zip(targets, found, strict=True)}
 
 
-def _claimed(delivery: Delivery, targets: Sequence[Target]) -> list[Found]:
-    """Create the repositories, private, where there are none; existing ones keep their visibility."""
+def _claimed(delivery: Delivery, targets: Sequence[Target], expects: Sight | None = None) -> list[Found]:
+    """Create the repositories, private, where there are none; existing ones keep their visibility.
+
+    Args:
+        expects: What must be there still; None where nobody looked before.
+    """
     check_hardware(delivery.ways)
     line = delivery.line
-    found = [found_at(line, target) for target in targets]
-    refuse(line, tuple(targets), found, delivery.ways)
+    found = admitted(line, targets, delivery.ways)
+    sight = expects or {target.kind: there for target, there in zip(targets, found, strict=True)}
+    require_unmoved(line, targets, found, sight)
     # The Space comes first: where the Hub refuses it, nothing was made yet.
     for target, there in sorted(zip(targets, found, strict=True), key=lambda pair: pair[0].kind != "space"):
         if there is None:
@@ -108,6 +122,7 @@ def _claimed(delivery: Delivery, targets: Sequence[Target]) -> list[Found]:
         elif target.kind == "space":
             space.furnish(delivery, target)
     found = [there or found_at(line, target) for target, there in zip(targets, found, strict=True)]
+    require_unmoved(line, targets, found, sight)
     return [_branched(delivery, target, there) for target, there in zip(targets, found, strict=True)]
 
 

@@ -12,12 +12,16 @@ from huggingface_hub.hf_api import RepoFile
 
 from release.checkpoint.files import Folder, is_hidden
 from release.frozen import Frozen
+from release.hub.identity import require_still
 from release.hub.line import Line
 from release.progress import Console
 from release.sources.contact import status_of
 
 Kind = Literal["model", "space"]
 State = Literal["there", "new", "changed", "gone"]
+Maker = Literal["ours", "nobody", "person", "stranger"]
+"""Of what a repository holds: a release of this tool; nothing, or what the Hub put there; a card alone that a person
+wrote; anything else."""
 
 MAIN = "main"
 ATTRIBUTES = ".gitattributes"
@@ -49,43 +53,53 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Found:
+    """What the Hub holds of a repository.
+
+    Attributes:
+        id: As the Hub names it, which need not be as it was asked for.
+        head: Commit at the revision; where the branch is missing, the one it begins at.
+        files: Path → what is listed there at `head`.
+        has_branch: Whether the branch is there.
+        maker: Who made what lies there.
+    """
+
+    id: str
+    head: str
+    public: bool
+    gated: str | bool
+    files: Mapping[str, RepoFile] = field(default_factory=dict)
+    has_branch: bool = True
+    maker: Maker = "nobody"
+
+
+Sight = Mapping[Kind, Found | None]
+"""What was there when somebody looked: None for no repository."""
+
+
+@dataclass(frozen=True)
 class Parcel:
     """A release to be published: its folders, and where they go.
 
     Attributes:
         work: Folder of the journal; never uploaded.
-        expects: Commit at which the card was read that this one goes on from; None where there was no repository.
+        expects: What the repositories held when card and Space were written for them; None where nobody looked.
+        space_id: Where the Space goes, if not under the model's id.
     """
 
     model: Path
     space: Path | None
     id: str
     work: Path
-    expects: str | None = None
+    expects: Sight | None = None
+    space_id: str | None = None
 
     def targets(self, revision: str = MAIN) -> tuple[Target, ...]:
         """The model's and, where one goes along, the Space's."""
         model = Target("model", self.id, self.model, revision)
         if self.space is None or revision != MAIN:
             return (model,)
-        return (model, Target("space", self.id, self.space))
-
-
-@dataclass(frozen=True)
-class Found:
-    """What the Hub holds of a repository.
-
-    Attributes:
-        head: Commit at the revision; where the branch is missing, the one it begins at.
-        files: Path → what is listed there at `head`.
-        has_branch: Whether the branch is there.
-    """
-
-    head: str
-    public: bool
-    gated: str | bool
-    files: Mapping[str, RepoFile] = field(default_factory=dict)
-    has_branch: bool = True
+        return (model, Target("space", self.space_id or self.id, self.space))
 
 
 class Compared(Frozen):
@@ -112,7 +126,8 @@ def look(line: Line, kind: Kind, repo_id: str, revision: str = MAIN) -> Found | 
     branches = {} if revision == MAIN else _branches(line, kind, repo_id)
     head = branches.get(revision, str(info.sha))
     files = listed(line, kind, repo_id, head)
-    return Found(head, not info.private, info.gated or False, files, revision == MAIN or revision in branches)
+    has_branch = revision == MAIN or revision in branches
+    return Found(str(info.id), head, not info.private, info.gated or False, files, has_branch)
 
 
 def _branches(line: Line, kind: Kind, repo_id: str) -> dict[str, str]:
@@ -123,6 +138,7 @@ def _branches(line: Line, kind: Kind, repo_id: str) -> dict[str, str]:
 def head_of(line: Line, target: Target) -> str:
     """Ask where the branch stands now."""
     info = line.ask(lambda: line.api.repo_info(target.id, repo_type=target.kind, revision=target.revision))
+    require_still(line, target.kind, target.id, str(info.id))
     return str(info.sha)
 
 

@@ -79,7 +79,7 @@ def allow(call: Call, repo_id: str) -> Account:
     account = call.account
     if account is None:
         raise Refused(401, "Invalid username or password.")
-    if not account.owns(repo_id) or not account.writes:
+    if not account.owns(repo_id) or not account.writes(repo_id):
         raise Refused(403, "You don't have the rights to do that.")
     return account
 
@@ -92,14 +92,18 @@ def whoami(call: Call) -> Answer:
     orgs = [{"type": "org", "name": org, "roleInOrg": "write", "isEnterprise": paid} for org in account.orgs]
     token: dict[str, Any] = {"displayName": "test", "role": account.role}
     if account.role == "fineGrained":
-        owner = {"type": "user", "name": account.name}
-        token["fineGrained"] = {"global": [], "scoped": [{"entity": owner, "permissions": list(account.scopes)}]}
+        token["fineGrained"] = {"global": [], "scoped": [_scope(*each) for each in account.scoped().items()]}
     auth = {"type": "access_token", "accessToken": token}
     who = {"type": "user", "name": account.name, "fullname": account.name.title(), "isPro": paid}
     return Answer.json({**who, "orgs": orgs, "auth": auth})
 
 
+def _scope(name: str, rights: tuple[str, ...]) -> dict[str, Any]:
+    return {"entity": {"_id": name.encode().hex(), "type": "user", "name": name}, "permissions": list(rights)}
+
+
 def create(call: Call) -> Answer:
+    """Make a repository; a name in other case is taken, one that was given up for another is free."""
     asked = call.body.json()
     kind = f"{asked.get('type') or 'model'}s"
     owner = asked.get("organization") or call.asker
@@ -110,13 +114,15 @@ def create(call: Call) -> Answer:
     url = f"{call.here}/{'' if kind == 'models' else kind + '/'}{repo_id}"
     hardware = asked.get("hardware", "cpu-basic")
     with call.store.lock:
-        if call.store.repo(kind, repo_id):
+        moved = call.store.moved()
+        if f"{kind}/{repo_id}" not in moved and call.store.leads_to(kind, repo_id):
             refusal = Refused(409, f"You already created this {kind[:-1]} repo")
             refusal.body["url"] = url
             raise refusal
         if kind == "spaces" and call.site.free and asked.get("sdk") in PAID_SDKS:
             _allow_free(call, owner, hardware)
         call.store.create(kind, repo_id, asked.get("visibility") == "private", asked.get("sdk"), hardware)
+        call.store.remember_moves({old: new for old, new in moved.items() if old != f"{kind}/{repo_id}"})
     return Answer.json({"url": url, "id": repo_id, "name": repo_id})
 
 
@@ -138,7 +144,7 @@ def delete(call: Call) -> Answer:
 
 
 def move(call: Call) -> Answer:
-    """Give a repository another name or owner."""
+    """Give a repository another name or owner; the old one leads on to it."""
     asked = call.body.json()
     repo = _of_ones_own(call, asked["type"], asked["fromRepo"])
     allow(call, asked["toRepo"])
@@ -148,6 +154,7 @@ def move(call: Call) -> Answer:
         target = call.store.folder / "repos" / repo.kind / asked["toRepo"]
         target.parent.mkdir(parents=True, exist_ok=True)
         repo.folder.rename(target)
+        call.store.remember_moves({**call.store.moved(), f"{repo.kind}/{repo.id}": asked["toRepo"]})
     return Answer.json({})
 
 

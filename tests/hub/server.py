@@ -204,8 +204,20 @@ class Handler(BaseHTTPRequestHandler):
         for known, pattern, respond in ROUTES:
             if known == method and (match := re.fullmatch(pattern, path)):
                 params = {name: unquote(value) for name, value in match.groupdict().items() if value is not None}
-                return respond(self._call(path, {"kind": "models", **params}, body))
+                call = self._call(path, {"kind": "models", **params}, body)
+                return self._led_on(call) or respond(call)
         raise Refused(404, f"Nothing answers {self.command} {path} here.")
+
+    def _led_on(self, call: Call) -> Answer | None:
+        """Send whoever asks for a repository by its old name, or in other case, to where it is, if they may see it."""
+        asked = call.params.get("id", "").removesuffix(".git")
+        if not asked or call.store.repo(call.params["kind"], asked):
+            return None
+        name = call.store.leads_to(call.params["kind"], asked)
+        repo = call.store.repo(call.params["kind"], name) if name else None
+        if repo is None or (repo.private and not (call.account and call.account.owns(repo.id))):
+            return None
+        return Answer(307, b"", {"Location": call.here + self.path.replace(f"/{asked}", f"/{repo.id}", 1)})
 
     def _call(self, path: str, params: dict[str, str], body: Body) -> Call:
         hub, query = self.hub, parse_qs(urlsplit(self.path).query)

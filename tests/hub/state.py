@@ -28,17 +28,27 @@ ATTRIBUTES = "*.safetensors filter=lfs diff=lfs merge=lfs -text\n*.parquet filte
 
 @dataclass(frozen=True)
 class Account:
-    """Somebody with a token. `role` is the token's: write, read, or fineGrained, which has its `scopes`."""
+    """Somebody with a token.
+
+    `role` is the token's: write, read, or fineGrained, which has its `scopes` for the account itself, and `grants` for
+    organisations and single repositories by their names.
+    """
 
     name: str
     token: str
     orgs: tuple[str, ...] = ()
     role: str = "write"
     scopes: tuple[str, ...] = ()
+    grants: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
-    @property
-    def writes(self) -> bool:
-        return self.role == "write" or "repo.write" in self.scopes
+    def scoped(self) -> dict[str, tuple[str, ...]]:
+        """Whom and what a fine-grained token has rights for, and which."""
+        return {name: rights for name, rights in ((self.name, self.scopes), *self.grants) if rights}
+
+    def writes(self, repo_id: str) -> bool:
+        rights = self.scoped()
+        granted = (*rights.get(repo_id, ()), *rights.get(repo_id.split("/")[0], ()))
+        return self.role == "write" or "repo.write" in granted
 
     def owns(self, repo_id: str) -> bool:
         return repo_id.split("/")[0] in (self.name, *self.orgs)
@@ -173,6 +183,26 @@ class Store:
         if not (folder / "repo.json").is_file():
             return None
         return Repo(folder, kind, repo_id, **json.loads((folder / "repo.json").read_text()))
+
+    def leads_to(self, kind: str, repo_id: str) -> str | None:
+        """Return the name that an old name, or one in other case, leads on to; None where it leads nowhere."""
+        moved = self.moved()
+        while f"{kind}/{repo_id}" in moved:
+            repo_id = moved[f"{kind}/{repo_id}"]
+        if self.repo(kind, repo_id):
+            return repo_id
+        known = (path.parent for path in (self.folder / "repos" / kind).glob("*/*/repo.json"))
+        names = (f"{folder.parent.name}/{folder.name}" for folder in known)
+        return next((name for name in names if name.lower() == repo_id.lower()), None)
+
+    def moved(self) -> dict[str, str]:
+        """Return the old names of repositories that were renamed or moved, kind/owner/name, and their new ones."""
+        path = self.folder / "moved.json"
+        found: dict[str, str] = json.loads(path.read_text()) if path.is_file() else {}
+        return found
+
+    def remember_moves(self, moved: dict[str, str]) -> None:
+        write_json(self.folder / "moved.json", moved)
 
     def repos(self, kind: str, owner: str) -> list[Repo]:
         """Return all repositories of one owner."""

@@ -1,0 +1,80 @@
+"""What stands where a release is to go, and whether it may go there.
+
+Everything that looks before a push looks here: the survey, the dry run, the claim of the names, the reading of the
+card, and the push itself. So all of them refuse the same, in the same words.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from release.errors import HubFailed, OutputConflict
+from release.hub.faults import refusal
+from release.hub.identity import require_same
+from release.hub.line import Line
+from release.hub.makers import maker, names, strange
+from release.hub.repos import Found, Kind, Target, look
+from release.plan import Ways
+from release.sources.contact import CLIENT_ERRORS, without_tokens
+
+
+def admitted(line: Line, targets: Sequence[Target], ways: Ways) -> list[Found | None]:
+    """Look at every target, and refuse what a push may not change; changes nothing.
+
+    Returns:
+        What is there of each; None for no repository.
+
+    Raises:
+        OutputConflict: A name leads elsewhere, somebody else made what is there, or it is public and shall be private.
+        HubFailed: The Hub does not say what it holds.
+    """
+    found = [found_at(line, target) for target in targets]
+    require_same(line, targets, found)
+    for target, there in zip(targets, found, strict=True):
+        if there is not None:
+            _require_ours(line, target, there, ways)
+            _require_hidden(line, target, there, ways)
+    return found
+
+
+def found_at(line: Line, target: Target) -> Found | None:
+    """Ask what the Hub holds at a target, and who made it.
+
+    Raises:
+        HubFailed: It does not say.
+    """
+    with told(line, target.kind, target.id):
+        found = look(line, target.kind, target.id, target.revision)
+        if found is None or found.id != target.id:
+            return found
+        return replace(found, maker=maker(line, target, found))
+
+
+@contextmanager
+def told(line: Line, kind: Kind, repo_id: str) -> Iterator[None]:
+    """Turn what goes wrong while looking into `HubFailed`."""
+    try:
+        yield
+    except (*CLIENT_ERRORS, ValueError) as error:
+        said, remedy = refusal(error, kind, repo_id, line.url(kind, repo_id))
+        raise HubFailed(f"{said} Nothing was changed.", remedy) from without_tokens(error)
+
+
+def _require_ours(line: Line, target: Target, found: Found, ways: Ways) -> None:
+    if found.maker != "stranger" or ways.adopt:
+        return
+    owner = target.id.split("/")[0]
+    option = f"--into {'spaces/' if target.kind == 'space' else ''}{owner}/NAME"
+    raise OutputConflict(
+        f"{strange(line.url(target.kind, target.id), found, target.kind)} Nothing was changed.",
+        f"Choose another name, `{option}`, or another namespace, `--to`. `--adopt` replaces what is there: "
+        f"{len(names(found))} files go, and stay in its history alone; `--dry-run --adopt` lists them.",
+    )
+
+
+def _require_hidden(line: Line, target: Target, found: Found, ways: Ways) -> None:
+    if ways.private and found.public:
+        raise OutputConflict(
+            f"{line.url(target.kind, target.id)} is public, and this upload is to be private.",
+            "Make it private in its settings on the Hub, or leave out --private.",
+        )

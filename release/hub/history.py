@@ -1,0 +1,82 @@
+"""What happened to a repository since somebody looked: whether anybody committed, and who."""
+
+from collections.abc import Sequence
+
+from release.errors import OutputConflict
+from release.hub.admission import told
+from release.hub.line import Line
+from release.hub.repos import Found, Parcel, Sight, Target
+from release.plan import Ways
+from release.record import CARD
+from release.sources.contact import plain
+
+MOST_NAMED = 3
+"""Commits of others that a message names."""
+
+
+def since(line: Line, target: Target, head: str | None) -> str:
+    """Name the latest commits after `head`, or the latest of all: each by its id, its title and its author."""
+    commits = line.ask(lambda: line.api.list_repo_commits(target.id, repo_type=target.kind, revision=target.revision))
+    ids = [commit.commit_id for commit in commits]
+    later = commits[: ids.index(head)] if head in ids else commits
+    named = [
+        f"{commit.commit_id[:8]} {plain(commit.title)!r} by {plain(', '.join(commit.authors)) or 'somebody'}"
+        for commit in later[:MOST_NAMED]
+    ]
+    more = f" and {len(later) - MOST_NAMED} more" if len(later) > MOST_NAMED else ""
+    return f"{'; '.join(named)}{more}"
+
+
+def require_unmoved(line: Line, targets: Sequence[Target], found: Sequence[Found | None], expects: Sight) -> None:
+    """Refuse to go on where anybody committed since the card was read: they may have written in it.
+
+    Args:
+        found: What is there now; an empty repository counts as none.
+        expects: What was there then.
+
+    Raises:
+        OutputConflict: Somebody did; names the commits.
+    """
+    for target, there in zip(targets, found, strict=True):
+        before = expects[target.kind]
+        was, now = (None if each is None else each.head for each in (before, there))
+        appeared = before is None and there is not None and there.maker != "nobody"
+        if appeared or (before is not None and was != now):
+            raise _overtaken(line, target, before, there)
+
+
+def require_no_release(parcel: Parcel, claimed: Parcel, ways: Ways, line: Line | None = None) -> None:
+    """Refuse to replace what was uploaded while a release was built; words around a card are kept, and refuse nothing.
+
+    Args:
+        parcel: With what is there now.
+        claimed: With what was there before the work.
+
+    Raises:
+        OutputConflict: Files other than the model's card differ; names the commits.
+    """
+    before, now = claimed.expects or {}, parcel.expects or {}
+    for target in parcel.targets(ways.revision):
+        was, there = before.get(target.kind), now.get(target.kind)
+        if _contents(target, was) != _contents(target, there):
+            raise _overtaken(line or Line(), target, was, there)
+
+
+def _contents(target: Target, found: Found | None) -> dict[str, str]:
+    """Path → git's digest of each file, but for a model's card."""
+    files = found.files if found else {}
+    return {path: file.blob_id for path, file in files.items() if (target.kind, path) != ("model", CARD)}
+
+
+def _overtaken(line: Line, target: Target, before: Found | None, there: Found | None) -> OutputConflict:
+    url = line.url(target.kind, target.id)
+    if there is None:
+        seen = f"{url} was removed or renamed while this push was prepared."
+        return OutputConflict(seen, "Run the same command again to make it anew.")
+    with told(line, target.kind, target.id):
+        commits = since(line, target, before.head if before else None)
+    return OutputConflict(
+        f"Somebody committed to {url} while this push was prepared: {commits}. Nothing was changed.",
+        f"Look at {url}/commits/{target.revision}. Run the same command again to replace it (what they wrote around the "
+        "card is kept), or with `--pr` to propose yours.",
+    )

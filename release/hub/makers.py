@@ -1,0 +1,88 @@
+"""Who made what lies in a repository: this tool, the Hub alone, or somebody else.
+
+A release's model is known by its record, and its Space by the mark in its README. What bears neither is somebody's
+work and is never changed unasked: a Space of a person's own, which happened to have the name of a release, was once
+emptied and shown with another app in it.
+"""
+
+from pathlib import Path
+
+from release.audit import listed
+from release.hub.line import Line
+from release.hub.repos import ATTRIBUTES, Found, Maker, Target
+from release.outside import Unfit, json_object, text_of
+from release.record import CARD
+from release.record import FILE_NAME as RECORD
+from release.sources.contact import plain
+from release.space_mark import is_marked
+
+OF_A_RECORD = {"schema_version", "base", "pruning"}
+"""Fields of the record of every version; other tools have files of that name too."""
+LARGEST = 64 << 20
+"""Bytes that are read of a record or a README."""
+MOST_NAMED = 5
+"""Files that a message names; the plan of an adoption names all."""
+
+
+def maker(line: Line, target: Target, found: Found) -> Maker:
+    """Tell who made what a repository holds."""
+    theirs = found.files.keys() - {ATTRIBUTES}
+    if not theirs:
+        return "nobody"
+    if _is_ours(line, target, found):
+        return "ours"
+    if theirs != {CARD}:
+        return "stranger"
+    if target.kind == "model":
+        return "person"
+    return "nobody" if _is_untouched(line, target, found) else "stranger"
+
+
+def _is_ours(line: Line, target: Target, found: Found) -> bool:
+    name = CARD if target.kind == "space" else RECORD
+    text = read(line, target, found, name) if name in found.files else None
+    if text is None:
+        return False
+    return is_marked(text) if target.kind == "space" else _is_record(text)
+
+
+def _is_record(text: str) -> bool:
+    try:
+        return json_object(text).keys() >= OF_A_RECORD
+    except Unfit:
+        return False
+
+
+def read(line: Line, target: Target, found: Found, name: str) -> str | None:
+    """Read a text file of a repository; None where it is no text, or too large for one."""
+    path = line.ask(lambda: line.api.hf_hub_download(target.id, name, repo_type=target.kind, revision=found.head))
+    try:
+        return text_of(Path(path), LARGEST)
+    except Unfit:
+        return None
+
+
+def _is_untouched(line: Line, target: Target, found: Found) -> bool:
+    """Whether there is nothing but the Hub's own first commit, which gives a Space its README."""
+    commits = line.ask(lambda: line.api.list_repo_commits(target.id, repo_type=target.kind, revision=found.head))
+    return len(commits) == 1
+
+
+def strange(url: str, found: Found, kind: str) -> str:
+    """Say that what lies there is somebody else's, and what it holds."""
+    mark = "record of a release" if kind == "model" else "mark of a release's Space"
+    return f"{url} is another {kind}, which this tool did not make: no {mark}, but {listed(names(found), MOST_NAMED)}."
+
+
+def names(found: Found) -> list[str]:
+    """The files that an adoption removes or replaces, printable."""
+    return [plain(name) for name in sorted(found.files.keys() - {ATTRIBUTES})]
+
+
+def adoption(url: str, found: Found, kind: str) -> str | None:
+    """Say first what becomes of the work of somebody else; None where there is none."""
+    if found.maker == "person":
+        return f"{url} holds nothing but a card that somebody wrote: its text is kept, below the generated card."
+    if found.maker == "stranger":
+        return f"{strange(url, found, kind)} With --adopt these go: {', '.join(names(found))}."
+    return None
