@@ -93,7 +93,8 @@ def rights(account: Account, repo_ids: Sequence[str]) -> str | None:
     lacking = [repo_id for repo_id in repo_ids if not {repo_id, repo_id.split("/")[0]} & {*account.writes}]
     if not lacking:
         return None
-    return f"fine-grained: it may write to {', '.join(account.writes) or 'nothing'}, and not to {lacking[0]}. {RIGHT_GIVEN}"
+    named = ", ".join(account.writes) or "nothing"
+    return f"fine-grained: it may write to {named}, and not to {lacking[0]}. {RIGHT_GIVEN}"
 
 
 def require_rights(account: Account, repo_ids: Sequence[str]) -> None:

@@ -18,6 +18,7 @@ from release.errors import ChecksumMismatch, HubFailed
 from release.hub.delivery import Delivery
 from release.hub.faults import REFUSALS, passes
 from release.hub.history import since
+from release.hub.makers import TITLE
 from release.hub.repos import Compared, Found, Target, compare, head_of, listed, wrong
 from release.sources.contact import CLIENT_ERRORS, PASSING, status_of
 
@@ -97,7 +98,7 @@ def _send(delivery: Delivery, target: Target, found: Found, operations: list[Ope
     made = delivery.line.api.create_commit(
         target.id,
         operations,
-        commit_message=f"Upload by release {__version__}",
+        commit_message=f"{TITLE} {__version__}",
         repo_type=target.kind,
         revision=target.revision,
         parent_commit=found.head,

@@ -77,6 +77,6 @@ def _overtaken(line: Line, target: Target, before: Found | None, there: Found | 
         commits = since(line, target, before.head if before else None)
     return OutputConflict(
         f"Somebody committed to {url} while this push was prepared: {commits}. Nothing was changed.",
-        f"Look at {url}/commits/{target.revision}. Run the same command again to replace it (what they wrote around the "
-        "card is kept), or with `--pr` to propose yours.",
+        f"Look at {url}/commits/{target.revision}. Run the same command again to replace it (what they wrote around "
+        "the card is kept), or with `--pr` to propose yours.",
     )

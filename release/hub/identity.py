@@ -43,8 +43,8 @@ def require_still(line: Line, kind: "Kind", asked: str, answered: str) -> None:
 def _said(line: Line, kind: "Kind", asked: str, answered: str) -> str:
     if asked.lower() == answered.lower():
         return (
-            f"There is no {kind} {asked}, but {line.url(kind, answered)}: the Hub takes names that differ in case alone "
-            "for the same."
+            f"There is no {kind} {asked}, but {line.url(kind, answered)}: the Hub takes names that differ in case "
+            "alone for the same."
         )
     return (
         f"The {kind} {asked} was renamed or moved by its owner: the Hub leads on from that name to "
