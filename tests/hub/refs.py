@@ -6,9 +6,6 @@ from tests.hub.repos import Call, readable, repo_url, writable
 from tests.hub.state import Pull, Repo
 from tests.hub.wire import Answer, Refused
 
-DISCUSSIONS = 20
-"""Discussions on one page."""
-
 
 def refs(call: Call) -> Answer:
     repo = readable(call)
@@ -79,27 +76,6 @@ def _forgotten(call: Call, kind: str) -> Answer:
             raise Refused(404, f"Invalid rev id: {call.params['rev']}", "RevisionNotFound")
         repo.save()
     return Answer.json({})
-
-
-def discussions(call: Call) -> Answer:
-    """List the pull requests, the newest first, a page at a time."""
-    repo = readable(call)
-    status, start = call.query.get("status", ["all"])[0], int(call.query.get("p", ["0"])[0]) * DISCUSSIONS
-    wanted = [pull for pull in reversed(repo.pulls) if status in ("all", pull.status)]
-    page = [_told(repo, pull) for pull in wanted[start : start + DISCUSSIONS]]
-    return Answer.json({"discussions": page, "count": len(wanted), "start": start})
-
-
-def _told(repo: Repo, pull: Pull) -> dict[str, Any]:
-    return {
-        "num": pull.number,
-        "title": pull.title,
-        "status": pull.status,
-        "author": {"name": pull.author},
-        "createdAt": pull.created,
-        "isPullRequest": True,
-        "repo": {"name": repo.id, "type": repo.kind.removesuffix("s")},
-    }
 
 
 def merge(call: Call) -> Answer:

@@ -7,11 +7,15 @@ import re
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.hub import xet
 from tests.hub.state import Account, Entry, Pull, Repo, Site, Store
 from tests.hub.wire import Answer, Body, Refused
+
+if TYPE_CHECKING:
+    from tests.hub.jobs import Jobs
+    from tests.hub.webhooks import Webhooks
 
 LARGE = 10 << 20
 LARGE_SUFFIXES = (".safetensors", ".bin", ".parquet", ".gguf", ".pt", ".npz", ".zip")
@@ -38,6 +42,8 @@ class Call:
     query: dict[str, list[str]]
     range: str | None
     body: Body
+    jobs: "Jobs"
+    webhooks: "Webhooks"
 
     @property
     def asker(self) -> str:
@@ -282,7 +288,7 @@ def _point(repo: Repo, branch: str, sha: str) -> None:
 
 
 def _proposed(repo: Repo, sha: str, title: str, author: str) -> int:
-    number = len(repo.pulls) + 1
+    number = repo.next_number()
     repo.pulls.append(Pull(number, sha, title, author, repo.resolve(sha).date))
     repo.save()
     return number

@@ -7,23 +7,30 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.hub import cards, collections, files, lfs, refs, repos, spaces
+from tests.hub import cards, collections, files, jobs, lfs, refs, repos, spaces, talks, webhooks
 from tests.hub.faults import Fault
+from tests.hub.jobs import Jobs
+from tests.hub.limits import Limits
 from tests.hub.repos import Call
 from tests.hub.state import Account, Site, Store
+from tests.hub.webhooks import Webhooks
 from tests.hub.wire import Answer, Body, Refused
 
 API = r"/api/(?P<kind>models|datasets|spaces)/(?P<id>[^/]+/[^/]+)"
 GIT = r"/(?:(?P<kind>datasets|spaces)/)?(?P<id>[^/]+/[^/]+)"
 SPACE = r"/api/(?P<kind>spaces)/(?P<id>[^/]+/[^/]+)"
 COLLECTION = r"/api/collections/(?P<slug>[^/]+/[^/]+)"
+JOBS = r"/api/jobs/(?P<owner>[^/]+)"
+JOB = JOBS + r"/(?P<job>[0-9a-f]+)"
+WEBHOOKS = r"/api/settings/webhooks"
+WEBHOOK = WEBHOOKS + r"/(?P<hook>[0-9a-f]+)"
 OBJECT = r"/lfs/(?P<oid>[0-9a-f]{64})"
 
 ROUTES: list[tuple[str, str, Callable[[Call], Answer]]] = [
@@ -47,9 +54,25 @@ ROUTES: list[tuple[str, str, Callable[[Call], Answer]]] = [
     ("POST", API + r"/paths-info/(?P<rev>[^/]+)", files.paths_info),
     ("GET", API + r"/refs", refs.refs),
     ("GET", API + r"/commits/(?P<rev>[^/]+)", refs.commits),
-    ("GET", API + r"/discussions", refs.discussions),
+    ("GET", API + r"/discussions", talks.listed),
+    ("POST", API + r"/discussions", talks.create),
+    ("GET", API + r"/discussions/(?P<number>\d+)", talks.details),
+    ("POST", API + r"/discussions/(?P<number>\d+)/comment", talks.comment),
     ("POST", API + r"/discussions/(?P<number>\d+)/merge", refs.merge),
-    ("POST", API + r"/discussions/(?P<number>\d+)/status", refs.status),
+    ("POST", API + r"/discussions/(?P<number>\d+)/status", talks.status),
+    ("GET", r"/api/jobs/hardware", jobs.hardware),
+    ("GET", JOBS, jobs.listed),
+    ("POST", JOBS, jobs.run),
+    ("GET", JOB, jobs.inspect),
+    ("POST", JOB + r"/cancel", jobs.cancel),
+    ("POST", JOB + r"/duplicate", jobs.duplicate),
+    ("GET", JOB + r"/logs", jobs.logs),
+    ("GET", WEBHOOKS, webhooks.listed),
+    ("POST", WEBHOOKS, webhooks.create),
+    ("GET", WEBHOOK, webhooks.get),
+    ("POST", WEBHOOK, webhooks.update),
+    ("DELETE", WEBHOOK, webhooks.delete),
+    ("POST", WEBHOOK + r"/(?P<state>enable|disable)", webhooks.switch),
     ("GET", SPACE + r"/runtime", spaces.runtime),
     ("GET", SPACE + r"/logs/(?P<part>build|run)", spaces.logs),
     ("POST", SPACE + r"/hardware", spaces.hardware),
@@ -100,6 +123,9 @@ class HubServer:
         faults: What shall go wrong; a test appends to it.
         seen: Every request so far.
         watchers: Called after every request, before it is answered: to prove a law that holds at all times.
+        jobs: The Jobs that were started.
+        webhooks: The webhooks that were made, and what they sent.
+        limits: How many requests there were, of those that `site.limits` allows.
         store: What lies on disk.
     """
 
@@ -120,6 +146,9 @@ class HubServer:
         self._server = Server(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.jobs = Jobs(self.url, self.site.images)
+        self.webhooks = Webhooks(self.store, self.jobs, self.url)
+        self.limits = Limits(self.site.limits)
         self.elsewhere = f"http://localhost:{self._server.server_port}"
 
     def __enter__(self) -> Self:
@@ -127,6 +156,7 @@ class HubServer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.jobs.close()
         self._server.shutdown()
         self._server.server_close()
 
@@ -153,17 +183,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._serve()
 
-    def do_HEAD(self) -> None:
-        self._serve()
-
-    def do_POST(self) -> None:
-        self._serve()
-
-    def do_PUT(self) -> None:
-        self._serve()
-
-    def do_DELETE(self) -> None:
-        self._serve()
+    do_HEAD = do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815 - as http.server looks them up
 
     def _serve(self) -> None:
         path = urlsplit(self.path).path
@@ -173,6 +193,8 @@ class Handler(BaseHTTPRequestHandler):
             self._break_off(fault, path, body)
             return
         answer = self._answer(fault, path, body)
+        if self.command not in ("GET", "HEAD"):
+            self.hub.webhooks.ring()
         if fault is not None and fault.action == "lost":
             self._drop(path)
             return
@@ -186,9 +208,20 @@ class Handler(BaseHTTPRequestHandler):
                 return Answer(200, b"<html>Please log in to this network.</html>", {"Content-Type": "text/html"})
             elif fault is not None and isinstance(fault.action, int):
                 raise Refused(fault.action, fault.words, **fault.headers)
-            return self._route(path, body)
+            return self._limited(path, body)
         except Refused as refusal:
             return refusal.answer()
+
+    def _limited(self, path: str, body: Body) -> Answer:
+        """Answer, unless too many requests came; either way the headers say how many there may still be."""
+        counted = self.hub.limits.count(self.headers.get("Authorization") or "", path)
+        try:
+            if counted.spent:
+                raise Refused(429, "We had to rate limit you, you hit the quota of requests per 5 minutes period.")
+            answer = self._route(path, body)
+        except Refused as refusal:
+            answer = refusal.answer()
+        return replace(answer, headers={**answer.headers, **counted.headers})
 
     def _break_off(self, fault: Fault, path: str, body: Body) -> None:
         """Drop the connection at once, in the middle of the body, or after a silence."""
@@ -222,7 +255,8 @@ class Handler(BaseHTTPRequestHandler):
     def _call(self, path: str, params: dict[str, str], body: Body) -> Call:
         hub, query = self.hub, parse_qs(urlsplit(self.path).query)
         asked = self.headers.get("Range")
-        return Call(hub.store, self._account(), hub.site, hub.url, hub.elsewhere, path, params, query, asked, body)
+        here = hub.store, self._account(), hub.site, hub.url, hub.elsewhere
+        return Call(*here, path, params, query, asked, body, hub.jobs, hub.webhooks)
 
     def _account(self) -> Account | None:
         token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")

@@ -95,6 +95,8 @@ class Pull:
 class Repo:
     """A repository: `kind` is models, datasets or spaces. Branches, tags and pull requests are names of commits.
 
+    `talks` are its discussions, as they are told.
+
     The last four are a Space's: what it runs on, how often its build was looked at since the last commit, its
     variables, and the names of its secrets.
     """
@@ -108,6 +110,7 @@ class Repo:
     branches: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     pulls: list[Pull] = field(default_factory=list)
+    talks: list[dict[str, Any]] = field(default_factory=list)
     hardware: str = "cpu-basic"
     looks: int = 0
     variables: dict[str, str] = field(default_factory=dict)
@@ -115,6 +118,10 @@ class Repo:
 
     def __post_init__(self) -> None:
         self.pulls = [Pull(**pull) if isinstance(pull, dict) else pull for pull in self.pulls]
+
+    def next_number(self) -> int:
+        """Return the number of the next discussion or pull request."""
+        return len(self.pulls) + len(self.talks) + 1
 
     def pull_refs(self) -> dict[str, str]:
         """Return the commit of every pull request, by its name."""
@@ -161,6 +168,8 @@ class Site:
         page: Entries on one page of a listing.
         ends: Space → how its build ends, where its files do not say.
         hosts: Space → address of an app that really runs.
+        images: Image of a Job → folder with the programs that it has.
+        limits: Kind of request, see `limits` → how many there may be, in how many seconds.
     """
 
     free: bool = False
@@ -168,6 +177,8 @@ class Site:
     page: int = 1000
     ends: "dict[str, End]" = field(default_factory=dict)
     hosts: dict[str, str] = field(default_factory=dict)
+    images: dict[str, Path] = field(default_factory=dict)
+    limits: dict[str, tuple[int, float]] = field(default_factory=dict)
 
 
 class Store:

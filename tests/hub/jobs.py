@@ -1,0 +1,228 @@
+"""Jobs: a command runs as a process of this machine, with nothing of the server's environment, and its log is kept.
+
+hub.site.images["python:3.12"] = folder      # the programs that an image has, before those of every system
+
+A Job sees its own variables, its secrets, and HF_ENDPOINT, which is this Hub. Secrets are held in memory alone, and an
+answer names them without their values.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tests.hub.repos import Call, allow
+from tests.hub.wire import Answer, Refused
+
+TIMEOUT = 1800.0
+"""Seconds after which a Job is ended that says nothing else."""
+AT_WORK = ("SCHEDULING", "RUNNING")
+HARDWARE = [
+    {
+        "name": "cpu-basic",
+        "prettyName": "CPU Basic",
+        "cpu": "2 vCPU",
+        "ram": "16 GB",
+        "ephemeralStorage": "20 GB",
+        "accelerator": None,
+        "unitCostMicroUSD": 167,
+        "unitCostUSD": 0.000167,
+        "unitLabel": "minute",
+    }
+]
+
+
+@dataclass
+class Job:
+    """One Job.
+
+    Attributes:
+        spec: What was asked for, without secrets.
+        log: What it wrote, line by line.
+    """
+
+    id: str
+    owner: str
+    spec: dict[str, Any]
+    secrets: dict[str, str]
+    stage: str = "SCHEDULING"
+    message: str | None = None
+    created: str = field(default_factory=lambda: _now())
+    log: list[str] = field(default_factory=list)
+    process: "subprocess.Popen[str] | None" = None
+
+    def told(self) -> dict[str, Any]:
+        """Return what the Hub says of it."""
+        owner = {"id": f"id-{self.owner}", "name": self.owner, "type": "user"}
+        status = {"stage": self.stage, "message": self.message}
+        return {
+            **told_spec(self.spec, self.secrets),
+            "id": self.id,
+            "createdAt": self.created,
+            "owner": owner,
+            "status": status,
+        }
+
+
+def told_spec(spec: dict[str, Any], secrets: dict[str, str]) -> dict[str, Any]:
+    """Return a Job's specification as it is told: secrets by name."""
+    kept = ("command", "arguments", "environment", "flavor", "labels", "dockerImage", "spaceId", "timeoutSeconds")
+    return {name: spec[name] for name in kept if name in spec} | {"secrets": dict.fromkeys(secrets)}
+
+
+class Jobs:
+    """All Jobs of a Hub, for as long as it is served."""
+
+    def __init__(self, url: str, images: dict[str, Path]) -> None:
+        self.url = url
+        self.images = images
+        self.all: dict[str, Job] = {}
+        self._threads: list[threading.Thread] = []
+
+    def start(self, owner: str, spec: dict[str, Any], secrets: dict[str, str], **more: str) -> Job:
+        """Start a Job; `more` are variables that whoever triggers it adds."""
+        job = Job(uuid.uuid4().hex[:24], owner, spec, secrets)
+        self.all[job.id] = job
+        thread = threading.Thread(target=self._run, args=(job, more), daemon=True)
+        self._threads.append(thread)
+        thread.start()
+        return job
+
+    def settled(self, within: float = 60.0) -> list[Job]:
+        """Wait until no Job is at work, and return all of them, the oldest first."""
+        ends = time.monotonic() + within
+        for thread in self._threads:  # grows while one that ends triggers another
+            thread.join(max(0.0, ends - time.monotonic()))
+            if thread.is_alive():
+                raise TimeoutError(f"a Job is still at work after {within} seconds")
+        return list(self.all.values())
+
+    def cancel(self, job: Job) -> None:
+        if job.stage in AT_WORK:
+            job.stage = "CANCELED"
+            _end(job)
+
+    def close(self) -> None:
+        """End all that are at work."""
+        for job in self.all.values():
+            self.cancel(job)
+
+    def _run(self, job: Job, more: dict[str, str]) -> None:
+        spec = job.spec
+        programs = self.images.get(spec.get("dockerImage") or f"hf.co/spaces/{spec.get('spaceId')}")
+        if programs is None:
+            job.stage, job.message = "ERROR", "There is no such image."
+            return
+        with tempfile.TemporaryDirectory() as home:
+            ours = {"PATH": f"{programs}{os.pathsep}{os.defpath}", "HOME": home, "HF_ENDPOINT": self.url}
+            env = ours | {name: str(value) for name, value in spec["environment"].items()} | job.secrets | more
+            self._follow(job, [*spec["command"], *spec.get("arguments", ())], env, home)
+
+    def _follow(self, job: Job, command: list[str], env: dict[str, str], home: str) -> None:
+        try:
+            job.process = subprocess.Popen(
+                command,
+                env=env,
+                cwd=home,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+        except OSError as error:
+            job.stage, job.message = "ERROR", f"{command[0]}: {error.strerror}"
+            return
+        if job.stage == "SCHEDULING":
+            job.stage = "RUNNING"
+        timer = threading.Timer(float(job.spec.get("timeoutSeconds", TIMEOUT)), _late, [job])
+        timer.start()
+        job.log, _ = job.process.communicate()[0].splitlines(), timer.cancel()
+        if job.stage == "RUNNING":
+            code = job.process.returncode
+            job.stage, job.message = (
+                ("COMPLETED", None) if code == 0 else ("ERROR", f"Job failed with exit code: {code}")
+            )
+
+
+def _late(job: Job) -> None:
+    job.stage, job.message = "ERROR", "Job timeout"
+    _end(job)
+
+
+def _end(job: Job) -> None:
+    if job.process is not None and job.process.poll() is None:
+        os.killpg(job.process.pid, signal.SIGKILL)
+
+
+def run(call: Call) -> Answer:
+    """Start a Job in a namespace, which has to have a paid plan."""
+    owner, asked = call.params["owner"], call.body.json()
+    allow(call, f"{owner}/-")
+    if call.site.free:
+        raise Refused(402, "Pre-paid credit balance is insufficient to run Jobs.")
+    if asked.get("flavor", "cpu-basic") not in [each["name"] for each in HARDWARE]:
+        raise Refused(400, f"There is no hardware {asked['flavor']}.")
+    secrets = asked.pop("secrets", {})
+    return Answer.json(call.jobs.start(owner, asked, secrets).told())
+
+
+def listed(call: Call) -> Answer:
+    """List a namespace's Jobs, the newest first, by stage and labels where that is asked for."""
+    owner = call.params["owner"]
+    allow(call, f"{owner}/-")
+    labels = dict(pair.split("=", 1) for pair in call.query.get("label", []))
+    stages = call.query.get("stage", [])
+    found = [
+        job.told()
+        for job in reversed(list(call.jobs.all.values()))
+        if job.owner == owner
+        and labels.items() <= job.spec.get("labels", {}).items()
+        and (not stages or job.stage in stages)
+    ]
+    return Answer.json(found)
+
+
+def inspect(call: Call) -> Answer:
+    return Answer.json(_job(call).told())
+
+
+def cancel(call: Call) -> Answer:
+    call.jobs.cancel(_job(call))
+    return Answer.json({})
+
+
+def duplicate(call: Call) -> Answer:
+    """Start a Job again as it was asked for, secrets included."""
+    job = _job(call)
+    return Answer.json(call.jobs.start(job.owner, job.spec, job.secrets).told())
+
+
+def logs(call: Call) -> Answer:
+    """Send what a Job wrote, as server-sent events."""
+    job = _job(call)
+    events = [f"data: {json.dumps({'data': line, 'timestamp': _now()})}\n\n" for line in job.log]
+    return Answer(200, "".join(events).encode(), {"Content-Type": "text/event-stream"})
+
+
+def hardware(call: Call) -> Answer:
+    return Answer.json(HARDWARE)
+
+
+def _job(call: Call) -> Job:
+    allow(call, f"{call.params['owner']}/-")
+    job = call.jobs.all.get(call.params["job"])
+    if job is None or job.owner != call.params["owner"]:
+        raise Refused(404, "Job not found")
+    return job
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
