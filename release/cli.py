@@ -31,6 +31,7 @@ from release.options import (
     Device,
     DryRun,
     EvalDtype,
+    Flavor,
     Gated,
     Into,
     Json,
@@ -44,6 +45,7 @@ from release.options import (
     Model,
     NoSpace,
     Out,
+    Package,
     PathOrRepo,
     Pattern,
     Perplexity,
@@ -51,11 +53,13 @@ from release.options import (
     PullRequest,
     ReleaseFolder,
     Releases,
+    Repositories,
     Revision,
     Scope,
     Seed,
     Seeds,
     Sign,
+    Since,
     SpaceHardware,
     Sparsities,
     Sparsity,
@@ -63,6 +67,7 @@ from release.options import (
     Text,
     Threads,
     To,
+    TokenFrom,
     Uncalibrated,
     WithMask,
 )
@@ -298,6 +303,7 @@ def verify(
     spot_seed: Annotated[
         int | None, typer.Option("--spot-seed", min=0, max=2**32 - 1, help="Draws them; by default a fresh one.")
     ] = None,
+    since: Since = None,
     bbq_data: BbqData = None,
     text: Text = None,
     device: Device = "auto",
@@ -308,18 +314,21 @@ def verify(
     """Read every weight again and compare with record, card and base; exit 1 where they disagree."""
     from release import report
     from release.again import Again
+    from release.changes import told_where_it_fails
     from release.keyless import whose
-    from release.sources.base import base_files, pruned_files
+    from release.sources.base import base_files, changed_since, pruned_files
     from release.spot_check import Spot
     from release.verify import verify as verify_files
 
     console, who = Console(), whose(key, identity, identity_provider)
     files = pruned_files(path_or_repo, console)
+    changed = changed_since(since, files) if since is not None else None
     dense = partial(base_files, base, console) if base is not None else None
     again = Again(calibration, device) if rebuild else None
     some = Spot(spot, spot_seed, device, bbq_data, text) if spot is not None else None
-    verification = verify_files(files, dense, console, again, who, some, base)
-    report.show_verification(verification, json)
+    with told_where_it_fails(changed, console):
+        verification = verify_files(files, dense, console, again, who, some, base)
+    report.show_verification(verification.model_copy(update={"since": changed}), json)
     raise typer.Exit(0 if verification.ok else 1)
 
 
@@ -439,6 +448,37 @@ def push(
     else:
         pushed = publishing.push_only(release, to, how, not no_space, Console(), sign)
         report.show_facts(pushed.model_dump(mode="json"), json)
+
+
+@app.command()
+def watch(
+    repositories: Repositories,
+    stop: Annotated[bool, typer.Option("--stop", help="Take away what watches them.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Verify and report here and now; what the Job runs.")] = False,
+    package: Package = None,
+    flavor: Flavor = "cpu-basic",
+    token_from: TokenFrom = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be made.")] = False,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Have every push to a repository verified by a Hub Job and reported in a discussion."""
+    from release import report, standing
+    from release.hub import Line, job
+    from release.hub import watch as webhooks
+
+    if once:
+        reported = standing.check_all(repositories, Console())
+        report.show_reported(reported, json)
+        raise typer.Exit(max(each.exit_code for each in reported))
+    if stop:
+        report.show_facts({"stopped": webhooks.stop(repositories)}, json)
+        return
+    source, token = job.package_of(package), job.secret_of(Line(), token_from)
+    if dry_run:
+        report.show_watched(webhooks.survey(repositories, source, flavor), json)
+    else:
+        report.show_watched(webhooks.watch(repositories, source, flavor, token, anew=token_from is not None), json)
 
 
 @app.command()

@@ -271,5 +271,21 @@ Base = Annotated[str | None, typer.Option("--base", help="The dense model to com
 PathOrRepo = Annotated[
     str, typer.Argument(help="A release, a model folder, or a Hub id org/name[@revision].", show_default=False)
 ]
+Since = Annotated[
+    str | None,
+    typer.Option("--since", help="Say what changed on the Hub since this commit or tag.", metavar="REVISION"),
+]
+Repositories = Annotated[list[str], typer.Argument(help="Models on the Hub, org/name.", show_default=False)]
+Package = Annotated[
+    str | None,
+    typer.Option("--package", help="What pip installs `release` from in a Job.", show_default="where this one is from"),
+]
+Flavor = Annotated[str, typer.Option("--flavor", help="What the Job runs on.")]
+TokenFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--token-from", help="The variable that holds the Job's token.", show_default="yours", metavar="VARIABLE"
+    ),
+]
 Releases = Annotated[list[Path], typer.Argument(help="Release folders.", show_default=False)]
 ReleaseFolder = Annotated[Path, typer.Argument(help="A release folder.", show_default=False)]

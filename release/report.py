@@ -21,7 +21,9 @@ from release.verify import Verification
 
 if TYPE_CHECKING:
     from release.hub import Pushed, PushPlan
+    from release.hub.watch import Watched
     from release.preview import Preview
+    from release.standing import Reported
 
 MARKS = {True: "ok", False: "FAILED", None: "not checked"}
 WIDTH = 160
@@ -97,6 +99,18 @@ def show_measurements(measurements: Measurements, as_json: bool) -> None:
     claims = decide(None, measurements)
     facts = measurements.model_dump(mode="json") | {"claims": [claim.model_dump(mode="json") for claim in claims]}
     _print(facts, as_json, [_measured(measurements), "", _verdicts(claims)])
+
+
+def show_watched(watched: "Sequence[Watched]", as_json: bool) -> None:
+    """Show what watches repositories, or would."""
+    facts = {"watched": [each.model_dump(mode="json") for each in watched]}
+    _print(facts, as_json, [visible(line) for each in watched for line in each.lines()])
+
+
+def show_reported(reported: "Sequence[Reported]", as_json: bool) -> None:
+    """Show what checks came to that were reported elsewhere."""
+    facts = {"reported": [each.model_dump(mode="json") for each in reported]}
+    _print(facts, as_json, [visible(f"{each.repository}: {each.said}") for each in reported])
 
 
 def show_facts(facts: Mapping[str, Any], as_json: bool) -> None:
@@ -315,6 +329,9 @@ def _verification_tables(verification: Verification) -> Iterator[RenderableType]
     width = max((len(check.name) for check in v.checks), default=0)
     for check in v.checks:
         yield f"{MARKS[check.ok]:<11}  {shown(check.name):<{width}}  {shown(check.detail)}"
+    if v.since is not None:
+        yield ""
+        yield from v.since.lines()
 
 
 def _masks(seeds: Sequence[int]) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from release import card, foreign_card, origin, recompute, signing, space_check, spot_check
 from release.again import Again, rebuilt
 from release.audit import check_files, check_finite, check_kept
+from release.changes import History
 from release.checkpoint.files import Files, Folder
 from release.closure import (
     check_contents,
@@ -58,6 +59,7 @@ class Verification(Frozen):
         tensors: The prunable ones, in name order.
         theirs: Files that a person added and no loader reads.
         checks: A check that could not be made has ok None and says why.
+        since: What changed since the revision that was asked for; None where none was.
     """
 
     verdict: str
@@ -72,6 +74,7 @@ class Verification(Frozen):
     tensors: tuple[TensorReport, ...]
     theirs: tuple[str, ...]
     checks: tuple[Check, ...]
+    since: History | None = None
 
 
 def verify(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from release.changes import History
 from release.checkpoint.files import Files, Folder
 from release.checkpoint.folder import Checkpoint, model_folder, open_checkpoint
 from release.contents import left_behind
@@ -245,6 +246,24 @@ def pruned_files(path_or_repo: str, console: Console) -> Files:
 
     repo_id, _, revision = hub_id(path_or_repo).partition("@")
     return remote.open_repo(repo_id, revision or None, console)
+
+
+def changed_since(since: str, files: Files) -> History:
+    """Ask what changed since a revision in the repository whose files are verified.
+
+    Raises:
+        BadOption: The files are a folder's, which has no history, or no revision is named.
+        UnknownName: There is no such revision.
+        HubFailed: The connection breaks.
+    """
+    if not since.strip():
+        raise BadOption("--since names no revision.", "Give a commit, a tag such as v1, or a branch.")
+    from release.sources.history import history
+    from release.sources.remote import Repository
+
+    if not isinstance(files, Repository):
+        raise BadOption("--since needs a repository on the Hub: a folder has no history.", "Give org/name.")
+    return history(files.id, since, files.revision)
 
 
 def base_files(model: str, console: Console) -> Files:

@@ -1,0 +1,274 @@
+"""A check that stands: at every push to a repository the Hub starts a Job that verifies it and says what it found.
+
+    look for the webhook of this repository ─→ run the Job once ─→ make a webhook that starts it again at every push
+
+The Hub makes such a webhook from a Job that was run, so the repository is verified at once. The webhook watches what is
+pushed and not what is said, so that the report, which is a discussion, starts nothing.
+"""
+
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Literal, TypeVar
+
+from huggingface_hub import JobInfo, WebhookInfo
+
+from release.errors import HubFailed, NotLoggedIn, UnknownName
+from release.frozen import Frozen
+from release.hub.account import Account, check_names, login
+from release.hub.faults import passes, refusal
+from release.hub.job import SECRET, WATCHES, Job, job_for
+from release.hub.line import Line
+from release.hub.plan import told
+from release.hub.repos import look
+from release.sources.contact import CLIENT_ERRORS, patience, status_of, without_tokens
+
+T = TypeVar("T")
+
+DOMAINS: list[Literal["repo", "discussion"]] = ["repo"]
+LABEL = "release-watch"
+REFUSALS = {
+    401: ("The Hub no longer accepts the token.", "Log in again with `hf auth login`, and run the same command again."),
+    402: (
+        "The Hub asks for money: Jobs need credits or a paid plan.",
+        "See the billing page of your account, or run `release watch --once ID` from a machine or a CI of your own.",
+    ),
+    403: (
+        "The token may not start Jobs or change webhooks.",
+        "Log in with one that may write, or with a fine-grained one that has the rights for Jobs and webhooks.",
+    ),
+}
+"""What a status means for a Job or a webhook, and the way out."""
+
+State = Literal["new", "stands", "other", "off", "double"]
+WORDS: dict[State, str] = {
+    "new": "is not watched yet",
+    "stands": "is watched already",
+    "other": "is watched by another command",
+    "off": "is watched by a webhook that is switched off",
+    "double": "is watched by several webhooks",
+}
+
+
+class Watched(Frozen):
+    """One repository and the check that stands, or would stand.
+
+    Attributes:
+        state: How it was found: only one that `stands` is left as it is.
+        webhooks: Those that watch it by now.
+        job: What runs at every push.
+        first: The page of the Job that ran at once; None where none was started.
+    """
+
+    id: str
+    url: str
+    state: State
+    webhooks: tuple[str, ...]
+    job: Job
+    first: str | None = None
+
+    def lines(self) -> Iterator[str]:
+        """Say it for people, a fact a line."""
+        yield f"{self.url} {WORDS[self.state]}"
+        if self.webhooks:
+            yield f"  webhook   {', '.join(self.webhooks)}"
+        yield "  at        every push to it, and once at once"
+        yield f"  runs      {' '.join(self.job.command)}"
+        yield f"  in        {self.job.image} on {self.job.flavor}, {self.job.hours} hours at most"
+        yield f"  secrets   {', '.join(self.job.secrets)}, which the Hub shows to nobody"
+        yield f"  says so   in a discussion of {self.id}"
+        if self.first:
+            yield f"  first     {self.first}"
+
+
+def survey(repo_ids: Sequence[str], package: str, flavor: str, line: Line | None = None) -> list[Watched]:
+    """Say what watches these repositories, and what would; nothing is made.
+
+    Raises:
+        BadOption: An id breaks the Hub's rules.
+        UnknownName: There is no such repository.
+        NotLoggedIn: There is no token, or it may only read.
+        HubFailed: The Hub does not say.
+    """
+    line = line or Line()
+    check_names(*repo_ids)
+    _writer(line)
+    return _surveyed(line, repo_ids, package, flavor)
+
+
+def watch(
+    repo_ids: Sequence[str], package: str, flavor: str, token: str, anew: bool = False, line: Line | None = None
+) -> list[Watched]:
+    """Have these repositories verified at every push; what stands already is left as it is.
+
+    Args:
+        token: What the Job gets as a secret; it goes to the Hub alone.
+        anew: Give the token to webhooks that stand already, too.
+
+    Raises:
+        HubFailed: The Hub refuses, or the connection breaks; says what stands by then.
+    """
+    line = line or Line()
+    check_names(*repo_ids)
+    account = _writer(line)
+    found = _surveyed(line, repo_ids, package, flavor)
+    return [each if each.state == "stands" and not anew else _set_up(line, each, account, token) for each in found]
+
+
+def stop(repo_ids: Sequence[str], line: Line | None = None) -> dict[str, tuple[str, ...]]:
+    """Take away what watches these repositories; return the webhooks that each had.
+
+    Raises:
+        HubFailed: The Hub refuses, or the connection breaks.
+    """
+    line = line or Line()
+    check_names(*repo_ids)
+    _writer(line)
+    hooks = _webhooks(line)
+    found = {repo_id: tuple(hook.id for hook in hooks if _watches(hook, repo_id)) for repo_id in repo_ids}
+    for repo_id, ids in found.items():
+        for webhook in ids:
+            _delete(line, repo_id, webhook)
+    return found
+
+
+def _writer(line: Line) -> Account:
+    account = login("watching a repository", line)
+    if not account.can_write:
+        raise NotLoggedIn(f"The token of {account.name} may only read.", "Log in with one that may write.")
+    patience()
+    return account
+
+
+def _surveyed(line: Line, repo_ids: Sequence[str], package: str, flavor: str) -> list[Watched]:
+    hooks = _webhooks(line)
+    return [_found(line, repo_id, job_for(repo_id, package, flavor), hooks) for repo_id in dict.fromkeys(repo_ids)]
+
+
+def _found(line: Line, repo_id: str, job: Job, hooks: Sequence[WebhookInfo]) -> Watched:
+    with told(line, "model", repo_id):
+        if look(line, "model", repo_id) is None:
+            raise UnknownName(f"{repo_id} is missing on the Hub, or not yours to see.", "Check the spelling.")
+    ours = [hook for hook in hooks if _watches(hook, repo_id)]
+    ids = tuple(hook.id for hook in ours)
+    return Watched(id=repo_id, url=line.url("model", repo_id), state=_state(ours, job), webhooks=ids, job=job)
+
+
+def _webhooks(line: Line) -> list[WebhookInfo]:
+    with _explained(line, "Nothing was changed."):
+        return line.ask(line.api.list_webhooks)
+
+
+def _watches(hook: WebhookInfo, repo_id: str) -> bool:
+    return hook.job is not None and (hook.job.environment or {}).get(WATCHES) == repo_id
+
+
+def _state(hooks: Sequence[WebhookInfo], job: Job) -> State:
+    if len(hooks) != 1:
+        return "double" if hooks else "new"
+    [hook] = hooks
+    runs = hook.job
+    same = runs is not None and (runs.docker_image, tuple(runs.command or ()), runs.flavor or job.flavor) == (
+        job.image,
+        job.command,
+        job.flavor,
+    )
+    watches = {(item.type, item.name) for item in hook.watched} == {("model", job.variables[WATCHES])}
+    if not (same and watches and list(hook.domains) == DOMAINS):
+        return "other"
+    return "off" if hook.disabled else "stands"
+
+
+def _set_up(line: Line, found: Watched, account: Account, token: str) -> Watched:
+    """Run the Job, have a webhook start it, and take others of this repository away."""
+    with _explained(line, f"{found.id} {WORDS[found.state]}."):
+        job = _run(line, found, account, token)
+    with _explained(line, f"The Job {job.url} ran once, and {found.id} {WORDS[found.state]}."):
+        kept, *others = found.webhooks or (None,)
+        webhook = _created(line, found, job, token) if kept is None else _altered(line, kept, found, job, token)
+    for each in others:
+        _delete(line, found.id, str(each))
+    return found.model_copy(update={"webhooks": (webhook,), "first": job.url})
+
+
+def _run(line: Line, found: Watched, account: Account, token: str) -> JobInfo:
+    job, mark = found.job, uuid.uuid4().hex
+    api = line.api
+
+    def make() -> JobInfo:
+        return api.run_job(
+            image=job.image,
+            command=list(job.command),
+            env=dict(job.variables),
+            secrets={SECRET: token},
+            flavor=job.flavor,
+            timeout=f"{job.hours}h",
+            name=f"{LABEL}-{mark[:8]}",
+            labels={LABEL: mark},
+            namespace=account.name,
+        )
+
+    def arrived() -> JobInfo | None:
+        return next(iter(api.list_jobs(labels={LABEL: mark}, namespace=account.name)), None)
+
+    return once(line, make, arrived)
+
+
+def _created(line: Line, found: Watched, job: JobInfo, token: str) -> str:
+    def make() -> str:
+        hook = line.api.create_webhook(
+            job_id=job.id, watched=[{"type": "model", "name": found.id}], domains=DOMAINS, secrets={SECRET: token}
+        )
+        return hook.id
+
+    def arrived() -> str | None:
+        return next((hook.id for hook in line.api.list_webhooks() if _watches(hook, found.id)), None)
+
+    return once(line, make, arrived)
+
+
+def _altered(line: Line, webhook: str, found: Watched, job: JobInfo, token: str) -> str:
+    """Give a webhook this Job and this token, and switch it on; doing so twice does no harm."""
+    api, watched = line.api, [{"type": "model", "name": found.id}]
+    line.ask(
+        lambda: api.update_webhook(
+            webhook, job_id=job.id, watched=list(watched), domains=DOMAINS, secrets={SECRET: token}
+        )
+    )
+    line.ask(lambda: api.enable_webhook(webhook))
+    return webhook
+
+
+def _delete(line: Line, repo_id: str, webhook: str) -> None:
+    with _explained(line, f"The webhook {webhook} of {repo_id} may still be there."):
+        try:
+            line.ask(lambda: line.api.delete_webhook(webhook))
+        except CLIENT_ERRORS as error:
+            if status_of(error) != 404:  # a first try may have arrived whose answer did not
+                raise
+
+
+def once(line: Line, make: Callable[[], T], arrived: Callable[[], T | None]) -> T:
+    """Return what `make` makes; after a doubtful answer it is looked for before it is made again."""
+    for wait in (*line.waits, None):
+        try:
+            return make()
+        except CLIENT_ERRORS as error:
+            if passes(error) and (found := line.ask(arrived)) is not None:
+                return found
+            if wait is None:
+                raise
+            line.rest(error, wait)
+    raise AssertionError("the last try returns or raises")
+
+
+@contextmanager
+def _explained(line: Line, stands: str) -> Iterator[None]:
+    """Turn what goes wrong into `HubFailed`, which says what stands."""
+    try:
+        yield
+    except (*CLIENT_ERRORS, ValueError, LookupError, TypeError) as error:
+        status = status_of(error)
+        page = f"{line.endpoint}/settings/webhooks"
+        said, remedy = REFUSALS.get(status or 0) or refusal(error, "webhook of", "this account", page)
+        raise HubFailed(f"{said} {stands}", remedy) from without_tokens(error)
