@@ -18,13 +18,12 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from release import __version__
 from release.card_templates import environment
-from release.errors import NotLoggedIn, UnknownName
 from release.frozen import Frozen
 from release.hub.account import check_names, login
 from release.hub.discussion import report, reports
 from release.hub.line import Line
-from release.hub.plan import told
-from release.hub.repos import MAIN, look
+from release.hub.repos import MAIN
+from release.hub.watch import require_named
 from release.progress import Console
 from release.sources.contact import TOKEN, patience
 
@@ -89,15 +88,13 @@ def check(repo_id: str, console: Console, line: Line | None = None) -> Reported:
     if pushed == GONE:
         return _nothing(repo_id, None, f"Nothing is verified: the event is no push to {MAIN}.")
     account = login("the report", line)
-    if not account.can_write:
-        raise NotLoggedIn(f"The token of {account.name} may only read.", "Use one that may take part in discussions.")
     patience()
-    commit = pushed or _head(line, repo_id)
+    commit = pushed or require_named(line, repo_id).head
     before = reports(line, repo_id, account.name)
     if commit in before.commits:
         return _nothing(repo_id, commit, "Nothing is said: this commit was reported before.")
     outcome = _verified(repo_id, commit, _known(line, repo_id, before.commits), console)
-    present = _head(line, repo_id) == commit
+    present = require_named(line, repo_id).head == commit
     page = report(line, repo_id, account.name, commit, words(commit, outcome), _ok(outcome) if present else None)
     said = f"{_headline(outcome)} Reported in {page}."
     return Reported(repository=repo_id, commit=commit, exit_code=outcome.exit_code, discussion=page, said=said)
@@ -132,14 +129,6 @@ def pushed_commit(payload: str) -> str | None:
     if not moved:
         return GONE
     return moved[0] if isinstance(moved[0], str) and COMMIT.fullmatch(moved[0]) else None
-
-
-def _head(line: Line, repo_id: str) -> str:
-    with told(line, "model", repo_id):
-        found = look(line, "model", repo_id)
-    if found is None:
-        raise UnknownName(f"{repo_id} is missing on the Hub, or not yours to see.", "Check the spelling.")
-    return found.head
 
 
 def _known(line: Line, repo_id: str, commits: Sequence[str]) -> str | None:

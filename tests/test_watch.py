@@ -189,14 +189,15 @@ def test_after_a_doubtful_answer_nothing_is_made_twice(desk, method, path, actio
 
 REFUSED = [
     (["lab/none", "--package", PACKAGE], {}, 2, "missing on the Hub"),
+    (["Ada/PRUNED", "--package", PACKAGE], {}, 2, f"leads on to {ID}"),
     (["no-slash", "--package", PACKAGE], {}, 2, "lacks its namespace"),
     ([ID], {}, 2, "--package"),
     ([ID, "--package", "git+https://me:secret@example.org/x"], {}, 2, "a name or a password"),
     ([ID, "--package", "a\nb"], {}, 2, "nothing that pip installs"),
     ([ID, "--package", PACKAGE, "--token-from", "NO_SUCH"], {}, 2, "holds no token"),
-    ([ID, "--package", PACKAGE], {"token": HubServer.read_token}, 2, "may only read"),
+    ([ID, "--package", PACKAGE], {"token": HubServer.read_token}, 3, "may not start Jobs"),
     ([ID, "--package", PACKAGE, "--flavor", "h900"], {}, 3, "no hardware"),
-    ([ID, "--stop"], {"token": HubServer.read_token}, 2, "may only read"),
+    ([ID, "--stop"], {"token": HubServer.read_token}, 3, "may not start Jobs"),
 ]
 
 

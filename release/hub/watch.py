@@ -13,14 +13,14 @@ from typing import Literal, TypeVar
 
 from huggingface_hub import JobInfo, WebhookInfo
 
-from release.errors import HubFailed, NotLoggedIn, UnknownName
+from release.errors import BadOption, HubFailed, UnknownName
 from release.frozen import Frozen
 from release.hub.account import Account, check_names, login
+from release.hub.admission import told
 from release.hub.faults import passes, refusal
 from release.hub.job import SECRET, WATCHES, Job, job_for
 from release.hub.line import Line
-from release.hub.plan import told
-from release.hub.repos import look
+from release.hub.repos import Found, look
 from release.sources.contact import CLIENT_ERRORS, patience, status_of, without_tokens
 
 T = TypeVar("T")
@@ -87,12 +87,12 @@ def survey(repo_ids: Sequence[str], package: str, flavor: str, line: Line | None
     Raises:
         BadOption: An id breaks the Hub's rules.
         UnknownName: There is no such repository.
-        NotLoggedIn: There is no token, or it may only read.
+        NotLoggedIn: There is no token.
         HubFailed: The Hub does not say.
     """
     line = line or Line()
     check_names(*repo_ids)
-    _writer(line)
+    _account(line)
     return _surveyed(line, repo_ids, package, flavor)
 
 
@@ -110,7 +110,7 @@ def watch(
     """
     line = line or Line()
     check_names(*repo_ids)
-    account = _writer(line)
+    account = _account(line)
     found = _surveyed(line, repo_ids, package, flavor)
     return [each if each.state == "stands" and not anew else _set_up(line, each, account, token) for each in found]
 
@@ -123,7 +123,7 @@ def stop(repo_ids: Sequence[str], line: Line | None = None) -> dict[str, tuple[s
     """
     line = line or Line()
     check_names(*repo_ids)
-    _writer(line)
+    _account(line)
     hooks = _webhooks(line)
     found = {repo_id: tuple(hook.id for hook in hooks if _watches(hook, repo_id)) for repo_id in repo_ids}
     for repo_id, ids in found.items():
@@ -132,10 +132,8 @@ def stop(repo_ids: Sequence[str], line: Line | None = None) -> dict[str, tuple[s
     return found
 
 
-def _writer(line: Line) -> Account:
+def _account(line: Line) -> Account:
     account = login("watching a repository", line)
-    if not account.can_write:
-        raise NotLoggedIn(f"The token of {account.name} may only read.", "Log in with one that may write.")
     patience()
     return account
 
@@ -146,12 +144,27 @@ def _surveyed(line: Line, repo_ids: Sequence[str], package: str, flavor: str) ->
 
 
 def _found(line: Line, repo_id: str, job: Job, hooks: Sequence[WebhookInfo]) -> Watched:
-    with told(line, "model", repo_id):
-        if look(line, "model", repo_id) is None:
-            raise UnknownName(f"{repo_id} is missing on the Hub, or not yours to see.", "Check the spelling.")
+    require_named(line, repo_id)
     ours = [hook for hook in hooks if _watches(hook, repo_id)]
     ids = tuple(hook.id for hook in ours)
     return Watched(id=repo_id, url=line.url("model", repo_id), state=_state(ours, job), webhooks=ids, job=job)
+
+
+def require_named(line: Line, repo_id: str) -> Found:
+    """Return what lies under exactly this name.
+
+    Raises:
+        UnknownName: There is no such model.
+        BadOption: The name leads on to another.
+        HubFailed: The Hub does not say.
+    """
+    with told(line, "model", repo_id):
+        found = look(line, "model", repo_id)
+    if found is None:
+        raise UnknownName(f"{repo_id} is missing on the Hub, or not yours to see.", "Check the spelling.")
+    if found.id != repo_id:
+        raise BadOption(f"{repo_id} leads on to {found.id} on the Hub.", f"Give {found.id}, if that is meant.")
+    return found
 
 
 def _webhooks(line: Line) -> list[WebhookInfo]:

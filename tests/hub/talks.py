@@ -69,7 +69,8 @@ def create(call: Call) -> Answer:
     if len(asked["title"].strip()) not in TITLES:
         raise Refused(400, "The title must have 3 to 200 characters.")
     with call.store.lock:
-        repo, who = readable(call), _speaker(call)
+        repo = readable(call)
+        who = _speaker(call, repo)
         talk = {
             "num": repo.next_number(),
             "title": asked["title"].strip(),
@@ -87,7 +88,8 @@ def create(call: Call) -> Answer:
 def comment(call: Call) -> Answer:
     asked = call.body.json()
     with call.store.lock:
-        repo, who = readable(call), _speaker(call)
+        repo = readable(call)
+        who = _speaker(call, repo)
         event = _comment(who, asked["comment"])
         _talk(repo, int(call.params["number"]))["events"].append(event)
         repo.save()
@@ -101,7 +103,8 @@ def status(call: Call) -> Answer:
         return refs.status(call)
     asked = call.body.json()
     with call.store.lock:
-        repo, who = readable(call), _speaker(call)
+        repo = readable(call)
+        who = _speaker(call, repo)
         talk = _talk(repo, number)
         if "comment" in asked:
             talk["events"].append(_comment(who, asked["comment"]))
@@ -119,12 +122,14 @@ def _talk(repo: Repo, number: int) -> dict[str, Any]:
     raise Refused(404, "There is no such discussion.")
 
 
-def _speaker(call: Call) -> Account:
+def _speaker(call: Call, repo: Repo) -> Account:
     """Return who speaks: anybody who may read the repository, with a token that may do more than read."""
     who = call.account
     if who is None:
         raise Refused(401, "Invalid username or password.")
-    if not who.writes and "discussion.write" not in who.scopes:
+    rights = who.scoped()
+    granted = (*rights.get(repo.id, ()), *rights.get(repo.id.split("/")[0], ()))
+    if not who.writes(repo.id) and "discussion.write" not in granted:
         raise Refused(403, "This token may not take part in discussions.")
     return who
 

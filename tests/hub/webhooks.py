@@ -223,7 +223,7 @@ def _owner(call: Call) -> Account:
     who = call.account
     if who is None:
         raise Refused(401, "Invalid username or password.")
-    if not who.writes:
+    if not who.writes(f"{who.name}/-"):
         raise Refused(403, "This token may not change settings.")
     return who
 
