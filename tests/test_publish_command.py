@@ -1,47 +1,28 @@
 """`publish` and `push` as commands, on a local base and a Hub of their own."""
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from huggingface_hub import HfApi, constants
+from huggingface_hub import HfApi
 
-from release.__main__ import run
+from tests.commands import OFF, Command, at_a_hub, commands
 from tests.hub import HubServer
-from tests.pushing import client, contents, on_hub
+from tests.pushing import contents, on_hub
 
 NAME = "llama-random-s30"
 ID = f"ada/{NAME}"
-OFF = ["--bbq", "off", "--perplexity", "off", "--latency", "off"]
-Command = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
-    with HubServer(tmp_path / "hub") as server, client(monkeypatch, []):
-        template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, server.url)
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "ENDPOINT", server.url)
-        monkeypatch.setenv("HF_TOKEN", server.token)
-        monkeypatch.chdir(tmp_path)
+    with at_a_hub(tmp_path, monkeypatch) as server:
         yield server
 
 
 @pytest.fixture
 def release(hub: HubServer, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run one command and return what it says in JSON; everything it printed is free of the token."""
-
-    def command(*words: str, code: int = 0) -> dict[str, Any]:
-        done = run([*words, "--json"])
-        said = capsys.readouterr()
-        assert done == code, said.err
-        assert hub.token not in said.out + said.err
-        told: dict[str, Any] = json.loads(said.out)
-        return told | {"stderr": said.err}
-
-    return command
+    return commands(hub, capsys)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from release.errors import HubFailed, OutputConflict
 from release.hub.faults import refusal
 from release.hub.identity import require_same
 from release.hub.line import Line
-from release.hub.makers import maker, names, strange
+from release.hub.makers import holding, maker, names, strange
 from release.hub.repos import Found, Kind, Target, look
 from release.plan import Ways
 from release.sources.contact import CLIENT_ERRORS, without_tokens
@@ -64,9 +64,10 @@ def _require_ours(line: Line, target: Target, found: Found, ways: Ways) -> None:
     if found.maker != "stranger" or ways.adopt:
         return
     owner = target.id.split("/")[0]
+    said = strange(line.url(target.kind, target.id), target.kind)
     option = f"--into {'spaces/' if target.kind == 'space' else ''}{owner}/NAME"
     raise OutputConflict(
-        f"{strange(line.url(target.kind, target.id), found, target.kind)} Nothing was changed.",
+        f"{said}: {holding(found, target.kind)}. Nothing was changed.",
         f"Choose another name, `{option}`, or another namespace, `--to`. `--adopt` replaces what is there: "
         f"{len(names(found))} files go, and stay in its history alone; `--dry-run --adopt` lists them.",
     )

@@ -10,13 +10,15 @@ from pathlib import Path
 
 from release.audit import listed
 from release.hub.line import Line
-from release.hub.repos import ATTRIBUTES, Found, Maker, Target
+from release.hub.repos import ATTRIBUTES, Found, Kind, Maker, Target
 from release.outside import Unfit, json_object, text_of
 from release.record import CARD
 from release.record import FILE_NAME as RECORD
 from release.sources.contact import plain
 from release.space_mark import is_marked
 
+KINDS: dict[Kind, str] = {"model": "model", "space": "Space"}
+MARKS: dict[Kind, str] = {"model": "record of a release", "space": "mark of a release's Space"}
 OF_A_RECORD = {"schema_version", "base", "pruning"}
 """Fields of the record of every version; other tools have files of that name too."""
 TITLE = "Upload by release"
@@ -76,10 +78,14 @@ def _titles(line: Line, target: Target, found: Found) -> list[str]:
     return [commit.title for commit in commits]
 
 
-def strange(url: str, found: Found, kind: str) -> str:
-    """Say that what lies there is somebody else's, and what it holds."""
-    mark = "record of a release" if kind == "model" else "mark of a release's Space"
-    return f"{url} is another {kind}, which this tool did not make: no {mark}, but {listed(names(found), MOST_NAMED)}."
+def strange(url: str, kind: Kind) -> str:
+    """Say that what lies there is somebody else's."""
+    return f"{url} is another {KINDS[kind]}, which this tool did not make"
+
+
+def holding(found: Found, kind: Kind) -> str:
+    """Say what shows that it is."""
+    return f"it holds no {MARKS[kind]}, but {listed(names(found), MOST_NAMED)}"
 
 
 def names(found: Found) -> list[str]:
@@ -87,10 +93,11 @@ def names(found: Found) -> list[str]:
     return [plain(name) for name in sorted(found.files.keys() - {ATTRIBUTES})]
 
 
-def adoption(url: str, found: Found, kind: str) -> str | None:
+def adoption(url: str, found: Found, kind: Kind) -> str | None:
     """Say first what becomes of the work of somebody else; None where there is none."""
     if found.maker == "person":
         return f"{url} holds nothing but a card that somebody wrote: its text is kept, below the generated card."
     if found.maker == "stranger":
-        return f"{strange(url, found, kind)} With --adopt these go: {', '.join(names(found))}."
+        gone = ", ".join(names(found))
+        return f"{strange(url, kind)}. --adopt replaces what it holds, which its history keeps: {gone}."
     return None
