@@ -17,6 +17,7 @@
     │   ├── ChecksumMismatch     the Hub holds other bytes than this machine
     │   └── SpaceFailed          the Space cannot be built, does not run, or does not answer
     └── HubFailed        exit 3  the Hub or the network failed while at work
+        └── SpaceLate            the Space did not come to rest in time
 
 `release.__main__` alone catches them, prints one message and sets the exit code.
 """
@@ -120,3 +121,7 @@ class HubFailed(ReleaseError):
     """The Hub or the network failed while at work (exit 3)."""
 
     exit_code = 3
+
+
+class SpaceLate(HubFailed):
+    """The Space did not come to rest in time."""

@@ -17,6 +17,7 @@ MOST_TOKENS = 10_000_000
 MOST_THREADS = 1_024
 MOST_MASKS = 20
 LARGEST_SEED = (1 << 63) - 1
+LONGEST_SPACE_TIMEOUT = 86_400
 
 
 UNITS = {"": 1, "MB": 10**6, "GB": 10**9, "MIB": 1 << 20, "GIB": 1 << 30}
@@ -225,6 +226,21 @@ SpaceHardware = Annotated[
     typer.Option(
         "--space-hardware", help="E.g. zero-a10g (ZeroGPU).", rich_help_panel=Panel.PUBLISH, show_default=False
     ),
+]
+SpaceTimeout = Annotated[
+    int | None,
+    typer.Option(
+        "--space-timeout",
+        min=1,
+        max=LONGEST_SPACE_TIMEOUT,
+        help="Seconds to wait for the Space; 1800 by default.",
+        rich_help_panel=Panel.PUBLISH,
+        show_default=False,
+    ),
+]
+ShowUnasked = Annotated[
+    bool,
+    typer.Option("--show-unasked", help="Show it though the Space gave no answer.", rich_help_panel=Panel.PUBLISH),
 ]
 BaseId = Annotated[
     str | None,

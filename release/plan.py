@@ -94,6 +94,8 @@ class Ways(Frozen):
         into: The model repository's id; None for the release's own name.
         space_into: The Space's; None for the model's.
         adopt: Replace what somebody else made there.
+        space_timeout: Seconds that the Space may take to be built and to start; None for half an hour.
+        show_unasked: Show the release even where the Space gives no answer.
     """
 
     private: bool = False
@@ -105,6 +107,8 @@ class Ways(Frozen):
     into: str | None = None
     space_into: str | None = None
     adopt: bool = False
+    space_timeout: int | None = None
+    show_unasked: bool = False
 
     @property
     def proposes(self) -> bool:
@@ -274,6 +278,8 @@ def ways(
     space_hardware: str | None,
     into: Sequence[str] = (),
     adopt: bool = False,
+    space_timeout: int | None = None,
+    show_unasked: bool = False,
 ) -> Ways:
     """Read how a release is published from the words of the command line.
 
@@ -293,6 +299,8 @@ def ways(
         into=model,
         space_into=space,
         adopt=adopt,
+        space_timeout=space_timeout,
+        show_unasked=show_unasked,
     )
 
 

@@ -8,6 +8,7 @@ from rich.console import Console as RichConsole
 from rich.progress import (
     BarColumn,
     Progress,
+    SpinnerColumn,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
@@ -17,6 +18,7 @@ from rich.progress import (
 from release.text import shown
 
 Advance = Callable[[float], None]
+Tell = Callable[[str, float], None]
 
 LINE_EVERY = 10.0
 """Seconds between two lines of one step where there is no terminal."""
@@ -87,3 +89,41 @@ class Console:
 
         yield advance
         self.say(f"{text} … done in {time.monotonic() - started:.1f} s")
+
+    @contextmanager
+    def waiting(self, text: str, limit: float, safe: str = "Ctrl-C is safe") -> Iterator[Tell]:
+        """Show that something is waited for that takes its own time.
+
+        Yields a function that is called with the state and with the seconds waited, as often as one likes. A terminal
+        shows them at once; elsewhere a line comes when the state changes, and every ten seconds.
+
+        Args:
+            limit: Seconds after which the wait is given up.
+            safe: What becomes of a wait that is broken off.
+        """
+
+        def told(state: str, waited: float) -> str:
+            return f"{text} … {state}, {waited:,.0f} s of at most {limit:,.0f} s. {safe}."
+
+        with self._spinner(shown(text), told) if self.rich.is_terminal else self._told(text, told) as tell:
+            yield tell
+
+    @contextmanager
+    def _spinner(self, text: str, told: Callable[[str, float], str]) -> Iterator[Tell]:
+        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False))
+        with Progress(*columns, console=self.rich) as progress:
+            task = progress.add_task(f"{text} …", total=None)
+            yield lambda state, waited: progress.update(task, description=shown(told(state, waited)))
+
+    @contextmanager
+    def _told(self, text: str, told: Callable[[str, float], str]) -> Iterator[Tell]:
+        last_state, last = "", 0.0
+        self.say(f"{text} …")
+
+        def tell(state: str, waited: float) -> None:
+            nonlocal last_state, last
+            if state != last_state or waited - last >= LINE_EVERY:
+                last_state, last = state, waited
+                self.say(told(state, waited))
+
+        yield tell

@@ -26,6 +26,7 @@ def at_a_hub(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServe
         monkeypatch.setattr(constants, "ENDPOINT", server.url)
         monkeypatch.setenv("HF_TOKEN", server.token)
         monkeypatch.chdir(folder)
+        server.site.looks = 0
         yield server
 
 

@@ -70,6 +70,7 @@ class Bench:
 
     Attributes:
         waits: Seconds that were waited for, by this package and by the Hub's client, without waiting.
+        now: The time by which this package waits, in seconds; `by_the_clock` has Spaces live by it.
         said: Everything that a user or a log could have seen: messages, logs, tracebacks.
         early: Moments at which something was seen that was not whole.
     """
@@ -79,11 +80,20 @@ class Bench:
     waits: list[float] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     early: list[str] = field(default_factory=list)
+    now: float = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.waits.append(seconds)
+        self.now += seconds
+
+    def by_the_clock(self) -> None:
+        self.hub.site.clock = lambda: self.now
 
     @property
     def line(self) -> hub.Line:
         api = HfApi(endpoint=self.hub.url, token=self.hub.token)
-        return hub.Line(api, waits=(1, 2), sleep=self.waits.append, poll=0, built_within=0.5, answered_within=20)
+        return hub.Line(api, waits=(1, 2), sleep=self.sleep, clock=lambda: self.now, answered_within=20)
 
     @property
     def parcel(self) -> hub.Parcel:

@@ -101,7 +101,7 @@ def test_a_release_arrives_whole_and_loads_with_equal_weights(world: World, path
         "bytes": sum(map(len, everything.values())),
         "pull_requests": [],
         "space_stage": "RUNNING",
-        "answer": None,
+        "answer": "Pruned sky.",
         "tag": "v1",
         "collection": None,
     }

@@ -48,8 +48,9 @@ def test_a_space_that_does_not_answer_is_never_shown(at: Bench, hosts: dict[str,
     error = at.failing()
     assert isinstance(error, SpaceFailed)
     assert "runs but does not answer" in error.seen
-    assert f"Visible to others by now: {at.hub.url}/{ID} is public." in error.seen
-    assert (at.repo().private, at.repo("spaces").private) == (False, True)
+    assert f"{at.hub.url}/{ID}, which was public while the Space was asked, is private again." in error.seen
+    assert "Nothing new became visible to others." in error.seen
+    assert (at.repo().private, at.repo("spaces").private) == (True, True)
     at.hub.site.hosts[ID] = hosts["answers"]
     assert at.push().answer
     assert at.is_complete()

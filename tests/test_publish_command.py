@@ -91,7 +91,7 @@ def test_a_dry_push_says_what_a_push_does_and_writes_nothing_on_either_side(
     assert (model["id"], model["exists"], model["then"], model["gated"]) == (f"lab/{NAME}", False, "public", "auto")
     assert {"model.safetensors.index.json", "release.json", "README.md"} <= {file["path"] for file in model["files"]}
     assert {"app.py", "README.md"} <= {file["path"] for file in space["files"]}
-    release("push", str(built), "--to", "lab", "--gated", "auto", "--collection", "Pruned")
+    release("push", str(built), "--to", "lab", "--gated", "auto", "--collection", "Pruned", "--show-unasked")
     sent = {part: sum(map(len, contents(built / part).values())) for part in ("model", "space")}
     assert {"model": model["bytes_to_send"], "space": space["bytes_to_send"]} == sent
     again = release("push", str(built), "--dry-run", "--to", "lab", "--gated", "auto")
@@ -125,7 +125,8 @@ def test_a_free_account_learns_its_ways_out_before_pruning(hub: HubServer, publi
         assert way in refused["remedy"]
     assert not list(Path("releases").rglob("*.safetensors"))
     assert hub.store.repo("models", ID) is None
-    published = publish("--space-hardware", "zero-a10g", "--gated", "manual", "--collection", "Pruned")["published"]
+    more = ["--space-hardware", "zero-a10g", "--gated", "manual", "--collection", "Pruned", "--show-unasked"]
+    published = publish(*more)["published"]
     assert (published["tag"], published["space_stage"]) == ("v1", "RUNNING")
     assert "/collections/ada/pruned-" in published["collection"]
     assert hub.store.repo("models", ID).gated == "manual"

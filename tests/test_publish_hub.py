@@ -70,6 +70,7 @@ class Desk:
 @pytest.fixture
 def desk(tmp_path: Path, base_folders: dict[str, Path]) -> Iterator[Desk]:
     with HubServer(tmp_path / "hub") as hub:
+        hub.site.looks = 0
         repo = hub.store.create("models", "ada/tiny-llama", False, None)
         contents = {p.name: p.read_bytes() for p in base_folders["llama"].iterdir()}
         contents |= {"README.md": CARD.encode(), "LICENSE": b"Be kind.\n", "modeling_tiny.py": b"raise SystemExit\n"}

@@ -5,7 +5,7 @@ a Space answered a question, which collection was filled, what was done when.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -47,6 +47,11 @@ class Journal:
         """Whether this step was done with these facts, in this push or before."""
         wanted = {"step": step, "url": url, **facts}
         return any(wanted.items() <= line.items() for line in self.earlier)
+
+    def last(self, steps: Collection[str], url: str) -> str | None:
+        """Return which of these steps was done last, in this push or before; None for none of them."""
+        done = (line["step"] for line in reversed(self.earlier) if line.get("url") == url and line.get("step") in steps)
+        return next(done, None)
 
 
 @contextmanager

@@ -46,15 +46,17 @@ class Line:
         api: Knows the Hub's address, and the token from its own store or from HF_TOKEN.
         waits: Seconds between two tries; there is one try more than there are waits.
         sleep: What waits.
-        poll: Seconds between two looks at a Space that is being built.
-        built_within: Seconds that a Space may take to be built and to start.
+        clock: Seconds on a clock that never goes back; `sleep` moves it on.
+        poll: Seconds between two looks at a Space that is being built, at first.
+        built_within: Seconds that a Space may take to be built and to start, unless the ways say otherwise.
         answered_within: Seconds that a Space may take for one answer, its models' download included.
     """
 
     api: HfApi = field(default_factory=HfApi)
     waits: Sequence[float] = WAITS
     sleep: Callable[[float], None] = time.sleep
-    poll: float = 1.0
+    clock: Callable[[], float] = time.monotonic
+    poll: float = 5.0
     built_within: float = 1800.0
     answered_within: float = 900.0
 

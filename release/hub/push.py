@@ -1,10 +1,12 @@
 """A release goes to the Hub, top to bottom.
 
-    claim both repositories, private ─→ fill the model, prove it ─→ fill the Space, prove it, wait for it
-        ─→ gate ─→ show the model ─→ ask the Space a question ─→ show the Space ─→ tag ─→ collection
+    claim both repositories, private ─→ fill the model, prove it ─→ fill the Space, prove it
+        ─→ wait until the Space runs that commit ─→ make sure that it can be asked ─→ gate
+        ─→ ask it a question ─→ show the model and the Space ─→ tag ─→ collection
 
-A Space can read its model only once that may be read, so it is asked between the two; nobody sees a Space that has not
-answered. Every step looks first whether it is done already, so a rerun goes on where the last one stopped.
+Nothing is shown before the Space has answered, but for one case: without a token of its own the Space reads its model
+only once everyone may, so the model is shown for the question, and hidden again where no answer comes. Every step looks
+first whether it is done already, so a rerun goes on where the last one stopped.
 """
 
 from collections.abc import Sequence
@@ -13,9 +15,10 @@ from huggingface_hub import SpaceHardware
 
 from release.errors import HubFailed
 from release.frozen import Frozen
-from release.hub import settings, space
+from release.hub import demonstration, settings, space
 from release.hub.admission import admitted, found_at
 from release.hub.commit import Filled, fill
+from release.hub.creation import create
 from release.hub.delivery import Delivery
 from release.hub.history import require_unmoved
 from release.hub.journal import opened
@@ -23,6 +26,7 @@ from release.hub.line import Line, limit_memory
 from release.hub.makers import adoption
 from release.hub.plan import check_hardware
 from release.hub.repos import MAIN, Found, Parcel, Sight, Target
+from release.hub.trial import Trial
 from release.plan import Ways
 from release.progress import Console
 from release.sources.contact import patience, quietly
@@ -128,9 +132,9 @@ def _claimed(delivery: Delivery, targets: Sequence[Target], expects: Sight | Non
 
 def _create(delivery: Delivery, target: Target) -> None:
     api, is_space, hardware = delivery.line.api, target.kind == "space", delivery.ways.space_hardware
-    delivery.ask(
-        target.kind,
-        target.id,
+    create(
+        delivery,
+        target,
         lambda: api.create_repo(
             target.id,
             repo_type=target.kind,
@@ -163,48 +167,21 @@ def _branched(delivery: Delivery, target: Target, found: Found | None) -> Found:
 
 
 def _finished(delivery: Delivery, parcel: Parcel, found: Sequence[Found], pushed: Pushed) -> Pushed:
-    """Bring the Space up, then show and mark what is whole."""
+    """Bring the Space up and have it answer, then show and mark what is whole."""
     model, *spaces = parcel.targets()
-    stage = answer = None
-    for target in spaces:
-        stage = space.rest(delivery, target, str(pushed.space_commit))
-    gated = settings.gate(delivery, model, found[0])
+    trial, demo = Trial(delivery, model, found[0]), None
+    trial.recover()
+    if spaces:
+        demo = demonstration.ready(delivery, spaces[0], found[1], str(pushed.space_commit), trial.found)
+    settings.gate(delivery, model, found[0])
+    answer = demonstration.answered(delivery, demo, trial) if demo else None
     if not delivery.ways.private:
-        settings.show(delivery, model, found[0])
-    for target, there in zip(spaces, found[1:], strict=True):
-        is_open = not delivery.ways.private and not gated
-        answer = _asked(delivery, target, there, str(pushed.space_commit), stage, is_open)
-        if not delivery.ways.private:
+        for target, there in zip((model, *spaces), (trial.found, *found[1:]), strict=True):
             settings.show(delivery, target, there)
     tag = settings.tag(delivery, model, pushed.model_commit)
     collection = settings.collect(delivery, parcel)
-    told = {"space_stage": stage, "answer": answer, "tag": tag, "collection": collection}
-    return pushed.model_copy(update=told)
-
-
-def _asked(
-    delivery: Delivery, target: Target, found: Found, commit: str, stage: str | None, model_is_open: bool
-) -> str | None:
-    """Ask the Space a question, once for each commit of it, where it runs and can read its model."""
-    url, journal = delivery.line.url(target.kind, target.id), delivery.journal
-    shown_elsewhere = found.public and found.head == commit and not journal.knows("committed", url, commit=commit)
-    if shown_elsewhere or journal.knows("answered", url, commit=commit):
-        return None
-    if stage != space.RUNNING:
-        delivery.console.say(f"The Space is not asked: it is {stage}.")
-        return None
-    if not space.reads_its_model(delivery, target, model_is_open):
-        delivery.console.say(
-            f"The Space is not asked: it cannot read a private or gated model. Give it a token that may, as the secret "
-            f"{space.READS_MODELS} in {url}/settings."
-        )
-        return None
-    answer = space.ask(delivery, target)
-    if answer is None:
-        delivery.console.say("The Space is not asked: the Hub names no address for it.")
-        return None
-    journal.note("answered", url, commit=commit, answer=answer)
-    return answer
+    stage = demo.stage if demo else None
+    return pushed.model_copy(update={"space_stage": stage, "answer": answer, "tag": tag, "collection": collection})
 
 
 def _pushed(delivery: Delivery, targets: Sequence[Target], filled: Sequence[Filled]) -> Pushed:

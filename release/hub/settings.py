@@ -38,6 +38,18 @@ def show(delivery: Delivery, target: Target, found: Found) -> None:
     delivery.journal.note("shown", url)
 
 
+def hide(delivery: Delivery, target: Target) -> None:
+    """Make a repository private that this push, or one that was killed, made public."""
+    api, url = delivery.line.api, delivery.line.url(target.kind, target.id)
+    delivery.ask(
+        target.kind,
+        target.id,
+        lambda: api.update_repo_settings(target.id, repo_type=target.kind, visibility="private"),
+    )
+    delivery.seen[:] = [each for each in delivery.seen if each != f"{url} is public"]
+    delivery.journal.note("hidden", url)
+
+
 def tag(delivery: Delivery, model: Target, commit: str) -> str:
     """Return the tag v1, v2, … that names a commit; the next free one is made where there is none."""
     api = delivery.line.api

@@ -1,37 +1,33 @@
-"""A Space after its commit: is it built, does it run, does it answer?
+"""A Space after its commit: is it built, does it run, and what does its log say?
 
-It is asked as any visitor would ask, through gradio_client. A Space reads a model that is private or gated only with
-a token of its own, so it is asked where it can read its model: no token is ever put there by this tool.
+It is waited for until it runs the new commit, and woken where it sleeps. What its stages mean stands in
+`release.hub.stages`; how it is asked, in `release.hub.question`.
 """
 
-import concurrent.futures
-import re
-import time
-from typing import Any
+from collections.abc import Callable
 
-import httpx
-from huggingface_hub import SpaceHardware, SpaceRuntime, get_token
+from huggingface_hub import SpaceHardware
 
-from release.errors import HubFailed, SpaceFailed
+from release.errors import SpaceFailed, SpaceLate
 from release.hub.delivery import Delivery
 from release.hub.line import Line
 from release.hub.repos import Target
-from release.sources.contact import CLIENT_ERRORS, plain
+from release.hub.stages import BROKEN, RUNNING, Watch
+from release.sources.contact import CLIENT_ERRORS, plain, status_of
 
-ON_THE_WAY = ("BUILDING", "RUNNING_BUILDING", "APP_STARTING", "RUNNING_APP_STARTING")
-BROKEN = ("BUILD_ERROR", "RUNTIME_ERROR", "CONFIG_ERROR", "NO_APP_FILE")
-RUNNING = "RUNNING"
-QUESTION = "Why is the sky blue?"
-ANSWER_TOKENS = 16
 LAST_LINES = 15
 """Lines of a log that a message shows."""
-READS_MODELS = "HF_TOKEN"
-"""The secret by which a Space reads what is not open to everyone."""
-CONNECT_WITHIN = 60.0
-SETTLES_WITHIN = 60.0
-"""Seconds after which a Space at rest is taken at its word, whichever commit it names."""
-APP_ERRORS = (ValueError, httpx.HTTPError, OSError, concurrent.futures.CancelledError)
-"""What gradio_client raises; AppError, the app's own refusal, is a ValueError, and a TimeoutError an OSError."""
+SLICE = 5.0
+"""Seconds of a pause after which the wait is told again."""
+LONGEST_PAUSE = 30.0
+PAUSE_SHARE = 0.05
+"""Pauses grow to this share of the wait so far: half an hour takes about a hundred looks."""
+NOT_TO_BE_WOKEN = (400, 402, 403, 405, 409)
+"""Statuses by which the Hub refuses a restart; another one says nothing of the Space."""
+WAYS_ON = (
+    "Look at {url}, correct it, and run the same command again. Two other ways: `--no-space` publishes the model "
+    "alone, and `--show-unasked` shows both without an answer."
+)
 
 
 def furnish(delivery: Delivery, target: Target) -> None:
@@ -54,39 +50,94 @@ def requested_hardware(line: Line, repo_id: str) -> str | None:
     return None if hardware is None else str(hardware)
 
 
-def rest(delivery: Delivery, target: Target, commit: str) -> str:
-    """Wait until the Space has come to rest on a commit, and return its stage.
+def rest(delivery: Delivery, target: Target, commit: str, settled: bool = False) -> Watch:
+    """Wait until the Space has come to rest on a commit, or until the time is up, and return what was seen.
+
+    Args:
+        settled: Whether its answer for that commit is known, so that it need not be woken.
+
+    Raises:
+        HubFailed: The Hub does not tell its stage.
+    """
+    line, watch = delivery.line, Watch(commit, settled)
+    limit = float(delivery.ways.space_timeout or line.built_within)
+    began = line.clock()
+    safe = "Ctrl-C is safe: the same command goes on"
+    with delivery.console.waiting(f"Waiting for space {target.id}", limit, safe) as tell:
+        while not _came_to_rest(delivery, target, watch):
+            waited = line.clock() - began
+            tell(watch.told(), waited)
+            watch.late = waited >= limit
+            if watch.late:
+                break
+            pause = min(max(line.poll, PAUSE_SHARE * waited), max(line.poll, LONGEST_PAUSE), limit - waited)
+            _pause(line, pause, began, lambda seconds: tell(watch.told(), seconds))
+        tell(watch.told(), line.clock() - began)
+    return watch
+
+
+def _came_to_rest(delivery: Delivery, target: Target, watch: Watch) -> bool:
+    """Look at the Space once, and wake it where it sleeps."""
+    line = delivery.line
+    watch.see(delivery.ask("space", target.id, lambda: line.api.get_space_runtime(target.id)), line.clock())
+    step = watch.step(line.clock())
+    return step == "rest" or (step == "wake" and not _wake(delivery, target, watch))
+
+
+def _pause(line: Line, seconds: float, began: float, tell: Callable[[float], None]) -> None:
+    while seconds > 0:
+        line.sleep(min(seconds, SLICE))
+        seconds -= SLICE
+        tell(line.clock() - began)
+
+
+def _wake(delivery: Delivery, target: Target, watch: Watch) -> bool:
+    """Restart the Space, and return whether the Hub does it.
+
+    Where the Hub names no commit the Space is built anew, so that no earlier one can be meant.
+    """
+    line, anew = delivery.line, watch.names is None
+    delivery.console.say(f"The Space {target.id} is {watch.told()}: it is restarted.")
+    with delivery.explained("space", target.id):
+        try:
+            runtime = line.ask(lambda: line.api.restart_space(target.id, factory_reboot=anew))
+        except CLIENT_ERRORS as error:
+            if status_of(error) not in NOT_TO_BE_WOKEN:
+                raise
+            watch.refused = plain(str(error))
+            return False
+    delivery.journal.note("woken", line.url("space", target.id), stage=watch.stage)
+    watch.wake(runtime, line.clock())
+    return True
+
+
+def require_running(delivery: Delivery, target: Target, watch: Watch) -> None:
+    """Refuse a Space that does not run the new commit.
 
     Raises:
         SpaceFailed: It cannot be built or does not run; shows the end of its log.
-        HubFailed: It does not come to rest in time.
+        SpaceLate: It may still do so.
     """
-    with delivery.console.step(f"Waiting for space {target.id}", 1) as advance:
-        stage = str(_rested(delivery, target, commit).stage)
-        advance(1)
-    if stage in BROKEN:
-        log = _log(delivery, target, build=stage == "BUILD_ERROR")
-        raise _failed(delivery, target, f"The Space {target.id} does not run: {stage}. The end of its log:\n{log}\n  ")
-    return stage
+    if watch.undecided:
+        raise _late(delivery, target, watch)
+    if watch.stage in BROKEN:
+        log = _log(delivery, target, build=watch.stage == "BUILD_ERROR")
+        seen = f"The Space {target.id} does not run: {watch.stage}. The end of its log:\n{log}\n  "
+        raise failed(delivery, target, seen)
+    if watch.stage != RUNNING:
+        how = ", though it was restarted" if watch.woken else ""
+        refused = f"The Hub does not restart it: {watch.refused}. " if watch.refused else ""
+        raise failed(delivery, target, f"The Space {target.id} cannot be asked: it is {watch.told()}{how}. {refused}")
 
 
-def _rested(delivery: Delivery, target: Target, commit: str) -> SpaceRuntime:
-    line = delivery.line
-    began = time.monotonic()
-    while True:
-        runtime = delivery.ask("space", target.id, lambda: line.api.get_space_runtime(target.id))
-        waited = time.monotonic() - began
-        # Right after a commit the runtime may still be the one of the commit before.
-        of_this_commit = runtime.raw.get("sha") in (None, commit) or waited > SETTLES_WITHIN
-        if runtime.stage not in ON_THE_WAY and of_this_commit:
-            return runtime
-        if waited > line.built_within:
-            raise HubFailed(
-                f"The Space {target.id} is still {runtime.stage} after {line.built_within:.0f} seconds. "
-                f"{delivery.visible()}",
-                f"Look at {line.url('space', target.id)}, and run the same command again to go on waiting.",
-            )
-        line.sleep(line.poll)
+def _late(delivery: Delivery, target: Target, watch: Watch) -> SpaceLate:
+    limit = float(delivery.ways.space_timeout or delivery.line.built_within)
+    doubt = ", and the Hub does not say that this is the new commit" if watch.stage == RUNNING else ""
+    return SpaceLate(
+        f"The Space {target.id} is still {watch.told()} after {limit:,.0f} seconds{doubt}. {delivery.visible()}",
+        f"Look at {delivery.line.url('space', target.id)}, and run the same command again to go on waiting; "
+        "`--space-timeout` sets how long, and `--show-unasked` shows both without an answer.",
+    )
 
 
 def _log(delivery: Delivery, target: Target, build: bool) -> str:
@@ -102,66 +153,6 @@ def _log(delivery: Delivery, target: Target, build: bool) -> str:
     return "\n".join(f"  {text}" for text in lines[-LAST_LINES:]) or "  (empty)"
 
 
-def reads_its_model(delivery: Delivery, target: Target, model_is_open: bool) -> bool:
-    """Whether the Space can read its model: anyone can, or it has a token as a secret."""
-    if model_is_open:
-        return True
-    api = delivery.line.api
-    return READS_MODELS in delivery.ask("space", target.id, lambda: api.get_space_secrets(target.id))
-
-
-def ask(delivery: Delivery, target: Target) -> str | None:
-    """Ask the running Space one question and return the pruned model's answer, as one line.
-
-    Returns:
-        None where the Hub names no address for the Space.
-
-    Raises:
-        SpaceFailed: There is no answer.
-    """
-    host = delivery.ask("space", target.id, lambda: delivery.line.api.space_info(target.id).host)
-    if host is None:
-        return None
-    with delivery.console.step(f"Asking space {target.id}: {QUESTION}", 1) as advance:
-        try:
-            answer = _answer(host, delivery.line.api.token or get_token(), delivery.line.answered_within)
-        except APP_ERRORS as error:
-            said = plain(re.sub(r"<[^>]+>", " ", str(error))) or type(error).__name__
-            raise _failed(delivery, target, f"The Space {target.id} runs but does not answer: {said} ") from error
-        advance(1)
-    return answer
-
-
-def _answer(host: str, token: Any, within: float) -> str:
-    from gradio_client import Client  # slow to import, and needed only here
-
-    timeout = httpx.Timeout(within, connect=CONNECT_WITHIN)
-    client = Client(
-        host,
-        token=token if isinstance(token, str) else None,
-        verbose=False,
-        analytics_enabled=False,
-        download_files=False,
-        httpx_kwargs={"timeout": timeout},
-    )
-    try:
-        job = client.submit(prompt=QUESTION, max_new_tokens=ANSWER_TOKENS, api_name="/compare")
-        _, pruned = job.result(timeout=within)
-    finally:
-        client.close()
-    return plain(_text(pruned[-1]["content"]))
-
-
-def _text(content: Any) -> str:
-    """Return the text of a Chatbot's message, which is a string or a list of parts."""
-    if isinstance(content, str):
-        return content
-    return " ".join(part.get("text") or "" for part in content)
-
-
-def _failed(delivery: Delivery, target: Target, seen: str) -> SpaceFailed:
-    remedy = (
-        f"Look at {delivery.line.url('space', target.id)}. Correct it and run the same command again, or publish the "
-        "model alone with `--no-space`."
-    )
-    return SpaceFailed(f"{seen}{delivery.visible()}", remedy)
+def failed(delivery: Delivery, target: Target, seen: str, remedy: str = WAYS_ON) -> SpaceFailed:
+    """Return the error for a Space that cannot be shown, with what others can see and the ways on."""
+    return SpaceFailed(f"{seen}{delivery.visible()}", remedy.format(url=delivery.line.url("space", target.id)))

@@ -9,10 +9,10 @@ or, to try a tool by hand: `python -m tests.hub FOLDER`.
 It keeps commits as manifests and files as blobs named by their SHA-256, so that a test can look at what arrived
 and alter it. The parts: `wire` (what a request and an answer are), `state` (repositories on disk), `lfs` and
 `xet` (how large files arrive), `files` (how files are listed and read), `repos` (repositories and commits), `refs`
-(branches, tags, pull requests), `talks` (discussions), `spaces` (builds, logs, secrets), `collections`, `cards`
-(what is said about a README), `jobs` (commands that really run), `webhooks` (what starts them), `limits` (how many
-requests there may be), `faults` (what can be made to go wrong), `server` (the socket and the routes). README.md
-beside this file says how to use it from another project.
+(branches, tags, pull requests), `talks` (discussions), `spaces` (builds, stages, logs, secrets), `apps` (what a
+running Space answers), `collections`, `cards` (what is said about a README), `jobs` (commands that really run),
+`webhooks` (what starts them), `limits` (how many requests there may be), `faults` (what can be made to go wrong),
+`server` (the socket and the routes). README.md beside this file says how to use it from another project.
 
 The rules it keeps are the Hub's: who may not see a repository is told that there is none; a stale parent is
 refused with 412; a pointer to bytes that never arrived is refused; a listing states the digests of the bytes

@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from tests.hub import apps
 from tests.hub.repos import Call, opened, readable
 from tests.hub.state import Commit, Entry, Repo, pointer
 from tests.hub.wire import Answer, Refused, served
@@ -28,8 +29,7 @@ def info(call: Call) -> Answer:
         "siblings": siblings,
     }
     if repo.kind == "spaces":
-        host = call.site.hosts.get(repo.id)
-        facts |= {"sdk": repo.sdk, "host": host, "subdomain": repo.id.replace("/", "-")}
+        facts |= {"sdk": repo.sdk, "host": apps.host(call, repo), "subdomain": repo.id.replace("/", "-")}
     return Answer.json(facts)
 
 

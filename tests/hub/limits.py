@@ -3,9 +3,9 @@
 hub.site.limits = {"api": (1000, 300.0)}      # every request under /api/ counts; other kinds are not limited
 
 Kinds: "api", "resolvers" (files that are read), "pages" (everything else), and "commits", which counts beside "api".
-Addresses of large files' bytes are another host's and count for nothing. A window is fixed: it begins with the first
-request after the last one has ended. An answer states all kinds that its request counted for, the one with the least
-left first.
+Addresses of large files' bytes and of Spaces' apps are other hosts' and count for nothing. A window is fixed: it begins
+with the first request after the last one has ended. An answer states all kinds that its request counted for, the one
+with the least left first.
 """
 
 import math
@@ -19,7 +19,7 @@ KINDS = {
     "commits": r"/api/\w+/[^/]+/[^/]+/commit/.+",
     "api": r"/api/.+",
     "resolvers": r".+/resolve/.+",
-    "pages": r"(?!/lfs/|/api/|.+/resolve/).+",
+    "pages": r"(?!/lfs/|/run/|/api/|.+/resolve/).+",
 }
 
 

@@ -281,7 +281,8 @@ def _point(repo: Repo, branch: str, sha: str) -> None:
         repo.pulls[repo.pulls.index(numbers[branch])] = replace(numbers[branch], commit=sha)
     elif branch in repo.branches:
         repo.branches[branch] = sha
-        repo.looks = 0
+        repo.woken = False
+        repo.begin_anew()
     else:
         raise Refused(404, f"Invalid rev id: {branch}", "RevisionNotFound")
     repo.save()

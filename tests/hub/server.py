@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tests.hub import cards, collections, files, jobs, lfs, refs, repos, spaces, talks, webhooks
+from tests.hub import apps, cards, collections, files, jobs, lfs, refs, repos, spaces, talks, webhooks
 from tests.hub.faults import Fault
 from tests.hub.jobs import Jobs
 from tests.hub.limits import Limits
@@ -31,6 +31,7 @@ JOBS = r"/api/jobs/(?P<owner>[^/]+)"
 JOB = JOBS + r"/(?P<job>[0-9a-f]+)"
 WEBHOOKS = r"/api/settings/webhooks"
 WEBHOOK = WEBHOOKS + r"/(?P<hook>[0-9a-f]+)"
+APP = r"/run/(?P<kind>spaces)/(?P<id>[^/]+/[^/]+)"
 OBJECT = r"/lfs/(?P<oid>[0-9a-f]{64})"
 
 ROUTES: list[tuple[str, str, Callable[[Call], Answer]]] = [
@@ -77,11 +78,17 @@ ROUTES: list[tuple[str, str, Callable[[Call], Answer]]] = [
     ("GET", SPACE + r"/logs/(?P<part>build|run)", spaces.logs),
     ("POST", SPACE + r"/hardware", spaces.hardware),
     ("POST", SPACE + r"/restart", spaces.restart),
+    ("POST", SPACE + r"/pause", spaces.pause),
+    ("POST", SPACE + r"/sleeptime", spaces.sleep_time),
     ("GET", SPACE + r"/variables", spaces.variables),
     ("POST", SPACE + r"/variables", spaces.set_variable),
     ("DELETE", SPACE + r"/(?:variables|secrets)", spaces.remove),
     ("GET", SPACE + r"/secrets", spaces.secrets),
     ("POST", SPACE + r"/secrets", spaces.set_secret),
+    ("GET", APP + r"/config", apps.config),
+    ("GET", APP + apps.PREFIX + r"/info", apps.info),
+    ("POST", APP + apps.PREFIX + r"/queue/join", apps.join),
+    ("GET", APP + apps.PREFIX + r"/queue/data", apps.data),
     ("GET", r"/api/collections", collections.listed),
     ("POST", r"/api/collections", collections.create),
     ("GET", COLLECTION, collections.get),
@@ -259,7 +266,9 @@ class Handler(BaseHTTPRequestHandler):
         return Call(*here, path, params, query, asked, body, hub.jobs, hub.webhooks)
 
     def _account(self) -> Account | None:
-        token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
+        # An app's own visitors may need Authorization for themselves, so gradio_client names the Hub's token otherwise.
+        stated = self.headers.get("Authorization") or self.headers.get("X-HF-Authorization") or ""
+        token = stated.removeprefix("Bearer ")
         if token and token not in self.hub.accounts:
             raise Refused(401, "Invalid credentials in Authorization header")
         return self.hub.accounts.get(token)

@@ -1,14 +1,18 @@
 """What a Space does after a commit: it is built, it starts, it runs or it does not, and it keeps logs.
 
 Nothing is built here. How a build ends follows from what was committed, as far as the Hub decides it from the files
-alone; a test may set another end in `site.ends`, and in `site.hosts` the address of an app that really runs.
+alone; a test may set another life in `site.ends`, phase by phase, and in `site.hosts` the address of an app that really
+runs. Without one, `apps` answers in its place.
+
+hub.site.ends["ada/s"] = End("PAUSED", woken=End("RUNNING"))                            # until it is restarted
+hub.site.ends["ada/s"] = End("BUILD_ERROR", before=(Phase("RUNNING", 70, "old"), Phase("BUILDING", 60)))
 """
 
 import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -16,25 +20,70 @@ from tests.hub.repos import Call, readable, writable
 from tests.hub.state import Commit, Repo, Store
 from tests.hub.wire import Answer, Refused
 
+Names = Literal["new", "old", "none"]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stage that a Space passes through.
+
+    Attributes:
+        seconds: How long, on the clock of the site; without one, how many looks.
+        names: The commit that the runtime names: main's, the one before it, or none.
+    """
+
+    stage: str
+    seconds: float = 1
+    names: Names = "new"
+
 
 @dataclass(frozen=True)
 class End:
-    """How a build ends.
+    """How a life that begins with a commit, or with a restart, ends.
 
     Attributes:
         stage: Where the Space comes to rest.
         log: Lines of its log, of the build or of the run.
-        looks: How often it is seen being built before that.
+        looks: How long it is seen being built before that, as a phase counts; None for what the site says.
+        before: Phases instead of that one.
+        names: The commit that the runtime names at rest.
+        woken: The life that a restart begins; the same once more where there is none.
     """
 
     stage: str
     log: tuple[str, ...] = ()
-    looks: int = 1
+    looks: float | None = None
+    before: tuple[Phase, ...] | None = None
+    names: Names = "new"
+    woken: "End | None" = None
+
+    def at(self, age: float, looks: float) -> Phase:
+        """Return the phase of a life of this age."""
+        building = (Phase("BUILDING", looks if self.looks is None else self.looks),)
+        for phase in building if self.before is None else self.before:
+            age -= phase.seconds
+            if age < 0:
+                return phase
+        return Phase(self.stage, 0, self.names)
 
 
 def end_of(call: Call, repo: Repo) -> End:
-    """Return how the build of main ends."""
-    return call.site.ends.get(repo.id) or _from_files(call.store, repo.resolve("main"))
+    """Return how the life that the Space leads now ends."""
+    if repo.paused:
+        return End("PAUSED", before=())
+    end = call.site.ends.get(repo.id) or _from_files(call.store, repo.resolve("main"))
+    return end.woken or end if repo.woken else end
+
+
+def phase_of(call: Call, repo: Repo) -> Phase:
+    """Return the phase that the Space is in."""
+    clock = call.site.clock
+    age = repo.looks if clock is None else 0.0 if repo.began is None else clock() - repo.began
+    return end_of(call, repo).at(age, call.site.looks)
+
+
+def stage_of(call: Call, repo: Repo) -> str:
+    return phase_of(call, repo).stage
 
 
 def _from_files(store: Store, commit: Commit) -> End:
@@ -57,19 +106,22 @@ def _settings(store: Store, commit: Commit) -> dict[str, Any]:
 
 
 def runtime(call: Call) -> Answer:
-    """Tell the stage; every look at a build brings it nearer to its end."""
+    """Tell the stage; without a clock, every look at a build brings it nearer to its end."""
     with call.store.lock:
-        repo, end = readable(call), end_of(call, readable(call))
-        resting = repo.looks >= end.looks
+        repo, clock = readable(call), call.site.clock
+        repo.began = clock() if clock is not None and repo.began is None else repo.began
+        phase = phase_of(call, repo)
         repo.looks += 1
         repo.save()
+    resting = phase.stage == end_of(call, repo).stage
+    commits = {"new": repo.branches["main"], "old": repo.resolve("main").parent, "none": None}
     return Answer.json(
         {
-            "stage": end.stage if resting else "BUILDING",
+            "stage": phase.stage,
             "hardware": {"current": repo.hardware if resting else None, "requested": repo.hardware},
-            "gcTimeout": 172800,
+            "gcTimeout": repo.sleep_time,
             "replicas": {"requested": 1},
-            "sha": repo.branches["main"],
+            "sha": commits[phase.names],
         }
     )
 
@@ -85,18 +137,29 @@ def logs(call: Call) -> Answer:
 
 
 def hardware(call: Call) -> Answer:
-    with call.store.lock:
-        repo = writable(call)
-        repo.hardware = call.body.json()["flavor"]
-        repo.looks = 0
-        repo.save()
-    return runtime(call)
+    return _changed(call, hardware=call.body.json()["flavor"])
 
 
 def restart(call: Call) -> Answer:
+    return _changed(call, woken=True, paused=False)
+
+
+def pause(call: Call) -> Answer:
+    """Stop the Space until it is restarted; a commit does not wake it."""
+    return _changed(call, paused=True)
+
+
+def sleep_time(call: Call) -> Answer:
+    return _changed(call, sleep_time=call.body.json()["seconds"])
+
+
+def _changed(call: Call, **facts: Any) -> Answer:
+    """Alter facts of a Space, which begins a life anew."""
     with call.store.lock:
         repo = writable(call)
-        repo.looks = 0
+        for name, value in facts.items():
+            setattr(repo, name, value)
+        repo.begin_anew()
         repo.save()
     return runtime(call)
 

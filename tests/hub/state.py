@@ -11,7 +11,7 @@ import json
 import shutil
 import threading
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -97,8 +97,9 @@ class Repo:
 
     `talks` are its discussions, as they are told.
 
-    The last four are a Space's: what it runs on, how often its build was looked at since the last commit, its
-    variables, and the names of its secrets.
+    What follows them is a Space's: what it runs on, how often and since when it was looked at after the last commit or
+    restart, its variables, the names of its secrets, the seconds after which it sleeps, whether it was restarted after
+    that commit, and whether it is paused.
     """
 
     folder: Path
@@ -113,8 +114,12 @@ class Repo:
     talks: list[dict[str, Any]] = field(default_factory=list)
     hardware: str = "cpu-basic"
     looks: int = 0
+    began: float | None = None
     variables: dict[str, str] = field(default_factory=dict)
     secrets: list[str] = field(default_factory=list)
+    sleep_time: int = 172800
+    woken: bool = False
+    paused: bool = False
 
     def __post_init__(self) -> None:
         self.pulls = [Pull(**pull) if isinstance(pull, dict) else pull for pull in self.pulls]
@@ -122,6 +127,10 @@ class Repo:
     def next_number(self) -> int:
         """Return the number of the next discussion or pull request."""
         return len(self.pulls) + len(self.talks) + 1
+
+    def begin_anew(self) -> None:
+        """Have a Space built once more."""
+        self.looks, self.began = 0, None
 
     def pull_refs(self) -> dict[str, str]:
         """Return the commit of every pull request, by its name."""
@@ -167,7 +176,9 @@ class Site:
         part: Bytes above which a large file comes in parts, of that size.
         page: Entries on one page of a listing.
         ends: Space → how its build ends, where its files do not say.
-        hosts: Space → address of an app that really runs.
+        hosts: Space → address of an app that really runs; None where the Hub names no address.
+        looks: How long a build takes, as a phase counts.
+        clock: Seconds by which Spaces live; without one, a second passes at every look.
         images: Image of a Job → folder with the programs that it has.
         limits: Kind of request, see `limits` → how many there may be, in how many seconds.
     """
@@ -176,7 +187,9 @@ class Site:
     part: int = 5 << 30
     page: int = 1000
     ends: "dict[str, End]" = field(default_factory=dict)
-    hosts: dict[str, str] = field(default_factory=dict)
+    hosts: dict[str, str | None] = field(default_factory=dict)
+    looks: float = 1
+    clock: Callable[[], float] | None = None
     images: dict[str, Path] = field(default_factory=dict)
     limits: dict[str, tuple[int, float]] = field(default_factory=dict)
 

@@ -1,0 +1,78 @@
+"""Making a repository while the Hub is at work on another of the same account.
+
+The Hub makes one repository of an account at a time, and answers 409 meanwhile. Its client then repeats the request
+without a pause and without an end (huggingface_hub 2.4, `create_repo`: some sixty requests a second, for as long as the
+operation is stuck). Here that answer becomes an error before the client reads it, and is waited for with patience.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import httpx2
+from huggingface_hub import get_session
+
+from release.errors import HubFailed
+from release.hub.delivery import Delivery
+from release.hub.repos import Target
+
+T = TypeVar("T")
+
+PATH = "/api/repos/create"
+CONFLICT = "another conflicting operation is in progress"
+GIVEN_UP_AFTER = 60.0
+"""Seconds that such an operation is waited for."""
+LONGEST_PAUSE = 8.0
+
+
+class Busy(Exception):
+    """The Hub is at work on another repository of this account."""
+
+
+def create(delivery: Delivery, target: Target, call: Callable[[], T]) -> T:
+    """Return what `call`, which creates a repository, returns; at most one request a second is sent.
+
+    Raises:
+        HubFailed: The Hub refuses, or is at work on another repository for longer than a minute.
+    """
+    _stop_the_client_from_spinning()
+    try:
+        return delivery.ask(target.kind, target.id, call)
+    except Busy:
+        pass
+    with delivery.console.waiting(f"Waiting to make {target.kind} {target.id}", GIVEN_UP_AFTER) as tell:
+        for waited, pause in _pauses():
+            tell("the Hub is at work on another repository of this account", waited)
+            delivery.line.sleep(pause)
+            try:
+                return delivery.ask(target.kind, target.id, call)
+            except Busy:
+                continue
+    raise HubFailed(
+        f"The Hub does not make {target.kind} {target.id}: for {GIVEN_UP_AFTER:.0f} seconds it has said that another "
+        f"operation on a repository of this account is in progress. {delivery.visible()}",
+        "Wait until no other push, upload or duplication of this account is at work, and run the same command again.",
+    )
+
+
+def _pauses() -> Iterator[tuple[float, float]]:
+    """Yield seconds waited so far and the next pause, until the time is up."""
+    waited, pause = 0.0, 1.0
+    while waited < GIVEN_UP_AFTER:
+        pause = min(pause, GIVEN_UP_AFTER - waited)
+        yield waited, max(pause, 1.0)
+        waited, pause = waited + pause, min(2 * pause, LONGEST_PAUSE)
+
+
+def _stop_the_client_from_spinning() -> None:
+    """Have the session of this process raise `Busy`; done once for each session."""
+    session = get_session()
+    hooks = session.event_hooks
+    if _refuse_to_spin not in hooks["response"]:
+        session.event_hooks = {**hooks, "response": [*hooks["response"], _refuse_to_spin]}
+
+
+def _refuse_to_spin(response: httpx2.Response) -> None:
+    if response.status_code == 409 and response.request.url.path.endswith(PATH):
+        response.read()
+        if CONFLICT in response.text:
+            raise Busy
