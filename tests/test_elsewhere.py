@@ -74,7 +74,9 @@ def careless(tree: ast.AST) -> Iterator[int]:
             mode = modes[-1] if modes else "r"
             wanted = set() if "b" in mode else {"encoding", "newline"} if WRITING.search(mode) else {"encoding"}
         else:
-            wanted = {"read_text": {"encoding"}, "write_text": {"encoding", "newline"}}.get(node.func.attr, set())
+            # What stands in read_text's one place is an encoding, or the name of a distribution's file.
+            reads = set() if node.args else {"encoding"}
+            wanted = {"read_text": reads, "write_text": {"encoding", "newline"}}.get(node.func.attr, set())
         if not wanted <= named:
             yield node.lineno
 
