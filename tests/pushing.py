@@ -3,7 +3,7 @@
 import logging
 import shutil
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,6 +71,7 @@ class Bench:
     Attributes:
         waits: Seconds that were waited for, by this package and by the Hub's client, without waiting.
         now: The time by which this package waits, in seconds; `by_the_clock` has Spaces live by it.
+        at_waits: Called whenever it begins to wait.
         said: Everything that a user or a log could have seen: messages, logs, tracebacks.
         early: Moments at which something was seen that was not whole.
     """
@@ -81,9 +82,12 @@ class Bench:
     said: list[str] = field(default_factory=list)
     early: list[str] = field(default_factory=list)
     now: float = 0.0
+    at_waits: list[Callable[[], None]] = field(default_factory=list)
 
     def sleep(self, seconds: float) -> None:
         """Let time pass."""
+        for happens in self.at_waits:
+            happens()
         self.waits.append(seconds)
         self.now += seconds
 
