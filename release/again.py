@@ -35,9 +35,9 @@ class Again:
     device: str = "auto"
 
 
-def rebuilt(subject: Subject, base: Files | None, seen: Seen, again: Again, console: Console) -> Check:
+def rebuilt(subject: Subject, base: Files | None, seen: Seen | None, again: Again, console: Console) -> Check:
     """Make every mask again and compare. It was asked for: where it cannot be made, that is a failure."""
-    if subject.record is None or base is None:
+    if subject.record is None or base is None or seen is None:
         return _failed(f"could not be made: it needs {FILE_NAME} and --base MODEL")
     try:
         return _made_again(subject, subject.record, open_checkpoint(base.folder()), seen, again, console)

@@ -128,12 +128,19 @@ def _context(record: Record, repo_id: str | None) -> dict[str, object]:
     return {
         "record": record,
         "repo": repo_id,
+        "base": base_asked(record),
         "hub": HUB,
         "claims": {statement.key: statement for statement in statements(record)},
         "study": record.study,
         "method_templates": [method, "methods/undescribed.md.j2"],
         "references": "\n".join(references(record)),
     }
+
+
+def base_asked(record: Record) -> str:
+    """Return by what name a command is given the base: its Hub id and commit, or what was asked for."""
+    base = record.base
+    return f"{base.id}@{base.revision}" if base.on_hub and base.revision is not None else record.plan.model
 
 
 def statements(record: Record) -> tuple[Statement, ...]:

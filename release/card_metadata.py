@@ -13,6 +13,8 @@ from release.metrics import BBQ, PERPLEXITY, Hub, on_the_hub
 from release.record import Base, Licence, Record
 from release.resources import resource
 
+TOOL = "release"
+"""This tool, by whose name the Hub shows no way of loading."""
 TAGS = ("pruned", "pruning", "llm-compression", "bias-evaluation", "research-only")
 
 
@@ -55,7 +57,8 @@ def front_matter(record: Record) -> dict[str, Any]:
         **_licence(base.licence),
         "base_model": base.id if _on_hub(base) else None,
         "base_model_relation": "finetune" if _on_hub(base) else None,
-        "library_name": "transformers",
+        # The Hub shows how to load a model of transformers, which fails where no weights are.
+        "library_name": "transformers" if record.weights == "all" else TOOL,
         "pipeline_tag": "text-generation",
         "language": [each for each in base.languages if LANGUAGE.fullmatch(each)] or None,
         "tags": list(filter(None, dict.fromkeys((*TAGS, pattern, record.pruning.method, *paper)))),

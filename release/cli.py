@@ -71,6 +71,7 @@ from release.options import (
     To,
     TokenFrom,
     Uncalibrated,
+    Weights,
     WithMask,
 )
 from release.progress import Console
@@ -129,6 +130,7 @@ def publish(
     space_hardware: SpaceHardware = None,
     space_timeout: SpaceTimeout = None,
     show_unasked: ShowUnasked = False,
+    weights: Weights = "all",
     sign: Sign = None,
     bbq: Bbq = "auto",
     seeds: Seeds = 1,
@@ -202,6 +204,7 @@ def publish(
             adopt=adopt,
             space_timeout=space_timeout,
             show_unasked=show_unasked,
+            weights=weights,
         ),
         space=not no_space,
         threads=threads,
@@ -432,6 +435,7 @@ def push(
     space_hardware: SpaceHardware = None,
     space_timeout: SpaceTimeout = None,
     show_unasked: ShowUnasked = False,
+    weights: Weights = "all",
     sign: Sign = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be uploaded and changed.")] = False,
     json: Json = False,
@@ -452,6 +456,7 @@ def push(
         adopt=adopt,
         space_timeout=space_timeout,
         show_unasked=show_unasked,
+        weights=weights,
     )
     if dry_run:
         report.show_push_plan(publishing.push_preview(release, to, how, not no_space, Console()), json)

@@ -4,12 +4,13 @@ Whatever file somebody's loader would take first is then either the base's, byte
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from release import contents
 from release.audit import listed
-from release.checkpoint.files import FOLDER
+from release.checkpoint.files import FOLDER, Files
 from release.checkpoint.folder import Checkpoint
+from release.checkpoint.loading import INDEX
 from release.checkpoint.tally import Movement, TensorCount
 from release.errors import InputError
 from release.pruning.recipe import Recipe
@@ -26,35 +27,40 @@ SCALES = (0.5, 1.5)
 """Between which factors the weights kept in one tensor may lie to the base's; there it was 0.80 to 1.10."""
 
 
-def check_contents(subject: Subject) -> Check:
+def check_contents(files: Files, record: Record | None, weights: Collection[str]) -> Check:
     """No file lies there beside what a release of this tool holds, whatever its record says.
 
     Of a model that another tool made nothing is known but what a loader would take instead of what was counted; that
     is refused where the model is opened.
+
+    Args:
+        files: As they were published.
+        weights: The names of the weight files that belong there; without any, no index does.
     """
-    names, weights = subject.files.sizes.keys(), {header.path.name for header in subject.written.headers}
-    wrong, theirs = contents.unexpected(names, weights), theirs_of(subject)
+    names, theirs = files.sizes.keys(), theirs_of(files, record)
+    wrong = contents.unexpected(names, weights) + [INDEX] * (INDEX in names and not weights)
     wrong += [
         f"{name}, {kind}"
-        for name, kind in sorted(subject.files.others.items())
+        for name, kind in sorted(files.others.items())
         if kind != FOLDER and not contents.is_of_the_way(name)
     ]
-    if subject.record is None:
+    if record is None:
         detail = "made by another tool: no list says what belongs to it" + (
             f"; beside it: {listed(wrong)}" * bool(wrong)
         )
         return Check(name="contents", ok=None, detail=detail)
     if wrong:
-        detail = f"no release of this tool holds {listed(wrong)}; some loader may take it instead (delete it)"
+        kind = "release of this tool" if weights else "release without weights"
+        detail = f"no {kind} holds {listed(wrong)}; some loader may take it instead (delete it)"
         return Check(name="contents", ok=False, detail=detail)
     added = f"; added by a person, and read by no loader: {listed(theirs)}" if theirs else ""
     return Check(name="contents", ok=True, detail=f"{len(names)} files, none beside those of a release{added}")
 
 
-def theirs_of(subject: Subject) -> tuple[str, ...]:
+def theirs_of(files: Files, record: Record | None) -> tuple[str, ...]:
     """The files that a person added and the record does not list."""
-    recorded = {file.name for file in subject.record.files} if subject.record else set()
-    return tuple(sorted(name for name in subject.files.sizes if name not in recorded and contents.is_theirs(name)))
+    recorded = {file.name for file in record.files} if record else set()
+    return tuple(sorted(name for name in files.sizes if name not in recorded and contents.is_theirs(name)))
 
 
 def check_plan(record: Record) -> Check:

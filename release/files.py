@@ -37,6 +37,8 @@ COPIED = 1 << 20
 """Bytes copied at a time."""
 SNAPSHOTS, BLOBS = "snapshots", "blobs"
 """Of a repository in the Hub's cache: folders of links, and what they lead to."""
+SHARED = ".huggingface-shared-blobs"
+"""Marks the folder of blobs that all repositories of a cache share: what the Hub's client fetches by Xet."""
 TEMPORARY = re.compile(r"\..+\.\d+\.part")
 
 Known = TypeVar("Known")
@@ -151,12 +153,20 @@ def require_own(folder: Path, name: str) -> Path:
         if getattr(error, "errno", errno.ELOOP) not in LEADS_NOWHERE:
             raise
         raise UnusableBase(f"{name} is missing, or links to nothing.", "Fetch or copy it again.") from None
-    homes = (home, home.parent.parent / BLOBS) if home.parent.name == SNAPSHOTS else (home,)
+    homes = (home, *_blobs(home)) if home.parent.name == SNAPSHOTS else (home,)
     if not any(real.is_relative_to(each) for each in homes):
         raise UnusableBase(f"{name} links out of its folder.", "Put the file itself in its place, or remove it.")
     if not stat.S_ISREG(real.stat().st_mode):
         raise UnusableBase(f"{name} is no regular file.", "Put the file itself in its place, or remove it.")
     return path
+
+
+def _blobs(snapshot: Path) -> Iterator[Path]:
+    """Where the files of a snapshot in the Hub's cache lie: its repository's own, and what Xet fetched for any."""
+    repository = snapshot.parent.parent
+    yield repository / BLOBS
+    if (repository.parent / BLOBS / SHARED).is_file():
+        yield repository.parent / BLOBS
 
 
 def require_inside(folder: Path, name: str) -> Path:

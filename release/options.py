@@ -269,6 +269,14 @@ BaseNote = Annotated[
         show_default=False,
     ),
 ]
+Weights = Annotated[
+    str,
+    typer.Option(
+        "--weights",
+        help="Upload all, or none: the recipe alone, from which they are made again.",
+        rich_help_panel=Panel.PUBLISH,
+    ),
+]
 NoSpace = Annotated[bool, typer.Option("--no-space", help="Publish no demo Space.", rich_help_panel=Panel.PUBLISH)]
 Sign = Annotated[
     Path | None,

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from release import card_file, files, leaks, memory, seeds, signing, sparsity
+from release import card_file, files, leaks, memory, seeds, signing, sparsity, weightless
 from release.audit import Audited, audit, listed, refuse_failed
 from release.card_merge import Merged
+from release.card_parts import NOWHERE
 from release.checkpoint import classes
 from release.checkpoint.files import Folder
 from release.checkpoint.folder import Checkpoint, model_folder, open_checkpoint
@@ -87,12 +88,14 @@ def publish(plan: Plan, console: Console, key: Path | None = None) -> Release:
             measurements = measured(base.checkpoint, audited, desk, workspace, console)
             measurements = with_masks(plan, base.checkpoint, audited, measurements, means, workspace, console)
         signed_as = signer.signed_as(console) if signer else None
-        record = write_record(plan, base, pruning, audited, measurements, workspace, signed_as)
+        whole = plan.ways.weights == "all"
+        record = write_record(plan, base, pruning, audited, measurements, workspace, signed_as if whole else None)
         write_space(record, folder, plan.measuring.bbq_data, console)
         if publisher is None:
             signing.settle(workspace.model, signer, console, record.audit.files)
             return Release(folder, record)
-        pushed = push_release(folder, record, publisher, plan.ways, plan.space, console, signer, parcel)
+        signed = record.model_copy(update={"signed_as": signed_as})
+        pushed = push_release(folder, signed, publisher, plan.ways, plan.space, console, signer, parcel)
         return Release(folder, record, pushed)
 
 
@@ -118,6 +121,8 @@ def require_prunable(base: Checkpoint, plan: Plan) -> None:
     require_rows(base.folder, {name: base.shapes[name] for name in prunable(base)}, plan.recipe)
     if plan.with_mask:
         masks.require_enough(plan.recipe)
+    if plan.ways.weights == "none":
+        weightless.require_enough(plan.recipe, plan.with_mask)
 
 
 def pruning_means(plan: Plan, base: BaseModel, console: Console) -> Means:
@@ -260,8 +265,17 @@ def rebuild(release: Path, base: str, out: Path, console: Console) -> Path:
         carry_side_files(dense.folder, made)
         own = [file.name for file in record.files if is_own(file.name) and (source / file.name).is_file()]
         carry_files(source, made, dict.fromkeys([*own, FILE_NAME, CARD]))
+        if weightless.is_recipe(record):
+            _say_whole(made, weightless.whole(record))
         refuse_failed(verify(Folder(made), lambda: Folder(dense.folder), console).checks)
     return out
+
+
+def _say_whole(made: Path, record: Record) -> None:
+    """Write record and card anew for a model folder that holds its weights again; nobody signed that one."""
+    alone = record.model_copy(update={"signed_as": None})
+    card_file.write(made, card_file.renewed(made, alone, NOWHERE))
+    files.write(made / FILE_NAME, alone.to_json())
 
 
 def storage_of(audited: Audited) -> Storage:

@@ -16,7 +16,7 @@ from release.measurements import EngineName, Precision, Reading
 from release.options import LARGEST_SEED, MOST_MASKS
 from release.pruning.method import Scope
 from release.pruning.recipe import Recipe
-from release.record import CalibrationPlan
+from release.record import CalibrationPlan, Weights
 from release.sources.identity import Identity
 from release.study import Study
 from release.text import quoted
@@ -33,6 +33,7 @@ PRECISIONS: dict[str, Precision] = {"float32": "float32", "bfloat16": "bfloat16"
 ENGINES: dict[str, EngineName] = {"transformers": "transformers", "mlx": "mlx"}
 LOG_FORMATS: dict[str, Literal["lm-eval"]] = {"lm-eval": "lm-eval"}
 GATES: dict[str, Literal["auto", "manual"]] = {"auto": "auto", "manual": "manual"}
+WEIGHTS: dict[str, Weights] = {"all": "all", "none": "none"}
 UNCALIBRATED: dict[str, Literal["refuse", "magnitude"]] = {"refuse": "refuse", "magnitude": "magnitude"}
 
 AMOUNT = re.compile(r"0*[1-9][0-9]{0,8}")
@@ -96,6 +97,7 @@ class Ways(Frozen):
         adopt: Replace what somebody else made there.
         space_timeout: Seconds that the Space may take to be built and to start; None for half an hour.
         show_unasked: Show the release even where the Space gives no answer.
+        weights: "none" uploads the recipe alone, from which whoever has the base makes the weights.
     """
 
     private: bool = False
@@ -109,6 +111,7 @@ class Ways(Frozen):
     adopt: bool = False
     space_timeout: int | None = None
     show_unasked: bool = False
+    weights: Weights = "all"
 
     @property
     def proposes(self) -> bool:
@@ -280,6 +283,7 @@ def ways(
     adopt: bool = False,
     space_timeout: int | None = None,
     show_unasked: bool = False,
+    weights: str = "all",
 ) -> Ways:
     """Read how a release is published from the words of the command line.
 
@@ -301,6 +305,7 @@ def ways(
         adopt=adopt,
         space_timeout=space_timeout,
         show_unasked=show_unasked,
+        weights=_one_of("weights", weights, WEIGHTS),
     )
 
 

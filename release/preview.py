@@ -50,7 +50,7 @@ class Preview(Frozen):
             name stands in front.
         zeroed_parameters: Weights that will be zero, R(s·N).
         bytes_to_write: Of weight files; None where neither headers nor a stored type are known.
-        bytes_to_upload: The same, or 0 for a local release.
+        bytes_to_upload: The same, or 0 for a local release and for one without weights.
         hub: What publishing would do there, as far as it is known before the release is built; None where the Hub was
             not asked.
         not_asked: Why not; None for a local release.
@@ -125,7 +125,7 @@ def preview(plan: Plan) -> Preview:
         modules=_modules(outline.prunable),
         left_dense=outline.left_dense,
         bytes_to_write=outline.size,
-        bytes_to_upload=0 if plan.local else outline.size,
+        bytes_to_upload=0 if plan.local or plan.ways.weights == "none" else outline.size,
         disk_needed=None if outline.size is None else outline.size * min(plan.seeds, 2) + SPARE,
         disk_free=shutil.disk_usage(_existing(plan.out)).free,
         files=outline.files,

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from release import card_file, files, leaks, signing
+from release import card_file, files, leaks, signing, weightless
 from release.audit import refuse_failed
 from release.card_parts import Target, parse
 from release.checkpoint.files import Folder, is_hidden
@@ -15,6 +15,8 @@ from release.contents import SIGNATURE
 from release.errors import BadOption
 from release.plan import Ways
 from release.progress import Console
+from release.pruning.masks import FILE_NAME as MASK
+from release.pruning.recipe import Recipe
 from release.record import CARD, FILE_NAME, Record
 from release.signing import Signer
 from release.verify import required_record, verify
@@ -45,8 +47,7 @@ def push_only(
         OutputConflict: Another run is at work there, or the release may not go where it is to go.
         UnusableBase: See `require_own_files`.
     """
-    record = required_record(model_folder(folder))
-    require_own_files(folder)
+    record = _publishable(folder, ways)
     signer = signing.signer(key) if key else None
     publisher = login_for(namespace, ways)
     require_admitted(parcel_of(folder, record.name, publisher, space, ways), ways, publisher)
@@ -92,8 +93,25 @@ def push_release(
     for line in hub.survey(parcel, ways, publisher.account, console, card_diff=changes).lines():
         console.say(line)
     pushed = hub.push(parcel, ways, console)
-    card_file.remember(parcel.model, parcel.work)
+    card_file.remember(model_folder(folder), parcel.work)
     return pushed
+
+
+def _publishable(folder: Path, ways: Ways) -> Record:
+    """Read the record of a release that can be published as asked, its weights at hand.
+
+    Raises:
+        BadOption: Nobody could make the weights again that are to be left out.
+        OutputConflict: There is no record, or the weights are not there.
+        UnusableBase: See `require_own_files`.
+    """
+    model = model_folder(folder)
+    record = required_record(model)
+    weightless.require_whole(record, folder)
+    require_own_files(folder)
+    if ways.weights == "none":
+        weightless.require_enough(Recipe.recorded(record.pruning), (model / MASK).is_file())
+    return record
 
 
 def require_own_files(folder: Path) -> None:
@@ -121,8 +139,7 @@ def push_preview(folder: Path, namespace: str | None, ways: Ways, space: bool, c
     """
     from release import hub
 
-    record = required_record(model_folder(folder))
-    require_own_files(folder)
+    record = _publishable(folder, ways)
     publisher = login_for(namespace, ways)
     with TemporaryDirectory() as scratch:
         copy = _mirrored(folder.resolve(), Path(scratch) / folder.resolve().name)
@@ -156,6 +173,8 @@ def _prepared(
 
     parcel = parcel_of(folder, record.name, publisher, space and (folder / "space").is_dir(), ways)
     on_hub, adopted, sight = hub.standing_card(parcel, ways)
+    if ways.weights == "none":
+        record, parcel = _without_weights(record, parcel)
     target = Target(parcel.id, _behind_a_gate(ways, on_hub))
     merged = card_file.renewed(parcel.model, record, target, on_hub, parcel.work, adopted)
     changes = card_file.changes(merged, on_hub) if on_hub is not None else ""
@@ -166,6 +185,14 @@ def _prepared(
         write_space(record, folder, None, console, parcel.id, parcel.space_id)
     leaks.refuse([folder for folder in (parcel.model, parcel.space) if folder], record.signed_as)
     return replace(parcel, expects=sight), changes
+
+
+def _without_weights(record: Record, parcel: "Parcel") -> tuple[Record, "Parcel"]:
+    """Lay out the view that goes in the place of the whole model folder, and the record that says so."""
+    if parcel.space:
+        weightless.require_for_space(record, (parcel.model / MASK).is_file())
+    view = weightless.lay_out(parcel.model, parcel.work / weightless.VIEW, record)
+    return weightless.recipe_of(record), replace(parcel, model=view)
 
 
 def _behind_a_gate(ways: Ways, on_hub: str | None) -> bool:

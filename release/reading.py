@@ -13,7 +13,7 @@ from release import outside, sparsity
 from release.audit import listed
 from release.checkpoint.count import Beside, count
 from release.checkpoint.files import Files, content, digest
-from release.checkpoint.folder import AT_ONCE, Checkpoint, open_files
+from release.checkpoint.folder import AT_ONCE, Checkpoint, config_of, open_files
 from release.checkpoint.prunable import prunable
 from release.checkpoint.tally import TensorCount
 from release.contents import carried, is_own
@@ -33,7 +33,7 @@ class Subject:
     """The model in question.
 
     Attributes:
-        written: Its headers.
+        written: Its headers; none where the record says that it holds no weights.
         record: None where there is none.
     """
 
@@ -121,6 +121,8 @@ def open_subject(files: Files) -> Subject:
         raise AuditFailed(f"{listed(wrong)}, where a release has a file.", "Fetch the release again.")
     record = read_record(files)
     try:
+        if record is not None and record.weights == "none":
+            return Subject(files, Checkpoint(Path(files.name), config_of(files), ()), record)
         return Subject(files, open_files(files, Path(files.name)), record)
     except UnusableBase as error:
         if record is None:

@@ -25,6 +25,8 @@ CARD = "README.md"
 
 Stated = Literal["id", "licence", "note"]
 """What a publisher may state of a base that is a folder."""
+Weights = Literal["all", "none"]
+"""Which weight files a release holds: all, or none but the recipe that makes them from the base."""
 Verdict = Literal["supported", "contradicted", "inconclusive", "not measured"]
 
 
@@ -343,6 +345,7 @@ class Record(Frozen):
         files: Everything else that a card's number rests on (`sparsity.csv`, `evaluation/bbq.parquet`, …).
         study: The study it accompanies, which its card quotes; None where it stands by itself.
         signed_as: Who signs it; None where nobody does, or a key.
+        weights: Which of the weight files whose digests the audit holds lie beside this record.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -358,6 +361,7 @@ class Record(Frozen):
     files: tuple[FileDigest, ...]
     study: Study | None = None
     signed_as: Signed | None = None
+    weights: Weights = "all"
 
     def to_json(self) -> str:
         """Return the text of `release.json`: indented, keys in the order of the schema."""

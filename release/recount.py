@@ -3,14 +3,19 @@
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
 
 from release import sparsity
 from release.audit import check_budgets, check_pattern, listed, summarise
 from release.checkpoint.files import PIECE, Reader
 from release.checkpoint.folder import Checkpoint
+from release.checkpoint.header import Header, Tensor
 from release.checkpoint.prunable import prunable
 from release.checkpoint.tally import TensorCount
-from release.errors import ReleaseError
+from release.errors import ReleaseError, UnusableData
 from release.pruning import masks
 from release.pruning.budget import Budgets, given, uniform
 from release.pruning.prune import sizes_of
@@ -93,6 +98,52 @@ def _totals(written: Checkpoint, record: Record, recipe: Recipe, rows: Sequence[
         found += f"; the record says {said.zeroed_parameters:,} of {said.prunable_parameters:,}"
     detail = f"{found}; not the files': {listed(wrong)}" if wrong else found
     return Check(name="totals", ok=not wrong, detail=detail)
+
+
+def check_table(subject: Subject, record: Record) -> Iterator[Check]:
+    """Where no weights are: record, table and mask against each other."""
+    try:
+        rows = subject.table()
+        described = _described(subject.written, rows)
+        recipe = Recipe.recorded(record.pruning)
+        allowed = _allowed(described, recipe, {row.name: row for row in rows})
+    except ReleaseError as error:
+        yield Check(name="table", ok=False, detail=error.seen)
+        return
+    due = uniform(sizes_of(described), recipe.sparsity).total
+    wrong = [f"its budgets sum to {allowed.total:,}; {due:,} are due"] * (allowed.total != due)
+    wrong += [each.detail for each in [_totals(described, record, recipe, rows)] if not each.ok]
+    if masks.FILE_NAME in subject.files.sizes:
+        wrong += _mismarked(subject, {row.name: row for row in rows if row.module})
+    told = f"record, mask and the {len(rows)} tensors of {sparsity.FILE_NAME} agree; no weights were read"
+    yield Check(name="table", ok=not wrong, detail=listed(wrong) or told)
+
+
+def _described(written: Checkpoint, rows: Sequence[sparsity.Row]) -> Checkpoint:
+    """The checkpoint that a table describes."""
+    try:
+        shapes = [tuple(int(size) for size in row.shape.split("×") if size) for row in rows]
+    except ValueError:
+        raise UnusableData(f"{sparsity.FILE_NAME} holds a shape that is none.", "Fetch it again.") from None
+    tensors = tuple(Tensor(row.name, row.dtype, shape, 0, 0) for row, shape in zip(rows, shapes, strict=True))
+    return replace(written, headers=(Header(Path(sparsity.FILE_NAME), b"", tensors),))
+
+
+def _mismarked(subject: Subject, due: Mapping[str, sparsity.Row]) -> list[str]:
+    """Name the tensors of which the mask marks another number of weights than the table says."""
+    marks = {tensor.name: tensor for tensor in subject.files.header(masks.FILE_NAME).tensors}
+    if {name: tensor.nbytes for name, tensor in marks.items()} != {n: masks.size_of(r.numel) for n, r in due.items()}:
+        return [f"{masks.FILE_NAME} is not the mask of these tensors"]
+    with closing(subject.files.open(masks.FILE_NAME)) as file:
+        found = {name: _marked(file, marks[name]) for name in sorted(marks, key=lambda name: marks[name].start)}
+    wrong = [name for name in sorted(due) if found[name] != due[name].zeros]
+    return [f"{masks.FILE_NAME} does not mark as many weights as the table says of {name}" for name in wrong]
+
+
+def _marked(file: Reader, tensor: Tensor) -> int:
+    pieces = range(0, tensor.nbytes, PIECE)
+    read = (file.read(tensor.start + offset, min(PIECE, tensor.nbytes - offset)) for offset in pieces)
+    return sum(int(np.bitwise_count(piece).sum()) for piece in read)
 
 
 def _facts(written: Checkpoint, record: Record, rows: Sequence[sparsity.Row]) -> Iterator[str]:

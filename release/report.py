@@ -320,8 +320,7 @@ def _verification_tables(verification: Verification) -> Iterator[RenderableType]
     yield _facts(
         "",
         {
-            "Actual sparsity": f"{v.actual_sparsity:.4%}",
-            "Zeroed": f"{v.zeroed_parameters:,} of {v.prunable_parameters:,} prunable",
+            **_counted(v),
             "Method": "unknown" if v.method is None else f"{v.method}, seed {v.seed}, target {v.target_sparsity:.2%}",
         },
     )
@@ -332,6 +331,13 @@ def _verification_tables(verification: Verification) -> Iterator[RenderableType]
     if v.since is not None:
         yield ""
         yield from v.since.lines()
+
+
+def _counted(v: Verification) -> dict[str, str]:
+    if v.actual_sparsity is None:
+        return {"Actual sparsity": "unknown: no weights were read"}
+    zeroed = f"{v.zeroed_parameters:,} of {v.prunable_parameters:,} prunable"
+    return {"Actual sparsity": f"{v.actual_sparsity:.4%}", "Zeroed": zeroed}
 
 
 def _masks(seeds: Sequence[int]) -> str:

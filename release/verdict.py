@@ -8,6 +8,12 @@ from release.closure import updates
 from release.record import Check, Record
 from release.spot_check import NAME as SPOT_CHECK
 
+NOT_MADE = (
+    "A recipe that nobody followed: no weights are here, none were made, and nothing shows that it gives the model of "
+    "record and card."
+)
+MADE = "Verified: made here from {base}, the weights are those on record: it, with these set to zero, and nothing else."
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -31,8 +37,11 @@ def verdict(asked: Asked, checks: Sequence[Check]) -> str:
         return f"NOT verified: {', '.join(dict.fromkeys(failed))}."
     if asked.record is None:
         return "Counted, not verified: no record says what this model claims to be."
+    lean = asked.record.weights == "none"
     if not asked.base:
-        return "Consistent with itself; held against no base."
+        return NOT_MADE if lean else "Consistent with itself; held against no base."
+    if lean:
+        return MADE.format(base=asked.record.base.id)
     return f"Verified: what from_pretrained loads is {asked.record.base.id} with these weights set to zero, " + (
         "what the method made of the others, and nothing else."
         if updates(asked.record.pruning)

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 
-from release import card, foreign_card, origin, recompute, signing, space_check, spot_check
+from release import card, foreign_card, making, origin, recompute, signing, space_check, spot_check, weightless
 from release.again import Again, rebuilt
 from release.audit import check_files, check_finite, check_kept
 from release.changes import History
 from release.checkpoint.files import Files, Folder
+from release.checkpoint.loading import INDEX
 from release.closure import (
     check_contents,
     check_headers,
@@ -32,7 +33,7 @@ from release.pruning import masks
 from release.pruning.recipe import Recipe
 from release.reading import Dense, Seen, Subject, open_base, open_subject, read_record, read_weights
 from release.record import CARD, FILE_NAME, Check, Record
-from release.recount import check_mask, check_numbers
+from release.recount import check_mask, check_numbers, check_table
 from release.sources import base as bases
 from release.text import shown
 from release.verdict import Asked, unproven, verdict
@@ -55,7 +56,8 @@ class Verification(Frozen):
         unproven: What nobody may take from it, and the option that would prove it.
         ok: No check failed. Without a base that means no more than consistent with itself.
         method: None where there is no record.
-        zeroed_parameters: Exact zeros among the prunable parameters, read from the files.
+        zeroed_parameters: Exact zeros among the prunable parameters, read from the files; these three are None where
+            there are no weights to read.
         tensors: The prunable ones, in name order.
         theirs: Files that a person added and no loader reads.
         checks: A check that could not be made has ok None and says why.
@@ -68,9 +70,9 @@ class Verification(Frozen):
     method: str | None
     seed: int | None
     target_sparsity: Decimal | None
-    actual_sparsity: float
-    prunable_parameters: int
-    zeroed_parameters: int
+    actual_sparsity: float | None
+    prunable_parameters: int | None
+    zeroed_parameters: int | None
     tensors: tuple[TensorReport, ...]
     theirs: tuple[str, ...]
     checks: tuple[Check, ...]
@@ -102,16 +104,25 @@ def verify(
     """
     subject = open_subject(files)
     record = subject.record
-    dense, lacking = _dense(base, record, here=again is not None)
-    seen = read_weights(subject, dense, console, *_method_of(record))
-    checks = [*_checks(subject, seen, asked), *lacking, *signing.verification(files, seen.files, who)]
-    checks += signing.as_recorded(files, record.signed_as if record else None, who)
-    base_files = dense.files if dense else None
-    if again is not None:
-        checks.append(rebuilt(subject, base_files, seen, again, console))
-    if spot is not None:
-        checks += spot_check.checks(files, record, base_files, spot, console)
-    return _report(subject, seen, Asked(record, dense is not None, again is not None), tuple(checks))
+    lean = weightless.is_recipe(record)
+    dense, lacking = _dense(base, record, here=lean or again is not None)
+    with making.whole(subject, dense, console) as (complete, made):
+        seen = read_weights(complete, dense, console, *_method_of(record)) if complete else None
+        checks = [*_checks(subject, complete, seen, asked), *made, *lacking]
+        checks += signing.verification(files, () if seen is None or lean else seen.files, who)
+        checks += signing.as_recorded(files, record.signed_as if record else None, who)
+        base_files = dense.files if dense and complete else None
+        if again is not None:
+            checks.append(rebuilt(complete or subject, base_files, seen, again, console))
+        if spot is not None:
+            checks += spot_check.checks(complete.files if complete else files, record, base_files, spot, console)
+    return _report(subject, seen, _asked(record, dense, again, lean), tuple(checks))
+
+
+def _asked(record: Record | None, dense: Dense | None, again: Again | None, lean: bool) -> Asked:
+    """What there was to go by; weights that base and recipe alone gave are masks made again."""
+    by_recipe = lean and dense is not None and record is not None and making.decides(record)
+    return Asked(record, dense is not None, again is not None or by_recipe)
 
 
 def _dense(
@@ -158,34 +169,50 @@ def required_record(model: Path) -> Record:
     return record
 
 
-def _checks(subject: Subject, seen: Seen, asked: str | None) -> Iterator[Check]:
-    yield check_contents(subject)
-    if subject.record is None:
+def _checks(subject: Subject, complete: Subject | None, seen: Seen | None, asked: str | None) -> Iterator[Check]:
+    """Hold a release against its record, and against its base where one was read beside it.
+
+    Args:
+        subject: As it was published.
+        complete: The same with its weights; None where there are none.
+    """
+    files, record = subject.files, subject.record
+    yield check_contents(files, record, {header.path.name for header in subject.written.headers})
+    if record is not None:
+        yield from _against_record(complete or subject, record, seen)
+        yield from space_check.check(files, record)
+    if complete is None or seen is None:
+        return
+    if record is None:
         yield Check(name="record", ok=None, detail=f"no {FILE_NAME}: not made by this tool; counted only")
-        yield from _against_foreign_card(subject, seen)
-    else:
-        yield from _against_record(subject, subject.record, seen)
-    yield from _against_base(subject, seen, asked)
+        yield from _against_foreign_card(complete, seen)
+    yield from _against_base(complete, seen, asked)
     if seen.base_files is None:
         yield check_finite(seen.counts)
 
 
-def _against_record(subject: Subject, record: Record, seen: Seen) -> Iterator[Check]:
+def _against_record(subject: Subject, record: Record, seen: Seen | None) -> Iterator[Check]:
     yield Check(name="record", ok=True, detail=f"{FILE_NAME} follows schema {record.schema_version}")
     method = check_method(record.pruning)
     yield method
     yield check_plan(record)
-    yield check_files("weight files", record.audit.files, seen.files, "as recorded")
-    theirs = set(theirs_of(subject))
-    others = [file for file in subject.other_files if file.name not in theirs]
-    yield check_files("other files", record.files, others, "as recorded")
+    yield from _as_recorded(subject, record, seen)
     if method.ok:
-        yield from check_numbers(subject, record, seen)
-    if masks.FILE_NAME in subject.files.sizes:
+        yield from check_table(subject, record) if seen is None else check_numbers(subject, record, seen)
+    if seen is not None and masks.FILE_NAME in subject.files.sizes:
         yield check_mask(subject, seen)
     yield from card.compare(record, subject.card or "")
     yield from recompute.checks(subject.files, record)
-    yield from space_check.check(subject.files, record)
+
+
+def _as_recorded(subject: Subject, record: Record, seen: Seen | None) -> Iterator[Check]:
+    """Hold the files against the digests on record; without weights there is no index of theirs."""
+    if seen is not None:
+        yield check_files("weight files", record.audit.files, seen.files, "as recorded")
+    due = [file for file in record.files if seen is not None or file.name != INDEX]
+    theirs = set(theirs_of(subject.files, record))
+    others = [file for file in subject.other_files if file.name not in theirs]
+    yield check_files("other files", due, others, "as recorded")
 
 
 def _against_foreign_card(subject: Subject, seen: Seen) -> Iterator[Check]:
@@ -228,8 +255,8 @@ def _against_base(subject: Subject, seen: Seen, asked: str | None) -> Iterator[C
     yield check_finite(seen.counts)
 
 
-def _report(subject: Subject, seen: Seen, asked: Asked, checks: tuple[Check, ...]) -> Verification:
-    record, prunable = subject.record, seen.prunable
+def _report(subject: Subject, seen: Seen | None, asked: Asked, checks: tuple[Check, ...]) -> Verification:
+    record, prunable = subject.record, seen.prunable if seen else ()
     parameters, zeros = sum(c.numel for c in prunable), sum(c.zeros for c in prunable)
     return Verification(
         verdict=verdict(asked, checks),
@@ -238,10 +265,10 @@ def _report(subject: Subject, seen: Seen, asked: Asked, checks: tuple[Check, ...
         method=record.pruning.method if record else None,
         seed=record.pruning.seed if record else None,
         target_sparsity=record.pruning.target_sparsity if record else None,
-        actual_sparsity=zeros / parameters,
-        prunable_parameters=parameters,
-        zeroed_parameters=zeros,
+        actual_sparsity=zeros / parameters if seen else None,
+        prunable_parameters=parameters if seen else None,
+        zeroed_parameters=zeros if seen else None,
         tensors=tuple(TensorReport(name=c.name, shape=c.shape, numel=c.numel, zeros=c.zeros) for c in prunable),
-        theirs=theirs_of(subject),
+        theirs=theirs_of(subject.files, record),
         checks=checks,
     )

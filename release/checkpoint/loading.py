@@ -13,6 +13,7 @@ from release import outside
 from release.checkpoint.forms import refuse_other_form
 from release.checkpoint.remedies import MERGE, run_here
 from release.errors import UnusableBase
+from release.record import FILE_NAME as RECORD
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
@@ -44,6 +45,11 @@ def weight_names(name: str, present: Collection[str], config: Mapping[str, Any],
     if SINGLE in present:
         return [SINGLE]
     refuse_other_form(name, present)
+    if RECORD in present:
+        raise UnusableBase(
+            f"{name} holds no weights, only the record of a release.",
+            "Make them with `release rebuild`, into a folder of their own, and give that folder.",
+        )
     raise UnusableBase(
         f"{name} has no {SINGLE} and no {INDEX}.",
         "Give a folder that from_pretrained loads; other formats can be converted with save_pretrained.",

@@ -18,6 +18,7 @@ from release.hub.repos import Compared, Found, Kind, Parcel, Target, compare
 from release.hub.space import requested_hardware
 from release.plan import Ways
 from release.progress import Console
+from release.record import Weights
 
 MARKS = {"there": "=", "new": "+", "changed": "~", "gone": "-"}
 ZERO = "zero-a10g"
@@ -73,6 +74,7 @@ class PushPlan(Frozen):
         collection: Title or slug.
         rights: What the token lacks, in words; None where nothing is known to lack.
         disk_free: Bytes where the release lies; the client's cache of chunks may take some.
+        weights: "none" where weights stay here, and the recipe alone is sent.
     """
 
     account: str
@@ -85,6 +87,7 @@ class PushPlan(Frozen):
     collection: str | None
     disk_free: int
     rights: str | None = None
+    weights: Weights = "all"
 
     @property
     def changes(self) -> bool:
@@ -98,6 +101,8 @@ class PushPlan(Frozen):
             yield f"Token         {self.rights}"
         for repo in self.repos:
             yield from _lines(repo, self.pull_request)
+        if self.weights == "none":
+            yield "Weights       none: they stay here, and `release rebuild` makes them from base and recipe"
         yield f"To send       at most {self.bytes_to_send:,} bytes"
         if self.hardware:
             yield f"Space runs on {self.hardware}; may be made: {self.may_host}"
@@ -151,6 +156,7 @@ def survey(
         collection=ways.collection,
         rights=rights(account, [target.id for target in targets]),
         disk_free=shutil.disk_usage(_existing(parcel.model)).free,
+        weights=ways.weights,
     )
 
 

@@ -148,8 +148,14 @@ def rebuild(
                 target.unlink()
                 raise AuditFailed(
                     f"{made.name} came out with SHA-256 {made.sha256[:16]}…, which is not the release's.",
-                    "Give the very base that the release names, at its revision.",
+                    "Give the very base that the release names, at its revision. If it is that, somebody altered what "
+                    "the record or the mask says.",
                 )
+
+
+def is_decided(recipe: Recipe) -> bool:
+    """Whether base and recipe decide the weights by themselves, as this version of the method makes them."""
+    return recipe.calibration is None and recipe.version == recipe.row.version
 
 
 def _change(
@@ -157,7 +163,7 @@ def _change(
 ) -> tuple[Change, Sequence[str]]:
     if mask is not None:
         return _by_mask(mask), mask.names
-    if recipe.calibration is not None or recipe.version != recipe.row.version:
+    if not is_decided(recipe):
         reason = "was calibrated" if recipe.calibration else f"was made by version {recipe.version} of {recipe.method}"
         raise BadOption(
             f"This release {reason}, and holds no mask; base and seed alone do not give it.",

@@ -113,7 +113,8 @@ def inspect(repo_id: str, revision: str | None, parts: Parts = "model") -> HubIn
         # By its name, so that the cache remembers which commit the name meant; a gate shows here first.
         config = _small(info.id, CONFIG, revision)
         index = _small(info.id, INDEX, info.sha) if INDEX in sizes else None
-    weights = _weights(info.id, sizes, config, index)
+    bare = parts != "model" and RECORD in sizes and not {SINGLE, INDEX} & sizes.keys()
+    weights = () if bare else _weights(info.id, sizes, config, index)
     wanted = {*_kept(sizes), *weights} if parts == "model" or RECORD not in sizes else sizes.keys() - NOT_OURS
     if parts == "all but weights":
         wanted = wanted - set(weights)
@@ -166,6 +167,20 @@ def headers(repo_id: str, revision: str | None) -> Headers:
         raise UnusableBase(f"{info.id}: {error}", "Name a model whose weights are whole.") from error
     refuse_packed(found)
     return Headers(folder, info, MappingProxyType(found))
+
+
+def digests(repo_id: str, revision: str | None) -> Mapping[str, str]:
+    """Ask the Hub for the SHA-256 that it states of a model's large files, by name.
+
+    Raises:
+        HubUnreachable: Nobody answers within 15 seconds, or HF_HUB_OFFLINE is set.
+        UnknownName: The model or the revision is missing, or not yours to see.
+    """
+    with explained(repo_id, revision):
+        info = first_contact(
+            lambda: HfApi().model_info(repo_id, revision=revision, files_metadata=True, timeout=FIRST_WAIT)
+        )
+    return {file.rfilename: file.lfs.sha256 for file in info.siblings or () if file.lfs}
 
 
 def cached(repo_id: str, revision: str | None) -> Path | None:

@@ -102,7 +102,7 @@ def open_repo(repo_id: str, revision: str | None, console: Console) -> Repositor
 def _checked(name: str, head: bytes, size: int) -> Header:
     """Have the library check a header, on a file that has the real one's length and no block of its data."""
     with TemporaryDirectory() as scratch:
-        path = Path(scratch, name)
+        path = Path(scratch, Path(name).name)
         with path.open("wb") as file:
             file.write(head)
             file.truncate(size)

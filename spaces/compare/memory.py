@@ -1,8 +1,11 @@
-"""How much memory is free."""
+"""How much memory a model takes, and how much is free."""
 
 from pathlib import Path
 
 import psutil
+import recipe
+from huggingface_hub import HfApi
+from trouble import UNREADABLE
 
 CGROUP = Path("/sys/fs/cgroup")
 
@@ -29,3 +32,23 @@ def _container() -> int | None:
     except (OSError, ValueError, StopIteration):
         return None
     return limit - used + cached
+
+
+def weight_bytes(model: str, path: str | None) -> int | None:
+    """Return the size of a model's weight files; None where it cannot be told.
+
+    Args:
+        model: Its id on the Hub.
+        path: A folder that is used instead.
+    """
+    try:
+        if path is not None:
+            sizes = {each.name: each.stat().st_size for each in Path(path).glob("*.safetensors")}
+        else:
+            files = HfApi().model_info(model, files_metadata=True).siblings or []
+            sizes = {file.rfilename: file.size or 0 for file in files if file.rfilename.endswith(".safetensors")}
+        # Some repositories hold their weights a second time in one file, which is not read.
+        stored = sum(size for name, size in sizes.items() if "/" not in name and not name.startswith("consolidated"))
+        return stored or (recipe.made_bytes(model) if path is None else 0)
+    except UNREADABLE:
+        return None

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import gpu
+import recipe
 import torch
 import yaml
-from huggingface_hub import HfApi
-from memory import free_bytes
+from memory import free_bytes, weight_bytes
 from rebuild import rebuild
 from safetensors import SafetensorError
 from transformers import (
@@ -227,22 +227,8 @@ def _written(tokenizer: Any, part: str) -> Any:
     return found.to_str() if hasattr(found, "to_str") else found or tokenizer.get_vocab()
 
 
-def weight_bytes(source: Source) -> int | None:
-    """Return the size of a model's weight files; None where it cannot be told."""
-    try:
-        if source.path is not None:
-            sizes = {path.name: path.stat().st_size for path in Path(source.path).glob("*.safetensors")}
-        else:
-            files = HfApi().model_info(source.id, files_metadata=True).siblings or []
-            sizes = {file.rfilename: file.size or 0 for file in files if file.rfilename.endswith(".safetensors")}
-    except UNREADABLE:
-        return None
-    # Some repositories hold their weights a second time in one file, which is not read.
-    return sum(size for name, size in sizes.items() if "/" not in name and not name.startswith("consolidated"))
-
-
 def _require_memory(source: Source) -> None:
-    need, free = weight_bytes(source), free_bytes()
+    need, free = weight_bytes(source.id, source.path), free_bytes()
     if need and free and not torch.cuda.is_available() and need > free:
         raise LoadError(
             f"{source.id} needs {need / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free. "
@@ -261,11 +247,11 @@ def load(source: Source) -> Loaded:
     _require_memory(source)
     if source.base:
         rebuild(source.base, source.id)
-    where = source.path or source.id
     options = {"trust_remote_code": False, "local_files_only": source.path is not None}
     kind = device()
     dtype = torch.float32 if kind == "mps" else "auto"
     try:
+        where = _where(source)
         tokenizer = AutoTokenizer.from_pretrained(where, **options)
         config = AutoConfig.from_pretrained(where, **options)
         auto = AutoModelForCausalLM if type(config) in MODEL_FOR_CAUSAL_LM_MAPPING else AutoModelForImageTextToText
@@ -275,6 +261,12 @@ def load(source: Source) -> Loaded:
         raise LoadError(_explained(source, error)) from error
     model.generation_config = _only_ends(model.generation_config)
     return Loaded(tokenizer, model)
+
+
+def _where(source: Source) -> str:
+    """Return what to load: a folder, the Hub's repository, or one without weights made whole."""
+    found = recipe.lean(source.id) if source.path is None and source.base else None
+    return source.path or (str(recipe.whole(found)) if found else source.id)
 
 
 def _only_ends(config: GenerationConfig) -> GenerationConfig:
@@ -295,6 +287,8 @@ def _explained(source: Source, error: Exception) -> str:
 def _remedy(source: Source, error: Exception) -> str:
     if isinstance(error, torch.OutOfMemoryError):
         return "Choose hardware with more memory for this Space."
+    if isinstance(error, recipe.Unmade):
+        return "`release verify` tells what was changed."
     if source.path is not None:
         return "Check that the folder holds config.json, the tokenizer and *.safetensors files."
     return "Check its name; for a private or gated model add a secret HF_TOKEN to this Space; then try again."

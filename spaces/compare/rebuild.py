@@ -11,7 +11,7 @@ import json
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
@@ -93,7 +93,7 @@ def _weights(model: str) -> tuple[str, dict[str, str]]:
     """Return a model's commit on the Hub, and the SHA-256 of its weight files by their names."""
     info = HfApi().model_info(model, files_metadata=True)
     files = {file.rfilename: file.lfs.sha256 for file in info.siblings or [] if file.lfs}
-    return str(info.sha), {name: digest for name, digest in files.items() if name.endswith(".safetensors")}
+    return str(info.sha), {n: digest for n, digest in files.items() if n.endswith(".safetensors") and "/" not in n}
 
 
 def decided(record: Mapping[str, Any]) -> bool:
@@ -124,7 +124,7 @@ def _made(source: Path, blob: Path, recipe: Recipe) -> bool:
     partial = blob.with_name(f"{blob.name}.{os.getpid()}.rebuilt")
     blob.parent.mkdir(parents=True, exist_ok=True)
     try:
-        if prune(source, partial, recipe) != blob.name:
+        if prune(source, partial, recipe.budgets, lambda bits, name: zeroed(bits, name, recipe)) != blob.name:
             return False
         partial.replace(blob)
     finally:
@@ -132,8 +132,13 @@ def _made(source: Path, blob: Path, recipe: Recipe) -> bool:
     return True
 
 
-def prune(source: Path, target: Path, recipe: Recipe) -> str:
-    """Write a safetensors file anew with a recipe's zeros, and return the SHA-256 of what was written."""
+def prune(source: Path, target: Path, names: Container[str], change: Callable[[np.ndarray, str], np.ndarray]) -> str:
+    """Write a safetensors file anew with some tensors changed, and return the SHA-256 of what was written.
+
+    Args:
+        names: Of the tensors to change.
+        change: Given a tensor's words, (weights,), and its name, returns what stands there instead.
+    """
     data, sha = np.memmap(source, np.uint8, "r"), hashlib.sha256()
     start = 8 + int.from_bytes(data[:8].tobytes(), "little")
     header: dict[str, Any] = json.loads(data[8:start].tobytes())
@@ -143,7 +148,7 @@ def prune(source: Path, target: Path, recipe: Recipe) -> str:
     def work(tensor: tuple[int, int, str, str]) -> np.ndarray:
         first, last, name, dtype = tensor
         raw = data[start + first : start + last]
-        return zeroed(raw.view(WORDS[dtype]), name, recipe) if name in recipe.budgets else raw
+        return change(raw.view(WORDS[dtype]), name) if name in names else raw
 
     with target.open("wb") as file, ThreadPoolExecutor(CORES) as pool, ThreadPoolExecutor(1) as writer:
         for part in chain([data[:start]], _in_order(pool, work, tensors)):
