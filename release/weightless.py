@@ -66,7 +66,7 @@ def require_for_space(record: Record, with_mask: bool) -> None:
         UnknownName: The base is not there.
     """
     remedy = f"Publish without a Space (--no-space). {WAY_OUT}"
-    if not with_mask and not _plain(Recipe.recorded(record.pruning)):
+    if not with_mask and not is_plain(Recipe.recorded(record.pruning)):
         seen = "The Space makes weights again tensor by tensor, without pattern or allocation, or by a mask."
         raise BadOption(seen, f"Build the release again with --with-mask. {remedy}")
     if not record.base.on_hub:
@@ -77,7 +77,7 @@ def require_for_space(record: Record, with_mask: bool) -> None:
         raise BadOption(seen, remedy)
 
 
-def _plain(recipe: Recipe) -> bool:
+def is_plain(recipe: Recipe) -> bool:
     """Whether the app's own `rebuild.py` knows this recipe, beside its method and version."""
     return (recipe.scope, recipe.pattern, recipe.allocation) == ("tensor", None, "uniform")
 

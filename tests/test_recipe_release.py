@@ -1,5 +1,6 @@
 """A release without weights: megabytes on the Hub, from which anyone with the base makes the very same model."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -8,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from release import card, weightless
+from release.card_parts import parse
 from release.checkpoint.loading import INDEX
 from release.pruning.masks import FILE_NAME as MASK
+from release.record import Record
 from tests import checkpoints
 from tests.remote import Desk, desk, lay
 
@@ -171,3 +175,123 @@ def test_a_recipe_is_no_model_to_prune_push_or_measure(machine: Desk, made: dict
         said = machine.run(*words, token=machine.hub.token)
         assert (said["code"], "release rebuild" in said["err"]) == (2, True), said
     assert machine.run("card", str(folder), "--diff")["out"].startswith("The card would stay")
+
+
+# Forgeries
+
+Change = Any
+"""Given the files as they lie on the Hub, by name, changes them."""
+
+
+def of_record(*path: str | int, value: Any) -> Change:
+    def change(files: dict[str, bytes]) -> None:
+        record = json.loads(files["release.json"])
+        at: Any = record
+        for step in path[:-1]:
+            at = at[step]
+        at[path[-1]] = value
+        files["release.json"] = json.dumps(record).encode()
+
+    return change
+
+
+def agreed(change: Change) -> Change:
+    """Make the card agree with what was changed in the record."""
+
+    def both(files: dict[str, bytes]) -> None:
+        change(files)
+        record = Record.model_validate_json(files["release.json"])
+        target = parse(files["README.md"].decode())
+        assert target is not None
+        files["README.md"] = card.render(record, target.target).encode()
+
+    return both
+
+
+def another_seed(files: dict[str, bytes]) -> None:
+    for part in ("plan", "pruning"):
+        of_record(part, "seed", value=7)(files)
+
+
+def another_sparsity(files: dict[str, bytes]) -> None:
+    of_record("plan", "sparsity", value="0.4")(files)
+    for part in ("pruning", "audit"):
+        of_record(part, "target_sparsity", value="0.4")(files)
+
+
+def a_bit_of_the_mask(files: dict[str, bytes]) -> None:
+    data = bytearray(files[MASK])
+    data[-1] ^= 0b11
+    files[MASK] = bytes(data)
+    record = json.loads(files["release.json"])
+    for file in record["files"]:
+        if file["name"] == MASK:
+            file["sha256"] = hashlib.sha256(data).hexdigest()
+    files["release.json"] = json.dumps(record).encode()
+
+
+def put(name: str, data: bytes = b"{}") -> Change:
+    return lambda files: files.update({name: data})
+
+
+FORGED: dict[str, tuple[str, Change]] = {
+    "another seed": ("random", agreed(another_seed)),
+    "another sparsity": ("random", agreed(another_sparsity)),
+    "another digest": ("random", agreed(of_record("audit", "files", 0, "sha256", value="0" * 64))),
+    "a weight file less": ("random", agreed(of_record("audit", "files", value=[]))),
+    "another count": ("random", agreed(of_record("audit", "zeroed_parameters", value=1))),
+    "another base": ("random", agreed(of_record("base", "files", 0, "sha256", value="0" * 64))),
+    "another mask": ("wanda", agreed(a_bit_of_the_mask)),
+    "another configuration": ("random", put("config.json", b'{"model_type": "mistral"}')),
+    "weights put in": ("random", put("model.safetensors", b"\x02\0\0\0\0\0\0\0{}")),
+    "a shard put in": ("random", put("model-00001-of-00003.safetensors", b"\x02\0\0\0\0\0\0\0{}")),
+    "weights of another form put in": ("random", put("pytorch_model.bin")),
+    "an index put in": ("random", put(INDEX)),
+    "said to hold its weights": ("random", agreed(of_record("weights", value="all"))),
+}
+SEEN_WITHOUT_BASE = {
+    *("another count", "another configuration", "weights put in", "a shard put in", "weights of another form put in"),
+    *("an index put in", "said to hold its weights", "another sparsity"),
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_a_forged_recipe_is_caught_and_nothing_is_made_of_it(
+    name: str, machine: Desk, made: dict[str, Path], base: Path, tmp_path: Path
+) -> None:
+    method, change = FORGED[name]
+    folder = tmp_path / "forged"
+    shutil.copytree(recipe(made[method], tmp_path), folder)
+    files = contents(folder)
+    change(files)
+    for file, data in files.items():
+        (folder / file).write_bytes(data)
+    said = machine.run("verify", str(folder), "--base", str(base), "--json")
+    assert said["code"] == 1, said
+    assert not json.loads(said["out"]).get("verdict", "").startswith("Verified")
+    shutil.rmtree(machine.home / "hf", ignore_errors=True)
+    said = machine.run("verify", str(folder), "--json")
+    assert said["code"] == (1 if name in SEEN_WITHOUT_BASE else 0), said
+    assert "Verified" not in json.loads(said["out"]).get("verdict", "")
+    out = tmp_path / "out"
+    if machine.run("rebuild", str(folder), "--base", str(base), "--out", str(out))["code"] == 0:
+        assert machine.run("verify", str(out), "--base", str(base))["code"] == 0
+    else:
+        assert not out.exists()
+
+
+def recipe(folder: Path, place: Path) -> Path:
+    """The view of a whole release that is pushed."""
+    record = Record.read(folder)
+    view = weightless.lay_out(folder, place / "recipe", record)
+    lean = weightless.recipe_of(record)
+    (view / "release.json").unlink()
+    (view / "release.json").write_text(lean.to_json())
+    (view / "README.md").unlink()
+    (view / "README.md").write_text(card.render(lean))
+    return view
+
+
+def test_the_view_verifies_as_it_is(machine: Desk, made: dict[str, Path], base: Path, tmp_path: Path) -> None:
+    said = machine.run("verify", str(recipe(made["wanda"], tmp_path)), "--base", str(base), "--json")
+    assert (said["code"], json.loads(said["out"])["verdict"][:9]) == (0, "Verified:"), said

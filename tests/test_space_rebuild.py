@@ -16,12 +16,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from release import weightless
 from release.__main__ import run
 from release.checkpoint.header import Tensor
 from release.pruning.draws import Draws
 from release.pruning.method import Subject
+from release.pruning.rebuild import is_decided
+from release.pruning.recipe import Recipe
 from release.pruning.registry import METHODS
 from release.pruning.selection import zero_smallest
+from release.record import Record
 from tests import checkpoints
 from tests.hub import HubServer
 from tests.remote import lay
@@ -82,6 +86,7 @@ VARIANTS = {
     "magnitude": ["--method", "magnitude", "--sparsity", "0.5"],
     "rows": ["--method", "magnitude", "--sparsity", "0.5", "--scope", "row"],
     "pattern": ["--method", "random", "--pattern", "2:4"],
+    "masked": ["--method", "magnitude", "--sparsity", "0.5", "--scope", "global", "--with-mask"],
     "calibrated": ["--method", "wanda", "--sparsity", "0.5", *checkpoints.CALIBRATION],
 }
 REBUILT = ("random", "magnitude")
@@ -157,7 +162,7 @@ def downloads(hub: HubServer, folder: Path) -> Counter[str]:
 
 
 def leftovers(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.name.endswith((".rebuilt", ".incomplete"))]
+    return [path for path in folder.rglob("*") if path.name.endswith((".rebuilt", ".incomplete", ".made"))]
 
 
 def test_weights_that_seed_and_base_decide_are_made_and_all_others_downloaded(
@@ -177,6 +182,64 @@ def test_weights_that_seed_and_base_decide_are_made_and_all_others_downloaded(
     loaded(hub, tmp_path, "random")
     assert not downloads(hub, variants["random"])
     assert not any("sparsity.csv" in seen.path for seen in hub.seen), "what is there is made again"
+
+
+def lay_without_weights(hub: HubServer, name: str, folder: Path, place: Path, **pruning: Any) -> None:
+    """Lay a release on the Hub without its weights; its base was moved on since."""
+    record = Record.read(folder)
+    view = weightless.lay_out(folder, place / name, record)
+    pruned_from = hub.store.repo("models", BASE)
+    assert pruned_from is not None
+    commit = pruned_from.branches["main"]
+    lean = weightless.recipe_of(record).model_copy(
+        update={
+            "base": record.base.model_copy(update={"id": BASE, "revision": commit}),
+            "pruning": record.pruning.model_copy(update=pruning),
+        }
+    )
+    lay(hub, f"ada/{name}", view, **{"release.json": lean.to_json()})
+
+
+def test_a_repository_without_weights_is_made_whole_from_its_base_at_the_commit_on_record(
+    hub: HubServer, base: Path, variants: dict[str, Path], tmp_path: Path
+) -> None:
+    lean = ("random", "magnitude", "masked")
+    for name in lean:
+        lay_without_weights(hub, name, variants[name], tmp_path)
+    lay(hub, BASE, base, **{"README.md": "Moved on."})
+    assert loaded(hub, tmp_path, *lean) == {name: zeros(variants[name]) for name in lean}
+    for name in lean:
+        [folder] = (tmp_path / "home" / "hub" / f"models--ada--{name}" / "made").iterdir()
+        made = {path.name: path.read_bytes() for path in folder.glob("*.safetensors")}
+        assert made == {path.name: path.read_bytes() for path in variants[name].glob("*.safetensors")}
+    assert not leftovers(tmp_path)
+
+
+SPOILT_LEAN = """
+import json
+from models import LoadError, Source, load
+load(Source("ada/base"))
+try:
+    load(Source("ada/spoilt", base="ada/base"))
+except LoadError as error:
+    print(json.dumps(str(error)))
+"""
+
+
+def test_what_a_recipe_does_not_give_is_not_loaded(hub: HubServer, variants: dict[str, Path], tmp_path: Path) -> None:
+    lay_without_weights(hub, "spoilt", variants["random"], tmp_path, seed=7)
+    [said] = told(hub.url, tmp_path, SPOILT_LEAN)
+    assert "on record" in said
+    assert "release verify" in said
+    assert not leftovers(tmp_path)
+
+
+def test_what_the_app_makes_without_a_mask_is_what_a_push_lets_go_without_one(variants: dict[str, Path]) -> None:
+    for folder in variants.values():
+        record = Record.read(folder)
+        known = Recipe.recorded(record.pruning)
+        app = rebuild.decided(json.loads((folder / "release.json").read_text()))
+        assert app == (weightless.is_plain(known) and is_decided(known))
 
 
 def altered_record(folder: Path) -> dict[str, str]:
