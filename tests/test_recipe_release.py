@@ -251,7 +251,7 @@ FORGED: dict[str, tuple[str, Change]] = {
 }
 SEEN_WITHOUT_BASE = {
     *("another count", "another configuration", "weights put in", "a shard put in", "weights of another form put in"),
-    *("an index put in", "said to hold its weights", "another sparsity"),
+    *("an index put in", "said to hold its weights", "another sparsity", "a weight file less", "another mask"),
 }
 
 

@@ -54,7 +54,10 @@ def lean(model: str) -> Lean | None:
     if RECORD not in {file.rfilename for file in info.siblings or []}:
         return None
     text = Path(hf_hub_download(model, RECORD, revision=info.sha)).read_text(encoding="utf-8")
-    record = json.loads(text)
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError):  # nothing that this tool wrote: what is stored is loaded, if anything is
+        return None
     is_lean = isinstance(record, dict) and record.get("weights") == "none"
     return Lean(model, str(info.sha), record) if is_lean else None
 
