@@ -11,7 +11,7 @@ from release import files
 from release.checkpoint.files import Folder, is_hidden
 from release.checkpoint.loading import INDEX
 from release.contents import SIGNATURE
-from release.errors import BadOption, OutputConflict
+from release.errors import BadOption, OutputConflict, UnknownName
 from release.pruning.rebuild import is_decided
 from release.pruning.recipe import Recipe
 from release.record import Record
@@ -63,7 +63,6 @@ def require_for_space(record: Record, with_mask: bool) -> None:
     Raises:
         BadOption: It could not; says why.
         HubUnreachable: The Hub does not say.
-        UnknownName: The base is not there.
     """
     remedy = f"Publish without a Space (--no-space). {WAY_OUT}"
     if not with_mask and not is_plain(Recipe.recorded(record.pruning)):
@@ -71,7 +70,10 @@ def require_for_space(record: Record, with_mask: bool) -> None:
         raise BadOption(seen, f"Build the release again with --with-mask. {remedy}")
     if not record.base.on_hub:
         raise BadOption(f"{record.base.id} is not on the Hub, so no Space could make the weights from it.", remedy)
-    there = hub.digests(record.base.id, record.base.revision)
+    try:
+        there = hub.digests(record.base.id, record.base.revision)
+    except UnknownName as error:
+        raise BadOption(f"{error.seen} So no Space could make the weights from it.", remedy) from None
     if wrong := [file.name for file in record.base.files if there.get(file.name) != file.sha256]:
         seen = f"{record.base.id} holds another {wrong[0]} on the Hub than was pruned: no Space could make the weights."
         raise BadOption(seen, remedy)

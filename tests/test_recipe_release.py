@@ -144,13 +144,32 @@ def test_a_dry_run_says_that_no_weights_are_sent_and_counts_the_rest(machine: De
 REFUSED = {
     "calibrated": (["--method", "wanda", "--sparsity", "0.5", *checkpoints.CALIBRATION], "--with-mask"),
     "updated": (["--method", "sparsegpt", "--sparsity", "0.5", *checkpoints.CALIBRATION], "--weights none"),
-    "row": (["--method", "magnitude", "--sparsity", "0.5", "--scope", "row"], "--no-space"),
-    "demo": (["--method", "random", "--sparsity", "0.1"], "--no-space"),
 }
 OFF = ["--bbq", "off", "--perplexity", "off", "--latency", "off"]
 
 
-@pytest.mark.parametrize("name", ["calibrated", "updated"])
+NO_SPACE = {
+    "a scope that the app does not know": ("ada/base", "row", "tensor by tensor"),
+    "a base that is not there": ("ada/elsewhere", "tensor", "missing"),
+    "a base of other bytes": ("ada/other", "tensor", "another"),
+}
+
+
+@pytest.mark.parametrize("case", NO_SPACE)
+def test_a_space_that_could_not_make_the_weights_is_refused_and_the_remedy_works(
+    case: str, machine: Desk, base: Path, tmp_path: Path
+) -> None:
+    stated, scope, seen = NO_SPACE[case]
+    lay(machine.hub, "ada/other", checkpoints.make(tmp_path / "other", "mistral", shard="30KB", hidden_size=16))
+    words = ["publish", str(base), "--base-id", stated, "--method", "magnitude", "--sparsity", "0.5", *OFF]
+    words += ["--scope", scope, "--to", "ada", "--weights", "none", "--out", str(tmp_path / "releases")]
+    said = machine.run(*words, token=machine.hub.token)
+    assert (said["code"], seen in said["err"], "--no-space" in said["err"]) == (2, True, True), said
+    said = machine.run(*words, "--no-space", token=machine.hub.token)
+    assert said["code"] == 0, said
+
+
+@pytest.mark.parametrize("name", REFUSED)
 def test_weights_that_nobody_could_make_again_are_not_left_out(name: str, machine: Desk) -> None:
     words, remedy = REFUSED[name]
     said = machine.run("publish", BASE, *words, *OFF, "--to", "ada", "--weights", "none", token=machine.hub.token)
