@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization as pem
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from release import card, weightless
 from release.card_parts import parse
@@ -139,6 +141,23 @@ def test_a_dry_run_says_that_no_weights_are_sent_and_counts_the_rest(machine: De
     said = machine.run("push", str(folder), "--to", "ada", "--weights", "none", "--dry-run", token=machine.hub.token)
     assert "Weights       none" in said["out"]
     assert sorted(folder.rglob("*")) == before
+
+
+def test_a_signature_covers_what_is_uploaded_and_stays_from_push_to_push(
+    machine: Desk, made: dict[str, Path], tmp_path: Path
+) -> None:
+    private, plain = ec.generate_private_key(ec.SECP256R1()), pem.NoEncryption()
+    key, public = tmp_path / "key", tmp_path / "key.pub"
+    key.write_bytes(private.private_bytes(pem.Encoding.PEM, pem.PrivateFormat.PKCS8, plain))
+    public.write_bytes(private.public_key().public_bytes(pem.Encoding.PEM, pem.PublicFormat.SubjectPublicKeyInfo))
+    folder = made["random"]
+    assert push(machine, folder, "none", "--sign", str(key))["facts"]["changed"] is True
+    for more in (["--sign", str(key)], []):
+        assert push(machine, folder, "none", *more)["facts"]["changed"] is False
+    code, answer = machine.verify(repo_of(folder), "--base", BASE, "--key", str(public))
+    assert (code, answer["verdict"][:9]) == (0, "Verified:"), answer
+    assert {check["name"]: check["ok"] for check in answer["checks"]}["signature"] is True
+    assert not (folder / "model.sig").exists(), "the folder here is another one than was signed"
 
 
 REFUSED = {
