@@ -15,7 +15,6 @@ from release.errors import BadOption, OutputConflict, UnknownName
 from release.pruning.rebuild import is_decided
 from release.pruning.recipe import Recipe
 from release.record import Record
-from release.sources import hub
 
 VIEW = "recipe"
 """Folder of the view, among the caches of a release; its signature stays there from one push to the next."""
@@ -64,6 +63,8 @@ def require_for_space(record: Record, with_mask: bool) -> None:
         BadOption: It could not; says why.
         HubUnreachable: The Hub does not say.
     """
+    from release.sources import hub  # slow to import, and needed only here
+
     remedy = f"Publish without a Space (--no-space). {WAY_OUT}"
     if not with_mask and not is_plain(Recipe.recorded(record.pruning)):
         seen = "The Space makes weights again tensor by tensor, without pattern or allocation, or by a mask."
