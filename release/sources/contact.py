@@ -38,6 +38,7 @@ from release.errors import (
     UnusableBase,
 )
 from release.progress import Advance, Console
+from release.sources.limit import share
 
 T = TypeVar("T")
 Failure = TypeVar("Failure", bound=BaseException)
@@ -87,8 +88,10 @@ def first_contact(call: Callable[[], T]) -> T:
 
 
 def patience() -> None:
-    """Have the client wait for `WORK_WAIT` seconds of silence from now on; by itself it waits for ever."""
-    get_session().timeout = httpx2.Timeout(WORK_WAIT, connect=FIRST_WAIT)
+    """Have the client wait for `WORK_WAIT` seconds of silence, not for ever, and take part in this machine's limit."""
+    session = get_session()
+    session.timeout = httpx2.Timeout(WORK_WAIT, connect=FIRST_WAIT)
+    share(session)
 
 
 @contextmanager
