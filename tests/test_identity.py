@@ -83,6 +83,7 @@ def test_the_demo_is_what_it_is(said: Identity) -> None:
     assert resolve("demo", Console(quiet=True), Identity(id=HUB_ID, note=NOTE)).id == HUB_ID
 
 
+@pytest.mark.long
 def test_a_base_that_transformers_unpacked_from_gguf_says_so_by_itself(tmp_path: Path) -> None:
     """The demo's own folder, made by transformers from a real GGUF file, given as any other folder."""
     demo = resolve("demo", Console(quiet=True)).checkpoint.folder

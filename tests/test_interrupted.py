@@ -111,6 +111,7 @@ def test_killed_between_blocks_calibration_goes_on_and_ends_in_the_same_bytes(tm
     assert not [p.name for p in out.iterdir() if p.name.startswith(".")]
 
 
+@pytest.mark.long
 def test_ctrl_c_says_how_to_go_on(base, whole, tmp_path):
     out = tmp_path / "out"
     process = stopped_at_work(base, out, signal.SIGINT, 0.05)

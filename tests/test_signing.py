@@ -169,6 +169,7 @@ def meaning(signature: bytes) -> tuple[bytes, bytes]:
     return base64.b64decode(envelope["payload"]), base64.b64decode(envelope["signatures"][0]["sig"])
 
 
+@pytest.mark.long
 def test_a_release_is_signed_on_its_way_to_the_hub_and_verifies_from_there(release, keys, tmp_path):
     folder = checkpoints.copy(release, tmp_path / "model")
     with remote.desk(tmp_path) as desk:
@@ -409,6 +410,7 @@ def test_record_and_card_name_the_identity_and_without_its_signature_the_release
     assert verdict(model, capsys) == (0, None, "")
 
 
+@pytest.mark.long
 def test_a_push_names_the_identity_and_one_that_is_not_signed_any_more_names_nobody(
     answering, release, tmp_path, monkeypatch
 ):

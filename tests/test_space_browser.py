@@ -18,7 +18,7 @@ from tests.space_fixtures import ITEMS, app_command, checkpoint, serving, variab
 
 expect.set_options(timeout=15_000)
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.long]
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 FLAGS += ["--disable-component-update", "--disable-sync"]

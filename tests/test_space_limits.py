@@ -15,6 +15,8 @@ import pytest
 
 from tests.space_fixtures import app_command, checkpoint, free_port, module, variable
 
+pytestmark = pytest.mark.long  # the app is started, and asked over HTTP
+
 limits = module("limits")
 
 JSON = {"content-type": "application/json"}

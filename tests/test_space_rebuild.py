@@ -165,6 +165,7 @@ def leftovers(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.name.endswith((".rebuilt", ".incomplete", ".made"))]
 
 
+@pytest.mark.long
 def test_weights_that_seed_and_base_decide_are_made_and_all_others_downloaded(
     hub: HubServer, base: Path, variants: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -266,6 +267,7 @@ SPOILT: dict[str, Callable[[Path], dict[str, str]]] = {
 }
 
 
+@pytest.mark.long
 def test_what_does_not_come_out_as_the_hub_states_it_is_downloaded(
     hub: HubServer, variants: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from gradio_client import Client
 
 from tests.space_fixtures import app_command, checkpoint, serving, variable
@@ -31,6 +32,7 @@ def GPU(duration):
 '''
 
 
+@pytest.mark.long
 def test_models_are_loaded_first_and_what_crosses_the_processes_is_plain_data(tmp_path: Path) -> None:
     (tmp_path / "lib" / "spaces").mkdir(parents=True)
     (tmp_path / "lib" / "spaces" / "__init__.py").write_text(SPACES)

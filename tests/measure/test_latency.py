@@ -330,6 +330,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.long
 def test_an_interrupt_or_the_end_of_its_parent_ends_the_process_without_a_traceback(
     tmp_path: Path, tiny: dict[str, Path], bbq: Bbq
 ) -> None:

@@ -72,6 +72,7 @@ def test_both_engines_answer_with_the_same_tokens(exact: dict[str, Path], bbq: B
     assert len(set(first)) > 1  # a model that always says the same would agree with anything
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("architecture", some_at_once(["llama", "qwen2", "mistral"]))
 @pytest.mark.parametrize(
     "rotary",
@@ -92,6 +93,7 @@ def test_rotary_embeddings_are_those_of_the_configuration_however_it_is_written(
     assert second != answers(engine("mlx"), exact[architecture], texts)
 
 
+@pytest.mark.long
 def test_no_answer_ends_early(exact: dict[str, Path], tmp_path: Path, bbq: Bbq) -> None:
     folder = checkpoints.copy(exact["llama"], tmp_path / "ends")
     ends = list(range(0, 256, 2))
@@ -258,7 +260,8 @@ def asked(folder: Path, out: Path, console: Console, **changes: object) -> Measu
 
 
 @pytest.mark.parametrize("architecture", some_at_once(["qwen2", "llama", "gemma2"]))
-@pytest.mark.parametrize("reading", ["generate", pytest.param("letters", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("reading", ["generate", "letters"])
 def test_bbq_is_answered_alike_by_both_engines(
     exact: dict[str, Path], tmp_path: Path, console: Console, reading: str, architecture: str
 ) -> None:

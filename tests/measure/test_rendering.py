@@ -282,6 +282,7 @@ def test_an_item_that_begins_or_ends_with_space_is_whole():
     assert "Two met." in of(TAKEN["content trimmed"][0]).text(item, 0)
 
 
+@pytest.mark.long
 def test_what_was_done_stands_in_the_record_and_on_the_card(llama: Path, tmp_path: Path):
     checkpoints.edit_config(llama, max_position_embeddings=2048)
     (llama / "chat_template.jinja").write_text(str(TAKEN["thinking that opens by itself"][0]))

@@ -32,6 +32,7 @@ def damaged(tmp_path_factory: pytest.TempPathFactory, tiny: dict[str, Path]) -> 
     return folder
 
 
+@pytest.mark.long
 def test_dense_beside_dense_differs_nowhere(tmp_path: Path, tiny: dict[str, Path], console: Console) -> None:
     found = measure(tiny["llama"], tiny["llama"], PLAN, tmp_path, console)
     assert found.bbq.changed_answers.count == 0
@@ -51,7 +52,9 @@ def test_dense_beside_dense_differs_nowhere(tmp_path: Path, tiny: dict[str, Path
 CHANGES = ("bias_amplified", "bias_reduced", "accuracy_lost", "perplexity_raised", "perplexity_hides_bias")
 
 
-@pytest.mark.parametrize("reading", ["letters", "answers", "generate"])
+@pytest.mark.parametrize(
+    "reading", ["letters", *(pytest.param(name, marks=pytest.mark.long) for name in ("answers", "generate"))]
+)
 def test_dense_beside_dense_supports_no_claim_of_a_change(
     tmp_path: Path, tiny: dict[str, Path], console: Console, reading: str
 ) -> None:
@@ -86,6 +89,7 @@ def test_only_the_categories_asked_for_are_asked(tmp_path: Path, tiny: dict[str,
     assert found.population == 3680 + 6864
 
 
+@pytest.mark.long
 def test_sixteen_bits_are_measured_with_their_floor(
     tmp_path: Path, tiny: dict[str, Path], damaged: Path, console: Console
 ) -> None:
