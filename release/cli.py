@@ -54,6 +54,7 @@ from release.options import (
     ReleaseFolder,
     Releases,
     Repositories,
+    ResourceGroup,
     Revision,
     Scope,
     Seed,
@@ -131,6 +132,7 @@ def publish(
     space_timeout: SpaceTimeout = None,
     show_unasked: ShowUnasked = False,
     weights: Weights = "all",
+    resource_group: ResourceGroup = None,
     sign: Sign = None,
     bbq: Bbq = "auto",
     seeds: Seeds = 1,
@@ -205,6 +207,7 @@ def publish(
             space_timeout=space_timeout,
             show_unasked=show_unasked,
             weights=weights,
+            resource_group=resource_group,
         ),
         space=not no_space,
         threads=threads,
@@ -436,6 +439,7 @@ def push(
     space_timeout: SpaceTimeout = None,
     show_unasked: ShowUnasked = False,
     weights: Weights = "all",
+    resource_group: ResourceGroup = None,
     sign: Sign = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be uploaded and changed.")] = False,
     json: Json = False,
@@ -457,6 +461,7 @@ def push(
         space_timeout=space_timeout,
         show_unasked=show_unasked,
         weights=weights,
+        resource_group=resource_group,
     )
     if dry_run:
         report.show_push_plan(publishing.push_preview(release, to, how, not no_space, Console()), json)

@@ -242,6 +242,15 @@ ShowUnasked = Annotated[
     bool,
     typer.Option("--show-unasked", help="Show it though the Space gave no answer.", rich_help_panel=Panel.PUBLISH),
 ]
+ResourceGroup = Annotated[
+    str | None,
+    typer.Option(
+        "--resource-group",
+        help="Id of the organisation's resource group for new repositories.",
+        rich_help_panel=Panel.PUBLISH,
+        show_default=False,
+    ),
+]
 BaseId = Annotated[
     str | None,
     typer.Option(

@@ -36,6 +36,7 @@ GATES: dict[str, Literal["auto", "manual"]] = {"auto": "auto", "manual": "manual
 WEIGHTS: dict[str, Weights] = {"all": "all", "none": "none"}
 UNCALIBRATED: dict[str, Literal["refuse", "magnitude"]] = {"refuse": "refuse", "magnitude": "magnitude"}
 
+RESOURCE_GROUP = re.compile(r"[\w-]{1,100}", re.ASCII)
 AMOUNT = re.compile(r"0*[1-9][0-9]{0,8}")
 SPACES = "spaces/"
 """What the Hub writes before the id of a Space."""
@@ -92,6 +93,7 @@ class Ways(Frozen):
         revision: Branch of the model repository; on any but main nothing is shown, and no Space goes along.
         collection: Title or slug of a collection to put the release into.
         space_hardware: What the Space shall run on; None leaves it to the Hub.
+        resource_group: Id of the organisation's resource group that new repositories are made in.
         into: The model repository's id; None for the release's own name.
         space_into: The Space's; None for the model's.
         adopt: Replace what somebody else made there.
@@ -106,6 +108,7 @@ class Ways(Frozen):
     revision: str = "main"
     collection: str | None = None
     space_hardware: str | None = None
+    resource_group: str | None = None
     into: str | None = None
     space_into: str | None = None
     adopt: bool = False
@@ -284,6 +287,7 @@ def ways(
     space_timeout: int | None = None,
     show_unasked: bool = False,
     weights: str = "all",
+    resource_group: str | None = None,
 ) -> Ways:
     """Read how a release is published from the words of the command line.
 
@@ -292,6 +296,11 @@ def ways(
     """
     if pull_request and revision != "main":
         raise BadOption("--pr and --revision exclude each other.", "A pull request goes to main; leave one out.")
+    if resource_group is not None and not RESOURCE_GROUP.fullmatch(resource_group):
+        raise BadOption(
+            f"--resource-group {quoted(resource_group)} is no id of a resource group.",
+            "Give the id that ends its address in the organisation's settings on the Hub.",
+        )
     model, space = parse_into(into)
     return Ways(
         private=private,
@@ -300,6 +309,7 @@ def ways(
         revision=revision,
         collection=collection,
         space_hardware=space_hardware,
+        resource_group=resource_group,
         into=model,
         space_into=space,
         adopt=adopt,

@@ -91,6 +91,13 @@ MODEL_FIRST = {("space", "first"): 1}
 AT_CREATE, AT_PREUPLOAD = ("POST", CREATE), ("POST", PREUPLOAD)
 NOT_YOURS = "missing or not yours to see"
 FOREVER = {"times": FOR_GOOD}
+IN_DOUBT = (408, 409, 524)
+"""Statuses that do not say whether the commit was carried out."""
+EXPIRED = {
+    "action": 403,
+    "body": "<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>",
+    "headers": {"Content-Type": "application/xml"},
+}
 STALL = {"action": "stall", "seconds": 2 * SILENCE}
 
 ROWS = [
@@ -132,9 +139,27 @@ ROWS = [
         MODEL_FIRST,
         AT_PREUPLOAD,
     ),
-    Row("send a large file", "403", "PUT", PUT, {"action": 403}, "may not write", 1, MODEL_FIRST, AT_PREUPLOAD),
+    Row("send a large file", "its address has expired, once", "PUT", PUT, EXPIRED, "", 1, MODEL_FIRST, AT_PREUPLOAD),
+    Row(
+        "send a large file",
+        "its address has expired, for good",
+        "PUT",
+        PUT,
+        EXPIRED | FOREVER,
+        "it has expired, or the clock here is wrong",
+        1,
+        MODEL_FIRST,
+        AT_PREUPLOAD,
+    ),
     Row("confirm a large file", "reset once", "POST", VERIFY, {"action": "reset"}, stopped_at=AT_PREUPLOAD),
+    Row("confirm a large file", "it never arrived, once", "POST", VERIFY, {"action": 404}, stopped_at=AT_PREUPLOAD),
     Row("commit", "500, not carried out", "POST", COMMIT, {"action": 500}),
+    *(Row("commit", f"{status}, not carried out", "POST", COMMIT, {"action": status}) for status in IN_DOUBT),
+    *(
+        Row("commit", f"{status}, carried out", "POST", COMMIT, {"action": status, "carried_out": True})
+        for status in (403, 412, 500, *IN_DOUBT)
+    ),
+    Row("commit", "carried out, but a page answers", "POST", COMMIT, {"action": "html", "carried_out": True}),
     Row("commit", "done, but the answer is lost", "POST", COMMIT, {"action": "lost"}),
     Row("commit", "reset before it was read", "POST", COMMIT, {"action": "reset"}),
     Row("commit", "no answer in time, once", "POST", COMMIT, STALL),
@@ -151,6 +176,15 @@ ROWS = [
     Row("compare", "other bytes lie on the Hub", "GET", TREE, _bytes_rot, "README.md has another digest", 2),
     Row("show", "500 once", "PUT", SETTINGS, {"action": 500}),
     Row("show", "done, but the answer is lost", "PUT", SETTINGS, {"action": "lost"}),
+    Row("show", "done, but a page answers", "PUT", SETTINGS, {"action": "html", "carried_out": True}),
+    Row(
+        "show",
+        "answered 200, without effect",
+        "PUT",
+        SETTINGS,
+        {"action": 200, "body": "{}", **FOREVER},
+        "The Hub said yes, and",
+    ),
     Row("show", "403", "PUT", SETTINGS, {"action": 403}, "may not write"),
 ]
 

@@ -231,7 +231,7 @@ SAID = {
 
 @pytest.mark.parametrize("status", SAID)
 def test_every_refusal_has_its_own_words_and_a_remedy(at: Bench, status: int) -> None:
-    at.fault("POST", f"/api/models/{ID}/commit/", action=status, words="Because\x1b[31m hf_abcdefghijkl.")
+    at.fault("POST", f"/api/models/{ID}/commit/", action=status, words="Because\x1b[31m hf_abcdefghijkl.", times=9)
     error = at.failing()
     assert isinstance(error, HubFailed)
     assert SAID[status] in error.seen
@@ -426,13 +426,13 @@ def test_a_token_stands_nowhere(
     The second time the Hub quotes it.
     """
     caplog.set_level(level)
-    for method, path in (
-        ("POST", "/api/repos/create"),
-        ("PUT", "/lfs/"),
-        ("POST", "/commit/"),
-        ("PUT", "/models/.*/settings"),
+    for method, path, times in (
+        ("POST", "/api/repos/create", 1),
+        ("PUT", "/lfs/", 3),
+        ("POST", "/commit/", 1),
+        ("PUT", "/models/.*/settings", 1),
     ):
-        at.fault(method, path, action=403, words=words)
+        at.fault(method, path, action=403, words=words, times=times)
         at.failing()
     at.fault("PUT", f"/api/spaces/{ID}/settings", action="reset", times=9)
     at.failing()

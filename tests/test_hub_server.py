@@ -124,7 +124,7 @@ ANSWERS = [
     ("POST", INFO + "/discussions/1/merge", OWNER, None, 404, None),
     ("GET", "/api/spaces/ada/none/runtime", OWNER, None, 404, "RepoNotFound"),
     ("POST", "/api/collections", OWNER, {"title": "C", "namespace": "ada"}, 200, None),
-    ("POST", "/api/collections", OWNER, {"title": "C" * 60, "namespace": "ada"}, 400, None),
+    ("POST", "/api/collections", OWNER, {"title": "C" * 61, "namespace": "ada"}, 400, None),
     ("POST", "/api/collections", OWNER, {"title": "C", "namespace": "vera"}, 403, None),
     ("GET", "/api/collections/ada/none-1", OWNER, None, 404, None),
     ("GET", "/api/unknown", OWNER, None, 404, None),

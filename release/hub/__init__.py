@@ -15,7 +15,8 @@ own store or from HF_TOKEN, goes to the Hub and to one's own Space alone, and st
     push        the story, top to bottom
     commit      one commit, sent once, and the proof that it arrived
     space       a Space's build, its log, one question
-    settings    gate, visibility, tag, collection
+    settings    gate, visibility, tag
+    collections the collection, checked first and filled last
     line        the client, and the patience with it
     faults      what can go wrong, and what it means
     journal     what was done, for the next run

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from release.errors import HubFailed, OutputConflict
-from release.hub.faults import refusal
+from release.hub.faults import FAULTS, refusal
 from release.hub.identity import require_same
 from release.hub.line import Line
 from release.hub.makers import holding, maker, names, strange
-from release.hub.repos import Found, Kind, Target, look
+from release.hub.repos import Found, Target, look
 from release.plan import Ways
-from release.sources.contact import CLIENT_ERRORS, without_tokens
+from release.sources.contact import without_tokens
 
 
 def admitted(line: Line, targets: Sequence[Target], ways: Ways) -> list[Found | None]:
@@ -51,11 +51,11 @@ def found_at(line: Line, target: Target) -> Found | None:
 
 
 @contextmanager
-def told(line: Line, kind: Kind, repo_id: str) -> Iterator[None]:
+def told(line: Line, kind: str, repo_id: str) -> Iterator[None]:
     """Turn what goes wrong while looking into `HubFailed`."""
     try:
         yield
-    except (*CLIENT_ERRORS, ValueError) as error:
+    except FAULTS as error:
         said, remedy = refusal(error, kind, repo_id, line.url(kind, repo_id))
         raise HubFailed(f"{said} Nothing was changed.", remedy) from without_tokens(error)
 

@@ -1,8 +1,9 @@
 """One commit that makes a repository equal its folder, and the proof that it does.
 
-The bytes of large files go first; sending them twice does no harm. The commit itself is sent once. Where its answer is
-lost, or says that somebody was faster, the branch is looked at: it may hold exactly these files already. Only where it
-does not is the commit sent again, and of all commits with one parent the Hub lets a single one in.
+The bytes of large files go first; sending them twice does no harm. The commit itself is sent once. Whatever goes wrong
+with it, the branch is looked at before anything is said: a gateway that gave up waiting, an answer that makes no sense
+and one that is lost all leave open whether the Hub carried the commit out. Only where the branch does not hold these
+files is the commit sent again, and of all commits with one parent the Hub lets a single one in.
 """
 
 from collections.abc import Iterator
@@ -10,17 +11,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, GitCommitInfo
 from huggingface_hub.utils.tqdm import are_progress_bars_disabled
 
 from release import __version__
 from release.errors import ChecksumMismatch, HubFailed
 from release.hub.delivery import Delivery
-from release.hub.faults import REFUSALS, passes
-from release.hub.history import since
+from release.hub.faults import FAULTS, may_be_sent_again
+from release.hub.history import later, worded
 from release.hub.makers import TITLE
 from release.hub.repos import Compared, Found, Target, compare, head_of, listed, wrong
-from release.sources.contact import CLIENT_ERRORS, PASSING, status_of
+from release.sources import refusals
+from release.sources.contact import without_tokens
 
 Operation = Any
 """The client's CommitOperationAdd and CommitOperationDelete, whose common type it does not export."""
@@ -52,15 +54,20 @@ def fill(delivery: Delivery, target: Target, found: Found) -> Filled:
     if delivery.ways.pull_request and (known := _proposed(delivery, target)):
         return known
     filled = _committed(delivery, target, found, _operations(target, compared))
+    if words := _shown_by(delivery, target, found):
+        delivery.seen.append(words)
     _prove(delivery, target, filled.commit)
     delivery.journal.note(
         "committed", delivery.line.url(target.kind, target.id), commit=filled.commit, pull_request=filled.pull_request
     )
-    if found.public and not delivery.ways.proposes:
-        delivery.seen.append(
-            f"{delivery.line.url(target.kind, target.id)}, which was public before, shows the new commit"
-        )
     return filled
+
+
+def _shown_by(delivery: Delivery, target: Target, found: Found) -> str | None:
+    """Say what others see once the commit has arrived; None where that is nothing."""
+    if not found.public or delivery.ways.proposes:
+        return None
+    return f"{delivery.line.url(target.kind, target.id)}, which was public before, shows the new commit"
 
 
 def _operations(target: Target, compared: tuple[Compared, ...]) -> list[Operation]:
@@ -77,17 +84,18 @@ def _committed(delivery: Delivery, target: Target, found: Found, operations: lis
 
 
 def _sent_once(delivery: Delivery, target: Target, found: Found, operations: list[Operation]) -> Filled:
-    """Send the commit; send it again only where it is certain that it did not arrive."""
+    """Send the commit; send it again only where the branch shows that it did not arrive."""
     for wait in (*delivery.line.waits, None):
         try:
-            return _send(delivery, target, found, operations)
-        except (*CLIENT_ERRORS, ValueError) as error:
-            undecided = status_of(error) in (None, 412, *PASSING)
-            if undecided and (arrived := _arrived(delivery, target, found)):
+            return delivery.line.once(lambda: _send(delivery, target, found, operations))
+        except FAULTS as error:
+            with delivery.in_doubt(_shown_by(delivery, target, found)):
+                arrived, since = _looked(delivery, target, found)
+            if since:
+                raise _overtaken(delivery, target, found, arrived, since) from without_tokens(error)
+            if arrived:
                 return arrived
-            if status_of(error) == 412:
-                raise _overtaken(delivery, target, found) from error
-            if wait is None or not passes(error):
+            if wait is None or not may_be_sent_again(error):
                 raise
             delivery.line.rest(error, wait)
     raise AssertionError("the last try returns or raises")
@@ -107,12 +115,19 @@ def _send(delivery: Delivery, target: Target, found: Found, operations: list[Ope
     return Filled(str(made.oid), made.pr_url)
 
 
-def _arrived(delivery: Delivery, target: Target, found: Found) -> Filled | None:
-    """Return where exactly these files stand already; None where the branch does not hold them."""
+def _looked(delivery: Delivery, target: Target, found: Found) -> tuple[Filled | None, list[GitCommitInfo]]:
+    """Look where exactly these files stand by now, and which commits of others came, the newest first."""
     if delivery.ways.pull_request:
-        return _proposed(delivery, target)
+        return _proposed(delivery, target), []
     head = delivery.ask(target.kind, target.id, lambda: head_of(delivery.line, target))
-    return Filled(head) if head != found.head and _holds(delivery, target, head) else None
+    if head == found.head:
+        return None, []
+    if _holds(delivery, target, head):
+        return Filled(head), []
+    with delivery.explained(target.kind, target.id):
+        since = later(delivery.line, target, found.head)
+    ours = next((commit.commit_id for commit in since[1:] if _holds(delivery, target, commit.commit_id)), None)
+    return Filled(ours) if ours else None, [commit for commit in since if commit.commit_id != ours]
 
 
 def _proposed(delivery: Delivery, target: Target) -> Filled | None:
@@ -139,13 +154,16 @@ def _holds(delivery: Delivery, target: Target, commit: str) -> bool:
     return not wrong(compare(target, files, delivery.console))
 
 
-def _overtaken(delivery: Delivery, target: Target, found: Found) -> HubFailed:
-    """Say whose commits came in between."""
-    with delivery.explained(target.kind, target.id):
-        commits = since(delivery.line, target, found.head)
-    facts = {"kind": target.kind, "id": target.id, "page": delivery.line.url(target.kind, target.id)}
-    said, remedy = (words.format_map(facts) for words in REFUSALS[412])
-    return HubFailed(f"{said} There is now: {commits}. {delivery.visible()}", remedy)
+def _overtaken(
+    delivery: Delivery, target: Target, found: Found, arrived: Filled | None, others: list[GitCommitInfo]
+) -> HubFailed:
+    """Say whose commits came in between, or after this one."""
+    page = delivery.line.url(target.kind, target.id)
+    said, remedy = refusals.meaning(412, "", "", target.kind, target.id, page)
+    if arrived:
+        said = f"This release arrived at {page} as {arrived.commit[:8]}, and somebody else committed after it."
+        delivery.seen.extend(filter(None, [_shown_by(delivery, target, found)]))
+    return HubFailed(f"{said} There is now: {worded(others)}. {delivery.visible()}", remedy)
 
 
 def _prove(delivery: Delivery, target: Target, commit: str) -> None:

@@ -1,55 +1,37 @@
 """What goes wrong at the Hub: which faults pass by themselves, and what each means to whoever publishes.
 
 A fault that passes is asked about again, after a while, wherever asking twice does no harm. A commit does harm, so
-`release.hub.commit` looks at the Hub first.
+`release.hub.commit` looks at the Hub first. What a refusal means is in `release.sources.refusals`.
 """
 
 import re
 import time
-from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 
 import httpx2
+from huggingface_hub import constants
 
-from release.sources.contact import PASSING, answer_of, named, plain, status_of
+from release.sources import refusals
+from release.sources.answers import SenselessAnswer
+from release.sources.contact import (
+    ASK_THE_HUB,
+    CLIENT_ERRORS,
+    PASSING,
+    answer_of,
+    chain,
+    meaning,
+    named,
+    plain,
+    request_of,
+    status_of,
+)
+from release.sources.proxies import on_the_way
+
+FAULTS = (*CLIENT_ERRORS, ValueError)
+"""What goes wrong between this machine and the Hub; a ValueError is an answer that makes no sense or names a fault."""
 
 SPENT = re.compile(r"\br=0;\s*t=(\d+)")
 """How a RateLimit header says that nothing is left, and for how many seconds."""
-
-WAYS_TO_A_SPACE = (
-    "Three ways out: `--space-hardware zero-a10g`, which asks for ZeroGPU and is open to free accounts in good "
-    "standing (two Spaces each); a paid plan; or `--no-space`, which publishes the model alone."
-)
-REFUSALS: Mapping[int, tuple[str, str]] = {
-    400: ("The Hub does not accept what was sent for the {kind} {id}.", "Correct what it names, and try again."),
-    401: (
-        "The {kind} {id} is missing or not yours to see, or the Hub no longer accepts the token.",
-        "Check the name and the namespace; log in again with `hf auth login`, and run the same command again.",
-    ),
-    402: (
-        "The Hub asks for money to make the {kind} {id}: Gradio Spaces on free hardware need a paid plan.",
-        WAYS_TO_A_SPACE,
-    ),
-    403: (
-        "The token may not write to the {kind} {id}.",
-        "Give it the right to write in the Hub's settings, or log in with another: `hf auth login`.",
-    ),
-    404: ("The {kind} {id} is gone, or not yours to see.", "Check the name, and run the same command again."),
-    409: ("The Hub says that {kind} {id} is in conflict with something else there.", "Look at {page}, and try again."),
-    412: (
-        "Somebody else committed to {kind} {id} in between; nothing was changed there.",
-        "Look at {page}/commits/main. Run the same command again to replace it, or with `--pr` to propose yours.",
-    ),
-    413: (
-        "The Hub finds a file or the whole of {kind} {id} too large.",
-        "Leave out what is not needed: a file may have 500 GB at most, ordinary ones 1 GB together.",
-    ),
-    429: (
-        "The Hub asks to slow down.",
-        "Wait some minutes and run the same command again: what has arrived is not sent again.",
-    ),
-}
-"""What a status means for an upload, and the way out; braces are filled with the repository."""
 
 
 def passes(error: BaseException) -> bool:
@@ -57,16 +39,17 @@ def passes(error: BaseException) -> bool:
     status = status_of(error)
     if status is not None:
         return status in PASSING
-    chain = list(_chain(error))
+    led = list(chain(error))
     # The compiled part of the client, which speaks Xet, knows no finer error than RuntimeError.
-    return type(chain[-1]) is RuntimeError or any(isinstance(e, httpx2.TransportError | ConnectionError) for e in chain)
+    return type(led[-1]) is RuntimeError or any(isinstance(e, httpx2.TransportError | ConnectionError) for e in led)
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and all that caused it."""
-    while error is not None:
-        yield error
-        error = error.__cause__
+def may_be_sent_again(error: BaseException) -> bool:
+    """Whether a commit that has not arrived may be sent once more: its files then get new addresses, too.
+
+    A commit in conflict (409) stands in the way of another one that is still being written.
+    """
+    return passes(error) or status_of(error) == 409 or refusals.is_of_an_upload(status_of(error), request_of(error))
 
 
 def asked_to_wait(error: BaseException) -> float | None:
@@ -92,19 +75,22 @@ def stated_seconds(stated: str) -> float | None:
 
 def refusal(error: BaseException, kind: str, repo_id: str, page: str) -> tuple[str, str]:
     """Return what an error in an upload means and the way out of it."""
-    answer, status = answer_of(error), status_of(error)
-    if status is None:
-        return _lost(error, page)
-    otherwise = ("The Hub answered {status} for {kind} {id}.", "Run the same command again in a while.")
-    said, remedy = REFUSALS.get(status, otherwise)
-    words = f" It says: {plain(answer.server_message)}" if answer and answer.server_message else ""
-    filled = {"kind": kind, "id": repo_id, "page": page, "status": status}
-    return said.format_map(filled) + words, remedy.format_map(filled)
-
-
-def _lost(error: BaseException, page: str) -> tuple[str, str]:
+    if status_of(error) is not None:
+        return meaning(error, kind, repo_id, page)
+    led = list(chain(error))
+    if any(isinstance(each, SenselessAnswer) for each in led):
+        return f"What the Hub answered makes no sense: {named(error)}.{on_the_way(constants.ENDPOINT)}", ASK_THE_HUB
     if isinstance(error, ValueError) and not isinstance(error, httpx2.HTTPError):
-        said = f"What the Hub answered makes no sense here ({named(error)}: {plain(str(error))})."
-        return said, f"Check HF_ENDPOINT and any proxy on the way, correct what is named, and try again. See {page}."
-    said = f"The connection to the Hub was lost ({named(error)}); if a commit was under way, it may have arrived."
+        return _said(str(error), kind, repo_id, page)
+    said = f"The connection to the Hub was lost ({named(error)}).{on_the_way(constants.ENDPOINT)}"
     return said, f"Run the same command again: what has arrived is not sent again. See {page}."
+
+
+def _said(words: str, kind: str, repo_id: str, page: str) -> tuple[str, str]:
+    """Say what the Hub found wrong with a README or with large files, for which the client has words alone."""
+    if refusals.by_words(403, words, ""):
+        return refusals.meaning(403, plain(words), "", kind, repo_id, page)
+    return (
+        f"The Hub does not accept what was sent for the {kind} {repo_id}: {plain(words)}",
+        f"Correct it, and try again. See {page}.",
+    )

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from huggingface_hub import GitCommitInfo
+
 from release.errors import OutputConflict
 from release.hub.admission import told
 from release.hub.line import Line
@@ -14,16 +16,20 @@ MOST_NAMED = 3
 """Commits of others that a message names."""
 
 
-def since(line: Line, target: Target, head: str | None) -> str:
-    """Name the latest commits after `head`, or the latest of all: each by its id, its title and its author."""
+def later(line: Line, target: Target, head: str | None) -> list[GitCommitInfo]:
+    """Ask for the commits after `head`, the newest first; where it is not among them, for all."""
     commits = line.ask(lambda: line.api.list_repo_commits(target.id, repo_type=target.kind, revision=target.revision))
     ids = [commit.commit_id for commit in commits]
-    later = commits[: ids.index(head)] if head in ids else commits
+    return commits[: ids.index(head)] if head in ids else commits
+
+
+def worded(commits: Sequence[GitCommitInfo]) -> str:
+    """Name the first commits of some, each by its id, its title and its author."""
     named = [
         f"{commit.commit_id[:8]} {plain(commit.title)!r} by {plain(', '.join(commit.authors)) or 'somebody'}"
-        for commit in later[:MOST_NAMED]
+        for commit in commits[:MOST_NAMED]
     ]
-    more = f" and {len(later) - MOST_NAMED} more" if len(later) > MOST_NAMED else ""
+    more = f" and {len(commits) - MOST_NAMED} more" if len(commits) > MOST_NAMED else ""
     return f"{'; '.join(named)}{more}"
 
 
@@ -74,7 +80,7 @@ def _overtaken(line: Line, target: Target, before: Found | None, there: Found | 
         seen = f"{url} was removed or renamed while this push was prepared."
         return OutputConflict(seen, "Run the same command again to make it anew.")
     with told(line, target.kind, target.id):
-        commits = since(line, target, before.head if before else None)
+        commits = worded(later(line, target, before.head if before else None))
     return OutputConflict(
         f"Somebody committed to {url} while this push was prepared: {commits}. Nothing was changed.",
         f"Look at {url}/commits/{target.revision}. Run the same command again to replace it (what they wrote around "

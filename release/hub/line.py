@@ -11,7 +11,8 @@ from typing import TypeVar
 from huggingface_hub import HfApi
 
 from release.hub.faults import asked_to_wait, passes
-from release.sources.contact import CLIENT_ERRORS
+from release.sources.answers import understood
+from release.sources.contact import CLIENT_ERRORS, session
 
 T = TypeVar("T")
 
@@ -70,17 +71,33 @@ class Line:
         return f"{self.endpoint}/{'' if kind == 'model' else kind + 's/'}{repo_id}"
 
     def ask(self, call: Callable[[], T]) -> T:
-        """Return what `call` returns, trying again after a fault that may pass; it must be safe to repeat."""
+        """Return what `call` returns, trying again after a fault that may pass; it must be safe to repeat.
+
+        Raises:
+            SenselessAnswer: The answer is none of the Hub's; it is not asked for again.
+        """
         for wait in self.waits:
             try:
-                return call()
+                return self.once(call)
             except CLIENT_ERRORS as error:
+                if not passes(error):
+                    raise
                 self.rest(error, wait)
-        return call()
+        return self.once(call)
+
+    def once(self, call: Callable[[], T]) -> T:
+        """Return what `call` returns; its answers are looked at.
+
+        Raises:
+            SenselessAnswer: One of them is none of the Hub's.
+        """
+        session()
+        with understood():
+            return call()
 
     def rest(self, error: Exception, wait: float) -> None:
-        """Wait before another try, for as long as the Hub asks; raise `error` where another try is in vain."""
+        """Wait before another try, for as long as the Hub asks; raise `error` where that is too long."""
         stated = asked_to_wait(error)
-        if not passes(error) or (stated or 0) > LONGEST_WAIT:
+        if (stated or 0) > LONGEST_WAIT:
             raise error
         self.sleep(wait if stated is None else stated)

@@ -9,9 +9,9 @@ from huggingface_hub import SpaceHardware
 
 from release.errors import BadOption
 from release.frozen import Frozen
+from release.hub import collections
 from release.hub.account import Account, rights
 from release.hub.admission import admitted, told
-from release.hub.faults import WAYS_TO_A_SPACE
 from release.hub.line import Line
 from release.hub.makers import adoption
 from release.hub.repos import Compared, Found, Kind, Parcel, Target, compare
@@ -19,6 +19,7 @@ from release.hub.space import requested_hardware
 from release.plan import Ways
 from release.progress import Console
 from release.record import Weights
+from release.sources.refusals import WAYS_TO_A_SPACE
 
 MARKS = {"there": "=", "new": "+", "changed": "~", "gone": "-"}
 ZERO = "zero-a10g"
@@ -133,11 +134,12 @@ def survey(
 
     Raises:
         OutputConflict: It would be refused; see `admitted`.
-        BadOption: There is no such hardware for a Space.
+        BadOption: There is no such hardware for a Space, or no such collection.
         HubFailed: The Hub does not say what it holds.
     """
     line = line or Line()
     check_hardware(ways)
+    collections.check(line, ways.collection, parcel.id.split("/")[0])
     targets = parcel.targets(ways.revision)
     found = admitted(line, targets, ways)
     model, *others = (_planned(line, *pair, ways, console) for pair in zip(targets, found, strict=True))

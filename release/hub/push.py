@@ -15,7 +15,7 @@ from huggingface_hub import SpaceHardware
 
 from release.errors import HubFailed
 from release.frozen import Frozen
-from release.hub import demonstration, settings, space
+from release.hub import collections, demonstration, settings, space
 from release.hub.admission import admitted, found_at
 from release.hub.commit import Filled, fill
 from release.hub.creation import create
@@ -116,6 +116,7 @@ def _claimed(delivery: Delivery, targets: Sequence[Target], expects: Sight | Non
     """
     check_hardware(delivery.ways)
     line = delivery.line
+    collections.check(line, delivery.ways.collection, targets[0].id.split("/")[0])
     found = admitted(line, targets, delivery.ways)
     sight = expects or {target.kind: there for target, there in zip(targets, found, strict=True)}
     require_unmoved(line, targets, found, sight)
@@ -140,6 +141,7 @@ def _create(delivery: Delivery, target: Target) -> None:
             repo_type=target.kind,
             private=True,
             exist_ok=True,
+            resource_group_id=delivery.ways.resource_group,
             space_sdk="gradio" if is_space else None,
             space_hardware=SpaceHardware(hardware) if is_space and hardware else None,
         ),
@@ -179,7 +181,7 @@ def _finished(delivery: Delivery, parcel: Parcel, found: Sequence[Found], pushed
         for target, there in zip((model, *spaces), (trial.found, *found[1:]), strict=True):
             settings.show(delivery, target, there)
     tag = settings.tag(delivery, model, pushed.model_commit)
-    collection = settings.collect(delivery, parcel)
+    collection = collections.collect(delivery, parcel)
     stage = demo.stage if demo else None
     return pushed.model_copy(update={"space_stage": stage, "answer": answer, "tag": tag, "collection": collection})
 

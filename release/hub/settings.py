@@ -1,92 +1,122 @@
-"""What makes a whole release seen and found: the gate, visibility, a tag, a collection."""
+"""What makes a whole release seen and named: the gate, visibility, a tag.
+
+An answer is no proof: each is asked for, and then looked at.
+"""
 
 import re
-from typing import Literal
+from collections.abc import Callable
+from typing import Any
 
-from huggingface_hub import Collection
-
+from release.errors import HubFailed
 from release.hub.delivery import Delivery
-from release.hub.repos import Found, Kind, Parcel, Target
+from release.hub.faults import FAULTS
+from release.hub.repos import Found, Target
 
-SLUG = re.compile(r"[\w.-]+/[\w.-]+-[0-9a-f]{16,}")
-"""A collection's slug: its owner, its title in small letters, and a number that the Hub gave it."""
 TAG = re.compile(r"v[1-9][0-9]*")
+LOOKS = 3
+"""How often a setting is looked at before it is said to have no effect, and a tag asked for that others take."""
 
 
 def gate(delivery: Delivery, model: Target, found: Found) -> str | bool:
-    """Set who has to ask for the model, where that was asked for and is not so; return what holds then."""
+    """Set who has to ask for the model, where that was asked for and is not so; return what holds then.
+
+    Raises:
+        HubFailed: The Hub refuses, or says yes and does nothing.
+    """
     wanted = delivery.ways.gated
     if wanted is None or wanted == found.gated:
         return found.gated
-    api = delivery.line.api
-    delivery.ask("model", model.id, lambda: api.update_repo_settings(model.id, gated=wanted))
+    _set(delivery, model, f"gated ({wanted})", lambda info: bool(info.gated == wanted), gated=wanted)
     delivery.journal.note("gated", delivery.line.url("model", model.id), gated=wanted)
     return wanted
 
 
 def show(delivery: Delivery, target: Target, found: Found) -> None:
-    """Make a repository public that is not."""
+    """Make a repository public that is not.
+
+    Raises:
+        HubFailed: The Hub refuses, or says yes and does nothing.
+    """
     if found.public:
         return
-    api, url = delivery.line.api, delivery.line.url(target.kind, target.id)
-    delivery.ask(
-        target.kind,
-        target.id,
-        lambda: api.update_repo_settings(target.id, repo_type=target.kind, visibility="public"),
-    )
+    _set(delivery, target, "public", lambda info: info.private is False, visibility="public")
+    url = delivery.line.url(target.kind, target.id)
     delivery.seen.append(f"{url} is public")
     delivery.journal.note("shown", url)
 
 
 def hide(delivery: Delivery, target: Target) -> None:
-    """Make a repository private that this push, or one that was killed, made public."""
-    api, url = delivery.line.api, delivery.line.url(target.kind, target.id)
-    delivery.ask(
-        target.kind,
-        target.id,
-        lambda: api.update_repo_settings(target.id, repo_type=target.kind, visibility="private"),
-    )
+    """Make a repository private that this push, or one that was killed, made public.
+
+    Raises:
+        HubFailed: The Hub refuses, or says yes and does nothing.
+    """
+    _set(delivery, target, "private", lambda info: info.private is True, visibility="private")
+    url = delivery.line.url(target.kind, target.id)
     delivery.seen[:] = [each for each in delivery.seen if each != f"{url} is public"]
     delivery.journal.note("hidden", url)
 
 
+def _set(delivery: Delivery, target: Target, what: str, holds: Callable[[Any], bool], **wanted: Any) -> None:
+    """Set what is wanted, and look whether it holds, whatever was answered."""
+    api, url = delivery.line.api, delivery.line.url(target.kind, target.id)
+    fault: Exception | None = None
+    with delivery.explained(target.kind, target.id):
+        try:
+            delivery.line.ask(lambda: api.update_repo_settings(target.id, repo_type=target.kind, **wanted))
+        except FAULTS as error:
+            fault = error
+        with delivery.in_doubt(f"{url} is {what}"):
+            carried_out = _look(delivery, target, holds, looks=1 if fault else LOOKS)
+        if fault and not carried_out:
+            raise fault
+    if not carried_out:
+        raise HubFailed(
+            f"The Hub said yes, and {url} is not {what}. {delivery.visible()}",
+            f"Look at {url}/settings, and at the rules of {target.id.split('/')[0]}; then run the same command again.",
+        )
+
+
+def _look(delivery: Delivery, target: Target, holds: Callable[[Any], bool], looks: int) -> bool:
+    """Look whether a setting holds; it may take effect a moment after the answer."""
+    api = delivery.line.api
+    for wait in (*delivery.line.waits[: looks - 1], None):
+        info = delivery.ask(target.kind, target.id, lambda: api.repo_info(target.id, repo_type=target.kind))
+        if holds(info) or wait is None:
+            return holds(info)
+        delivery.line.sleep(wait)
+    raise AssertionError("the last look returns")
+
+
 def tag(delivery: Delivery, model: Target, commit: str) -> str:
-    """Return the tag v1, v2, … that names a commit; the next free one is made where there is none."""
+    """Return the tag v1, v2, … that names a commit; the next free one is made where there is none.
+
+    Raises:
+        HubFailed: The Hub refuses, or others take each number first, or it says yes and does nothing.
+    """
+    url, asked = delivery.line.url("model", model.id), []
+    for _ in range(LOOKS + 1):
+        versions = _versions(delivery, model)
+        if known := next((f"v{number}" for number, tagged in versions.items() if tagged == commit), None):
+            if known in asked:
+                delivery.journal.note("tagged", url, tag=known, commit=commit)
+            return known
+        asked.append(f"v{max(versions, default=0) + 1}")
+        _make_tag(delivery, model, asked[-1], commit)
+    raise HubFailed(
+        f"No tag could be set at {url} for {commit[:8]}: the Hub was asked for {', '.join(dict.fromkeys(asked))}, and "
+        f"lists none of them for this commit. {delivery.visible()}",
+        "Run the same command again; all files are there without it.",
+    )
+
+
+def _versions(delivery: Delivery, model: Target) -> dict[int, str]:
+    """Ask for the release's tags: number → the commit that it names."""
+    refs = delivery.ask("model", model.id, lambda: delivery.line.api.list_repo_refs(model.id))
+    return {int(ref.name[1:]): ref.target_commit for ref in refs.tags if TAG.fullmatch(ref.name)}
+
+
+def _make_tag(delivery: Delivery, model: Target, name: str, commit: str) -> None:
+    """Ask for a tag. One that somebody made meanwhile (409) is no fault: the next look tells whose commit it names."""
     api = delivery.line.api
-    refs = delivery.ask("model", model.id, lambda: api.list_repo_refs(model.id))
-    versions = {int(ref.name[1:]): ref.target_commit for ref in refs.tags if TAG.fullmatch(ref.name)}
-    for number, tagged in versions.items():
-        if tagged == commit:
-            return f"v{number}"
-    name = f"v{max(versions, default=0) + 1}"
     delivery.ask("model", model.id, lambda: api.create_tag(model.id, tag=name, revision=commit, exist_ok=True))
-    delivery.journal.note("tagged", delivery.line.url("model", model.id), tag=name, commit=commit)
-    return name
-
-
-def collect(delivery: Delivery, parcel: Parcel) -> str | None:
-    """Put the repositories into the collection that was asked for, and return its address."""
-    wanted = delivery.ways.collection
-    if wanted is None:
-        return None
-    collection = delivery.ask("collection", wanted, lambda: _collection(delivery, wanted, parcel.id.split("/")[0]))
-    held = {(item.item_type, item.item_id) for item in collection.items}
-    for target in parcel.targets():
-        if (target.kind, target.id) not in held:
-            _add(delivery, collection.slug, target.kind, target.id)
-    return f"{delivery.line.endpoint}/collections/{collection.slug}"
-
-
-def _collection(delivery: Delivery, wanted: str, owner: str) -> Collection:
-    """Return the collection of this slug, or of this title: one is made where there is none."""
-    api = delivery.line.api
-    if SLUG.fullmatch(wanted):
-        return api.get_collection(wanted)
-    return api.create_collection(wanted, namespace=owner, private=delivery.ways.private, exists_ok=True)
-
-
-def _add(delivery: Delivery, slug: str, kind: Kind, repo_id: str) -> None:
-    api = delivery.line.api
-    item: Literal["model", "space"] = kind
-    delivery.ask("collection", slug, lambda: api.add_collection_item(slug, repo_id, item, exists_ok=True))
-    delivery.journal.note("collected", delivery.line.url(kind, repo_id), collection=slug)

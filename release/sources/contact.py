@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import httpx2
 from huggingface_hub import constants, get_session
@@ -24,7 +24,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars, tqdm
+from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
 from release.errors import (
     BadOption,
@@ -37,7 +37,9 @@ from release.errors import (
     UnknownName,
     UnusableBase,
 )
-from release.progress import Advance, Console
+from release.progress import Console
+from release.sources import proxies, refusals
+from release.sources.answers import SenselessAnswer, look, understood
 from release.sources.limit import share
 
 T = TypeVar("T")
@@ -50,12 +52,17 @@ FIRST_DEADLINE = 12.0
 WORK_WAIT = 60.0
 """Seconds of silence after which a connection at work counts as lost."""
 
-CLIENT_ERRORS = (HfHubHTTPError, HFValidationError, httpx2.HTTPError, OSError, RuntimeError)
+CLIENT_ERRORS = (HfHubHTTPError, HFValidationError, httpx2.HTTPError, httpx2.InvalidURL, OSError, RuntimeError)
 """What the client raises; RuntimeError and ConnectionError come from its compiled part, for Xet."""
 
-PASSING = frozenset({429, 500, 502, 503, 504})
-"""Statuses that another try may not meet again."""
+PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 531)})
+"""Statuses that another try may not meet again; from 520 on they are a gateway's, whose Hub does not answer in time."""
 
+ASK_THE_HUB = (
+    "Where this network asks for a login, log in with a browser first; check HF_ENDPOINT and the proxy where one is "
+    "set, and run the same command again."
+)
+"""What to do about an answer that makes no sense."""
 XET_STATUS = re.compile(r"HTTP status (?:client|server) error \((\d{3}) ")
 """How that part words an answer that is an error; it has no other way to tell the status."""
 TOKEN = re.compile(r"hf_[A-Za-z0-9_]{8,}")
@@ -68,12 +75,13 @@ def first_contact(call: Callable[[], T]) -> T:
     Raises:
         HubUnreachable: The time is up.
     """
-    get_session().timeout = httpx2.Timeout(FIRST_WAIT)
+    session().timeout = httpx2.Timeout(FIRST_WAIT)
     answer: Future[T] = Future()
 
     def ask() -> None:
         try:
-            answer.set_result(call())
+            with understood():
+                answer.set_result(call())
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
             answer.set_exception(error)
 
@@ -89,9 +97,24 @@ def first_contact(call: Callable[[], T]) -> T:
 
 def patience() -> None:
     """Have the client wait for `WORK_WAIT` seconds of silence, not for ever, and take part in this machine's limit."""
-    session = get_session()
-    session.timeout = httpx2.Timeout(WORK_WAIT, connect=FIRST_WAIT)
-    share(session)
+    client = session()
+    client.timeout = httpx2.Timeout(WORK_WAIT, connect=FIRST_WAIT)
+    share(client)
+
+
+def session() -> httpx2.Client:
+    """Return the client's shared session, which looks at every answer; where it was made anew, it does so again.
+
+    Raises:
+        HubUnreachable: A variable of the environment names a proxy that cannot be used.
+    """
+    try:
+        client = get_session()
+    except (ImportError, ValueError, httpx2.InvalidURL) as error:
+        raise proxies.unusable() or error from None
+    if look not in client.event_hooks["response"]:
+        client.event_hooks["response"].append(look)
+    return client
 
 
 @contextmanager
@@ -126,24 +149,28 @@ def explained(
             by default `unreachable`.
     """
     try:
-        yield
-    except CLIENT_ERRORS as error:
-        raise _explanation(error, repo_id, revision, broken or unreachable) from without_tokens(error)
+        with understood():
+            yield
+    except (*CLIENT_ERRORS, SenselessAnswer) as error:
+        raise _explanation(error, repo_id, revision, broken) from without_tokens(error)
 
 
 def _explanation(
-    error: Exception, repo_id: str, revision: str | None, broken: Callable[[str], ReleaseError]
+    error: Exception, repo_id: str, revision: str | None, broken: Callable[[str], ReleaseError] | None
 ) -> ReleaseError:
+    known = refusals.by_words(status_of(error) or 0, words_of(error), request_of(error)) is not None
     rules: tuple[tuple[bool, Callable[[], ReleaseError]], ...] = (
         (isinstance(error, OfflineModeIsEnabled), offline),
         (isinstance(error, HFValidationError), lambda: BadOption(f"{repo_id!r} is no Hub id.", "Give org/name.")),
         (isinstance(error, GatedRepoError), lambda: _gated(repo_id)),
         (isinstance(error, RevisionNotFoundError), lambda: _no_revision(repo_id, revision)),
         (isinstance(error, RepositoryNotFoundError), lambda: _missing(repo_id)),
+        (known, lambda: HubUnreachable(*meaning(error, "repository", repo_id, f"{constants.ENDPOINT}/{repo_id}"))),
         (status_of(error) == 401, refused_token),
+        (broken is None and isinstance(error, SenselessAnswer), lambda: not_the_hub(named(error))),
         (isinstance(error, OSError) and bool(error.errno), lambda: _disk(error)),
     )
-    explain = next((explain for applies, explain in rules if applies), lambda: broken(named(error)))
+    explain = next((explain for applies, explain in rules if applies), lambda: (broken or unreachable)(named(error)))
     return explain()
 
 
@@ -163,12 +190,32 @@ def status_of(error: BaseException) -> int | None:
     return int(by_xet[1]) if by_xet else None
 
 
+def words_of(error: BaseException) -> str:
+    """Return what the Hub says in its answer, as one line; "" where it says nothing."""
+    answer = answer_of(error)
+    return plain(answer.server_message or "") if answer else ""
+
+
+def request_of(error: BaseException) -> str:
+    """Return method and path of the request that was answered; "" where there was no answer."""
+    answer = answer_of(error)
+    return f"{answer.response.request.method} {answer.response.request.url.path}" if answer else ""
+
+
 def named(error: BaseException) -> str:
     """Say what was seen in a few words; never the client's own text, which may quote what was sent."""
+    led = list(chain(error))
+    if senseless := next((each for each in led if isinstance(each, SenselessAnswer)), None):
+        return str(senseless)
     status = status_of(error)
-    while error.__cause__ is not None:
+    return type(led[-1]).__name__ if status is None else f"it answered {status}"
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and all that caused it."""
+    while error is not None:
+        yield error
         error = error.__cause__
-    return type(error).__name__ if status is None else f"it answered {status}"
 
 
 def without_tokens(error: Failure) -> Failure:
@@ -188,15 +235,21 @@ def plain(text: str) -> str:
 
 def unreachable(why: str) -> HubUnreachable:
     """Return the error for a Hub that does not answer."""
-    seen = f"Nobody answers at {constants.ENDPOINT} as the Hub should ({why})."
+    seen = f"Nobody answers at {constants.ENDPOINT} as the Hub should ({why}).{proxies.on_the_way(constants.ENDPOINT)}"
     return HubUnreachable(
         seen, "Check the network, and HF_ENDPOINT where it is set; a local folder with `--local` needs no Hub."
     )
 
 
+def not_the_hub(why: str) -> HubUnreachable:
+    """Return the error for an answer that makes no sense."""
+    seen = f"What answers at {constants.ENDPOINT} is not the Hub: {why}.{proxies.on_the_way(constants.ENDPOINT)}"
+    return HubUnreachable(seen, ASK_THE_HUB)
+
+
 def broken_off(why: str) -> HubFailed:
     """Return the error for a download that does not come to its end."""
-    seen = f"The download from {constants.ENDPOINT} broke off ({why})."
+    seen = f"The download from {constants.ENDPOINT} broke off ({why}).{proxies.on_the_way(constants.ENDPOINT)}"
     return HubFailed(seen, "Run the same command again: what has arrived is kept.")
 
 
@@ -210,6 +263,11 @@ def refused_token() -> NotLoggedIn:
     """Return the error for a token that the Hub does not know."""
     seen = "The Hub refuses the token that is stored here or in HF_TOKEN."
     return NotLoggedIn(seen, "Log in again with `hf auth login` (HF_TOKEN, where set, comes first), or use `--local`.")
+
+
+def meaning(error: BaseException, kind: str, repo_id: str, page: str) -> tuple[str, str]:
+    """Return what the Hub's refusal means, and the way out of it."""
+    return refusals.meaning(status_of(error) or 0, words_of(error), request_of(error), kind, repo_id, page)
 
 
 def _gated(repo_id: str) -> UnusableBase:
@@ -232,25 +290,3 @@ def _disk(error: Exception) -> ReleaseError:
     if getattr(error, "errno", None) == errno.ENOSPC:
         return DiskFull(f"The disk of {constants.HF_HUB_CACHE} is full.", "Make room, or set HF_HOME to another disk.")
     return MissingSource(f"The Hub's cache cannot be used: {error}.", "Set HF_HOME to a folder you may write to.")
-
-
-def meter(advance: Advance, counts: Callable[[str], bool] = lambda _: True) -> type[tqdm]:
-    """Return a progress bar that shows nothing and hands what it counts on to `advance`.
-
-    Args:
-        counts: Whether the bar of this name counts; the Hub's client has several at once.
-    """
-
-    class Meter(tqdm):
-        def __init__(self, *args: Any, **options: Any) -> None:
-            self._counts = counts(str(options.get("name")))
-            initialise: Callable[..., None] = super().__init__
-            initialise(*args, **options | {"disable": True})
-            self.update(options.get("initial", 0))
-
-        def update(self, n: float | None = 1) -> bool | None:
-            if self._counts:
-                advance(n or 0)
-            return None
-
-    return Meter

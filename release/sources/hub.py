@@ -27,7 +27,8 @@ from release.errors import UnusableBase
 from release.progress import Console
 from release.record import CARD
 from release.record import FILE_NAME as RECORD
-from release.sources.contact import FIRST_WAIT, broken_off, explained, first_contact, meter, quietly
+from release.sources.bars import meter
+from release.sources.contact import FIRST_WAIT, broken_off, explained, first_contact, quietly
 
 NOT_OURS = {".gitattributes"}
 """What the Hub itself puts into every repository."""

@@ -11,7 +11,7 @@ from tests.hub.repos import Call, allow
 from tests.hub.state import write_json
 from tests.hub.wire import Answer, Refused
 
-LONGEST_TITLE, LONGEST_DESCRIPTION = 59, 150
+LONGEST_TITLE, LONGEST_DESCRIPTION = 60, 150
 
 
 def _folder(call: Call) -> Path:

@@ -211,11 +211,10 @@ class Handler(BaseHTTPRequestHandler):
         try:
             if fault is not None and callable(fault.action):
                 fault.action()
-            elif fault is not None and fault.action == "html":
-                return Answer(200, b"<html>Please log in to this network.</html>", {"Content-Type": "text/html"})
-            elif fault is not None and isinstance(fault.action, int):
-                raise Refused(fault.action, fault.words, **fault.headers)
-            return self._limited(path, body)
+            instead = None if fault is None else fault.answer()
+            if fault is None or instead is None or fault.carried_out:
+                answer = self._limited(path, body)
+            return instead or answer
         except Refused as refusal:
             return refusal.answer()
 

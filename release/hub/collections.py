@@ -1,0 +1,81 @@
+"""The collection that a release is put into: checked before anything is made, filled when all is shown."""
+
+import re
+from typing import Literal
+
+from huggingface_hub import Collection
+
+from release.errors import BadOption
+from release.hub.account import login
+from release.hub.admission import told
+from release.hub.delivery import Delivery
+from release.hub.line import Line
+from release.hub.repos import Kind, Parcel
+from release.sources.contact import CLIENT_ERRORS, status_of
+from release.text import quoted
+
+SLUG = re.compile(r"[\w.-]+/[\w.-]+")
+"""A collection's slug: its owner, then its title in small letters with a number that the Hub gave it."""
+LONGEST_TITLE = 60
+OTHER_COLLECTION = "Give the slug of one of yours, as it stands in its address, or a title: then one is made."
+
+
+def check(line: Line, wanted: str | None, owner: str) -> None:
+    """Refuse a collection that the Hub would refuse, before anything is made.
+
+    Args:
+        owner: Who the release belongs to.
+
+    Raises:
+        BadOption: The title is empty or too long; there is no collection of this slug; or it is somebody else's.
+    """
+    if wanted is None:
+        return
+    if SLUG.fullmatch(wanted):
+        _check_slug(line, wanted, owner)
+    elif not 0 < len(wanted.strip()) <= LONGEST_TITLE:
+        raise BadOption(
+            f"--collection {quoted(wanted)} has {len(wanted.strip())} characters; a title has 1 to {LONGEST_TITLE}.",
+            f"Give a shorter title. {OTHER_COLLECTION}",
+        )
+
+
+def _check_slug(line: Line, wanted: str, owner: str) -> None:
+    theirs = wanted.split("/")[0]
+    if theirs != owner and theirs not in ((account := login(line=line)).name, *account.orgs):
+        raise BadOption(f"The collection {wanted} is not yours: it belongs to {theirs}.", OTHER_COLLECTION)
+    with told(line, "collection", wanted):
+        try:
+            line.ask(lambda: line.api.get_collection(wanted))
+        except CLIENT_ERRORS as error:
+            if status_of(error) not in (401, 404):
+                raise
+            raise BadOption(f"There is no collection {wanted} on the Hub.", OTHER_COLLECTION) from None
+
+
+def collect(delivery: Delivery, parcel: Parcel) -> str | None:
+    """Put the repositories into the collection that was asked for, and return its address."""
+    wanted = delivery.ways.collection
+    if wanted is None:
+        return None
+    collection = delivery.ask("collection", wanted, lambda: _collection(delivery, wanted, parcel.id.split("/")[0]))
+    held = {(item.item_type, item.item_id) for item in collection.items}
+    for target in parcel.targets():
+        if (target.kind, target.id) not in held:
+            _add(delivery, collection.slug, target.kind, target.id)
+    return f"{delivery.line.endpoint}/collections/{collection.slug}"
+
+
+def _collection(delivery: Delivery, wanted: str, owner: str) -> Collection:
+    """Return the collection of this slug, or of this title: one is made where there is none."""
+    api = delivery.line.api
+    if SLUG.fullmatch(wanted):
+        return api.get_collection(wanted)
+    return api.create_collection(wanted.strip(), namespace=owner, private=delivery.ways.private, exists_ok=True)
+
+
+def _add(delivery: Delivery, slug: str, kind: Kind, repo_id: str) -> None:
+    api = delivery.line.api
+    item: Literal["model", "space"] = kind
+    delivery.ask("collection", slug, lambda: api.add_collection_item(slug, repo_id, item, exists_ok=True))
+    delivery.journal.note("collected", delivery.line.url(kind, repo_id), collection=slug)
