@@ -234,9 +234,10 @@ class Handler(BaseHTTPRequestHandler):
         left = fault.bytes if fault.action == "cut" else 0
         while left > 0 and (piece := body.read(left)):
             left -= len(piece)
+        self._note(path, 0)
         if fault.action == "stall":
             time.sleep(fault.seconds)
-        self._drop(path)
+        self._reset()
 
     def _route(self, path: str, body: Body) -> Answer:
         method = "GET" if self.command == "HEAD" else self.command
@@ -290,6 +291,9 @@ class Handler(BaseHTTPRequestHandler):
     def _drop(self, path: str) -> None:
         """Close the connection so that the client sees a reset, not an end."""
         self._note(path, 0)
+        self._reset()
+
+    def _reset(self) -> None:
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._hang_up()
 
