@@ -222,5 +222,5 @@ def write(path: Path, state: State) -> None:
     held = {"windows": {name: vars(window) for name, window in state.windows.items()}, "counts_for": state.counts_for}
     new = path.with_suffix(".new")
     with suppress(OSError):
-        new.write_text(json.dumps(held), encoding="utf-8")
+        new.write_bytes(json.dumps(held).encode())
         new.replace(path)
