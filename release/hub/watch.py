@@ -265,9 +265,11 @@ def once(line: Line, make: Callable[[], T], arrived: Callable[[], T | None]) -> 
     """Return what `make` makes; after a doubtful answer it is looked for before it is made again."""
     for wait in (*line.waits, None):
         try:
-            return make()
+            return line.once(make)
         except CLIENT_ERRORS as error:
-            if passes(error) and (found := line.ask(arrived)) is not None:
+            if not passes(error):
+                raise
+            if (found := line.ask(arrived)) is not None:
                 return found
             if wait is None:
                 raise
