@@ -14,7 +14,7 @@ is switched off, so that float32 is float32. Under `device` and `cpu`:
 * `latency`: pruned over dense with its interval, by the device's own clock (on the device only).
 
 Under `differences`, device against CPU: the share of weights that the mask has otherwise, and the largest difference of
-a log-probability of `--compare` items and of a window's mean loss.
+a log-probability of `--compare` of the items and of a window's mean loss.
 """
 
 import argparse
@@ -62,13 +62,13 @@ def main() -> None:
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     device = choose_device(options.device)
     with TemporaryDirectory() as name:
-        desk = Desk(options.model or demo.fetch(Console()), Path(name))
-        there = desk.run(device, options.items, options.windows)
-        here = desk.run(CPU, options.compare, options.compare)
+        desk = Desk(options.model or demo.fetch(Console()), Path(name), options.items, options.windows)
+        there = desk.run("device", device, options.items, options.windows)
+        here = desk.run("cpu", CPU, min(options.compare, options.items), min(options.compare, options.windows))
         report = {
             "name": device_name(device),
             "environment": environment().model_dump(mode="json"),
-            "device": there.numbers | {"latency": desk.latency(device)},
+            "device": there.numbers | {"latency": desk.latency(device, there.pruned)},
             "cpu": here.numbers,
             "differences": differences(there, here),
         }
@@ -92,12 +92,14 @@ class Run:
     Attributes:
         numbers: What is printed of it.
         pruned: The pruned model's folder.
-        letters: Log-probabilities, (items, …), in the order of `drawn`.
-        losses: One per window.
+        items: Which of the sample's items were asked.
+        letters: Their log-probabilities, (items, …).
+        losses: One per window, from the first on.
     """
 
     numbers: dict[str, Any]
     pruned: Path
+    items: list[int]
     letters: Numbers
     losses: Numbers
 
@@ -105,36 +107,41 @@ class Run:
 class Desk:
     """What is asked, the same on every device."""
 
-    def __init__(self, base: Path, scratch: Path) -> None:
+    def __init__(self, base: Path, scratch: Path, items: int, windows: int) -> None:
         self._base, self._scratch = base, scratch
-        self._tokenizer = read_tokenizer(base)
-        self._items, self._data = read_bbq(None, Console())
-        self._text = read_text(None, Console())[0]
+        self._bbq, self._data = read_bbq(None, Console())
+        tokenizer = read_tokenizer(base)
+        self._script = bbq.prepare(draw(self._bbq, str(items), 42), tokenizer, base, "letters")
+        self._rows = cut_windows(read_text(None, Console())[0], "text", tokenizer, windows)
         self._weights = open_checkpoint(base).parameters
 
-    def run(self, device: torch.device, items: int, windows: int) -> Run:
-        pruned = self._scratch / f"{device.type}-{items}"
-        pruning = timed(lambda: self._prune(device, pruned), device)
-        script = bbq.prepare(draw(self._items, "full", 42), self._tokenizer, self._base, "letters")
-        script = script.part(spread(len(script.task.items), items))
-        rows = cut_windows(self._text, "text", self._tokenizer, windows)
-        with self._subject(device) as subject:
+    def run(self, name: str, device: torch.device, items: int, windows: int) -> Run:
+        """Do all but latency, with a folder of its own, so that nothing is recalled of another run."""
+        own = self._scratch / name
+        own.mkdir()
+        pruning = timed(lambda: self._prune(device, own / "pruned"), device)
+        chosen = spread(len(self._script.task.items), items)
+        script, rows = self._script.part(chosen), self._rows[:windows]
+        with Subject("dense", self._base, None, device, torch.float32, Console(), own / "readings.sqlite") as subject:
             asked = timed(lambda: bbq.ask(subject, script), device)
             read = timed(lambda: losses_of(subject, rows), device)
         peak, tokens = best_product(device), sum(map(len, script.prompts))
         numbers = {
             "prune": {"seconds": pruning.seconds},
-            "bbq": {"items_per_second": items / asked.seconds, **self._speed(tokens, asked.seconds, peak)},
-            "perplexity": self._speed(rows.size, read.seconds, peak),
+            "bbq": {
+                "items": items,
+                "items_per_second": items / asked.seconds,
+                **self._speed(tokens, asked.seconds, peak),
+            },
+            "perplexity": {"windows": windows, **self._speed(rows.size, read.seconds, peak)},
             "peak_flops": peak,
             "peak_memory_bytes": torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None,
         }
         letters = np.asarray(asked.found.letters).reshape(items, -1)
-        return Run(numbers, pruned, letters, read.found.losses)
+        return Run(numbers, own / "pruned", chosen, letters, read.found.losses)
 
-    def latency(self, device: torch.device) -> dict[str, Any]:
-        items = draw(self._items, str(24 + WARMUP), 42).items
-        pruned = next(self._scratch.iterdir())
+    def latency(self, device: torch.device, pruned: Path) -> dict[str, Any]:
+        items = draw(self._bbq, str(24 + WARMUP), 42).items
         found = measure_latency(self._base, pruned, items, self._data, str(device), None, Console())
         return found.model_dump(mode="json", include={"dtype", "items", "total", "prefill", "decode"})
 
@@ -143,10 +150,6 @@ class Desk:
         measuring = Measuring(bbq="off", perplexity="off", latency="off", device=str(device))
         recipe = Recipe.of("wanda", Decimal("0.5"), 42, calibration=text)
         prune_only([Plan(model=str(self._base), recipe=recipe, measuring=measuring, out=out, local=True)], Console())
-
-    def _subject(self, device: torch.device) -> Subject:
-        readings = self._scratch / f"{device.type}.sqlite"  # of this run alone: nothing is recalled
-        return Subject("dense", self._base, None, device, torch.float32, Console(), readings)
 
     def _speed(self, tokens: int, seconds: float, peak: float) -> dict[str, float]:
         flops = 2 * self._weights * tokens / seconds
@@ -176,7 +179,7 @@ def settle(device: torch.device) -> None:
 
 
 def spread(available: int, wanted: int) -> list[int]:
-    """Places over the whole set; the first of a smaller sample are those of a larger one where it divides it."""
+    """Places over a whole sample."""
     return [index * available // wanted for index in range(wanted)]
 
 
@@ -189,10 +192,9 @@ def best_product(device: torch.device) -> float:
 
 def differences(there: Run, here: Run) -> dict[str, float]:
     """Compare what both read."""
-    step = len(there.letters) // len(here.letters)
     return {
         "mask": otherwise(there.pruned, here.pruned),
-        "letters": float(np.abs(there.letters[::step][: len(here.letters)] - here.letters).max()),
+        "letters": float(np.abs(there.letters[here.items] - here.letters).max()),
         "losses": float(np.abs(there.losses[: len(here.losses)] - here.losses).max()),
     }
 

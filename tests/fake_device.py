@@ -4,6 +4,7 @@ Tensors of two devices do not mix, but for single numbers, and float64 is refuse
 an Apple GPU does.
 """
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -68,16 +69,17 @@ class Fake(TorchDispatchMode):
 
     Attributes:
         done: How often each operation gave a tensor on the device.
+        copied: Bytes of each tensor that was copied to it, with the thread that asked.
     """
 
-    def __init__(self, doubles: bool, done: "Counter[str] | None" = None) -> None:
+    def __init__(self, doubles: bool, noted: "tuple[Counter[str], list[tuple[int, int]]] | None" = None) -> None:
         super().__init__()
-        self.done: Counter[str] = Counter() if done is None else done
+        self.done, self.copied = noted or (Counter(), [])
         self._doubles = doubles
 
     def again(self) -> "Fake":
         """Return the same for another thread: each has modes of its own."""
-        return Fake(self._doubles, self.done)
+        return Fake(self._doubles, (self.done, self.copied))
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -93,6 +95,8 @@ class Fake(TorchDispatchMode):
         asked = kwargs.get("device")
         there = any(placed) if asked is None else torch.device(asked).type == NAME
         here = {name: "cpu" if name == "device" and value is not None else value for name, value in kwargs.items()}
+        if func in MOVING and there and not placed[-1]:
+            self.copied.append((tensors[-1].nbytes, threading.get_ident()))
         found = func(*tree_map(unplaced, args), **tree_map(unplaced, here))
         if func is aten.copy_.default:
             return args[0]
@@ -131,5 +135,6 @@ def fake_gpu(doubles: bool) -> Iterator[Fake]:
 
 
 def within(mode: Fake, work: Callable[..., Any], *args: Any) -> Any:
+    torch._C._set_only_lift_cpu_tensors(True)  # each thread has this of its own, too; this one ends with its pool
     with mode:
         return work(*args)

@@ -1,6 +1,9 @@
 """The choice of a device, and work on one that knows no float64: an Apple GPU, as far as one can be pretended here."""
 
+import threading
 import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 
@@ -8,9 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from release import device, machine
+from release import ahead, device, machine
+from release.ahead import Lane
+from release.checkpoint import weights
 from release.checkpoint.blocks import BlockModel
 from release.checkpoint.folder import open_checkpoint
+from release.checkpoint.header import Raw
 from release.errors import BadOption
 from release.measure.clock import answer
 from release.measure.exchange import Exchanged
@@ -18,8 +24,9 @@ from release.measure.generate import generate
 from release.measure.likelihood import Ask, likelihoods
 from release.measure.model import loaded, read_tokenizer
 from release.measure.prompts import Prompter
-from release.measure.reader import Blockwise, Pass
+from release.measure.reader import Blockwise, Pass, Resident
 from release.measure.subject import Subject
+from release.measure.tree import Wanted, plant
 from release.measurements import Sampling
 from release.progress import Console
 from release.pruning.prune import Calibrating, Job, Means, prune
@@ -122,7 +129,80 @@ def test_a_device_reads_what_the_cpu_reads(base_folders: dict[str, Path], tmp_pa
     assert np.array_equal(read["cpu"][1], read["device"][1])
 
 
-def test_blocks_are_read_on_a_device_as_the_whole_model_is(base_folders: dict[str, Path]) -> None:
+class Noting(Lane):
+    """Tells how blocks and passes reach a device that can be reached from another thread."""
+
+    rooms: list[int]
+    threads: set[int]
+    handed: list[torch.Tensor]
+
+    def room(self, nbytes: int) -> Raw:
+        self.rooms.append(nbytes)
+        return super().room(nbytes)
+
+    @contextmanager
+    def beside(self) -> Iterator[None]:
+        self.threads.add(threading.get_ident())
+        yield
+
+    def hand_over(self, tensors: Iterable[torch.Tensor]) -> None:
+        assert threading.get_ident() not in self.threads
+        self.handed += tensors
+
+
+@pytest.fixture
+def noted(monkeypatch: pytest.MonkeyPatch) -> type[Noting]:
+    """Let the pretended device be reached as CUDA is."""
+    kind = type("Noted", (Noting,), {"rooms": [], "threads": set(), "handed": []})
+    monkeypatch.setitem(ahead.LANES, fake_device.NAME, kind)
+    return kind
+
+
+def test_the_next_block_is_copied_to_a_device_from_another_thread(
+    base_folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, noted: type[Noting]
+) -> None:
+    monkeypatch.setattr(weights, "SHARE", 1)
+    base, there = open_checkpoint(base_folders["llama"]), fake_device.device()
+    stored = [t.nbytes for t in base.tensors() if ".layers.1." in t.name]
+    with fake_gpu(doubles=False) as fake, BlockModel(base, there) as blocks:
+        blocks.start(torch.arange(5, 15)[None])
+        noted.rooms.clear()
+        with blocks.opened(0):
+            pass
+        with blocks.opened(1):
+            assert len(noted.handed) == len(stored)
+            assert {tensor.device for tensor in noted.handed} == {there}
+        ahead_of = [nbytes for nbytes, thread in fake.copied if thread in noted.threads]
+    assert len(noted.threads) == 1
+    assert sorted(ahead_of) == sorted(stored) == sorted(noted.rooms[-len(stored) :])
+
+
+def test_what_a_tree_needs_is_made_on_the_device_from_vectors(
+    base_folders: dict[str, Path], noted: type[Noting]
+) -> None:
+    there = fake_device.device()
+    rng = np.random.default_rng(0)
+    prompts = [Wanted((5, *rng.integers(3, 250, 80).tolist())) for _ in range(20)]
+    [tree] = plant(prompts, 4096, 4096)
+    count = len(tree.tokens)
+    one = Pass(tree.tokens, tree.read, tree)
+    with loaded(base_folders["llama"], CPU, torch.float32) as model:
+        [(_, expected)] = Resident(model).run([one], lambda _: None)
+        with fake_gpu(doubles=False) as fake:
+            resident = Resident(model.to(there))
+            fake.copied.clear()
+            [(_, logits)] = resident.run([one], lambda _: None)
+            assert (logits.cpu() - expected).abs().max() < 1e-4
+    assert {thread for _, thread in fake.copied} == noted.threads
+    assert sum(nbytes for nbytes, _ in fake.copied) < count * count / 8
+
+
+@pytest.mark.parametrize("reached", [False, True], ids=["from one thread", "from two"])
+def test_blocks_are_read_on_a_device_as_the_whole_model_is(
+    base_folders: dict[str, Path], request: pytest.FixtureRequest, reached: bool
+) -> None:
+    if reached:
+        request.getfixturevalue("noted")
     ids, there = torch.arange(5, 15)[None], fake_device.device()
     with loaded(base_folders["llama"], CPU, torch.float32) as model, torch.inference_mode():
         whole = model(ids).logits[0]

@@ -1,9 +1,9 @@
 """A causal language model run block by block from its files.
 
-In memory are the parts outside the blocks, one block, and the activations that the caller holds. The model
-class stays on the meta device; weights are lent to it for each call. Blocks are never called with made-up arguments:
-the real decoder runs once per batch shape with its blocks standing still, and each block is replayed with the
-arguments that the decoder gave it.
+In memory are the parts outside the blocks, one block (and the next, where there is room), and the activations that the
+caller holds. The model class stays on the meta device; weights are lent to it for each call. Blocks are never called
+with made-up arguments: the real decoder runs once per batch shape with its blocks standing still, and each block is
+replayed with the arguments that the decoder gave it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,12 +20,11 @@ from release.checkpoint.count import places
 from release.checkpoint.folder import Checkpoint
 from release.checkpoint.header import Raw
 from release.checkpoint.prunable import is_expert, prunable
-from release.checkpoint.slots import Slot, require_filled, slots
+from release.checkpoint.slots import Slot, slots
 from release.checkpoint.watch import UNCALIBRATED, Inputs, Watch
+from release.checkpoint.weights import Parameters, Weights
 from release.errors import UnusableBase
 from release.outside import Unfit, foreign
-
-Parameters = dict[str, torch.Tensor]
 
 
 class Call(NamedTuple):
@@ -146,11 +145,13 @@ class BlockModel:
         self._blocks = f"{name}."
         self.count = len(self._layers)
         self._root = root
-        self._state = {name: p for name, p in self._model.state_dict().items() if name.startswith(root)}
         self._slots = slots(self._model, places(base))
-        require_filled(self._state, self._slots)
         self._prunable = frozenset(prunable(base))
-        self._stem = self._read(root, [name for name in self._state if not name.startswith(self._blocks)])
+        state = self._model.state_dict()
+        blocks = [_beginning(self._prefix(index), state) for index in range(self.count)]
+        self._weights = Weights(self._slots, blocks, device)
+        outside = {name: value for name, value in state.items() if not name.startswith(self._blocks)}
+        self._stem = _without(root, self._weights.read(_beginning(root, outside)))
         self._head: Parameters = {}
         self._answer = _ANSWERS[0]
         self._calls: dict[torch.Size, list[Call]] = {}
@@ -164,6 +165,7 @@ class BlockModel:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._weights.close()
         self._stem.clear()
         self._head.clear()
         self._calls.clear()
@@ -219,21 +221,19 @@ class BlockModel:
         """Return the parameters outside the blocks, by their names in the model, the output matrix in fp32."""
         if not self._head:
             output_in_full(self._model)
-            names = {name: p for name, p in self._model.state_dict().items() if not name.startswith(self._root)}
-            require_filled(names, self._slots)
-            self._state |= names
-            self._head = self._read("", names)
+            state = self._model.state_dict()
+            self._head = self._weights.read({name: p for name, p in state.items() if not name.startswith(self._root)})
         return {f"{self._root}{name}": parameter for name, parameter in self._stem.items()} | self._head
 
     @contextmanager
     def opened(self, index: int) -> Iterator[Block]:
-        """Hold one block in memory.
+        """Hold one block in memory; where there is room, the one after it is read meanwhile.
 
         Args:
             index: 0 ≤ index < count.
         """
-        prefix = f"{self._blocks}{index}."
-        parameters = self._read(prefix, [name for name in self._state if name.startswith(prefix)])
+        prefix = self._prefix(index)
+        parameters = _without(prefix, self._weights.block(index))
         mine = [replace(slot, parameter=slot.parameter.removeprefix(prefix)) for slot in self._prunable_slots(index)]
         calls = {shape: calls[index] for shape, calls in self._calls.items()}
         block = Block(self._layers[index], parameters, mine, calls)
@@ -244,18 +244,12 @@ class BlockModel:
 
     def _prunable_slots(self, index: int) -> Iterator[Slot]:
         for name, filling in self._slots.items():
-            if name.startswith(f"{self._blocks}{index}."):
+            if name.startswith(self._prefix(index)):
                 yield from (slot for slot in filling if slot.place.tensor.name in self._prunable)
 
-    def _read(self, prefix: str, names: Iterable[str]) -> Parameters:
-        """Read parameters from the files; their names begin after `prefix`."""
-        return {name.removeprefix(prefix): self._filled(name) for name in names}
-
-    def _filled(self, name: str) -> torch.Tensor:
-        parameter = torch.empty_like(self._state[name], device=self._device)
-        for slot in self._slots[name]:
-            slot.read(parameter)
-        return parameter
+    def _prefix(self, index: int) -> str:
+        """How the names of a block's parameters begin."""
+        return f"{self._blocks}{index}."
 
     def _listen(self, arguments: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, list[Call]]:
         """Run the decoder with its blocks standing still.
@@ -279,6 +273,14 @@ class BlockModel:
     def _heard_all(self, heard: list[tuple[torch.Tensor, Call]], shape: torch.Size) -> bool:
         entering = {id(hidden): hidden for hidden, _ in heard}
         return len(heard) == self.count and [hidden.shape[:2] for hidden in entering.values()] == [shape]
+
+
+def _beginning(prefix: str, parameters: Parameters) -> Parameters:
+    return {name: value for name, value in parameters.items() if name.startswith(prefix)}
+
+
+def _without(prefix: str, parameters: Parameters) -> Parameters:
+    return {name.removeprefix(prefix): value for name, value in parameters.items()}
 
 
 _ANSWERS: tuple[Callable[[torch.Tensor], Any], ...] = (lambda hidden: hidden, lambda hidden: (hidden,))

@@ -6,7 +6,7 @@ all piece by piece, so that the cores are busy and memory stays flat.
 
 import hashlib
 from collections import deque
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -39,9 +39,13 @@ def places(checkpoint: Checkpoint) -> dict[str, Place]:
     return {t.name: Place(h.path, t) for h in checkpoint.headers for t in h.tensors}
 
 
-def read_tensor(place: Place) -> Raw:
-    """Read a whole tensor's bytes."""
-    data = room_for(place.tensor.nbytes)
+def read_tensor(place: Place, room: Callable[[int], Raw] = room_for) -> Raw:
+    """Read a whole tensor's bytes.
+
+    Args:
+        room: Returns memory for as many bytes.
+    """
+    data = room(place.tensor.nbytes)
     with place.path.open("rb") as file:
         read_at(file, place.tensor.start, data)
     return data

@@ -5,7 +5,7 @@ one by one into one fused tensor. Its own table of conversions says how; here it
 stored tensor is a strided view of one parameter, which can be filled, replaced and recognised.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -47,9 +47,9 @@ class Slot:
     stride: tuple[int, ...]
     offset: int
 
-    def read(self, parameter: torch.Tensor) -> None:
-        """Fill the part from the file."""
-        self.write(parameter, read_tensor(self.place))
+    def read(self, parameter: torch.Tensor, room: Callable[[int], Raw]) -> None:
+        """Fill the part from the file, by way of host memory that `room` gives."""
+        self.write(parameter, read_tensor(self.place, room))
 
     def write(self, parameter: torch.Tensor, data: Raw) -> None:
         """Fill the part with stored bytes, widened exactly (F64: rounded) to the parameter's type."""

@@ -7,16 +7,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
-from torch.overrides import TorchFunctionMode
 
+from release.ahead import Ahead
 from release.checkpoint.blocks import BlockModel, Call, output_in_full
 from release.checkpoint.folder import open_checkpoint
 from release.device import memory_free
 from release.measure.model import fits, loaded
 from release.measure.tree import Tree
+from release.measure.tree_attention import InRuns, Runs, runs, whole_bias
 from release.progress import Advance, Console
 
 ROOM = 0.4
@@ -44,14 +45,38 @@ class Pass:
     tree: Tree | None = None
     alone: bool = False
 
-    def arguments(self, device: torch.device, dtype: torch.dtype) -> Arguments:
-        """Return what a decoder is called with."""
-        ids = {"input_ids": torch.tensor([self.tokens], device=device)}
+    def ready(self, device: torch.device, dtype: torch.dtype) -> "Ready":
+        """Return what a decoder is called with, on its device; only vectors are copied there."""
+        arguments = {"input_ids": torch.tensor([self.tokens], device=device)}
+        keep = torch.tensor(self.keep, device=device)
         if self.tree is None:
-            return ids
-        mask = torch.zeros(1, 1, len(self.tokens), len(self.tokens), dtype=dtype, device=device)
-        mask.masked_fill_(~torch.from_numpy(self.tree.ancestry()).to(device), torch.finfo(dtype).min)
-        return ids | {"attention_mask": mask, "position_ids": torch.tensor([self.tree.depths], device=device)}
+            return Ready(arguments, keep, None)
+        arguments["attention_mask"] = whole_bias(self.tree, device, dtype)
+        arguments["position_ids"] = torch.tensor([self.tree.depths], device=device)
+        return Ready(arguments, keep, runs(self.tree, device, dtype))
+
+
+class Ready(NamedTuple):
+    """A pass, ready for a device.
+
+    Attributes:
+        arguments: Of the decoder's `forward`.
+        keep: The positions whose logits are wanted, (k,).
+        runs: How a tree's attention is computed; None for a plain sequence.
+    """
+
+    arguments: Arguments
+    keep: torch.Tensor
+    runs: Runs | None
+
+    def attention(self) -> AbstractContextManager[object]:
+        """Return under what the pass runs: a plain sequence under nothing."""
+        return nullcontext() if self.runs is None else InRuns(self.arguments["input_ids"].shape[1], self.runs)
+
+    def nbytes(self) -> int:
+        """Bytes held between two blocks; the decoder may hold what it is given in another form, too."""
+        given = sum(tensor.nbytes for tensor in self.arguments.values())
+        return 2 * given + sum(tensor.nbytes for tensor in self.runs or ())
 
 
 class Reader(Protocol):
@@ -92,13 +117,22 @@ class Resident:
     @torch.inference_mode()
     def run(self, passes: Iterable[Pass], advance: Advance) -> Iterator[tuple[Pass, torch.Tensor]]:
         """Run pass by pass; see `Reader`."""
-        for each in passes:
-            arguments = each.arguments(self.device, self.dtype)
-            with _attention(each, self.device, self.dtype):
-                keep = torch.tensor(each.keep, device=self.device)
-                found = self.module(**arguments, logits_to_keep=keep, use_cache=False)
+        for each, ready in made_ready(passes, self.device, self.dtype):
+            with ready.attention():
+                found = self.module(**ready.arguments, logits_to_keep=ready.keep, use_cache=False)
             yield each, found.logits[0].float()
             advance(len(each.tokens))
+
+
+def made_ready(passes: Iterable[Pass], device: torch.device, dtype: torch.dtype) -> Iterator[tuple[Pass, Ready]]:
+    """Yield each pass, ready for the device; the next is made so while the device is busy with this one."""
+
+    @torch.inference_mode()
+    def work(each: Pass) -> tuple[Pass, Ready]:
+        return each, each.ready(device, dtype)
+
+    with Ahead(device) as ahead:
+        yield from ahead.each(work, passes)
 
 
 @dataclass
@@ -106,14 +140,13 @@ class _Entered:
     """A pass between two blocks."""
 
     of: Pass
-    arguments: Arguments
-    attention: AbstractContextManager[object]
+    ready: Ready
     calls: list[Call]
     hidden: torch.Tensor
 
     def nbytes(self) -> int:
         """Bytes held for it."""
-        return self.hidden.nbytes + 2 * sum(tensor.nbytes for tensor in self.arguments.values())
+        return self.hidden.nbytes + self.ready.nbytes()
 
 
 class Blockwise:
@@ -130,31 +163,26 @@ class Blockwise:
         """Run as many passes at a time as their activations fit into memory; see `Reader`."""
         held: list[_Entered] = []
         room = left = max(LEAST, int(ROOM * (memory_free(self.device) or 0)))
-        for each in passes:
-            held.append(self._enter(each))
+        for each, ready in made_ready(passes, self.device, self.dtype):
+            hidden, calls = self._blocks.enter(ready.arguments)
+            held.append(_Entered(each, ready, calls, hidden))
             left -= held[-1].nbytes()
             if left <= 0:
                 yield from self._sweep(held, advance)
                 left = room
         yield from self._sweep(held, advance)
 
-    def _enter(self, each: Pass) -> _Entered:
-        arguments = each.arguments(self.device, self.dtype)
-        hidden, calls = self._blocks.enter(arguments)
-        return _Entered(each, arguments, _attention(each, self.device, self.dtype), calls, hidden)
-
     def _sweep(self, held: list[_Entered], advance: Advance) -> Iterator[tuple[Pass, torch.Tensor]]:
         """Take what is held through all blocks, and let go of it."""
         for index in range(self._blocks.count if held else 0):
             with self._blocks.opened(index) as block:
                 for one in held:
-                    with one.attention:
+                    with one.ready.attention():
                         one.hidden = block.step(one.hidden, one.calls[index])
                     advance(len(one.of.tokens) / self._blocks.count)
         while held:
             one = held.pop(0)
-            keep = torch.tensor(one.of.keep, device=self.device)
-            logits = self._blocks.leave(one.arguments | {"logits_to_keep": keep}, one.hidden)
+            logits = self._blocks.leave(one.ready.arguments | {"logits_to_keep": one.ready.keep}, one.hidden)
             yield one.of, logits[0]
 
 
@@ -177,49 +205,3 @@ def opened(folder: Path, device: torch.device, dtype: torch.dtype, console: Cons
 def name_of(dtype: torch.dtype) -> str:
     """Return what a type is called: `float32`, `bfloat16`."""
     return str(dtype).removeprefix("torch.")
-
-
-class _InRuns(TorchFunctionMode):
-    """Attention of a tree, computed run by run: every run of nodes against the few that it looks at.
-
-    It stands in for `scaled_dot_product_attention` while a tree goes through a model; a class that computes attention
-    by itself gets the whole mask, which says the same.
-    """
-
-    def __init__(self, tree: Tree, device: torch.device, dtype: torch.dtype) -> None:
-        super().__init__()
-        self._count = len(tree.tokens)
-        nodes, seen = (torch.from_numpy(array).to(device) for array in tree.runs())
-        self._nodes = nodes
-        self._mask = torch.zeros(seen.shape, dtype=dtype, device=device).unsqueeze(1)
-        self._mask.masked_fill_(~seen.unsqueeze(1), torch.finfo(dtype).min)
-
-    def __torch_function__(self, function: Any, _: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if function is torch.nn.functional.scaled_dot_product_attention and args[0].shape[-2] == self._count:
-            return self._attend(*args, **{name: value for name, value in kwargs.items() if name != "attn_mask"})
-        return function(*args, **kwargs)
-
-    def _attend(
-        self,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        **others: Any,
-    ) -> torch.Tensor:
-        """Args: as scaled_dot_product_attention has them, (1, heads, n, size); the mask is this tree's own."""
-        runs, length = self._mask.shape[0], self._mask.shape[2]
-        padded = torch.nn.functional.pad(query[0], (0, 0, 0, runs * length - self._count))
-        found = torch.nn.functional.scaled_dot_product_attention(
-            padded.view(-1, runs, length, query.shape[-1]).transpose(0, 1),
-            key[0][:, self._nodes].transpose(0, 1),
-            value[0][:, self._nodes].transpose(0, 1),
-            attn_mask=self._mask,
-            **others,
-        )
-        return found.transpose(0, 1).flatten(1, 2)[None, :, : self._count]
-
-
-def _attention(each: Pass, device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:
-    """Return under what a pass runs: a plain sequence under nothing."""
-    return nullcontext() if each.tree is None else _InRuns(each.tree, device, dtype)

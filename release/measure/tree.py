@@ -6,6 +6,8 @@ neighbours attends to outside itself lies on the path of the first of them; atte
 those few nodes instead of all.
 """
 
+import sys
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -29,44 +31,37 @@ class Wanted(NamedTuple):
     last: int = 1
 
 
-class Runs(NamedTuple):
-    """Which nodes each run of nodes looks at.
-
-    Attributes:
-        nodes: Node numbers, (runs, width), padded with 0.
-        seen: Whether a node of the run attends to it, (runs, RUN, width); padding attends to the first one only.
-    """
-
-    nodes: NDArray[np.int64]
-    seen: NDArray[np.bool_]
+OPEN = sys.maxsize
+"""Stands for the end of a node whose descendants may still be added."""
 
 
 @dataclass
 class Tree:
-    """Some sequences as one trie, flattened in preorder.
+    """Some sequences as one trie, flattened in preorder; sequences that share nothing stand beside each other.
 
     Attributes:
         tokens: Token of each node, (n,).
-        parents: Index of each node's parent, (n,); −1 where a sequence begins.
         depths: Tokens in front of each node on its path, (n,): its position for the model.
         wanted: The nodes that each sequence wants read, in order.
         sequences: Which sequences these are.
     """
 
     tokens: list[int] = field(default_factory=list)
-    parents: list[int] = field(default_factory=list)
     depths: list[int] = field(default_factory=list)
     wanted: list[tuple[int, ...]] = field(default_factory=list)
     sequences: list[int] = field(default_factory=list)
+    _ends: list[int] = field(default_factory=list)
 
     def add(self, index: int, sequence: Wanted, path: list[int], shared: int) -> None:
         """Append a sequence that shares its first `shared` tokens with `path`, and turn `path` into its own."""
-        del path[shared:]
-        for depth in range(shared, len(sequence.tokens)):
-            self.parents.append(path[-1] if path else -1)
-            self.tokens.append(sequence.tokens[depth])
-            self.depths.append(depth)
-            path.append(len(self.tokens) - 1)
+        first = len(self.tokens)
+        for node in path[shared:]:
+            self._ends[node] = first
+        new = sequence.tokens[shared:]
+        path[shared:] = range(first, first + len(new))
+        self.tokens += new
+        self.depths += range(shared, len(sequence.tokens))
+        self._ends += [OPEN] * len(new)
         self.wanted.append(tuple(path[-sequence.last :]))
         self.sequences.append(index)
 
@@ -75,34 +70,19 @@ class Tree:
         """The nodes that are wanted at all, each once, in order."""
         return sorted({node for nodes in self.wanted for node in nodes})
 
-    def ancestry(self) -> NDArray[np.bool_]:
-        """Return the (n, n) matrix that says for each node which nodes stand on its path, itself included."""
-        seen = np.eye(len(self.tokens), dtype=np.bool_)
-        for node, parent in enumerate(self.parents):
-            if parent >= 0:
-                seen[node] |= seen[parent]
-        return seen
+    def ends(self) -> NDArray[np.int64]:
+        """Return for each node the first one behind its descendants, (n,): node i attends to j where j ≤ i < end[j]."""
+        return np.minimum(np.array(self._ends, dtype=np.int64), len(self.tokens))
 
-    def runs(self) -> Runs:
-        """Return what runs of `RUN` neighbouring nodes look at."""
-        n, seen = len(self.tokens), self.ancestry()
-        looked_at = [self._path(start) + list(range(start, min(n, start + RUN))) for start in range(0, n, RUN)]
-        width = max(map(len, looked_at))
-        nodes = np.zeros((len(looked_at), width), dtype=np.int64)
-        mask = np.zeros((len(looked_at), RUN, width), dtype=np.bool_)
-        for run, row in enumerate(looked_at):
-            own, columns = np.arange(run * RUN, min(n, (run + 1) * RUN)), np.array(row)
+    def looked_at(self) -> NDArray[np.int64]:
+        """Return the nodes that each run of `RUN` neighbours looks at, (runs, width), padded with n."""
+        n, ends = len(self.tokens), self.ends()
+        # What lies on the path of a run's first node ends behind it.
+        rows = [np.r_[np.flatnonzero(ends[:at] > at), at : min(n, at + RUN)] for at in range(0, n, RUN)]
+        nodes = np.full((len(rows), max(map(len, rows))), n, dtype=np.int64)
+        for run, row in enumerate(rows):
             nodes[run, : len(row)] = row
-            mask[run, : len(own), : len(row)] = seen[np.ix_(own, columns)]
-            mask[run, len(own) :, 0] = True
-        return Runs(nodes, mask)
-
-    def _path(self, node: int) -> list[int]:
-        """Return a node's ancestors, the farthest first."""
-        path = []
-        while (node := self.parents[node]) >= 0:
-            path.append(node)
-        return path[::-1]
+        return nodes
 
 
 def plant(sequences: Sequence[Wanted], budget: int, most_read: int) -> list[Tree]:
@@ -135,6 +115,6 @@ def _grow(sequences: Sequence[Wanted], budget: int, most_read: int) -> Iterator[
 
 
 def _common(one: Sequence[int], other: Sequence[int]) -> int:
-    """Return the length of the common beginning."""
+    """Return the length of the common beginning; whole slices are compared, which is faster than token by token."""
     limit = min(len(one), len(other))
-    return next((i for i in range(limit) if one[i] != other[i]), limit)
+    return bisect_left(range(limit), True, key=lambda place: one[: place + 1] != other[: place + 1])

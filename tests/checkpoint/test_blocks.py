@@ -1,6 +1,7 @@
 """A model run block by block from its files is the model, and what its weights are multiplied with is seen."""
 
 import gc
+import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import partial
@@ -295,7 +296,9 @@ def bytes_alive():
     return sum({t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in real}.values())
 
 
-def test_no_more_than_one_block_is_in_memory(folders):
+@pytest.mark.parametrize(("share", "most"), [(0, 1), (1, 2)], ids=["memory is short", "there is room"])
+def test_no_more_than_one_block_is_in_memory_and_where_there_is_room_the_next(share, most, folders, monkeypatch):
+    monkeypatch.setattr("release.checkpoint.weights.SHARE", share)
     base = open_checkpoint(folders["llama"])
     size = 4 * sum(t.numel for t in base.tensors() if ".layers.0." in t.name)
     held = []
@@ -304,11 +307,43 @@ def test_no_more_than_one_block_is_in_memory(folders):
         empty = bytes_alive()
         for index in range(model.count):
             with model.opened(index) as block:
-                assert bytes_alive() - empty == size
+                ahead = min(most, model.count - index) - 1
+                settled(lambda ahead=ahead: bytes_alive() - empty == (1 + ahead) * size)
                 held.append(block)
-            assert bytes_alive() == empty
+            assert bytes_alive() - empty == ahead * size
         embedding = 4 * sum(t.numel for t in base.tensors() if "embed_tokens" in t.name)
     assert embedding <= empty - bytes_alive() <= 1.2 * embedding
+
+
+def settled(there):
+    """Wait for what another thread reads."""
+    until = time.monotonic() + 30
+    while not there():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_blocks_may_be_opened_in_any_order_and_left_unread(folders):
+    ids = tokens(2, 9)
+    outputs = run_all(folders["llama"], ids)
+    with BlockModel(open_checkpoint(folders["llama"]), CPU) as model:
+        hidden = model.start(ids)
+        for index in (1, 0, 0, 1):
+            with model.opened(index) as block:
+                assert torch.equal(block.run([hidden, outputs[0]][index]), outputs[index])
+        with model.opened(0):
+            pass  # the next is being read when all is let go of
+
+
+def test_a_block_that_cannot_be_read_ahead_stops_whoever_asks_for_it(tmp_path):
+    folder = checkpoints.make(tmp_path / "base", "llama", shard="10KB")
+    later = [h.path for h in open_checkpoint(folder).headers if all(".layers.1." in t.name for t in h.tensors)]
+    with BlockModel(open_checkpoint(folder), CPU) as model:
+        later[0].write_bytes(b"")
+        with model.opened(0):
+            pass
+        with pytest.raises(UnusableBase, match=later[0].name), model.opened(1):
+            pass
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,14 @@ from release.card import render
 from release.errors import BadOption, MissingSource, UnusableBase
 from release.measure import run
 from release.measure.engines import ENGINES, Engine, engine
+from release.measure.logprobs import read
 from release.measure.model import read_tokenizer
 from release.measure.prompts import Prompter
+from release.measure.sample import draw
 from release.measure.timed import Pair, time_pair
 from release.measure.timings import NEW_TOKENS, WARMUP, read_timings, record_of, write_timings
-from release.measurements import DataSource, Measurements
+from release.measure.tree import Wanted
+from release.measurements import DataSource, EngineName, Measurements
 from release.plan import Measuring, parse_engines
 from release.progress import Console
 from release.record import Record
@@ -326,3 +329,24 @@ def test_a_release_that_mlx_answered_and_timed_is_verified_and_asked_again(
     assert {name: checks[name] for name in ("latency", "latency-mlx", "bbq", "spot-check bbq")} == dict.fromkeys(
         ("latency", "latency-mlx", "bbq", "spot-check bbq"), True
     )
+
+
+def greedy(name: EngineName, folder: Path, prompts: list[list[int]], new: int) -> list[list[int]]:
+    """The likeliest next tokens in fp32, where two engines' sums hardly differ."""
+    said: list[list[int]] = [[] for _ in prompts]
+    with engine(name).opened(folder, CPU, torch.float32, Console(quiet=True)) as reader:
+        for _ in range(new):
+            asked = [Wanted((*ids, *tokens)) for ids, tokens in zip(prompts, said, strict=True)]
+            for index, rows in read(reader, asked, lambda _: None, alone=True):
+                said[index].append(int(rows[-1].argmax()))
+    return said
+
+
+@pytest.mark.demo
+@pytest.mark.long  # a real model, read by both engines
+def test_both_engines_find_the_same_greedy_tokens_of_the_demo_model(demo_folder: Path, bbq: Bbq) -> None:
+    prompter = Prompter(read_tokenizer(demo_folder))
+    ids = prompter.encode(prompter.texts([(item, 0) for item in draw(bbq[0], "12", seed=1).items[::4]]))
+    first, second = (greedy(name, demo_folder, ids, 5) for name in ("transformers", "mlx"))
+    assert first == second
+    assert len(set(map(tuple, first))) > 1

@@ -1,9 +1,11 @@
 import numpy as np
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from release.measure.tree import RUN, Tree, Wanted
 from release.measure.tree import plant as plant_sequences
+from release.measure.tree_attention import runs, whole_bias
 
 READ = 10**9
 
@@ -15,12 +17,23 @@ def plant(prompts: list[list[int]], budget: int) -> list[Tree]:
 PROMPTS = st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=12), min_size=1, max_size=20)
 
 
+def chain_of(tree: Tree, node: int) -> list[int]:
+    """A node's path by depths alone: in preorder its parent is the nearest before it that is one less deep."""
+    chain = [node]
+    for before in range(node, -1, -1):
+        if tree.depths[before] == tree.depths[chain[-1]] - 1:
+            chain.append(before)
+    return chain[::-1]
+
+
 def path_of(tree: Tree, node: int) -> list[int]:
-    tokens: list[int] = []
-    while node >= 0:
-        tokens.append(tree.tokens[node])
-        node = tree.parents[node]
-    return tokens[::-1]
+    return [tree.tokens[each] for each in chain_of(tree, node)]
+
+
+def seen(bias: torch.Tensor) -> np.ndarray:
+    """Whether scores count."""
+    assert set(bias.unique().tolist()) <= {0.0, torch.finfo(bias.dtype).min}
+    return (bias == 0).numpy()
 
 
 @given(PROMPTS, st.integers(1, 60))
@@ -50,14 +63,10 @@ def test_a_tree_keeps_to_the_budget_or_holds_one_long_path(prompts: list[list[in
 @given(PROMPTS)
 def test_a_node_sees_its_ancestors_alone(prompts: list[list[int]]) -> None:
     for tree in plant(prompts, 40):
-        seen = tree.ancestry()
+        found = seen(whole_bias(tree, torch.device("cpu"), torch.float32)[0, 0])
         for node in range(len(tree.tokens)):
-            chain, at = set(), node
-            while at >= 0:
-                chain.add(at)
-                at = tree.parents[at]
-            assert set(seen[node].nonzero()[0].tolist()) == chain
-            assert tree.depths[node] == len(chain) - 1
+            assert found[node].nonzero()[0].tolist() == chain_of(tree, node)
+            assert tree.depths[node] == len(chain_of(tree, node)) - 1
 
 
 @given(PROMPTS)
@@ -85,9 +94,10 @@ def test_a_run_looks_at_exactly_what_its_nodes_attend_to() -> None:
     rng = np.random.default_rng(0)
     prompts = [rng.integers(0, 2, rng.integers(5, 90)).tolist() for _ in range(60)]
     for tree in plant(prompts, 700):
-        seen, runs = tree.ancestry(), tree.runs()
+        nodes, bias = runs(tree, torch.device("cpu"), torch.float16)
+        found = seen(bias[:, 0])
         for node in range(len(tree.tokens)):
-            nodes, mask = runs.nodes[node // RUN], runs.seen[node // RUN, node % RUN]
-            assert sorted(nodes[mask].tolist()) == seen[node].nonzero()[0].tolist()
-        assert runs.nodes.shape[1] < len(tree.tokens)
-        assert runs.seen.any(axis=2).all()
+            looked_at = nodes[node // RUN].numpy()
+            assert looked_at[found[node // RUN, node % RUN]].tolist() == chain_of(tree, node)
+        assert nodes.shape[1] < len(tree.tokens)
+        assert found.any(axis=2).all()
