@@ -39,6 +39,7 @@ def _faults() -> Iterator[HubUnreachable]:
     for name, value in filter(None, map(named, SCHEMES)):
         address = value if "://" in value else f"http://{value}"
         try:
+            _require_host(address)
             httpx2.HTTPTransport(proxy=httpx2.Proxy(address), verify=False).close()
         except ImportError:
             seen = (
@@ -48,6 +49,12 @@ def _faults() -> Iterator[HubUnreachable]:
         except (ValueError, httpx2.InvalidURL):
             seen = f"{name} names no proxy that can be used ({_without_login(value)})."
             yield HubUnreachable(seen, f"Give it as in http://host:port, or unset {name}.")
+
+
+def _require_host(address: str) -> None:
+    """The client takes an address without a host, and fails at its first request."""
+    if not urlsplit(address).hostname:
+        raise ValueError(address)
 
 
 def _without_login(address: str) -> str:
