@@ -118,6 +118,8 @@ def create(call: Call) -> Answer:
     if not NAME.fullmatch(asked["name"]) or "--" in asked["name"] or ".." in asked["name"]:
         raise Refused(400, f"Invalid repo name: {repo_id}")
     url = f"{call.here}/{'' if kind == 'models' else kind + '/'}{repo_id}"
+    if call.site.resource_group not in (None, asked.get("resourceGroupId")):
+        raise Refused(403, "You must choose a resource group in this organization.")
     hardware = asked.get("hardware", "cpu-basic")
     with call.store.lock:
         moved = call.store.moved()

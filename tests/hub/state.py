@@ -175,6 +175,7 @@ class Site:
         free: Whether accounts are free ones, which may make Gradio Spaces on ZeroGPU only.
         part: Bytes above which a large file comes in parts, of that size.
         page: Entries on one page of a listing.
+        resource_group: The one that every new repository must be in; None where that is not demanded.
         ends: Space → how its build ends, where its files do not say.
         hosts: Space → address of an app that really runs; None where the Hub names no address.
         looks: How long a build takes, as a phase counts.
@@ -186,6 +187,7 @@ class Site:
     free: bool = False
     part: int = 5 << 30
     page: int = 1000
+    resource_group: str | None = None
     ends: "dict[str, End]" = field(default_factory=dict)
     hosts: dict[str, str | None] = field(default_factory=dict)
     looks: float = 1
