@@ -17,7 +17,7 @@ def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptur
         yield made
 
 
-@pytest.mark.parametrize("run", ["first", "rerun"])
+@pytest.mark.parametrize("run", ["first", pytest.param("rerun", marks=pytest.mark.long)])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name.replace(" ", "_"))
 def test_a_fault_shows_nothing_early_and_the_rerun_ends_whole(at: Bench, row: Row, kind: str, run: str) -> None:
