@@ -54,6 +54,8 @@ from release.sources.text import read_text
 SIDE = 4096
 """Rows and columns of the matrices whose product stands for the device's peak."""
 ROUNDS = 5
+TIMED = {"dtype", "items", "load", "dense", "pruned", "ratio", "prefill", "decode"}
+"""What is printed of latency."""
 Numbers = NDArray[Any]
 
 
@@ -143,7 +145,7 @@ class Desk:
     def latency(self, device: torch.device, pruned: Path) -> dict[str, Any]:
         items = draw(self._bbq, str(24 + WARMUP), 42).items
         found = measure_latency(self._base, pruned, items, self._data, str(device), None, Console())
-        return found.model_dump(mode="json", include={"dtype", "items", "total", "prefill", "decode"})
+        return found.model_dump(mode="json", include=TIMED)
 
     def _prune(self, device: torch.device, out: Path) -> None:
         text, _ = parse_calibration("wikipedia", 32, 512)

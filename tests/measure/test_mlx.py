@@ -20,7 +20,6 @@ from release.measure.engines import ENGINES, Engine, engine
 from release.measure.logprobs import read
 from release.measure.model import read_tokenizer
 from release.measure.prompts import Prompter
-from release.measure.sample import draw
 from release.measure.timed import Pair, time_pair
 from release.measure.timings import NEW_TOKENS, WARMUP, read_timings, record_of, write_timings
 from release.measure.tree import Wanted
@@ -345,8 +344,8 @@ def greedy(name: EngineName, folder: Path, prompts: list[list[int]], new: int) -
 @pytest.mark.demo
 @pytest.mark.long  # a real model, read by both engines
 def test_both_engines_find_the_same_greedy_tokens_of_the_demo_model(demo_folder: Path, bbq: Bbq) -> None:
-    prompter = Prompter(read_tokenizer(demo_folder))
-    ids = prompter.encode(prompter.texts([(item, 0) for item in draw(bbq[0], "12", seed=1).items[::4]]))
-    first, second = (greedy(name, demo_folder, ids, 5) for name in ("transformers", "mlx"))
+    # Bare questions: without a GPU, MLX takes a fifth of a second for each token that it reads of this model in fp32.
+    ids = Prompter(read_tokenizer(demo_folder)).encode(prompts(bbq, 2))
+    first, second = (greedy(name, demo_folder, ids, 3) for name in ("transformers", "mlx"))
     assert first == second
     assert len(set(map(tuple, first))) > 1
