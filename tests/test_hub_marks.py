@@ -1,5 +1,6 @@
 """What names a release: a collection that is there and one's own, a tag of this commit, a resource group."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +33,17 @@ def test_a_collection_that_cannot_be_is_known_before_anything_is_made(at: Bench,
     assert at.hub.store.repo("models", ID) is None
     assert not at.written()
     assert at.push(collection="Pruned models").collection  # the remedy
+
+
+def test_a_collection_that_leads_on_to_another_is_not_taken_for_it(at: Bench) -> None:
+    slug = at.line.api.create_collection("Pruned models", namespace="ada").slug
+    renamed = slug.replace("pruned", "dense")
+    answer = {"slug": renamed, "title": "Dense", "owner": {"name": "ada"}, "items": []}
+    answer |= {"lastUpdated": "2026-01-01T00:00:00.000Z", "position": 1, "private": False, "theme": "", "upvotes": 0}
+    at.fault("GET", "/api/collections/ada/", action=200, body=json.dumps(answer))
+    error = at.failing(collection=slug)
+    assert (isinstance(error, BadOption), f"leads on to {renamed}" in str(error)) == (True, True), str(error)
+    assert at.hub.store.repo("models", ID) is None
 
 
 def tagged_by_others(at: Bench, name: str) -> None:

@@ -219,7 +219,7 @@ def test_stop_ends_an_answer_and_retry_asks_it_again(page: Page) -> None:
 
 def test_stop_takes_a_question_out_of_the_queue(page: Page, url: str) -> None:
     client = Client(url, verbose=False)
-    jobs = [client.submit("why is the sky blue", max_new_tokens=512, api_name="/compare") for _ in range(6)]
+    jobs = [client.submit("why is the sky blue", max_new_tokens=512, api_name="/compare") for _ in range(12)]
     deadline = time.monotonic() + 20
     while not jobs[-1].status().rank and time.monotonic() < deadline:  # the client sends in threads of its own
         time.sleep(0.02)

@@ -11,7 +11,7 @@ from release.hub.admission import told
 from release.hub.delivery import Delivery
 from release.hub.line import Line
 from release.hub.repos import Kind, Parcel
-from release.sources.contact import CLIENT_ERRORS, status_of
+from release.sources.contact import CLIENT_ERRORS, plain, status_of
 from release.text import quoted
 
 SLUG = re.compile(r"[\w.-]+/[\w.-]+")
@@ -46,11 +46,13 @@ def _check_slug(line: Line, wanted: str, owner: str) -> None:
         raise BadOption(f"The collection {wanted} is not yours: it belongs to {theirs}.", OTHER_COLLECTION)
     with told(line, "collection", wanted):
         try:
-            line.ask(lambda: line.api.get_collection(wanted))
+            found = line.ask(lambda: line.api.get_collection(wanted)).slug
         except CLIENT_ERRORS as error:
             if status_of(error) not in (401, 404):
                 raise
             raise BadOption(f"There is no collection {wanted} on the Hub.", OTHER_COLLECTION) from None
+    if found != wanted:
+        raise BadOption(f"The collection {wanted} leads on to {plain(found)}.", f"Give --collection {plain(found)}.")
 
 
 def collect(delivery: Delivery, parcel: Parcel) -> str | None:
