@@ -11,7 +11,7 @@ from release.audit import listed
 from release.checkpoint.prunable import LeftDense
 from release.claims import across, decide
 from release.measurements import Bbq, Estimate, Latency, Measurements, Rate, Score
-from release.metrics import METRICS, Metric, phrase
+from release.metrics import LATENCY, METRICS, PERPLEXITY, Metric, phrase
 from release.pipeline import Release
 from release.progress import Screen
 from release.pruning.method import Method
@@ -225,7 +225,7 @@ def _measured(measurements: Measurements) -> Table:
 def _rows(measurements: Measurements) -> Iterator[tuple[str, ...]]:
     yield from _bbq_rows(measurements)
     if p := measurements.perplexity:
-        yield "perplexity", _perplexity(p.dense), _perplexity(p.pruned), *_ratio(p.ratio), f"{p.windows}"
+        yield str(PERPLEXITY.screen), _perplexity(p.dense), _perplexity(p.pruned), *_ratio(p.ratio), f"{p.windows}"
     for t in measurements.latencies:
         yield from _latency_rows(t)
     yield from _between_masks(measurements)
@@ -243,7 +243,7 @@ def _rows(measurements: Measurements) -> Iterator[tuple[str, ...]]:
 
 
 def _latency_rows(t: Latency) -> Iterator[tuple[str, ...]]:
-    whole = "latency, ms" if t.engine == "transformers" else f"latency by {t.engine}, ms"
+    whole = f"{LATENCY.screen}{'' if t.engine == 'transformers' else f' by {t.engine}'}, ms"
     for name, part in ((whole, t), ("  first token, ms", t.prefill), ("  other tokens, ms", t.decode)):
         if part:
             sides = (_ms(side.geometric_mean) for side in (part.dense, part.pruned))

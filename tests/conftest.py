@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from release.__main__ import run
 from release.progress import Console
 from tests import checkpoints
 from tests.refusal import little_memory  # noqa: F401 - a fixture
@@ -34,6 +35,16 @@ def base_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """One tiny bf16 checkpoint per architecture, in several shards; not to be changed."""
     root = tmp_path_factory.mktemp("bases")
     return {name: checkpoints.make(root / name, name, shard="30KB") for name in checkpoints.ARCHITECTURES}
+
+
+@pytest.fixture(scope="session")
+def release(base_folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pruned model folder in several shards, with its record; not to be changed."""
+    out = tmp_path_factory.mktemp("release") / "model"
+    command = ["prune", str(base_folders["llama"]), "--method", "random", "--sparsity", "0.3", "--out", str(out)]
+    assert run(command) == 0
+    assert len(list(out.glob("*.safetensors"))) > 1
+    return out
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ import pytest
 from huggingface_hub import SpaceRuntime
 
 from release.errors import HubFailed, ReleaseError, SpaceFailed, SpaceLate
-from release.hub import creation, journal, question
+from release.hub import journal, question
 from release.hub.stages import BELIEVED_AFTER, Step, Watch
+from release.sources import answers
 from tests.hub.spaces import End, Phase
 from tests.pushing import ID, KINDS, Bench, bench
 
@@ -307,15 +308,15 @@ def test_space_timeout_is_the_limit(at: Bench) -> None:
 def test_a_hub_that_is_at_work_on_another_repository_is_waited_for_a_minute(at: Bench, kind: str) -> None:
     words = "Cannot create repo: another conflicting operation is in progress"
     conflict = {"action": 409, "words": words, "after": 1 if kind == "model" else 0}
-    at.fault("POST", creation.PATH, times=10**9, **conflict)
+    at.fault("POST", answers.CREATE, times=10**9, **conflict)
     error = at.failing()
     assert isinstance(error, HubFailed)
     assert "for 60 seconds" in error.seen
     assert at.now == pytest.approx(60)
-    assert at.asked("POST", creation.PATH) < 20
+    assert at.asked("POST", answers.CREATE) < 20
     assert min(at.waits) >= 1
     at.hub.faults.clear()
-    at.fault("POST", creation.PATH, times=2, **conflict)
+    at.fault("POST", answers.CREATE, times=2, **conflict)
     assert at.push().answer
 
 

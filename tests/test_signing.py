@@ -48,15 +48,6 @@ def keys(tmp_path_factory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def release(base_folders, tmp_path_factory) -> Path:
-    """A pruned model folder; not to be changed."""
-    out = tmp_path_factory.mktemp("release") / "model"
-    command = ["prune", str(base_folders["llama"]), "--method", "random", "--sparsity", "0.3", "--out", str(out)]
-    assert run(command) == 0
-    return out
-
-
-@pytest.fixture(scope="module")
 def sealed(release, keys, console, tmp_path_factory) -> Path:
     """The same, signed; not to be changed."""
     folder = checkpoints.copy(release, tmp_path_factory.mktemp("sealed") / "model")

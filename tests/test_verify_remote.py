@@ -15,16 +15,6 @@ PRUNED, BASE = "lab/pruned", "ada/base"
 
 
 @pytest.fixture(scope="module")
-def release(base_folders, tmp_path_factory) -> Path:
-    """A pruned model folder in several shards, with its record; not to be changed."""
-    out = tmp_path_factory.mktemp("release") / "model"
-    command = ["prune", str(base_folders["llama"]), "--method", "random", "--sparsity", "0.3", "--out", str(out)]
-    assert run(command) == 0
-    assert len(list(out.glob("*.safetensors"))) > 1
-    return out
-
-
-@pytest.fixture(scope="module")
 def machine(tmp_path_factory):
     with remote.desk(tmp_path_factory.mktemp("desk")) as desk:
         yield desk

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from release import standing
-from release.__main__ import run
 from release.hub import discussion, job
 from release.standing import GONE, Outcome, pushed_commit
 from tests import remote
@@ -27,15 +26,6 @@ shift 3
 PYTHONPATH={ROOT} exec {sys.executable} -m release "$@"
 """
 """What stands for uvx in the Job's image: it has the package that is named already."""
-
-
-@pytest.fixture(scope="module")
-def release(base_folders, tmp_path_factory) -> Path:
-    """A pruned model folder with its record; not to be changed."""
-    out = tmp_path_factory.mktemp("release") / "model"
-    command = ["prune", str(base_folders["llama"]), "--method", "random", "--sparsity", "0.3", "--out", str(out)]
-    assert run(command) == 0
-    return out
 
 
 @pytest.fixture(scope="module")

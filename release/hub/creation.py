@@ -8,24 +8,16 @@ operation is stuck). Here that answer becomes an error before the client reads i
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-import httpx2
-from huggingface_hub import get_session
-
 from release.errors import HubFailed
 from release.hub.delivery import Delivery
 from release.hub.repos import Target
+from release.sources.answers import Busy
 
 T = TypeVar("T")
 
-PATH = "/api/repos/create"
-CONFLICT = "another conflicting operation is in progress"
 GIVEN_UP_AFTER = 60.0
 """Seconds that such an operation is waited for."""
 LONGEST_PAUSE = 8.0
-
-
-class Busy(Exception):
-    """The Hub is at work on another repository of this account."""
 
 
 def create(delivery: Delivery, target: Target, call: Callable[[], T]) -> T:
@@ -34,7 +26,6 @@ def create(delivery: Delivery, target: Target, call: Callable[[], T]) -> T:
     Raises:
         HubFailed: The Hub refuses, or is at work on another repository for longer than a minute.
     """
-    _stop_the_client_from_spinning()
     try:
         return delivery.ask(target.kind, target.id, call)
     except Busy:
@@ -61,18 +52,3 @@ def _pauses() -> Iterator[tuple[float, float]]:
         pause = min(pause, GIVEN_UP_AFTER - waited)
         yield waited, max(pause, 1.0)
         waited, pause = waited + pause, min(2 * pause, LONGEST_PAUSE)
-
-
-def _stop_the_client_from_spinning() -> None:
-    """Have the session of this process raise `Busy`; done once for each session."""
-    session = get_session()
-    hooks = session.event_hooks
-    if _refuse_to_spin not in hooks["response"]:
-        session.event_hooks = {**hooks, "response": [*hooks["response"], _refuse_to_spin]}
-
-
-def _refuse_to_spin(response: httpx2.Response) -> None:
-    if response.status_code == 409 and response.request.url.path.endswith(PATH):
-        response.read()
-        if CONFLICT in response.text:
-            raise Busy

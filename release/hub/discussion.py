@@ -10,10 +10,9 @@ from huggingface_hub import Discussion, DiscussionComment
 
 from release.errors import HubFailed
 from release.frozen import Frozen
-from release.hub.faults import refusal
+from release.hub.faults import FAULTS, refusal
 from release.hub.line import Line
-from release.hub.watch import once
-from release.sources.contact import CLIENT_ERRORS, without_tokens
+from release.sources.contact import without_tokens
 
 TITLE = "Verified at every push, by `release watch`"
 ABOUT = re.compile(r"\*\*[^*\n]+\*\* Commit `([0-9a-f]{40})`")
@@ -42,7 +41,7 @@ def reports(line: Line, repo_id: str, author: str) -> Reports:
     """
     try:
         return line.ask(lambda: _read(line, repo_id, author))
-    except (*CLIENT_ERRORS, ValueError) as error:
+    except FAULTS as error:
         raise _failed(line, repo_id, error) from without_tokens(error)
 
 
@@ -79,9 +78,9 @@ def report(line: Line, repo_id: str, author: str, commit: str, text: str, ok: bo
         return now if commit in now.commits else None
 
     try:
-        now = once(line, lambda: _said(line, repo_id, before, text, ok), arrived)
+        now = line.made(lambda: _said(line, repo_id, before, text, ok), arrived)
         _settle(line, repo_id, now, ok)
-    except (*CLIENT_ERRORS, ValueError) as error:
+    except FAULTS as error:
         raise _failed(line, repo_id, error) from without_tokens(error)
     return f"{line.url('model', repo_id)}/discussions/{now.number}"
 

@@ -95,6 +95,21 @@ class Line:
         with understood():
             return call()
 
+    def made(self, make: Callable[[], T], arrived: Callable[[], T | None]) -> T:
+        """Return what `make` makes; after a fault that may pass it is looked for before it is made again."""
+        for wait in (*self.waits, None):
+            try:
+                return self.once(make)
+            except CLIENT_ERRORS as error:
+                if not passes(error):
+                    raise
+                if (found := self.ask(arrived)) is not None:
+                    return found
+                if wait is None:
+                    raise
+                self.rest(error, wait)
+        raise AssertionError("the last try returns or raises")
+
     def rest(self, error: Exception, wait: float) -> None:
         """Wait before another try, for as long as the Hub asks; raise `error` where that is too long."""
         stated = asked_to_wait(error)

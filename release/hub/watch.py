@@ -7,9 +7,9 @@ pushed and not what is said, so that the report, which is a discussion, starts n
 """
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal, TypeVar
+from typing import Literal
 
 from huggingface_hub import JobInfo, WebhookInfo
 
@@ -17,13 +17,11 @@ from release.errors import BadOption, HubFailed, UnknownName
 from release.frozen import Frozen
 from release.hub.account import Account, check_names, login
 from release.hub.admission import told
-from release.hub.faults import passes, refusal
+from release.hub.faults import FAULTS, refusal
 from release.hub.job import SECRET, WATCHES, Job, job_for
 from release.hub.line import Line
 from release.hub.repos import Found, look
 from release.sources.contact import CLIENT_ERRORS, patience, status_of, without_tokens
-
-T = TypeVar("T")
 
 DOMAINS: list[Literal["repo", "discussion"]] = ["repo"]
 LABEL = "release-watch"
@@ -224,7 +222,7 @@ def _run(line: Line, found: Watched, account: Account, token: str) -> JobInfo:
     def arrived() -> JobInfo | None:
         return next(iter(api.list_jobs(labels={LABEL: mark}, namespace=account.name)), None)
 
-    return once(line, make, arrived)
+    return line.made(make, arrived)
 
 
 def _created(line: Line, found: Watched, job: JobInfo, token: str) -> str:
@@ -237,7 +235,7 @@ def _created(line: Line, found: Watched, job: JobInfo, token: str) -> str:
     def arrived() -> str | None:
         return next((hook.id for hook in line.api.list_webhooks() if _watches(hook, found.id)), None)
 
-    return once(line, make, arrived)
+    return line.made(make, arrived)
 
 
 def _altered(line: Line, webhook: str, found: Watched, job: JobInfo, token: str) -> str:
@@ -261,28 +259,12 @@ def _delete(line: Line, repo_id: str, webhook: str) -> None:
                 raise
 
 
-def once(line: Line, make: Callable[[], T], arrived: Callable[[], T | None]) -> T:
-    """Return what `make` makes; after a doubtful answer it is looked for before it is made again."""
-    for wait in (*line.waits, None):
-        try:
-            return line.once(make)
-        except CLIENT_ERRORS as error:
-            if not passes(error):
-                raise
-            if (found := line.ask(arrived)) is not None:
-                return found
-            if wait is None:
-                raise
-            line.rest(error, wait)
-    raise AssertionError("the last try returns or raises")
-
-
 @contextmanager
 def _explained(line: Line, stands: str) -> Iterator[None]:
     """Turn what goes wrong into `HubFailed`, which says what stands."""
     try:
         yield
-    except (*CLIENT_ERRORS, ValueError, LookupError, TypeError) as error:
+    except FAULTS as error:
         status = status_of(error)
         page = f"{line.endpoint}/settings/webhooks"
         said, remedy = REFUSALS.get(status or 0) or refusal(error, "webhook of", "this account", page)

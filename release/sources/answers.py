@@ -24,10 +24,16 @@ MISREADINGS = (LookupError, TypeError, AttributeError, ValueError)
 """What the client raises over an answer that it did not expect."""
 READ = ("GET", "HEAD")
 CARD = "/api/validate-yaml"
+CREATE = "/api/repos/create"
+CONFLICT = "another conflicting operation is in progress"
 PAGE = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?<(?:!doctype html|html|head|body)\b", re.IGNORECASE)
 
 Sha = Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
 """A commit."""
+
+
+class Busy(Exception):
+    """The Hub is at work on another repository of this account; by itself the client would ask again without end."""
 
 
 class SenselessAnswer(ValueError):
@@ -187,7 +193,7 @@ COLLECTION = r"/api/collections/[^/]+/[^/]+"
 
 ROWS = (
     _row("GET", "/api/whoami-v2", _Who),
-    _row("POST", "/api/repos/create", _Made),
+    _row("POST", CREATE, _Made),
     _row("POST", CARD, _Remarks),
     _row("POST", f"{REPO}/preupload/[^/]+", _Uploads),
     _row("POST", f"{REPO}/commit/[^/]+", _Committed),
@@ -217,6 +223,7 @@ def look(response: httpx2.Response) -> None:
     Raises:
         SenselessAnswer: It is none of the Hub's.
         HfHubHTTPError: The Hub has no time to look at a README; the client would look for remarks in that answer.
+        Busy: It has none to make a repository.
     """
     request = response.request
     row = next((row for row in ROWS if row.method == request.method and row.path.search(request.url.path)), None)
@@ -224,9 +231,18 @@ def look(response: httpx2.Response) -> None:
         _require_same_request(response, row)
     elif response.is_success and (row or request.method not in READ):
         _require(response, row.holds if row else None)
-    elif response.is_error and request.url.path.endswith(CARD) and response.status_code != httpx2.codes.BAD_REQUEST:
+    elif response.is_error:
+        _require_time(response)
+
+
+def _require_time(response: httpx2.Response) -> None:
+    """Raise what the client does not: over a README it would look for remarks in any answer, and repeat a conflict."""
+    path, status = response.request.url.path, response.status_code
+    if path.endswith(CARD) and status != httpx2.codes.BAD_REQUEST:
         response.read()
         hf_raise_for_status(response)
+    if path.endswith(CREATE) and status == httpx2.codes.CONFLICT and CONFLICT.encode() in response.read():
+        raise Busy
 
 
 def _require_same_request(response: httpx2.Response, row: Row | None) -> None:
