@@ -130,8 +130,8 @@ def one_run(
     with tempfile.TemporaryDirectory(prefix="latency-null-") as folder:
         pair = Pair(by, model, nudged(model, Path(folder) / "copy"), alike=True)
         timings = {"new": time_pair, "old": time_mapped}[design](pair, items, device, QUIET)
-    for part in np.split(timings.answers[WARMUP:], count):
-        yield window_of(design, run, replace(timings, answers=np.concatenate([timings.answers[:WARMUP], part])))
+    for part in np.split(timings.seconds[WARMUP:], count):
+        yield window_of(design, run, replace(timings, seconds=np.concatenate([timings.seconds[:WARMUP], part])))
 
 
 def nudged(model: Path, folder: Path) -> Path:
@@ -150,12 +150,12 @@ def nudged(model: Path, folder: Path) -> Path:
 
 def time_mapped(pair: Pair, items: Sequence[Item], device: torch.device, _: Console) -> Timings:
     """Time answers as the old design did: both models in memory, mapped from their files."""
-    prompter, seconds = Prompter(read_tokenizer(pair.dense)), np.empty((len(items), 2, 1, 2))
+    prompter, seconds = Prompter(read_tokenizer(pair.dense)), np.empty((len(items), 2, 2))
     with loaded(pair.dense, device, None) as first, loaded(pair.pruned, device, None) as second:
         for index, item in enumerate(items):
             for side in turns(index):
                 text, model = prompter.text(item, 0), (first, second)[side]
-                seconds[index, side, 0] = engine("transformers").answer(model, prompter, text).seconds
+                seconds[index, side] = engine("transformers").answer(model, prompter, text).seconds
     return Timings(seconds, device.type, "stored", torch.get_num_threads(), NOBODY)
 
 
@@ -188,8 +188,8 @@ def joined(windows: Sequence[Window]) -> list[Window]:
 
 def _joined(first: Window, second: Window) -> Window:
     logs = np.array(first.logs + second.logs)
-    seconds = np.ones((WARMUP + len(logs), 2, 1, 2))
-    seconds[WARMUP:, 1, 0] = np.exp(logs)[:, None]
+    seconds = np.ones((WARMUP + len(logs), 2, 2))
+    seconds[WARMUP:, 1] = np.exp(logs)[:, None]
     timings = Timings(seconds, "", "", 0, Load(others=first.others, switches=None))
     return window_of(first.design, first.run, timings)
 

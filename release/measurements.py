@@ -349,9 +349,8 @@ class Latency(Frozen):
         threads: Threads that one operation may use on a CPU; None where the engine does not say.
         items: Pairs of answers that count.
         warmup: Pairs of answers before them, in each process.
-        processes: 1: one resident model, which took either side's weights before each run. More: shapes or types
+        processes: 1: one resident model, which took either side's weights before each answer. More: shapes or types
             differ, so that each process held both models, and each counts as one.
-        run: Answers that a side gave to an item, one after the other; the one of median time counts.
         load: What else the machine did.
         prefill: Up to the first new token, tokenising included.
         decode: The other new tokens together.
@@ -367,7 +366,6 @@ class Latency(Frozen):
     dtype: str
     threads: int | None
     processes: int
-    run: int = 1
     load: Load
     dense: LatencySide
     pruned: LatencySide

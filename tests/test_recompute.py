@@ -198,17 +198,6 @@ def next_item(row: dict[str, Any]) -> dict[str, Any]:
     return {"example_id": row["example_id"] + 1}
 
 
-def another_counted(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    first = next(index for index, row in enumerate(rows) if row["counted"])
-    other = next(
-        index
-        for index in range(first - 2, first + 3)
-        if index != first and rows[index]["model"] == rows[first]["model"]
-    )
-    rows[first]["counted"], rows[other]["counted"] = False, True
-    return rows
-
-
 FORGERIES: dict[str, tuple[str, Forge]] = {
     "one choice": ("bbq", rewrite("bbq", another_choice)),
     "one log-probability of an answer": ("bbq", rewrite("bbq", likelier)),
@@ -259,9 +248,6 @@ FORGERIES: dict[str, tuple[str, Forge]] = {
         rewrite("latency", each_row(lambda row: {"example_id": row["example_id"] + 1})),
     ),
     "slow ones called a warm-up": ("latency", rewrite("latency", first_row(counted=True))),
-    "a slower answer counted": ("latency", rewrite("latency", another_counted)),
-    "runs of no answer": ("latency", field("latency", run=0)),
-    "runs of many": ("latency", field("latency", run=10**9)),
     "missing times": ("latency", without("latency")),
     "smaller files": ("storage", lambda model: field("storage", pruned_bytes=1)(model)),
 }

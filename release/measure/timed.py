@@ -12,7 +12,7 @@ from release.measure.engines import engine, packages
 from release.measure.model import read_tokenizer, stored_type
 from release.measure.prompts import Prompter
 from release.measure.reader import name_of
-from release.measure.timings import RUN, Timings, turns
+from release.measure.timings import Timings, turns
 from release.measurements import EngineName
 from release.progress import Console
 from release.sources.bbq import Item
@@ -39,7 +39,7 @@ def time_pair(pair: Pair, items: Sequence[Item], device: torch.device, console: 
         UnusableBase: A model cannot be loaded or does not fit into memory.
     """
     runs, prompter = engine(pair.engine), Prompter(read_tokenizer(pair.dense))
-    answers, meter = np.empty((len(items), 2, RUN, 2)), LoadMeter()
+    seconds, meter = np.empty((len(items), 2, 2)), LoadMeter()
     hold = runs.exchanged if pair.alike else runs.beside
     label = f"Latency by {pair.engine}, dense and pruned in turns"
     with hold(pair.dense, pair.pruned, device) as take, console.step(label, len(items)) as advance:
@@ -47,12 +47,11 @@ def time_pair(pair: Pair, items: Sequence[Item], device: torch.device, console: 
             text = prompter.text(item, rotation=0)
             for side in turns(index):
                 model = take(side)
-                for answer in range(RUN):
-                    with meter.timing():
-                        answers[index, side, answer] = runs.answer(model, prompter, text).seconds
+                with meter.timing():
+                    seconds[index, side] = runs.answer(model, prompter, text).seconds
             advance(1)
         place = runs.place(device)
     dtype = name_of(stored_type(pair.dense))
     return Timings(
-        answers, place.name, dtype, place.threads, meter.load(), engine=pair.engine, packages=packages(pair.engine)
+        seconds, place.name, dtype, place.threads, meter.load(), engine=pair.engine, packages=packages(pair.engine)
     )

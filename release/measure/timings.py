@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,9 +18,6 @@ from release.statistics import Floats, exponential, mean_interval
 NEW_TOKENS = 5
 """Of every answer that is timed."""
 WARMUP = 2
-RUN = 3
-"""Answers that a side gives to an item, one after the other; the one of median time counts. A single answer varies by
-some tenths on a machine that others share, and most of that is in few slow ones."""
 MARGIN = 0.05
 MODELS = ("dense", "pruned")
 SCHEMA = pa.schema(
@@ -31,7 +27,6 @@ SCHEMA = pa.schema(
         ("model", pa.string()),
         ("prefill_seconds", pa.float64()),
         ("decode_seconds", pa.float64()),
-        ("answer", pa.int64()),
         ("counted", pa.bool_()),
         ("process", pa.int64()),
     ]
@@ -43,8 +38,7 @@ class Timings:
     """What was timed, and on what.
 
     Attributes:
-        answers: Seconds, (items, 2, run, 2): dense and pruned; one after the other; up to the first new token, and
-            from there to the end.
+        seconds: (answers, 2, 2): dense and pruned; up to the first new token, and from there to the end.
         device: A GPU's name, or the kind of device.
         dtype: The type that the dense model is stored in.
         threads: Threads that one operation may use on a CPU; None where the engine does not say.
@@ -54,7 +48,7 @@ class Timings:
         packages: What that was made of; none where a record of an earlier version does not say.
     """
 
-    answers: NDArray[np.float64]
+    seconds: NDArray[np.float64]
     device: str
     dtype: str
     threads: int | None
@@ -62,16 +56,6 @@ class Timings:
     processes: int = 1
     engine: EngineName = "transformers"
     packages: tuple[Package, ...] = ()
-
-    @property
-    def middle(self) -> NDArray[np.int64]:
-        """Which answer of each run is the one of median time, (items, 2)."""
-        return np.argsort(self.answers.sum(axis=3), axis=2, kind="stable")[:, :, self.answers.shape[2] // 2]
-
-    @property
-    def seconds(self) -> Floats:
-        """Seconds of those answers, (items, 2, 2)."""
-        return np.take_along_axis(self.answers, self.middle[:, :, None, None], axis=2)[:, :, 0]
 
 
 def file_name(engine: EngineName) -> str:
@@ -89,7 +73,7 @@ def merged(parts: Sequence[Timings]) -> Timings:
     loads = [part.load for part in parts]
     return replace(
         parts[0],
-        answers=np.concatenate([part.answers for part in parts]),
+        seconds=np.concatenate([part.seconds for part in parts]),
         load=Load(others=_mean([load.others for load in loads]), switches=_mean([load.switches for load in loads])),
         processes=len(parts),
     )
@@ -107,21 +91,19 @@ def write_timings(path: Path, items: Sequence[Item], timings: Timings) -> None:
 
 
 def _table(items: Sequence[Item], timings: Timings) -> pa.Table:
-    each, middle = len(items) // timings.processes, timings.middle
+    each = len(items) // timings.processes
     rows = [
         {
             "category": item.category,
             "example_id": item.example_id,
             "model": MODELS[side],
-            "prefill_seconds": float(prefill),
-            "decode_seconds": float(decode),
-            "answer": answer,
-            "counted": index % each >= WARMUP and answer == middle[index, side],
+            "prefill_seconds": float(timings.seconds[index, side, 0]),
+            "decode_seconds": float(timings.seconds[index, side, 1]),
+            "counted": index % each >= WARMUP,
             "process": index // each,
         }
         for index, item in enumerate(items)
         for side in turns(index)
-        for answer, (prefill, decode) in enumerate(timings.answers[index, side])
     ]
     return pa.Table.from_pylist(rows, SCHEMA)
 
@@ -140,37 +122,29 @@ def read_timings(data: bytes, known: Latency) -> tuple[list[tuple[str, int]], Ti
         UnusableData: It is no such table, or holds other answers, or they are not in the order of their turns.
     """
     rows = read_table(data, SCHEMA).to_pylist()
-    count, run = known.items + WARMUP, known.run
     if known.processes != 1:
         raise wrong("cannot be of a release, whose shapes and types are its base's")
-    if run < 1 or len(rows) != 2 * run * count:
-        raise wrong(f"holds {len(rows):,} answers where {2 * run * count:,} are due")
-    places = [(index, side, answer) for index in range(count) for side in turns(index) for answer in range(run)]
-    items = [(row["category"], row["example_id"]) for row in rows[:: 2 * run]]
-    answers = np.empty((count, 2, run, 2))
-    for (index, side, answer), row in zip(places, rows, strict=True):
-        due = (*items[index], MODELS[side], answer, 0)
-        if tuple(row[name] for name in ("category", "example_id", "model", "answer", "process")) != due:
-            raise wrong(f"does not hold the {MODELS[side]} model's answer to item {index} where it is due")
-        answers[index, side, answer] = row["prefill_seconds"], row["decode_seconds"]
-    if not (answers > 0).all():
+    count = known.items + WARMUP
+    if len(rows) != 2 * count:
+        raise wrong(f"holds {len(rows):,} answers where {2 * count:,} are due")
+    seconds, items = np.empty((count, 2, 2)), []
+    for index in range(count):
+        pair = rows[2 * index : 2 * index + 2]
+        items.append((pair[0]["category"], pair[0]["example_id"]))
+        for side, row in zip(turns(index), pair, strict=True):
+            due = (*items[-1], MODELS[side], index >= WARMUP, 0)
+            if (row["category"], row["example_id"], row["model"], row["counted"], row["process"]) != due:
+                raise wrong(f"does not hold the {MODELS[side]} model's answer to item {index} where it is due")
+            seconds[index, side] = row["prefill_seconds"], row["decode_seconds"]
+    if not (seconds > 0).all():
         raise wrong("holds an answer that took no time")
     where = (known.device, known.dtype, known.threads, known.load)
-    timings = Timings(answers, *where, engine=known.engine, packages=known.packages)
-    _require_counted(rows, places, timings)
-    return items, timings
-
-
-def _require_counted(rows: Sequence[dict[str, Any]], places: Sequence[tuple[int, int, int]], timings: Timings) -> None:
-    middle = timings.middle
-    for (index, side, answer), row in zip(places, rows, strict=True):
-        if row["counted"] != (index >= WARMUP and answer == middle[index, side]):
-            raise wrong("counts another answer than the one of median time")
+    return items, Timings(seconds, *where, engine=known.engine, packages=known.packages)
 
 
 def record_of(timings: Timings, data: DataSource, seconds: float) -> Latency:
     """Sum up what was timed; the first `WARMUP` items of each process are not counted."""
-    by_process = timings.seconds.reshape(timings.processes, -1, 2, 2)[:, WARMUP:]
+    by_process = timings.seconds.reshape(timings.processes, -1, *timings.seconds.shape[1:])[:, WARMUP:]
     whole = _part(by_process.sum(axis=3))
     return Latency(
         prompts=data,
@@ -181,7 +155,6 @@ def record_of(timings: Timings, data: DataSource, seconds: float) -> Latency:
         dtype=timings.dtype,
         threads=timings.threads,
         processes=timings.processes,
-        run=timings.answers.shape[2],
         load=timings.load,
         dense=whole.dense,
         pruned=whole.pruned,

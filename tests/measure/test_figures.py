@@ -33,7 +33,7 @@ def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def timings() -> Timings:
     rng = np.random.default_rng(0)
-    return Timings(rng.lognormal(-2, 0.2, (26, 2, 3, 2)), "cpu", "bfloat16", 2, Load(others=0.02, switches=3.0))
+    return Timings(rng.lognormal(-2, 0.2, (26, 2, 2)), "cpu", "bfloat16", 2, Load(others=0.02, switches=3.0))
 
 
 def measured(**changes: Any) -> Measurements:
