@@ -1,5 +1,6 @@
 """What is said equals what others see: a public release is updated, and the answer to the commit leaves doubt."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,8 @@ def test_a_tag_that_is_never_set_is_said(public: Bench) -> None:
     assert isinstance(error, HubFailed)
     assert "No tag could be set" in error.seen
     assert SHOWN in error.seen
+    public.hub.faults.clear()
+    assert public.push().tag == "v2"
 
 
 @pytest.mark.parametrize(
@@ -109,6 +112,7 @@ def test_a_tag_that_is_never_set_is_said(public: Bench) -> None:
         ("vera/hers-0123456789abcdef", "is not yours: it belongs to vera"),
         ("x" * 61, "has 61 characters"),
         (" ", "has 0 characters"),
+        ("", "has 0 characters"),
     ],
 )
 def test_a_collection_is_checked_before_anything_is_made(
@@ -121,6 +125,23 @@ def test_a_collection_is_checked_before_anything_is_made(
         assert isinstance(error, BadOption)
         assert words in error.seen
         assert at.written() == []
+        assert at.hub.store.repo("models", ID) is None
+        assert at.push(collection="Pruned models").collection
+
+
+def test_a_collection_that_leads_on_to_another_is_not_taken_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with bench(tmp_path, monkeypatch, caplog) as at:
+        slug = at.line.api.create_collection("Pruned models", namespace="ada").slug
+        renamed = slug.replace("pruned", "dense")
+        answer = {"slug": renamed, "title": "Dense", "owner": {"name": "ada"}, "items": [], "theme": "", "upvotes": 0}
+        answer |= {"lastUpdated": "2026-01-01T00:00:00.000Z", "position": 1, "private": False}
+        at.fault("GET", "/api/collections/ada/", action=200, body=json.dumps(answer))
+        error = at.failing(collection=slug)
+        assert isinstance(error, BadOption)
+        assert f"leads on to {renamed}" in error.seen
+        assert at.hub.store.repo("models", ID) is None
 
 
 def test_an_organisation_that_demands_a_resource_group_is_given_one(
