@@ -23,16 +23,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from release.device import choose_device
-from release.measure import logprobs
-from release.measure.model import loaded, read_tokenizer
-from release.measure.prompts import ROTATIONS, Prompter
-from release.measure.reader import Resident
-from release.measure.sample import draw
-from release.measure.tree import Wanted
+from release.evals.bbq.data import Item, read_bbq
+from release.evals.bbq.prompts import ROTATIONS, Prompter
+from release.evals.bbq.sample import draw
+from release.models import logprobs
+from release.models.device import choose_device
+from release.models.load import loaded, read_tokenizer
+from release.models.reader import Resident
+from release.models.tree import Query
 from release.progress import Console
 from release.sources import demo
-from release.sources.bbq import Item, read_bbq
 
 BATCHES = (1, 8, 32)
 UNKNOWN = (
@@ -49,7 +49,7 @@ def main() -> None:
     tokenizer = read_tokenizer(folder)
     prompter, items = Prompter(tokenizer), chosen(options.set, options.items)
     texts = [prompter.text(item, rotation) for item in items for rotation in range(ROTATIONS)]
-    sequences = [Wanted(tuple(ids)) for ids in prompter.encode(texts)]
+    sequences = [Query(tuple(ids)) for ids in prompter.encode(texts)]
     letters = list(prompter.letters(texts[0]))
     with loaded(folder, device, torch.float32) as model:
         reader = Resident(model)
@@ -91,7 +91,7 @@ def chosen(kind: str, count: int) -> tuple[Item, ...]:
 
 
 @torch.inference_mode()
-def plain(model: Any, sequences: Iterable[Wanted], letters: list[int]) -> np.ndarray:
+def plain(model: Any, sequences: Iterable[Query], letters: list[int]) -> np.ndarray:
     rows = []
     for sequence in sequences:
         logits = model(input_ids=torch.tensor([sequence.tokens], device=model.device), use_cache=False).logits[0, -1]
@@ -99,7 +99,7 @@ def plain(model: Any, sequences: Iterable[Wanted], letters: list[int]) -> np.nda
     return np.stack(rows)
 
 
-def ours(reader: Resident, sequences: list[Wanted], letters: list[int]) -> np.ndarray:
+def ours(reader: Resident, sequences: list[Query], letters: list[int]) -> np.ndarray:
     reader.in_trees = None  # the trial belongs to the work
     result = np.empty((len(sequences), len(letters)), dtype=np.float32)
     for index, rows in logprobs.read(reader, sequences, lambda _: None):

@@ -21,14 +21,14 @@ import torch
 from numpy.typing import NDArray
 
 from release.checkpoint.folder import Checkpoint
-from release.device import choose_device
-from release.measure.model import loaded, read_tokenizer
+from release.models.device import choose_device
+from release.models.load import loaded, read_tokenizer
 from release.progress import Console
 from release.pruning.calibrate import TOKENS, Calibrator
 from release.pruning.calibration import calibration_text
 from release.pruning.recipe import Recipe
-from release.pruning.store import Store
-from release.record import CalibrationPlan
+from release.pruning.store import BlockStore
+from release.schema.record import CalibrationPlan
 from release.sources.base import resolve
 
 
@@ -74,7 +74,7 @@ def two_passes(base: Checkpoint, ids: NDArray[np.int32], device: torch.device) -
 
 def calibrate(base: Checkpoint, recipe: Recipe, ids: NDArray[np.int32], device: torch.device, console: Console) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder), recipe.row.updates_kept_weights)
+        store = BlockStore(Path(folder), recipe.row.updates_kept_weights)
         Calibrator(base, recipe, ids, store, device, torch.get_num_threads()).run(console)
 
 

@@ -13,10 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import signal
 
-from release.measure.clustered import Linear, Strata, ratio_of_sums, spread
-from release.measure.perplexity import Readings, Windows, compare
-from release.measure.sample import draw
-from release.measure.scores import (
+from release.evals.bbq.data import Item, read_bbq
+from release.evals.bbq.sample import draw
+from release.evals.bbq.scores import (
     ALL,
     D_ALL,
     D_OTHER,
@@ -32,10 +31,11 @@ from release.measure.scores import (
     Templates,
     linear,
 )
-from release.measurements import DataSource, Estimate
+from release.evals.engine.clustered import Linear, Strata, ratio_of_sums, spread
+from release.evals.engine.statistics import Floats, clustered_wilson, sign_flip, t_interval
+from release.evals.perplexity.compare import Readings, Windows, compare
 from release.progress import Console
-from release.sources.bbq import Item, read_bbq
-from release.statistics import Floats, clustered_wilson, sign_flip, t_interval
+from release.schema.measurements import DataSource, Estimate
 
 WORLDS = 500
 SIZES = ("100", "200", "1000", "full")

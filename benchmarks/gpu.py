@@ -34,21 +34,21 @@ from numpy.typing import NDArray
 from release.checkpoint.count import Place, places, read_tensor
 from release.checkpoint.folder import open_checkpoint
 from release.checkpoint.prunable import prunable
-from release.device import CPU, choose_device, device_name
 from release.environment import environment
-from release.measure import bbq
-from release.measure.latency import measure_latency
-from release.measure.model import read_tokenizer
-from release.measure.sample import draw
-from release.measure.subject import Subject
-from release.measure.timings import WARMUP
-from release.measure.windows import cut_windows, losses_of
+from release.evals.bbq import ask as bbq
+from release.evals.bbq.data import read_bbq
+from release.evals.bbq.sample import draw
+from release.evals.engine.subject import EvaluatedModel
+from release.evals.latency.measure import measure_latency
+from release.evals.latency.table import WARMUP
+from release.evals.perplexity.windows import cut_windows, losses_of
+from release.models.device import CPU, choose_device, device_name
+from release.models.load import read_tokenizer
 from release.pipeline import prune_only
 from release.plan import Measuring, Plan, parse_calibration
 from release.progress import Console
 from release.pruning.recipe import Recipe
 from release.sources import demo
-from release.sources.bbq import read_bbq
 from release.sources.text import read_text
 
 SIDE = 4096
@@ -124,7 +124,9 @@ class Desk:
         pruning = timed(lambda: self._prune(device, own / "pruned"), device)
         chosen = spread(len(self._script.task.items), items)
         script, rows = self._script.part(chosen), self._rows[:windows]
-        with Subject("dense", self._base, None, device, torch.float32, Console(), own / "readings.sqlite") as subject:
+        with EvaluatedModel(
+            "dense", self._base, None, device, torch.float32, Console(), own / "readings.sqlite"
+        ) as subject:
             asked = timed(lambda: bbq.ask(subject, script), device)
             read = timed(lambda: losses_of(subject, rows), device)
         peak, tokens = best_product(device), sum(map(len, script.prompts))

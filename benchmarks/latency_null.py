@@ -32,19 +32,19 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from release.claims.cost import as_fast, busy, no_faster
-from release.device import choose_device
-from release.measure.engines import ENGINES, engine
-from release.measure.model import loaded, read_tokenizer
-from release.measure.prompts import Prompter
-from release.measure.sample import draw
-from release.measure.timed import Pair, time_pair
-from release.measure.timings import WARMUP, Timings, record_of, turns
-from release.measurements import DataSource, EngineName, Load
+from release.evals.bbq.data import Item, read_bbq
+from release.evals.bbq.prompts import Prompter
+from release.evals.bbq.sample import draw
+from release.evals.claims.cost import as_fast, busy, no_faster
+from release.evals.engine.statistics import Floats
+from release.evals.latency.table import WARMUP, Timings, record_of, turns
+from release.evals.latency.timed import Pair, time_pair
+from release.models.device import choose_device
+from release.models.engines import ENGINES, engine
+from release.models.load import loaded, read_tokenizer
 from release.progress import Console
+from release.schema.measurements import DataSource, EngineName, Load
 from release.sources import demo
-from release.sources.bbq import Item, read_bbq
-from release.statistics import Floats
 
 NOBODY = Load(others=None, switches=None)
 DATA = DataSource(name="BBQ", origin="", revision=None, licence=None, sha256="")

@@ -3,8 +3,8 @@
     python -m benchmarks.looks [--worlds 500] [--wanted 0.05]
 
 In every world each question template draws how often both models name the target; the change is +0.05 on average. The
-looks are those of `release.measure.looks`; a world is asked as far as they go, and the interval at the last look holds
-the change or does not.
+looks are those of `release.evals.bbq.looks`; a world is asked as far as they go, and the interval at the last look
+holds the change or does not.
 """
 
 import argparse
@@ -12,12 +12,12 @@ from collections import Counter
 
 import numpy as np
 
-from release.measure.answers import Answers, Task
-from release.measure.looks import Round, amount, look, planned
-from release.measure.sample import Sample, draw
+from release.evals.bbq.answers import Answers, Task
+from release.evals.bbq.data import Item, read_bbq
+from release.evals.bbq.looks import Round, amount, look, planned
+from release.evals.bbq.sample import Sample, draw
+from release.evals.engine.statistics import wilson
 from release.progress import Console
-from release.sources.bbq import Item, read_bbq
-from release.statistics import wilson
 
 CHANGE, SPREAD, LEVEL_DENSE = 0.05, 0.08, 0.4
 

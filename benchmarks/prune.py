@@ -39,26 +39,26 @@ from decimal import Decimal
 from pathlib import Path
 from release.checkpoint.folder import open_checkpoint
 from release.progress import Console
-from release.pruning.prune import Job, Means, prune
+from release.pruning.prune import Job, PruneContext, prune
 from release.pruning.recipe import Recipe
 base, out, method = sys.argv[1:4]
 checkpoint = open_checkpoint(Path(base))
 job = Job(Recipe.of(method, Decimal("0.5"), 42), Path(out), Path(out, "work"))
 started = time.perf_counter()
-prune(checkpoint, [job], Console(quiet=True), Means())
+prune(checkpoint, [job], Console(quiet=True), PruneContext())
 print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 AUDIT = """
 import resource, sys, time
 from pathlib import Path
-from release.checkpoint.count import Beside, count
+from release.checkpoint.count import BaseReader, count
 from release.checkpoint.folder import open_checkpoint
 from release.checkpoint.header import read_header
 from release.checkpoint.prunable import prunable
 base = open_checkpoint(Path(sys.argv[1]))
 names = set(prunable(base))
 started = time.perf_counter()
-with Beside(base) as beside:
+with BaseReader(base) as beside:
     for path in sorted(Path(sys.argv[2]).glob("*.safetensors")):
         count(read_header(path), names, beside, lambda _: None, from_disk=True)
     beside.digests()

@@ -27,7 +27,8 @@ from pathlib import Path
 from release import hub
 from release.progress import Console
 folder = Path(sys.argv[1])
-hub.push(hub.Parcel(folder / "model", folder / "space", "ada/whole", folder / "work"), hub.Ways(), Console(quiet=True))
+upload = hub.Upload(folder / "model", folder / "space", "ada/whole", folder / "work")
+hub.push(upload, hub.PublishOptions(), Console(quiet=True))
 """
 BARE = """
 import sys

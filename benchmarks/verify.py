@@ -34,7 +34,7 @@ from pathlib import Path
 
 from release.checkpoint.files import Folder
 from release.progress import Console
-from release.verify import verify
+from release.verification.verify import verify
 def used():
     known = resource.getrusage(resource.RUSAGE_SELF)
     return known.ru_utime + known.ru_stime

@@ -26,7 +26,7 @@ DISK_REMEDIES = {
 }
 
 
-class Answer(NamedTuple):
+class ErrorMessage(NamedTuple):
     """What is said of an error: what was seen, what to do next, and the exit code."""
 
     seen: str
@@ -63,7 +63,9 @@ def run(arguments: list[str]) -> int:
     try:
         return _invoked(arguments)
     except KeyboardInterrupt:
-        return _report(Answer("Interrupted.", "Run the same command again to go on.", EXIT_INTERRUPTED), arguments)
+        return _report(
+            ErrorMessage("Interrupted.", "Run the same command again to go on.", EXIT_INTERRUPTED), arguments
+        )
     except BaseException as error:
         if not isinstance(error, Exception) and type(error).__name__ != PANIC:
             raise
@@ -97,7 +99,7 @@ def _caught(error: BaseException, arguments: list[str]) -> int:
     return _report(_answer(error) or _unforeseen(error, arguments), arguments)
 
 
-def _answer(error: BaseException) -> Answer | None:
+def _answer(error: BaseException) -> ErrorMessage | None:
     """What there is to say of an error that was foreseen."""
     import typer
 
@@ -106,34 +108,34 @@ def _answer(error: BaseException) -> Answer | None:
     # typer carries its own copy of click and exports only the leaves of its errors.
     usage_error: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
     if isinstance(error, usage_error):
-        return Answer(error.format_message(), "`release --help` shows what is understood.", 2)
+        return ErrorMessage(error.format_message(), "`release --help` shows what is understood.", 2)
     if isinstance(error, ReleaseError):
-        return Answer(error.seen, error.remedy, error.exit_code)
+        return ErrorMessage(error.seen, error.remedy, error.exit_code)
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and NO_MEMORY.search(str(error))):
-        return Answer("Memory ran out.", "Close what else needs memory, or use a larger machine.", 2)
+        return ErrorMessage("Memory ran out.", "Close what else needs memory, or use a larger machine.", 2)
     if isinstance(error, OSError) and (error.filename or error.errno in DISK_REMEDIES):
         place = f" ({os.fsdecode(error.filename)})" if isinstance(error.filename, str | bytes) else ""
         remedy = DISK_REMEDIES.get(error.errno or 0, "Check the path, its permissions and the disk.")
-        return Answer(f"{error.strerror or type(error).__name__}{place}.", remedy, 2)
+        return ErrorMessage(f"{error.strerror or type(error).__name__}{place}.", remedy, 2)
     return None
 
 
-def _unforeseen(error: BaseException, arguments: list[str]) -> Answer:
+def _unforeseen(error: BaseException, arguments: list[str]) -> ErrorMessage:
     from release import crash
 
     path = crash.report(error, arguments)
     kept = f", with {path}, which holds nothing private" if path else "; no file with the details could be written"
-    return Answer(
+    return ErrorMessage(
         f"Something unforeseen happened ({crash.summary(error)}).",
         f"Please report it where you got `release` from{kept}. `--debug` shows where it happened.",
         EXIT_UNFORESEEN,
     )
 
 
-def _report(answer: Answer, arguments: list[str]) -> int:
+def _report(answer: ErrorMessage, arguments: list[str]) -> int:
     import typer
 
-    from release.text import message
+    from release.format import message
 
     seen, remedy = message(answer.seen), message(answer.remedy)
     typer.echo(f"Error: {seen}" + (f"\n{remedy}" if remedy else ""), err=True)

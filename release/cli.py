@@ -159,8 +159,8 @@ def publish(
     from release import pipeline, report
     from release.plan import Plan, measuring, parse_calibration, parse_sparsity, recipe_of, ways
     from release.preview import preview
+    from release.schema.study import study_of
     from release.sources.identity import identity
-    from release.study import study_of
 
     text_plan, text_file = parse_calibration(calibration, calibration_samples, calibration_length)
     plan = Plan(
@@ -257,8 +257,8 @@ def prune(
     from release import pipeline, report
     from release.plan import Measuring, Plan, parse_calibration, parse_sparsities, recipe_of
     from release.preview import preview
+    from release.schema.study import study_of
     from release.sources.identity import identity
-    from release.study import study_of
 
     text_plan, text_file = parse_calibration(calibration, calibration_samples, calibration_length)
     plans = [
@@ -325,12 +325,12 @@ def verify(
 ) -> None:
     """Read every weight again and compare with record, card and base; exit 1 where they disagree."""
     from release import report
-    from release.again import Again
-    from release.changes import told_where_it_fails
-    from release.keyless import whose
     from release.sources.base import base_files, changed_since, pruned_files
-    from release.spot_check import Spot
-    from release.verify import verify as verify_files
+    from release.verification.changes import told_where_it_fails
+    from release.verification.keyless import whose
+    from release.verification.remask import Again
+    from release.verification.spot_check import Spot
+    from release.verification.verify import verify as verify_files
 
     console, who = Console(), whose(key, identity, identity_provider)
     files = pruned_files(path_or_repo, console)
@@ -446,8 +446,9 @@ def push(
     debug: Debug = False,
 ) -> None:
     """Upload a release that was built before."""
-    from release import publishing, report
+    from release import report
     from release.plan import ways
+    from release.publishing import upload as publishing
 
     how = ways(
         private=private,
@@ -483,9 +484,10 @@ def watch(
     debug: Debug = False,
 ) -> None:
     """Have every push to a repository verified by a Hub Job and reported in a discussion."""
-    from release import report, standing
-    from release.hub import Line, job
+    from release import report
+    from release.hub import HubClient, job
     from release.hub import watch as webhooks
+    from release.verification import standing
 
     if once:
         reported = standing.check_all(repositories, Console())
@@ -494,7 +496,7 @@ def watch(
     if stop:
         report.show_facts({"stopped": webhooks.stop(repositories)}, json)
         return
-    source, token = job.package_of(package), job.secret_of(Line(), token_from)
+    source, token = job.package_of(package), job.secret_of(HubClient(), token_from)
     if dry_run:
         report.show_watched(webhooks.survey(repositories, source, flavor), json)
     else:

@@ -11,16 +11,16 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
-from release.card_parts import REPO_ID
+from release.card.parts import REPO_ID
 from release.checkpoint.files import Files, content, is_hidden
 from release.checkpoint.folder import CONFIG, TOKENIZER_CONFIG, is_side_file, matches, settings_of
 from release.checkpoint.forms import is_sparsity
 from release.checkpoint.loading import INDEX
 from release.names import is_litter
 from release.pruning.masks import FILE_NAME as MASK
-from release.record import CARD
-from release.record import FILE_NAME as RECORD
-from release.sparsity import FILE_NAME as TABLE
+from release.schema.record import CARD
+from release.schema.record import FILE_NAME as RECORD
+from release.verification.sparsity_table import FILE_NAME as TABLE
 
 SIGNATURE = "model.sig"
 """Made last, over all the other files."""

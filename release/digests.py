@@ -3,7 +3,22 @@
 import hashlib
 from pathlib import Path
 
-from release.record import FileDigest
+from release.frozen import Frozen
+from release.names import FileName
+
+
+class FileDigest(Frozen):
+    """One file as it lies on disk.
+
+    Attributes:
+        name: Path relative to the model folder, with forward slashes; it leads nowhere else.
+        bytes: Size in bytes.
+        sha256: Hexadecimal SHA-256 of the whole file.
+    """
+
+    name: FileName
+    bytes: int
+    sha256: str
 
 
 def sha256_file(path: Path) -> str:

@@ -5,14 +5,14 @@ from importlib.metadata import version
 
 from release import __version__
 from release.machine import cores, processor
-from release.record import Environment
+from release.schema.record import Environment
 
 
 def environment() -> Environment:
     """Describe this process's environment."""
     import torch
 
-    from release.device import choose_device, device_name
+    from release.models.device import choose_device, device_name
 
     return Environment(
         release=__version__,

@@ -25,7 +25,7 @@
 import difflib
 from collections.abc import Iterable
 
-from release.text import LONGEST_QUOTED, quoted
+from release.format import LONGEST_QUOTED, quoted
 
 
 class ReleaseError(Exception):

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from release.errors import ReleaseError
-from release.text import shown
+from release.format import shown
 
 MIB = 1 << 20
 DEEPEST = 64

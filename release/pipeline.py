@@ -13,36 +13,42 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from release import card_file, files, leaks, memory, seeds, signing, sparsity, weightless
-from release.audit import Audited, audit, listed, refuse_failed
-from release.card_merge import Merged
-from release.card_parts import NOWHERE
-from release.checkpoint import classes
+from release import files
+from release.build_record import describe, settled
+from release.card import file as card_file
+from release.card.merge import Merged
+from release.card.parts import NOWHERE
 from release.checkpoint.files import Folder
 from release.checkpoint.folder import Checkpoint, model_folder, open_checkpoint
 from release.checkpoint.forms import refuse_embeddings
 from release.checkpoint.prunable import prunable
 from release.checkpoint.steady import steady
-from release.closure import check_method
 from release.contents import is_own
-from release.describe import describe, settled
-from release.measurements import Measurements, Storage
+from release.evals import cache as memory
+from release.evals import spread as seeds
+from release.models import classes
 from release.plan import Measuring, Plan
 from release.progress import Console
 from release.pruning import masks
-from release.pruning.one import require_rows
-from release.pruning.prune import Calibrating, Job, Means, forget_blocks, prune, require_room
+from release.pruning.prune import Calibrating, Job, PruneContext, forget_blocks, prune, require_room
+from release.pruning.prune_tensor import require_rows
 from release.pruning.rebuild import rebuild as rebuild_weights
 from release.pruning.recipe import Recipe
-from release.publishing import login_for, parcel_of, push_release, take_names, write_space
-from release.record import CARD, FILE_NAME, Pruning, Record, Signed
+from release.publishing import leaks
+from release.publishing.upload import login_for, parcel_of, push_release, take_names, write_space
+from release.schema.measurements import Measurements, Storage
+from release.schema.record import CARD, FILE_NAME, Pruning, Record, Signed
 from release.sources.base import BaseModel, resolve
-from release.verify import required_record, verify
+from release.verification import signing, weightless
+from release.verification import sparsity_table as sparsity
+from release.verification.audit import Audited, audit, listed, refuse_failed
+from release.verification.closure import check_method
+from release.verification.verify import required_record, verify
 from release.workspace import Workspace, carry_files, carry_side_files, place_for_answers, require_side_files
 
 if TYPE_CHECKING:
+    from release.evals.run import EvalPlan
     from release.hub import Pushed
-    from release.measure.run import Desk
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,7 @@ def require_prunable(base: Checkpoint, plan: Plan) -> None:
         UnusableBase: Names the tensor or module.
         BadOption: See `require_rows`; or the method leaves no mask to publish.
     """
-    from release.checkpoint.fitness import require_fit
+    from release.models.fitness import require_fit
 
     require_side_files(base.folder)
     refuse_embeddings(Folder(base.folder).name, Folder(base.folder).sizes)
@@ -125,7 +131,7 @@ def require_prunable(base: Checkpoint, plan: Plan) -> None:
         weightless.require_enough(plan.recipe, plan.with_mask)
 
 
-def pruning_means(plan: Plan, base: BaseModel, console: Console) -> Means:
+def pruning_means(plan: Plan, base: BaseModel, console: Console) -> PruneContext:
     """Bring what pruning works with: for calibrated methods a device and text that nothing is measured on.
 
     Raises:
@@ -134,9 +140,9 @@ def pruning_means(plan: Plan, base: BaseModel, console: Console) -> Means:
         UnusableData: The text is too short, or is what perplexity is measured on.
     """
     if plan.recipe.calibration is None:
-        return Means(plan.threads)
-    from release.device import choose_device
-    from release.measure.model import context_window, read_config, read_tokenizer, require_known
+        return PruneContext(plan.threads)
+    from release.models.device import choose_device
+    from release.models.load import context_window, read_config, read_tokenizer, require_known
     from release.pruning.calibration import calibration_text
     from release.sources.text import read_text
 
@@ -154,11 +160,11 @@ def pruning_means(plan: Plan, base: BaseModel, console: Console) -> Means:
     require_known(folder, text.ids.tolist())
     if plan.measuring.perplexity != "off":
         text.require_apart(read_text(plan.measuring.text, console)[0])
-    return Means(plan.threads, Calibrating(text, device))
+    return PruneContext(plan.threads, Calibrating(text, device))
 
 
 def prune_and_audit(
-    base: Checkpoint, wanted: Sequence[tuple[Plan, Workspace]], means: Means, console: Console
+    base: Checkpoint, wanted: Sequence[tuple[Plan, Workspace]], means: PruneContext, console: Console
 ) -> list[tuple[Pruning, Audited]]:
     """Write pruned model folders, all from one read, and read each again; only what passed the gate comes back.
 
@@ -286,7 +292,7 @@ def storage_of(audited: Audited) -> Storage:
     )
 
 
-def measuring_means(plan: Measuring, base: Checkpoint, console: Console) -> "Desk":
+def measuring_means(plan: Measuring, base: Checkpoint, console: Console) -> "EvalPlan":
     """Lay out all that both models will be asked, so that what is missing or does not fit stops a run before any work.
 
     Raises:
@@ -295,14 +301,16 @@ def measuring_means(plan: Measuring, base: Checkpoint, console: Console) -> "Des
         UnusableBase: The tokenizer cannot be used as asked, or two models do not fit beside each other for latency.
         UnusableData: Data were altered or are too short, or a prompt does not fit the model.
     """
-    from release.measure.run import prepare
+    from release.evals.run import prepare
 
     return prepare(base.folder, plan, console)
 
 
-def measured(base: Checkpoint, audited: Audited, desk: "Desk", workspace: Workspace, console: Console) -> Measurements:
+def measured(
+    base: Checkpoint, audited: Audited, desk: "EvalPlan", workspace: Workspace, console: Console
+) -> Measurements:
     """Measure dense and pruned side by side, or recall what was measured on these very files."""
-    from release.measure.run import measure
+    from release.evals.run import measure
 
     files = {"dense": audited.base_files, "pruned": audited.audit.files}
     key = memory.key_of(files["dense"], files["pruned"], desk.plan)
@@ -321,7 +329,7 @@ def with_masks(
     base: Checkpoint,
     audited: Audited,
     found: Measurements,
-    means: Means,
+    means: PruneContext,
     workspace: Workspace,
     console: Console,
 ) -> Measurements:
@@ -331,7 +339,7 @@ def with_masks(
     """
     if plan.seeds == 1:
         return found
-    from release.measure.masks import changes
+    from release.evals.masks import changes
 
     key = memory.key_of(audited.base_files, audited.audit.files, plan.measuring)
     same = {"precision": None, "latency": "off", "log_format": None}
@@ -353,7 +361,7 @@ def with_masks(
 
 def measure_only(pruned: Path, base: str, plan: Measuring, out: Path | None, console: Console) -> Measurements:
     """Measure any pruned model beside its base; per-item answers and figures go to `out`, where one is given."""
-    from release.measure.run import measure
+    from release.evals.run import measure
 
     folder = model_folder(pruned)
     dense = resolve(base, console).checkpoint
@@ -384,7 +392,7 @@ def _card_again(folder: Path) -> Merged:
 
 def run_space(releases: list[Path], base: str | None, console: Console) -> None:
     """Run the Space of one or more releases of the same base on this machine, until interrupted."""
-    from release import space
+    from release.space import build as space
 
     records = [required_record(model_folder(release)) for release in releases]
     dense = resolve(base or _base_of(records[0]), console).checkpoint.folder

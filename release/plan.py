@@ -8,18 +8,18 @@ from typing import Literal, Self, TypeVar
 
 from pydantic import model_validator
 
-from release.card_parts import REPO_ID
+from release.card.parts import REPO_ID
 from release.digests import sha256_file
 from release.errors import BadOption
+from release.format import quoted
 from release.frozen import MOST_DECIMALS, Frozen, is_share
-from release.measurements import EngineName, Precision, Reading
 from release.options import LARGEST_SEED, MOST_MASKS
 from release.pruning.method import Scope
 from release.pruning.recipe import Recipe
-from release.record import CalibrationPlan, Weights
+from release.schema.measurements import EngineName, Precision, Reading
+from release.schema.record import CalibrationPlan, Weights
+from release.schema.study import Study
 from release.sources.identity import Identity
-from release.study import Study
-from release.text import quoted
 
 DEFAULT_SEED = 42
 CALIBRATION_TEXTS = ("auto", "c4", "wikipedia")
@@ -83,7 +83,7 @@ class Measuring(Frozen):
     precision: Decimal | None = None
 
 
-class Ways(Frozen):
+class PublishOptions(Frozen):
     """How a release is published.
 
     Attributes:
@@ -147,7 +147,7 @@ class Plan(Frozen):
     out: Path
     local: bool
     namespace: str | None = None
-    ways: Ways = Ways()
+    ways: PublishOptions = PublishOptions()
     space: bool = True
     threads: int = 0
     calibration_file: Path | None = None
@@ -288,7 +288,7 @@ def ways(
     show_unasked: bool = False,
     weights: str = "all",
     resource_group: str | None = None,
-) -> Ways:
+) -> PublishOptions:
     """Read how a release is published from the words of the command line.
 
     Raises:
@@ -302,7 +302,7 @@ def ways(
             "Give the id that ends its address in the organisation's settings on the Hub.",
         )
     model, space = parse_into(into)
-    return Ways(
+    return PublishOptions(
         private=private,
         gated=_one_of("gated", gated, GATES) if gated else None,
         pull_request=pull_request,

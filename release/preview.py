@@ -7,25 +7,25 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-from release.checkpoint.classes import matrices, meta_model, require_prunable
 from release.checkpoint.decoder import Shapes
 from release.checkpoint.files import Folder
-from release.checkpoint.fitness import require_fit, require_language_model
 from release.checkpoint.folder import open_checkpoint, read_config
 from release.checkpoint.forms import refuse_embeddings, refuse_other_form
 from release.checkpoint.prunable import LeftDense, from_shapes, left_dense, module_of
 from release.contents import left_behind
 from release.errors import HubUnreachable, NotLoggedIn
+from release.evals.bbq.data import known, read_bbq
 from release.frozen import Frozen
 from release.hub import PushPlan
-from release.measurements import Forecast
+from release.models.classes import matrices, meta_model, require_prunable
+from release.models.fitness import require_fit, require_language_model
 from release.plan import Measuring, Plan
 from release.progress import Console
 from release.pruning.budget import rounded_share
-from release.pruning.one import require_rows
 from release.pruning.prune import SPARE
+from release.pruning.prune_tensor import require_rows
+from release.schema.measurements import Forecast
 from release.sources.base import require_said
-from release.sources.bbq import known, read_bbq
 
 Tensors = Mapping[str, tuple[str, tuple[int, ...]]]
 """Tensor name → (stored type, shape)."""
@@ -140,10 +140,10 @@ def _sample(plan: Measuring, parameters: int) -> Forecast | None:
     """Foretell how well the sample will tell; nothing is fetched for it."""
     if plan.bbq == "off" or (found := read_bbq(plan.bbq_data, Console()) if plan.bbq_data else known()) is None:
         return None
-    from release.device import choose_device
-    from release.measure.amount import asked
-    from release.measure.sample import draw, of_categories
-    from release.measure.width import forecast
+    from release.evals.bbq.amount import asked
+    from release.evals.bbq.sample import draw, of_categories
+    from release.evals.bbq.width import forecast
+    from release.models.device import choose_device
 
     items = of_categories(found[0], plan.bbq_categories)
     return forecast(draw(items, asked(plan, parameters, choose_device(plan.device), len(items)), plan.seed))
@@ -158,7 +158,8 @@ def _repositories(plan: Plan, name: str) -> tuple[str, ...]:
 
 def _at_the_hub(plan: Plan, name: str) -> tuple[PushPlan | None, str | None]:
     """Ask the Hub what publishing would meet there; without a login, or without a network, say so and go on."""
-    from release import hub, publishing
+    from release import hub
+    from release.publishing import upload as publishing
 
     if plan.local:
         return None, None

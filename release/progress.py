@@ -15,7 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from release.text import shown
+from release.format import shown
 
 Advance = Callable[[float], None]
 Tell = Callable[[str, float], None]

@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING, Any
 from rich.console import RenderableType
 from rich.table import Table
 
-from release.audit import listed
 from release.checkpoint.prunable import LeftDense
-from release.claims import across, decide
-from release.measurements import Bbq, Estimate, Latency, Measurements, Rate, Score
-from release.metrics import LATENCY, METRICS, PERPLEXITY, Metric, phrase
+from release.evals.claims import across, decide
+from release.evals.metrics import LATENCY, METRICS, PERPLEXITY, Metric, phrase
+from release.format import escaped, shown, visible
 from release.pipeline import Release
 from release.progress import Screen
 from release.pruning.method import Method
-from release.record import ClaimRecord, Pruning
-from release.text import escaped, shown, visible
-from release.verify import Verification
+from release.schema.measurements import Bbq, Estimate, Latency, Measurements, Rate, Score
+from release.schema.record import ClaimRecord, Pruning
+from release.verification.audit import listed
+from release.verification.verify import Verification
 
 if TYPE_CHECKING:
     from release.hub import Pushed, PushPlan
     from release.hub.watch import Watched
     from release.preview import Preview
-    from release.standing import Reported
+    from release.verification.standing import Reported
 
 MARKS = {True: "ok", False: "FAILED", None: "not checked"}
 WIDTH = 160

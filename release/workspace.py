@@ -15,7 +15,7 @@ from release.contents import carried, carried_names
 from release.errors import GateError, InputError, OutputConflict, UnusableBase
 from release.names import alike, is_litter, understood
 from release.pruning.recipe import Recipe
-from release.record import FILE_NAME, Pruning, Record
+from release.schema.record import FILE_NAME, Pruning, Record
 
 MARKER = "recipe.txt"
 PRUNED = "pruning.json"

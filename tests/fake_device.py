@@ -18,7 +18,7 @@ from torch.utils import backend_registration
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
-from release.device import has_doubles
+from release.models.device import has_doubles
 
 aten = torch.ops.aten
 NAME = "pretended"

@@ -8,16 +8,17 @@ from typing import Any
 
 import torch
 
-from release import card, sparsity
-from release.audit import modules
+from release.build_record import side_files
+from release.card import render as card
 from release.checkpoint.count import count
 from release.checkpoint.header import read_header
 from release.checkpoint.loading import INDEX, SINGLE
 from release.checkpoint.prunable import module_of
 from release.checkpoint.tally import TensorCount
 from release.contents import unexpected
-from release.describe import side_files
-from release.record import Record
+from release.schema.record import Record
+from release.verification import sparsity_table as sparsity
+from release.verification.audit import modules
 from tests import checkpoints
 
 UP, NORM, OUT = "model.layers.0.mlp.up_proj.weight", "model.norm.weight", "model.layers.0.self_attn.o_proj.weight"
@@ -97,14 +98,14 @@ def _weights(folder: Path) -> list[str]:
     return [SINGLE]
 
 
-def _table(folder: Path, counts: Iterable[TensorCount]) -> list[sparsity.Row]:
+def _table(folder: Path, counts: Iterable[TensorCount]) -> list[sparsity.SparsityRow]:
     known = {row.name: row for row in sparsity.read(folder)}
     rows = []
     for c in sorted(counts, key=lambda c: c.name):
         found = {"shape": "×".join(map(str, c.shape)), "numel": c.numel, "dtype": c.dtype}
         found |= {"zeros": c.zeros, "sha256": c.sha256}
         blank = {"name": c.name, "module": "", "budget": 0, "crowded": 0, "zeros_before": 0}
-        rows.append(sparsity.Row(**(known[c.name].model_dump() if c.name in known else blank) | found))
+        rows.append(sparsity.SparsityRow(**(known[c.name].model_dump() if c.name in known else blank) | found))
     return rows
 
 

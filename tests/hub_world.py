@@ -23,11 +23,11 @@ from release.sources import hub as reading
 
 model, space = Path(sys.argv[1]) / "model", Path(sys.argv[1]) / "space"
 
-LINE = hub.Line(waits=(0, 0), poll=0.01)
+LINE = hub.HubClient(waits=(0, 0), poll=0.01)
 
 def push(console=Console(), space=space, **ways):
-    parcel = hub.Parcel(model, space, "ada/tiny", Path(sys.argv[1]) / "work")
-    return hub.push(parcel, hub.Ways(**ways), console, LINE)
+    parcel = hub.Upload(model, space, "ada/tiny", Path(sys.argv[1]) / "work")
+    return hub.push(parcel, hub.PublishOptions(**ways), console, LINE)
 
 def tell(action):
     try:

@@ -19,7 +19,7 @@ from release import hub
 from release.errors import ReleaseError
 from release.progress import Console
 from release.sources import contact
-from release.space_mark import MARK
+from release.space.mark import MARK
 from tests.hub import Fault, HubServer
 from tests.hub.state import Repo, Store
 
@@ -95,21 +95,21 @@ class Bench:
         self.hub.site.clock = lambda: self.now
 
     @property
-    def line(self) -> hub.Line:
+    def line(self) -> hub.HubClient:
         api = HfApi(endpoint=self.hub.url, token=self.hub.token)
-        return hub.Line(api, waits=(1, 2), sleep=self.sleep, clock=lambda: self.now, answered_within=20)
+        return hub.HubClient(api, waits=(1, 2), sleep=self.sleep, clock=lambda: self.now, answered_within=20)
 
     @property
-    def parcel(self) -> hub.Parcel:
-        return hub.Parcel(self.folder / "model", self.folder / "space", ID, self.folder / "work")
+    def parcel(self) -> hub.Upload:
+        return hub.Upload(self.folder / "model", self.folder / "space", ID, self.folder / "work")
 
     def push(self, space: bool = True, **ways: object) -> hub.Pushed:
-        parcel = self.parcel if space else hub.Parcel(self.folder / "model", None, ID, self.folder / "work")
-        return hub.push(parcel, hub.Ways.model_validate(ways), Console(), self.line)
+        parcel = self.parcel if space else hub.Upload(self.folder / "model", None, ID, self.folder / "work")
+        return hub.push(parcel, hub.PublishOptions.model_validate(ways), Console(), self.line)
 
     def survey(self, **ways: object) -> hub.PushPlan:
         account = hub.login(line=self.line)
-        return hub.survey(self.parcel, hub.Ways.model_validate(ways), account, Console(quiet=True), self.line)
+        return hub.survey(self.parcel, hub.PublishOptions.model_validate(ways), account, Console(quiet=True), self.line)
 
     def failing(self, **ways: object) -> ReleaseError:
         """Push, and return the error that it must end with."""

@@ -6,7 +6,9 @@ from typing import get_args
 
 from hypothesis import strategies as st
 
-from release.measurements import (
+from release.digests import FileDigest
+from release.names import problem_of
+from release.schema.measurements import (
     Bbq,
     CategoryTest,
     DataSource,
@@ -26,8 +28,7 @@ from release.measurements import (
     Storage,
     SuperWeights,
 )
-from release.names import problem_of
-from release.record import LONGEST_NAME, Audit, Base, FileDigest, Licence, ModuleAudit, Record, Signed
+from release.schema.record import LONGEST_NAME, Audit, Base, Licence, ModuleAudit, Record, Signed
 from tests.records import (
     VALUES,
     estimate,

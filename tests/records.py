@@ -3,8 +3,11 @@
 from decimal import Decimal
 from typing import Any
 
-from release.claims import decide
-from release.measurements import (
+from release.digests import FileDigest
+from release.evals.bbq.data import Condition
+from release.evals.claims import decide
+from release.evals.spread import published, spread_of
+from release.schema.measurements import (
     Bbq,
     DataSource,
     Estimate,
@@ -23,12 +26,11 @@ from release.measurements import (
     SuperWeight,
     SuperWeights,
 )
-from release.record import (
+from release.schema.record import (
     Audit,
     Base,
     Check,
     Environment,
-    FileDigest,
     Licence,
     ModuleAudit,
     PlanRecord,
@@ -36,9 +38,7 @@ from release.record import (
     Pruning,
     Record,
 )
-from release.seeds import published, spread_of
-from release.sources.bbq import Condition
-from release.study import default_study
+from release.schema.study import default_study
 
 CATEGORIES = ("Age", "Gender_identity", "Race_ethnicity", "Religion", "SES")
 

@@ -9,9 +9,9 @@ import pytest
 
 from release import guarded
 from release.errors import UnusableBase
-from release.measure.prompts import Prompter
+from release.evals.bbq.prompts import Prompter
 from tests import checkpoints
-from tests.measure.items import item_of
+from tests.evals.items import item_of
 from tests.refusal import expect_refusal, patch, publish
 
 pytestmark = pytest.mark.timeout(60)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from release.__main__ import run
-from release.record import Record
+from release.schema.record import Record
 from tests import checkpoints
 from tests.refusal import expect_refusal, prune, publish, said_once
 

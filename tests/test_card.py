@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from jinja2 import UndefinedError
 from markdown_it import MarkdownIt
 
-from release import text
-from release.card import compare
-from release.card import render as rendered
-from release.card_parts import NOWHERE, Target
-from release.card_templates import environment
+from release import format as text
+from release.card.parts import NOWHERE, CardPlace
+from release.card.render import compare
+from release.card.render import render as rendered
+from release.card.templates import environment
 from release.errors import BadOption
-from release.measurements import CategoryTest, Estimate, Sampling
-from release.record import Licence, Record
 from release.resources import resource
-from release.study import default_study
+from release.schema.measurements import CategoryTest, Estimate, Sampling
+from release.schema.record import Licence, Record
+from release.schema.study import default_study
 from tests.random_records import HOSTILE, VOID_WORDS, records
 from tests.records import (
     dense_against_dense,
@@ -56,7 +56,7 @@ TAGS = {"h1", "h2", "h3", "p", "strong", "em", "a", "code", "pre", "ul", "li", "
 TAGS |= {"table", "thead", "tbody", "tr", "th", "td"}
 
 
-def render(record: Record, target: Target = NOWHERE) -> str:
+def render(record: Record, target: CardPlace = NOWHERE) -> str:
     """The card with ordinary spaces between numbers and units."""
     return rendered(record, target).replace("\u00a0", " ")
 
@@ -104,7 +104,7 @@ def problems(record: Record, card: str) -> list[str]:
 
 
 @settings(max_examples=30, deadline=None)
-@given(records(), st.sampled_from((NOWHERE, Target(REPO), Target(REPO, gated=True))))
+@given(records(), st.sampled_from((NOWHERE, CardPlace(REPO), CardPlace(REPO, gated=True))))
 def test_any_record_gives_a_card_that_agrees_with_it(record, target):
     card = rendered(record, target)
     assert VOID_WORDS.search(card) is None
@@ -169,7 +169,7 @@ def test_a_hostile_string_is_shown_as_it_is_and_does_nothing(name):
 
 def test_a_repository_must_be_a_hub_id():
     with pytest.raises(BadOption, match="NAMESPACE/NAME"):
-        render(example_record(), Target("no id --> <script>"))
+        render(example_record(), CardPlace("no id --> <script>"))
 
 
 def test_a_template_cannot_print_a_missing_name_or_a_bare_number():
@@ -230,7 +230,7 @@ FACTS = {
 
 @pytest.mark.parametrize("fact", FACTS)
 def test_the_card_has_every_fact(fact):
-    assert re.search(FACTS[fact], render(example_record(), Target(REPO)), re.MULTILINE)
+    assert re.search(FACTS[fact], render(example_record(), CardPlace(REPO)), re.MULTILINE)
 
 
 def test_a_note_on_the_base_stands_before_everything_but_the_warning():
@@ -431,7 +431,7 @@ def test_the_methods_paper_is_cited_where_it_has_one(method, cited):
 @pytest.mark.parametrize(("repo_id", "path"), [(None, "."), (REPO, REPO)])
 def test_the_snippet_is_python_that_names_the_release(prompt, repo_id, path):
     record = example_record(measurements=example_measurements(bbq=example_bbq(prompt=prompt)))
-    snippet = re.search(r"```python\n(.*?)```", render(record, Target(repo_id)), re.DOTALL)[1]
+    snippet = re.search(r"```python\n(.*?)```", render(record, CardPlace(repo_id)), re.DOTALL)[1]
     names = {node.value for node in ast.walk(ast.parse(snippet)) if isinstance(node, ast.Constant)}
     assert path in names
     assert ("user" in names) == (prompt == "chat")
@@ -445,5 +445,7 @@ def test_no_line_breaks_between_a_number_and_its_unit_and_code_is_left_alone():
 
 
 def test_rendering_needs_no_torch():
-    code = "import sys, release.card; sys.exit(any(m in sys.modules for m in ('torch', 'transformers', 'scipy')))"
+    code = (
+        "import sys, release.card.render; sys.exit(any(m in sys.modules for m in ('torch', 'transformers', 'scipy')))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

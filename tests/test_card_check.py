@@ -2,10 +2,10 @@
 
 import pytest
 
-from release.card import compare, render
-from release.card_parts import END, Target
-from release.card_templates import templates_digest
-from release.record import Record
+from release.card.parts import END, CardPlace
+from release.card.render import compare, render
+from release.card.templates import templates_digest
+from release.schema.record import Record
 from tests.records import example_record
 
 REPO = "someone/phi-3.5-mini-instruct-random-s10"
@@ -32,7 +32,7 @@ def problems(record: Record, card: str) -> list[str]:
 )
 def test_an_edit_is_reported_with_its_line(old, new, detail):
     record = example_record()
-    card = render(record, Target(REPO))
+    card = render(record, CardPlace(REPO))
     line = card[: card.index(old)].count("\n") + 1 + (new.startswith("##"))
     assert problems(record, card.replace(old, new, 1)) == [f"line {line}: {detail}"]
 
@@ -48,7 +48,7 @@ def test_no_generated_line_can_change_unnoticed():
 
 def test_text_outside_the_marks_is_its_writers():
     record = example_record()
-    card = render(record, Target(REPO))
+    card = render(record, CardPlace(REPO))
     title_first = card.replace("---\n\n<!--", "---\n\nMy own words, 99 of them.\n\n<!--")
     assert problems(record, title_first + "\n## Notes\n\n12 more.\n") == []
     assert problems(record, card.replace("\n", "\r\n")) == []
@@ -62,7 +62,9 @@ def test_a_card_without_its_marks_is_not_taken_for_generated(card):
 
 def test_a_card_of_other_templates_is_held_to_its_numbers():
     record = example_record()
-    card = render(record, Target(REPO)).replace(templates_digest(), "0123456789ab").replace("## Paper", "## The paper")
+    card = (
+        render(record, CardPlace(REPO)).replace(templates_digest(), "0123456789ab").replace("## Paper", "## The paper")
+    )
     assert problems(record, card) == []
     assert "other templates" in compare(record, card)[0].detail
     (detail,) = problems(record, card.replace("362,387,866 of", "362,393,298 of"))

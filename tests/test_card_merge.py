@@ -5,14 +5,14 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from release import card_file
-from release.card import compare, render, renew
-from release.card_merge import Copy
-from release.card_parts import BEGIN, END, NOWHERE, Target, parse
+from release.card import file as card_file
+from release.card.merge import Copy
+from release.card.parts import BEGIN, END, NOWHERE, CardPlace, parse
+from release.card.render import compare, render, renew
 from release.errors import OutputConflict
 from tests.records import example_pruning, example_record
 
-REPO = Target("someone/phi-3.5-mini-instruct-random-s10")
+REPO = CardPlace("someone/phi-3.5-mini-instruct-random-s10")
 OLD = example_record()
 NEW = example_record(pruning=example_pruning(seconds=19.5))
 OLD_CARD, NEW_CARD = render(OLD, REPO), render(NEW, REPO)
@@ -139,9 +139,9 @@ def test_of_two_copies_the_one_that_somebody_wrote_in_wins(place, published, her
 
 @pytest.mark.parametrize("gated", [True, False])
 def test_the_form_before_a_gate_stands_only_there_and_is_a_persons_own(gated):
-    target = Target(REPO.repo_id, gated)
+    target = CardPlace(REPO.repo_id, gated)
     assert ("extra_gated_fields" in facts(render(OLD, target))) == gated
-    edited = render(OLD, Target(REPO.repo_id, gated=True)).replace("Research use only", "Ask us first")
+    edited = render(OLD, CardPlace(REPO.repo_id, gated=True)).replace("Research use only", "Ask us first")
     found = merged(edited, NEW, target)
     assert (found.conflicts, facts(found.text).get("extra_gated_heading")) == ((), "Ask us first" if gated else None)
 
@@ -165,7 +165,7 @@ def test_the_words_of_a_card_on_disk_are_kept_and_a_conflict_leaves_it_as_it_was
 
 
 def test_a_mark_reads_back_as_it_was_written():
-    for target in (NOWHERE, REPO, Target(REPO.repo_id, gated=True)):
+    for target in (NOWHERE, REPO, CardPlace(REPO.repo_id, gated=True)):
         card = render(OLD, target)
         assert parse(card).text == card
         assert parse(card).target == target

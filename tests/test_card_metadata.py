@@ -5,10 +5,10 @@ import yaml
 from huggingface_hub import ModelCard
 from hypothesis import given, settings
 
-from release.card import render
-from release.card_metadata import dump, front_matter, gate
-from release.card_rules import broken
-from release.record import Licence
+from release.card.metadata import dump, front_matter, gate
+from release.card.render import render
+from release.card.rules import broken
+from release.schema.record import Licence
 from tests.random_records import records
 from tests.records import bbq_data, example_base, example_record, unmeasured
 

@@ -7,9 +7,10 @@ import pytest
 
 from release.digests import git_blob_sha1, sha256_file
 from release.errors import MissingSource, UnusableData
+from release.evals.bbq import data as bbq
 from release.files import replacing
 from release.progress import Console
-from release.sources import bbq, text
+from release.sources import text
 from release.sources.cache import Digest, cache_folder
 from release.sources.wheel import fetch_members
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from release.describe import command
+from release.build_record import command
 from release.plan import Measuring, Plan
 from release.progress import Console
 from release.pruning.recipe import Recipe

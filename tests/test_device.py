@@ -11,26 +11,27 @@ import numpy as np
 import pytest
 import torch
 
-from release import ahead, device, machine
-from release.ahead import Lane
-from release.checkpoint import weights
-from release.checkpoint.blocks import BlockModel
+from release import machine
 from release.checkpoint.folder import open_checkpoint
 from release.checkpoint.header import Raw
 from release.errors import BadOption
-from release.measure.clock import answer
-from release.measure.exchange import Exchanged
-from release.measure.generate import generate
-from release.measure.likelihood import Ask, likelihoods
-from release.measure.model import loaded, read_tokenizer
-from release.measure.prompts import Prompter
-from release.measure.reader import Blockwise, Pass, Resident
-from release.measure.subject import Subject
-from release.measure.tree import Wanted, plant
-from release.measurements import Sampling
+from release.evals.bbq.prompts import Prompter
+from release.evals.engine.generate import generate
+from release.evals.engine.likelihood import Ask, likelihoods
+from release.evals.engine.subject import EvaluatedModel
+from release.evals.latency.clock import answer
+from release.models import ahead, device
+from release.models import parameters as weights
+from release.models.ahead import Lane
+from release.models.blocks import BlockModel
+from release.models.exchange import Exchanged
+from release.models.load import loaded, read_tokenizer
+from release.models.reader import Blockwise, Pass, Resident
+from release.models.tree import Query, plant
 from release.progress import Console
-from release.pruning.prune import Calibrating, Job, Means, prune
+from release.pruning.prune import Calibrating, Job, PruneContext, prune
 from release.pruning.recipe import Recipe
+from release.schema.measurements import Sampling
 from tests import checkpoints, fake_device
 from tests.fake_device import fake_gpu
 from tests.pruning.calibration import means
@@ -91,7 +92,7 @@ def test_calibration_on_a_device_gives_the_masks_of_the_cpu(
 ) -> None:
     using, there = means(), fake_device.device()
     assert using.calibrating is not None
-    on_device = Means(using.threads, Calibrating(using.calibrating.text, there))
+    on_device = PruneContext(using.threads, Calibrating(using.calibrating.text, there))
     found = [pruned(base_folders["llama"], tmp_path / "cpu", method, using, console)]
     with fake_gpu(doubles) as fake:
         found.append(pruned(base_folders["llama"], tmp_path / "device", method, on_device, console))
@@ -103,7 +104,7 @@ def test_calibration_on_a_device_gives_the_masks_of_the_cpu(
     assert fake.done["aten.mm.default"] > 0
 
 
-def pruned(base: Path, target: Path, method: str, using: Means, console: Console) -> dict[str, torch.Tensor]:
+def pruned(base: Path, target: Path, method: str, using: PruneContext, console: Console) -> dict[str, torch.Tensor]:
     target.mkdir()
     prune(
         open_checkpoint(base),
@@ -120,7 +121,7 @@ def test_a_device_reads_what_the_cpu_reads(base_folders: dict[str, Path], tmp_pa
     for name, where in (("cpu", CPU), ("device", fake_device.device())):
         with (
             fake_gpu(doubles=False),
-            Subject(name, folder, None, where, torch.float32, console, tmp_path / name) as subject,
+            EvaluatedModel(name, folder, None, where, torch.float32, console, tmp_path / name) as subject,
         ):
             known = likelihoods(subject, ASKS, "Letters").values
             found = generate(subject, [each.prompt for each in ASKS], SAMPLING, frozenset(), "Answers", alone=False)
@@ -182,7 +183,7 @@ def test_what_a_tree_needs_is_made_on_the_device_from_vectors(
 ) -> None:
     there = fake_device.device()
     rng = np.random.default_rng(0)
-    prompts = [Wanted((5, *rng.integers(3, 250, 80).tolist())) for _ in range(20)]
+    prompts = [Query((5, *rng.integers(3, 250, 80).tolist())) for _ in range(20)]
     [tree] = plant(prompts, 4096, 4096)
     count = len(tree.tokens)
     one = Pass(tree.tokens, tree.read, tree)

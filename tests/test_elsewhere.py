@@ -18,7 +18,7 @@ import pytest
 from release import files
 from release.__main__ import run
 from release.digests import sha256_file
-from release.hub.repos import Target
+from release.hub.repos import RepoFolder
 from release.pruning.registry import METHODS
 from release.sources.cache import cache_folder
 from tests import checkpoints
@@ -47,7 +47,7 @@ KNOWN = {
     "release/files.py": {"fcntl"},
     "release/guarded.py": {"os.fork", "signal.SIGKILL", "resource"},
     "release/machine.py": {"os.sched_getaffinity", "resource"},
-    "release/measure/latency.py": {"signal.pthread_sigmask"},
+    "release/evals/latency/measure.py": {"signal.pthread_sigmask"},
 }
 """Where such a call stands, each with what is done without it."""
 
@@ -114,7 +114,7 @@ def test_folders_that_were_looked_into_are_bases_and_releases_all_the_same(llama
     files.write(out / ".DS_Store", b"Bud1")
     assert run(["prune", str(llama), "--method", "random", "--sparsity", "0.3", "--out", str(out)]) == 0
     litter(out)
-    assert set(Target("model", "ada/llama", out).files()).isdisjoint(LITTER)
+    assert set(RepoFolder("model", "ada/llama", out).files()).isdisjoint(LITTER)
     assert run(["verify", str(out), "--base", str(llama)]) == 0
     recorded = json.loads((out / "release.json").read_bytes())["files"]
     assert {file["name"] for file in recorded}.isdisjoint(LITTER)

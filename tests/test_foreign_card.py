@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from release.foreign_card import LONGEST_CARD, MOST_CLAIMS, Held, claims, compare
+from release.card.foreign import LONGEST_CARD, MOST_CLAIMS, Held, claims, compare
 
 THIRD = Held(prunable=3_623_878_656, zeros=1_207_959_552, parameters=3_821_079_552, all_zeros=1_207_959_600)
 """What the study's "Wanda, 50 %" release really holds: a third."""

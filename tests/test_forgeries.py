@@ -10,8 +10,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from transformers.utils import logging
 
-from release import signing
 from release.__main__ import run
+from release.verification import signing
 from tests import checkpoints, forge, remote
 from tests.forgeries import BROKEN, DECODING, FORGERIES, LOGITS, SAME, TEMPLATE, TOKENS
 

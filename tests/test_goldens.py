@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from release import leaks
-from release.card import compare, render
-from release.record import Record
+from release.card.render import compare, render
+from release.publishing import leaks
+from release.schema.record import Record
 from tests.random_records import VOID_WORDS
 
 GOLDENS = sorted(path.parent for path in (Path(__file__).parent / "goldens").glob("*/release.json"))

@@ -117,7 +117,7 @@ def test_a_refusal_is_told_by_its_words_and_its_remedy_fits(
 
 
 @pytest.mark.parametrize("row", [*refusals.BY_WORDS, *refusals.BY_STATUS], ids=lambda row: row.said[:30])
-def test_every_refusal_can_be_filled_in(row: refusals.Refusal) -> None:
+def test_every_refusal_can_be_filled_in(row: refusals.HubRefusal) -> None:
     facts = {"kind": "Space", "id": "lab/x", "owner": "lab", "page": "P", "status": 403}
     assert not re.search("[{}]", row.said.format_map(facts) + row.remedy.format_map(facts))
 

@@ -11,7 +11,7 @@ from release import hub
 from release.errors import OutputConflict, ReleaseError
 from release.plan import parse_into
 from release.progress import Console
-from release.space_mark import EARLIER
+from release.space.mark import EARLIER
 from tests.hub.state import Repo
 from tests.pushing import ID, KINDS, RECORD, SPACE, Bench, bench, contents, on_hub
 
@@ -48,7 +48,7 @@ def heads(at: Bench) -> dict[str, str]:
     return {f"{kind}/{repo.id}": repo.branches["main"] for kind in kinds for repo in at.hub.store.repos(kind, "ada")}
 
 
-LOOKS: dict[str, Callable[[Bench, hub.Ways], object]] = {
+LOOKS: dict[str, Callable[[Bench, hub.PublishOptions], object]] = {
     "survey": lambda at, ways: hub.survey(at.parcel, ways, hub.login(line=at.line), Console(quiet=True), at.line),
     "card": lambda at, ways: hub.standing_card(at.parcel, ways, at.line),
     "claim": lambda at, ways: hub.claim(at.parcel, ways, at.line),
@@ -61,7 +61,7 @@ def refused(at: Bench, **ways: object) -> OutputConflict:
     before, said = heads(at), {}
     for name, look in LOOKS.items():
         with pytest.raises(OutputConflict) as caught:
-            look(at, hub.Ways.model_validate(ways))
+            look(at, hub.PublishOptions.model_validate(ways))
         said[name] = caught.value
     assert len({str(error) for error in said.values()}) == 1, said
     assert heads(at) == before
@@ -95,7 +95,7 @@ NAMES = {
 }
 
 
-def into(at: Bench, options: str) -> hub.Parcel:
+def into(at: Bench, options: str) -> hub.Upload:
     """The parcel that these options make."""
     model, space = parse_into(options.replace("--into ", "").split())
     return replace(at.parcel, id=model or ID, space_id=space or model or ID)
@@ -118,7 +118,7 @@ def test_another_name_is_never_taken_for_the_target_and_the_remedy_means_it(
     assert f"`{name.into}`" in error.remedy
     assert "--to" in error.remedy
     before = heads(at).keys()
-    pushed = hub.push(into(at, name.into), hub.Ways(), Console(quiet=True), at.line)
+    pushed = hub.push(into(at, name.into), hub.PublishOptions(), Console(quiet=True), at.line)
     assert pushed.changed == edited
     assert heads(at).keys() == before
     for part, kind in KINDS.items():
@@ -133,7 +133,7 @@ def test_the_other_way_on_is_another_name(at: Bench, name: Name) -> None:
         rename(at, kind, new)
     before = heads(at)
     (option,) = re.findall(r"`(--into \S+/NAME)`", refused(at).remedy)
-    hub.push(into(at, option.replace("NAME", "fresh")), hub.Ways(), Console(quiet=True), at.line)
+    hub.push(into(at, option.replace("NAME", "fresh")), hub.PublishOptions(), Console(quiet=True), at.line)
     assert before.items() <= heads(at).items()
     assert on_hub(at.hub.store, "models", repo_id="ada/fresh") == contents(at.folder / "model")
     assert on_hub(at.hub.store, "spaces", repo_id="ada/fresh") == contents(at.folder / "space")
@@ -190,7 +190,7 @@ def test_the_way_around_somebody_elses_repository_is_another_name(at: Bench, kin
     put(at, kind, {"app.py": APP})
     before = heads(at)
     (option,) = re.findall(r"`(--into \S+/NAME)`", refused(at).remedy)
-    hub.push(into(at, option.replace("NAME", "fresh")), hub.Ways(), Console(quiet=True), at.line)
+    hub.push(into(at, option.replace("NAME", "fresh")), hub.PublishOptions(), Console(quiet=True), at.line)
     assert before.items() <= heads(at).items()
 
 
@@ -221,14 +221,14 @@ def test_what_the_hub_itself_puts_into_a_new_space_is_nobodys(at: Bench) -> None
 APPEARS = {"model": ("models", {"release.json": RECORD, "w": b"x"}), "space": ("spaces", {"README.md": SPACE.encode()})}
 
 
-def looked_at(at: Bench) -> hub.Parcel:
+def looked_at(at: Bench) -> hub.Upload:
     """The parcel as it is once the card was read."""
-    return replace(at.parcel, expects=hub.standing_card(at.parcel, hub.Ways(), at.line).sight)
+    return replace(at.parcel, expects=hub.standing_card(at.parcel, hub.PublishOptions(), at.line).sight)
 
 
-def stopped(at: Bench, parcel: hub.Parcel) -> ReleaseError:
+def stopped(at: Bench, parcel: hub.Upload) -> ReleaseError:
     with pytest.raises(ReleaseError) as caught:
-        hub.push(parcel, hub.Ways(), Console(quiet=True), at.line)
+        hub.push(parcel, hub.PublishOptions(), Console(quiet=True), at.line)
     return caught.value
 
 
@@ -266,7 +266,7 @@ def test_an_empty_repository_that_appears_is_taken_from_its_first_commit_on(at: 
     for kind in ("models", "spaces"):
         at.hub.store.create(kind, ID, True, "gradio" if kind == "spaces" else None)
     first = {kind: at.repo(kind).branches["main"] for kind in ("models", "spaces")}
-    assert hub.push(parcel, hub.Ways(), Console(quiet=True), at.line).changed
+    assert hub.push(parcel, hub.PublishOptions(), Console(quiet=True), at.line).changed
     for kind, sha in first.items():
         assert at.repo(kind).resolve("main").parent == sha
 

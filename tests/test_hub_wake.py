@@ -9,7 +9,7 @@ from huggingface_hub import SpaceRuntime
 
 from release.errors import HubFailed, ReleaseError, SpaceFailed, SpaceLate
 from release.hub import journal, question
-from release.hub.stages import BELIEVED_AFTER, Step, Watch
+from release.hub.stages import BELIEVED_AFTER, StageWatch, Step
 from release.sources import answers
 from tests.hub.spaces import End, Phase
 from tests.pushing import ID, KINDS, Bench, bench
@@ -68,7 +68,7 @@ MEANINGS: list[tuple[str, list[Seen], Step]] = [
 
 @pytest.mark.parametrize(("looks", "step"), [row[1:] for row in MEANINGS], ids=[row[0] for row in MEANINGS])
 def test_a_stage_counts_for_the_commit_that_it_is_about(looks: list[Seen], step: Step) -> None:
-    watch = Watch(MINE)
+    watch = StageWatch(MINE)
     for stage, sha, now in looks:
         watch.see(SpaceRuntime({"stage": stage, "sha": sha}), now)
         if now != looks[-1][2]:

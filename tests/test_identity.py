@@ -11,7 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from release.__main__ import run
 from release.errors import BadOption
 from release.progress import Console
-from release.record import Record
+from release.schema.record import Record
 from release.sources.base import resolve
 from release.sources.demo import HUB_ID, NOTE
 from release.sources.identity import Identity, gguf_note, identity

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from release.__main__ import run
-from release.record import Record
+from release.schema.record import Record
 from tests import checkpoints
 
 ROOT = Path(__file__).parent.parent

@@ -15,9 +15,9 @@ import pytest
 from matplotlib import pyplot as plt
 from safetensors.numpy import save_file
 
-from release import leaks
-from release.card import render
+from release.card.render import render
 from release.errors import LeakFound
+from release.publishing import leaks
 from tests.records import example_record
 
 TOKEN = "hf_" + "Ab1" * 11
@@ -67,7 +67,7 @@ def test_a_vocabulary_and_a_licence_are_the_bases(tmp_path, name):
 
 def test_the_token_in_use_is_found_whatever_it_looks_like(tmp_path):
     (tmp_path / "README.md").write_text("my-own-token-1234\n", encoding="utf-8")
-    code = "import sys, pathlib; from release import leaks; print(*leaks.leaks(pathlib.Path(sys.argv[1])))"
+    code = "import sys, pathlib; from release.publishing import leaks; print(*leaks.leaks(pathlib.Path(sys.argv[1])))"
     command = [sys.executable, "-c", code, str(tmp_path)]
     said = subprocess.run(
         command, env={"HF_TOKEN": "my-own-token-1234", "PATH": ""}, capture_output=True, text=True, check=True

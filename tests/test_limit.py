@@ -17,10 +17,10 @@ SIX, ALLOWED, SECONDS = 6, 40, 3.0
 ASK = """
 import sys
 from huggingface_hub import HfApi, get_session
-from release.hub import Line
+from release.hub import HubClient
 from release.sources.contact import patience
 patience()
-line = Line()
+line = HubClient()
 for _ in range(int(sys.argv[1])):
     line.ask(lambda: HfApi().repo_info("ada/m"))
 print("whole")

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from release.claims import CLAIMS
-from release.measure.scores import FORMULAS
-from release.metrics import BBQ, METRICS, for_the_space, phrase
+from release.evals.bbq.scores import FORMULAS
+from release.evals.claims import CLAIMS
+from release.evals.metrics import BBQ, METRICS, for_the_space, phrase
 from release.resources import resource
 
 DATA = Path(__file__).parent.parent / "spaces" / "compare" / "metrics.json"
 READERS = [
-    *("release/report.py", "release/card_metadata.py", "release/claims/bias.py", "release/card_templates.py"),
+    *("release/report.py", "release/card/metadata.py", "release/evals/claims/bias.py", "release/card/templates.py"),
     *("spaces/compare/cards.py", "spaces/compare/grid.py", "spaces/compare/page.py"),
     *("templates/macros.md.j2", "templates/card/measured.md.j2", "templates/card/glance.md.j2"),
 ]

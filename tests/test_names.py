@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from release.checkpoint.files import is_hidden
 from release.contents import unexpected
+from release.digests import FileDigest
 from release.names import alike, is_litter, problem_of
-from release.record import FileDigest
 
 LEADING_OUT = ["..", "../x", "a/../b", "a/..", "/etc/passwd", "a//b", "a/", "/", ".", "./a", "a/./b", "", "~/../x"]
 HIDDEN = [".bashrc", "a/.b", ".x/a", "..."]

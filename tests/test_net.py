@@ -19,7 +19,7 @@ from typer.main import get_command
 from release import crash
 from release.__main__ import run
 from release.errors import AuditFailed, ReleaseError
-from release.text import LONGEST_SHOWN, message, shown
+from release.format import LONGEST_SHOWN, message, shown
 from tests import checkpoints
 
 TOKEN = "hf_AbCdEfGhIjKlMnOpQrStUvWxYz012345"

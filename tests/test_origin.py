@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from release import origin
 from release.__main__ import run
 from release.checkpoint.files import Folder
-from release.record import Base
+from release.schema.record import Base
 from release.sources import demo
+from release.verification import origin
 from tests import checkpoints
 from tests.forge import agree
 from tests.records import example_record

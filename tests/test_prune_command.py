@@ -12,7 +12,7 @@ from release.__main__ import run
 from release.checkpoint.folder import open_checkpoint
 from release.checkpoint.prunable import prunable as names_of
 from release.pruning.registry import METHODS
-from release.record import Record
+from release.schema.record import Record
 from tests import checkpoints
 
 NAME = "model.layers.1.mlp.up_proj.weight"

@@ -9,7 +9,7 @@ import pyarrow.parquet as parquet
 import pytest
 
 from release.__main__ import run
-from release.record import Record
+from release.schema.record import Record
 from tests import checkpoints
 
 pytestmark = [pytest.mark.demo, pytest.mark.long]  # a real model, pruned and measured

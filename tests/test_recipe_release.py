@@ -11,11 +11,12 @@ import pytest
 from cryptography.hazmat.primitives import serialization as pem
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from release import card, weightless
-from release.card_parts import parse
+from release.card import render as card
+from release.card.parts import parse
 from release.checkpoint.loading import INDEX
 from release.pruning.masks import FILE_NAME as MASK
-from release.record import Record
+from release.schema.record import Record
+from release.verification import weightless
 from tests import checkpoints
 from tests.remote import Desk, desk, lay
 

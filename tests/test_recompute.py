@@ -12,12 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from release import card, claims, recompute
 from release.__main__ import run
+from release.card import render as card
 from release.digests import digest_of
-from release.measure.losses import read_losses, write_losses
-from release.record import CARD, FILE_NAME, Record
-from release.sources import bbq
+from release.evals import claims
+from release.evals.bbq import data as bbq
+from release.evals.perplexity.table import read_losses, write_losses
+from release.schema.record import CARD, FILE_NAME, Record
+from release.verification import recompute
 from tests import checkpoints
 
 pytestmark = pytest.mark.long  # three measured releases are made before the first test

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from pydantic import ValidationError
 
-from release.record import Record, schema
+from release.schema.record import Record, schema
 from tests.random_records import records
 from tests.records import example_record
 

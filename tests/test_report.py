@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from release.measurements import Measurements
 from release.report import show_measurements
+from release.schema.measurements import Measurements
 from tests.records import (
     dense_against_dense,
     example_bbq,

@@ -6,15 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from release import card, claims, recompute
 from release.__main__ import run
+from release.card import render as card
 from release.checkpoint.files import Folder
-from release.measure import masks as measuring
-from release.measurements import Mask
+from release.evals import claims
+from release.evals import masks as measuring
+from release.evals.spread import spread_of
 from release.pruning.registry import METHODS
-from release.record import Record
 from release.report import show_measurements
-from release.seeds import spread_of
+from release.schema.measurements import Mask
+from release.schema.record import Record
+from release.verification import recompute
 from tests import checkpoints
 from tests.random_records import VOID_WORDS
 from tests.records import example_masks, example_measurements, example_record

@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from release import signing
 from release.__main__ import run
 from release.checkpoint.files import Folder
 from release.errors import HubFailed
-from release.text import one_line
+from release.format import one_line
+from release.verification import signing
 from tests import checkpoints, remote
 
 

@@ -14,9 +14,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from release import space
-from release.card import render
-from release.card_parts import Target
+from release.card.parts import CardPlace
+from release.card.render import render
+from release.space import build as space
 from tests.random_records import HOSTILE
 from tests.records import example_base, example_record
 from tests.space_fixtures import (
@@ -142,7 +142,7 @@ def test_all_that_the_app_imports_is_in_its_folder_or_required() -> None:
 
 
 def test_the_reader_finds_the_facts_of_a_generated_card() -> None:
-    facts = cards.read(render(example_record(), Target("me/pruned")))
+    facts = cards.read(render(example_record(), CardPlace("me/pruned")))
     configuration, measured = dict(facts.configuration), dict(facts.measurements)
     assert configuration["Target sparsity"] == (("", "10 %"),)
     assert configuration["Actual sparsity"] == (("", "10.00 %"),)

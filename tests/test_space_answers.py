@@ -23,10 +23,10 @@ from gradio import Error
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from release import space
 from release.errors import BadOption
 from release.progress import Console
-from release.record import FILE_NAME
+from release.schema.record import FILE_NAME
+from release.space import build as space
 from tests.records import example_base, example_record
 from tests.space_fixtures import (
     app_command,

@@ -10,9 +10,9 @@ import pytest
 from gradio_client import Client
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from release import space
-from release.card import render
-from release.record import FILE_NAME
+from release.card.render import render
+from release.schema.record import FILE_NAME
+from release.space import build as space
 from tests.records import example_record
 from tests.space_fixtures import ITEMS, app_command, checkpoint, serving, variable, write_answers
 

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from release import children, space, space_check
+from release import children
 from release.__main__ import run
-from release.examples import example
+from release.evals.bbq import data as bbq
+from release.evals.bbq.examples import example
 from release.progress import Console
-from release.publishing import write_space
-from release.record import Record
-from release.sources import bbq
+from release.publishing.upload import write_space
+from release.schema.record import Record
+from release.space import build as space
+from release.verification import space_check
 from tests import checkpoints
 
 Forge = Callable[[Path], None]

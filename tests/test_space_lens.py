@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from release import examples
-from release.card import render
-from release.card_parts import Target
-from release.measure.prompts import question_text
-from release.sources.bbq import Item
+from release.card.parts import CardPlace
+from release.card.render import render
+from release.evals.bbq import examples
+from release.evals.bbq.data import Item
+from release.evals.bbq.prompts import question_text
 from tests.records import example_record
 from tests.space_fixtures import (
     ITEMS,
@@ -93,7 +93,7 @@ def test_the_items_of_a_program_are_those_of_the_page(measured: Any) -> None:
 
 
 def test_a_cards_numbers_become_points_with_their_intervals() -> None:
-    facts = cards.read(render(example_record(), Target("me/pruned")))
+    facts = cards.read(render(example_record(), CardPlace("me/pruned")))
     number = facts.number("Stereotype Reliance Score")
     assert (number.dense, number.pruned) == (0.0652, 0.0704)
     assert number.low == pytest.approx(0.0652 + 0.0052 - 0.01)
@@ -120,7 +120,7 @@ def test_every_value_of_a_panel_lies_within_it(one: float, other: float, logarit
 
 
 def test_a_cards_warning_and_caveats_are_on_the_page() -> None:
-    facts = cards.read(render(example_record(), Target("me/pruned")))
+    facts = cards.read(render(example_record(), CardPlace("me/pruned")))
     about = page.about(models.Source("me/pruned"), facts)
     for words in ("Research artefact only", "Storage. ", "Latency. ", "https://huggingface.co/me/pruned"):
         assert words in about

@@ -16,16 +16,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from release import weightless
 from release.__main__ import run
 from release.checkpoint.header import Tensor
-from release.pruning.draws import Draws
-from release.pruning.method import Subject
+from release.pruning.mask_rng import MaskRng
+from release.pruning.method import PrunedTensor
 from release.pruning.rebuild import is_decided
 from release.pruning.recipe import Recipe
 from release.pruning.registry import METHODS
 from release.pruning.selection import zero_smallest
-from release.record import Record
+from release.schema.record import Record
+from release.verification import weightless
 from tests import checkpoints
 from tests.hub import HubServer
 from tests.remote import lay
@@ -49,8 +49,8 @@ def weights(draw: Any) -> np.ndarray:
 def chosen_by_the_release(bits: np.ndarray, recipe: Any) -> np.ndarray:
     row = METHODS[recipe.method]
     dtype = next(name for name, word in rebuild.WORDS.items() if np.dtype(word) == bits.dtype)
-    draws = Draws(recipe.seed, row.key, row.version, NAME)
-    subject = Subject(Tensor(NAME, dtype, bits.shape, 0, bits.nbytes), bits, draws)
+    draws = MaskRng(recipe.seed, row.key, row.version, NAME)
+    subject = PrunedTensor(Tensor(NAME, dtype, bits.shape, 0, bits.nbytes), bits, draws)
     assert row.scorer is not None
     out = np.empty_like(bits)
     zero_smallest(subject, row.scorer(subject), recipe.budgets[NAME], out, allow_nonfinite=True)

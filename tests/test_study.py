@@ -5,11 +5,11 @@ from decimal import Decimal
 import pytest
 import yaml
 
-from release.card import references, render
+from release.card.render import references, render
 from release.errors import UnusableData
 from release.plan import release_name
 from release.pruning.recipe import Recipe
-from release.study import NONE, Study, default_study, read_study, study_of
+from release.schema.study import NONE, Study, default_study, read_study, study_of
 from tests.records import example_record
 
 FILE = {

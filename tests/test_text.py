@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from release import text
+from release import format as text
 
 
 @pytest.mark.parametrize(

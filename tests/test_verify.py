@@ -15,9 +15,7 @@ import pytest
 from huggingface_hub import constants
 from safetensors.numpy import load, save
 
-from release import recompute
 from release.__main__ import run
-from release.audit import audit
 from release.checkpoint.folder import open_checkpoint
 from release.checkpoint.header import read_header
 from release.digests import digest_of
@@ -27,6 +25,8 @@ from release.pruning.budget import uniform
 from release.pruning.prune import sizes_of
 from release.pruning.recipe import Recipe
 from release.pruning.registry import METHODS
+from release.verification import recompute
+from release.verification.audit import audit
 from tests import checkpoints
 from tests.forge import agree
 
@@ -418,12 +418,12 @@ def test_what_verify_computes_numbers_from_is_imported_without_a_library_of_mode
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     late = {node.module for node in imports} | {f"{node.module}.{name.name}" for node in imports for name in node.names}
     modules = sorted(name for name in late if name.startswith("release.") and is_module(name))
-    assert "release.measure.compare" in modules
+    assert "release.evals.bbq.compare" in modules
     code = (
         "import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]];"
         "sys.exit(str(sys.modules.keys() & {'torch', 'transformers'} or ''))"
     )
-    command = [sys.executable, "-c", code, "release.report", "release.verify", *modules]
+    command = [sys.executable, "-c", code, "release.report", "release.verification.verify", *modules]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.stderr.strip() == ""
 

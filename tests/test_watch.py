@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from release import standing
 from release.hub import discussion, job
-from release.standing import GONE, Outcome, pushed_commit
+from release.verification import standing
+from release.verification.standing import GONE, Outcome, pushed_commit
 from tests import remote
 from tests.hub import Fault, HubServer
 from tests.hub.jobs import Job

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from release.__main__ import run
-from release.record import Record
+from release.schema.record import Record
 from tests import checkpoints, small_disk
 
 TIMED = ("README.md", "measurements.json")

@@ -5,12 +5,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from release.measure.answers import Task
-from release.measure.compare import compare
-from release.measure.sample import Sample, draw
+from release.evals.bbq.answers import Task
+from release.evals.bbq.compare import compare
+from release.evals.bbq.data import read_bbq
+from release.evals.bbq.sample import Sample, draw
 from release.progress import Console
-from release.sources.bbq import read_bbq
-from tests.measure.worlds import GUESSER, LOST, ONE_SIDED, READER, Model, choices, claims, read
+from tests.evals.worlds import GUESSER, LOST, ONE_SIDED, READER, Model, choices, claims, read
 
 SIZE = "600"
 
@@ -81,8 +81,8 @@ def test_of_three_hundred_releases_five_per_cent_at_most_are_said_what_is_not_so
 )
 def test_dense_beside_edited_log_probabilities(sample: Sample, pruned: Model, verdicts: dict[str, str]) -> None:
     """Dense against itself, byte for byte, against a guesser, against a one-sided model, against one that is lost."""
-    from release.claims import decide
-    from tests.measure.worlds import DATA
+    from release.evals.claims import decide
+    from tests.evals.worlds import DATA
     from tests.records import example_measurements
 
     dense = read(choices(sample, READER, np.random.default_rng(0)))

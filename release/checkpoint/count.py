@@ -19,8 +19,8 @@ from release.checkpoint.files import digest as digest_of
 from release.checkpoint.folder import Checkpoint
 from release.checkpoint.header import Header, Raw, Tensor
 from release.checkpoint.tally import Tally, TensorCount
+from release.digests import FileDigest
 from release.progress import Advance
-from release.record import FileDigest
 
 AHEAD = KEEP - 1
 """Pieces that may wait for the threads that look at them, while one more is read."""
@@ -51,7 +51,7 @@ def read_tensor(place: Place, room: Callable[[int], Raw] = room_for) -> Raw:
     return data
 
 
-class Beside:
+class BaseReader:
     """A base's weight files, read beside the files that are compared with them, and hashed on the way.
 
     Args:
@@ -110,7 +110,7 @@ class _Passage:
 def count(
     header: Header,
     prunable: Container[str],
-    base: Beside | None,
+    base: BaseReader | None,
     advance: Advance,
     groups: tuple[int, int] | None = None,
     from_disk: bool = False,
@@ -165,7 +165,7 @@ def _pieces(header: Header, files: Files) -> Iterator[tuple[Tensor, int, Raw]]:
 
 
 def _tally(
-    tensor: Tensor, prunable: bool, base: Beside | None, groups: tuple[int, int] | None, moving: bool, marked: bool
+    tensor: Tensor, prunable: bool, base: BaseReader | None, groups: tuple[int, int] | None, moving: bool, marked: bool
 ) -> Tally:
     known = base is not None and base.find(tensor) is not None
     moving = moving and prunable and known and tensor.is_float

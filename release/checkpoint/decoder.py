@@ -23,7 +23,7 @@ REMEDY = "The checkpoint and its config.json do not belong together; fetch it ag
 
 
 @dataclass(frozen=True)
-class Place:
+class BlockPlace:
     """Where a tensor lies in a list of blocks.
 
     Attributes:
@@ -37,10 +37,10 @@ class Place:
     rest: str
 
 
-def place_of(name: str) -> Place | None:
+def place_of(name: str) -> BlockPlace | None:
     """Split a tensor's name at its first number; None where it has none."""
     match = BLOCK.fullmatch(name)
-    return Place(match["list"], int(match["number"]), match["rest"]) if match else None
+    return BlockPlace(match["list"], int(match["number"]), match["rest"]) if match else None
 
 
 def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:

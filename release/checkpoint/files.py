@@ -14,10 +14,10 @@ from typing import Protocol
 
 from release.checkpoint.disk import PieceReader
 from release.checkpoint.header import Header, Raw, read_header
+from release.digests import FileDigest
 from release.errors import UnusableBase
 from release.files import require_own
 from release.names import is_litter
-from release.record import FileDigest
 
 PIECE = 4 << 20
 """Bytes read at a time: few enough that all threads find them in the processor's shared cache."""
@@ -34,7 +34,7 @@ def is_hidden(name: str) -> bool:
     return is_litter(name) or any(part.startswith((".", "__pycache__")) for part in PurePosixPath(name).parts)
 
 
-class Reader(Protocol):
+class FileReader(Protocol):
     """One file's bytes; quickest when they are asked for in order."""
 
     def read(self, start: int, nbytes: int) -> Raw:
@@ -63,7 +63,7 @@ class Files(Protocol):
     def others(self) -> Mapping[str, str]:
         """Path with forward slashes → what it is, of all that lies there and is no regular file."""
 
-    def open(self, name: str) -> Reader:
+    def open(self, name: str) -> FileReader:
         """Open a file that is read in pieces of up to `PIECE` bytes, the latest `KEEP` of which stay as they were."""
 
     def header(self, name: str) -> Header:
@@ -108,7 +108,7 @@ class Folder:
             for path in (Path(at, name) for name in (*folders, *names)):
                 yield path.relative_to(self.path).as_posix(), path
 
-    def open(self, name: str) -> Reader:
+    def open(self, name: str) -> FileReader:
         """Open a file that is read in pieces; a link that leads out of the folder is not followed."""
         return PieceReader(require_own(self.path, name), PIECE, KEEP, self.direct)
 

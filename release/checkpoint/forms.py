@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from release.checkpoint import remedies
 from release.checkpoint.remedies import run_here
 from release.errors import UnusableBase
-from release.text import quoted, shown
+from release.format import quoted, shown
 
 EMBEDDINGS = ("modules.json", "config_sentence_transformers.json", "1_Pooling/config.json")
 """What sentence-transformers writes beside a model."""

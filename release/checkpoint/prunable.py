@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from release.checkpoint.decoder import Place, Shapes, decoder_blocks, place_of
+from release.checkpoint.decoder import BlockPlace, Shapes, decoder_blocks, place_of
 from release.frozen import Frozen
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def left_dense(shapes: Shapes, config: Mapping[str, Any]) -> tuple[LeftDense, ..
     )
 
 
-def _left(place: Place, shape: tuple[int, ...], blocks: str, count: int) -> str | None:
+def _left(place: BlockPlace, shape: tuple[int, ...], blocks: str, count: int) -> str | None:
     """Under what name a tensor of a block is told to be left dense; None where it is not."""
     linear = is_matrix(place.rest, len(shape))
     if place.blocks != blocks:
@@ -96,7 +96,7 @@ def _known(rest: str) -> bool:
     return last.endswith("bias") or bool(OTHERS.search(path) or CONVOLUTION.search(path))
 
 
-def _in_list(shapes: Shapes, blocks: str) -> Iterator[tuple[str, Place]]:
+def _in_list(shapes: Shapes, blocks: str) -> Iterator[tuple[str, BlockPlace]]:
     """The matrices that multiply activations in one list of blocks."""
     for name, shape in shapes.items():
         place = place_of(name)

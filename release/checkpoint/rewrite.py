@@ -18,14 +18,14 @@ from typing import Self, TypeVar
 
 import numpy as np
 
-from release.checkpoint.busy import Busy
+from release.checkpoint.buffers import ROOMS, room_at
 from release.checkpoint.disk import DiskWriter, SteadyReader
 from release.checkpoint.header import Header, Raw, Tensor
-from release.checkpoint.rooms import ROOMS, room_at
+from release.checkpoint.stage_timer import StageTimer
+from release.digests import FileDigest
 from release.errors import DiskFull, UnusableBase
 from release.files import no_room_is_told, put_in_place, sync_folder
 from release.progress import Advance
-from release.record import FileDigest
 
 Change = Callable[[Tensor, Raw], Sequence[Raw]]
 """A tensor's bytes in, those of each target out. The bytes that came in may be changed and be one of them; the others
@@ -48,7 +48,7 @@ def rewrite(
     tags: Sequence[str],
     threads: int,
     advance: Advance,
-    busy: Busy,
+    busy: StageTimer,
     allow_nonfinite: bool = False,
 ) -> tuple[FileDigest, ...]:
     """Write the file that `header` describes once for each target, with `changes` made.
@@ -96,7 +96,7 @@ class _Target:
         done: Bytes that an earlier run left, up to the end of its last whole tensor.
     """
 
-    def __init__(self, path: Path, header: Header, busy: Busy) -> None:
+    def __init__(self, path: Path, header: Header, busy: StageTimer) -> None:
         self._busy = busy
         self.done = _whole_bytes(path, header)
         self._file = DiskWriter(path, self.done)
@@ -203,7 +203,7 @@ class _Work:
     changes: Mapping[str, Change]
     targets: int
     allow_nonfinite: bool
-    busy: Busy
+    busy: StageTimer
 
     def __call__(self, source: SteadyReader, piece: Piece) -> tuple[Piece, Sequence[Raw]]:
         data = room_at(piece.start, piece.nbytes)

@@ -25,21 +25,21 @@ own store or from HF_TOKEN, goes to the Hub and to one's own Space alone, and st
 
 from release.hub.account import Account, check_names, check_namespace, login, require_rights
 from release.hub.card import Standing, standing_card
+from release.hub.client import HubClient
 from release.hub.history import require_no_release
-from release.hub.line import Line
 from release.hub.plan import PushPlan, survey
 from release.hub.push import Pushed, claim, push
-from release.hub.repos import Parcel
-from release.plan import Ways
+from release.hub.repos import Upload
+from release.plan import PublishOptions
 
 __all__ = [
     "Account",
-    "Line",
-    "Parcel",
+    "HubClient",
+    "PublishOptions",
     "PushPlan",
     "Pushed",
     "Standing",
-    "Ways",
+    "Upload",
     "check_names",
     "check_namespace",
     "claim",

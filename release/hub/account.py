@@ -11,8 +11,8 @@ from huggingface_hub.errors import HFValidationError
 
 from release.errors import BadOption, NotLoggedIn
 from release.frozen import Frozen
-from release.hub.line import Line
-from release.record import FILE_NAME as RECORD
+from release.hub.client import HubClient
+from release.schema.record import FILE_NAME as RECORD
 from release.sources.contact import explained, first_contact
 
 WRITE = "repo.write"
@@ -39,7 +39,7 @@ class Account(Frozen):
     writes: tuple[str, ...] | None = None
 
 
-def login(needed_for: str | None = None, line: Line | None = None) -> Account:
+def login(needed_for: str | None = None, line: HubClient | None = None) -> Account:
     """Ask the Hub whose token lies here.
 
     Args:
@@ -49,7 +49,7 @@ def login(needed_for: str | None = None, line: Line | None = None) -> Account:
         NotLoggedIn: There is no token, or the Hub refuses it.
         HubUnreachable: Nobody answers within 15 seconds.
     """
-    line = line or Line()
+    line = line or HubClient()
     token = line.api.token or get_token()
     if not isinstance(token, str):
         raise NotLoggedIn(f"You are not logged in to the Hub{_purpose(needed_for)}.", WAYS_OUT)

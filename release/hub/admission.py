@@ -9,16 +9,16 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from release.errors import HubFailed, OutputConflict
+from release.hub.client import HubClient
 from release.hub.faults import FAULTS, refusal
 from release.hub.identity import require_same
-from release.hub.line import Line
 from release.hub.makers import holding, maker, names, strange
-from release.hub.repos import Found, Target, look
-from release.plan import Ways
+from release.hub.repos import Found, RepoFolder, look
+from release.plan import PublishOptions
 from release.sources.contact import without_tokens
 
 
-def admitted(line: Line, targets: Sequence[Target], ways: Ways) -> list[Found | None]:
+def admitted(line: HubClient, targets: Sequence[RepoFolder], ways: PublishOptions) -> list[Found | None]:
     """Look at every target, and refuse what a push may not change; changes nothing.
 
     Returns:
@@ -37,7 +37,7 @@ def admitted(line: Line, targets: Sequence[Target], ways: Ways) -> list[Found | 
     return found
 
 
-def found_at(line: Line, target: Target) -> Found | None:
+def found_at(line: HubClient, target: RepoFolder) -> Found | None:
     """Ask what the Hub holds at a target, and who made it.
 
     Raises:
@@ -51,7 +51,7 @@ def found_at(line: Line, target: Target) -> Found | None:
 
 
 @contextmanager
-def told(line: Line, kind: str, repo_id: str) -> Iterator[None]:
+def told(line: HubClient, kind: str, repo_id: str) -> Iterator[None]:
     """Turn what goes wrong while looking into `HubFailed`."""
     try:
         yield
@@ -60,7 +60,7 @@ def told(line: Line, kind: str, repo_id: str) -> Iterator[None]:
         raise HubFailed(f"{said} Nothing was changed.", remedy) from without_tokens(error)
 
 
-def _require_ours(line: Line, target: Target, found: Found, ways: Ways) -> None:
+def _require_ours(line: HubClient, target: RepoFolder, found: Found, ways: PublishOptions) -> None:
     if found.maker != "stranger" or ways.adopt:
         return
     owner = target.id.split("/")[0]
@@ -73,7 +73,7 @@ def _require_ours(line: Line, target: Target, found: Found, ways: Ways) -> None:
     )
 
 
-def _require_hidden(line: Line, target: Target, found: Found, ways: Ways) -> None:
+def _require_hidden(line: HubClient, target: RepoFolder, found: Found, ways: PublishOptions) -> None:
     if ways.private and found.public:
         raise OutputConflict(
             f"{line.url(target.kind, target.id)} is public, and this upload is to be private.",

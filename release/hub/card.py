@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 from release.errors import HubFailed
 from release.hub.admission import admitted, told
-from release.hub.line import Line
+from release.hub.client import HubClient
 from release.hub.makers import read
-from release.hub.repos import Found, Parcel, Sight, Target
-from release.plan import Ways
-from release.record import CARD
+from release.hub.repos import Found, RepoFolder, Sight, Upload
+from release.plan import PublishOptions
+from release.schema.record import CARD
 from release.sources.contact import patience
 
 
@@ -26,14 +26,14 @@ class Standing(NamedTuple):
     sight: Sight
 
 
-def standing_card(parcel: Parcel, ways: Ways, line: Line | None = None) -> Standing:
+def standing_card(parcel: Upload, ways: PublishOptions, line: HubClient | None = None) -> Standing:
     """Read the card of the model repository as it is now, where the release may go there.
 
     Raises:
         OutputConflict: It may not; see `admitted`.
         HubFailed: The Hub refuses, or cannot be reached.
     """
-    line = line or Line()
+    line = line or HubClient()
     patience()
     targets = parcel.targets(ways.revision)
     found = admitted(line, targets, ways)
@@ -44,7 +44,7 @@ def standing_card(parcel: Parcel, ways: Ways, line: Line | None = None) -> Stand
     return Standing(_text(line, targets[0], model), model.maker == "person", sight)
 
 
-def _text(line: Line, target: Target, model: Found) -> str:
+def _text(line: HubClient, target: RepoFolder, model: Found) -> str:
     with told(line, target.kind, target.id):
         text = read(line, target, model, CARD)
     if text is None:

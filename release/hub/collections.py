@@ -6,13 +6,13 @@ from typing import Literal
 from huggingface_hub import Collection
 
 from release.errors import BadOption
+from release.format import quoted
 from release.hub.account import login
 from release.hub.admission import told
-from release.hub.delivery import Delivery
-from release.hub.line import Line
-from release.hub.repos import Kind, Parcel
+from release.hub.client import HubClient
+from release.hub.context import PushContext
+from release.hub.repos import Kind, Upload
 from release.sources.contact import CLIENT_ERRORS, plain, status_of
-from release.text import quoted
 
 SLUG = re.compile(r"[\w.-]+/[\w.-]+")
 """A collection's slug: its owner, then its title in small letters with a number that the Hub gave it."""
@@ -20,7 +20,7 @@ LONGEST_TITLE = 60
 OTHER_COLLECTION = "Give the slug of one of yours, as it stands in its address, or a title: then one is made."
 
 
-def check(line: Line, wanted: str | None, owner: str) -> None:
+def check(line: HubClient, wanted: str | None, owner: str) -> None:
     """Refuse a collection that the Hub would refuse, before anything is made.
 
     Args:
@@ -40,7 +40,7 @@ def check(line: Line, wanted: str | None, owner: str) -> None:
         )
 
 
-def _check_slug(line: Line, wanted: str, owner: str) -> None:
+def _check_slug(line: HubClient, wanted: str, owner: str) -> None:
     theirs = wanted.split("/")[0]
     if theirs != owner and theirs not in ((account := login(line=line)).name, *account.orgs):
         raise BadOption(f"The collection {wanted} is not yours: it belongs to {theirs}.", OTHER_COLLECTION)
@@ -55,7 +55,7 @@ def _check_slug(line: Line, wanted: str, owner: str) -> None:
         raise BadOption(f"The collection {wanted} leads on to {plain(found)}.", f"Give --collection {plain(found)}.")
 
 
-def collect(delivery: Delivery, parcel: Parcel) -> str | None:
+def collect(delivery: PushContext, parcel: Upload) -> str | None:
     """Put the repositories into the collection that was asked for, and return its address."""
     wanted = delivery.ways.collection
     if wanted is None:
@@ -68,7 +68,7 @@ def collect(delivery: Delivery, parcel: Parcel) -> str | None:
     return f"{delivery.line.endpoint}/collections/{collection.slug}"
 
 
-def _collection(delivery: Delivery, wanted: str, owner: str) -> Collection:
+def _collection(delivery: PushContext, wanted: str, owner: str) -> Collection:
     """Return the collection of this slug, or of this title: one is made where there is none."""
     api = delivery.line.api
     if SLUG.fullmatch(wanted):
@@ -76,7 +76,7 @@ def _collection(delivery: Delivery, wanted: str, owner: str) -> Collection:
     return api.create_collection(wanted.strip(), namespace=owner, private=delivery.ways.private, exists_ok=True)
 
 
-def _add(delivery: Delivery, slug: str, kind: Kind, repo_id: str) -> None:
+def _add(delivery: PushContext, slug: str, kind: Kind, repo_id: str) -> None:
     api = delivery.line.api
     item: Literal["model", "space"] = kind
     delivery.ask("collection", slug, lambda: api.add_collection_item(slug, repo_id, item, exists_ok=True))

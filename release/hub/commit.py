@@ -16,11 +16,11 @@ from huggingface_hub.utils.tqdm import are_progress_bars_disabled
 
 from release import __version__
 from release.errors import ChecksumMismatch, HubFailed
-from release.hub.delivery import Delivery
+from release.hub.context import PushContext
 from release.hub.faults import FAULTS, may_be_sent_again
 from release.hub.history import later, worded
 from release.hub.makers import TITLE
-from release.hub.repos import Compared, Found, Target, compare, head_of, listed, wrong
+from release.hub.repos import Compared, Found, RepoFolder, compare, head_of, listed, wrong
 from release.sources import refusals
 from release.sources.contact import without_tokens
 
@@ -41,7 +41,7 @@ class Filled:
     pull_request: str | None = None
 
 
-def fill(delivery: Delivery, target: Target, found: Found) -> Filled:
+def fill(delivery: PushContext, target: RepoFolder, found: Found) -> Filled:
     """Make the repository equal the folder, by one commit or by none.
 
     Raises:
@@ -63,27 +63,27 @@ def fill(delivery: Delivery, target: Target, found: Found) -> Filled:
     return filled
 
 
-def _shown_by(delivery: Delivery, target: Target, found: Found) -> str | None:
+def _shown_by(delivery: PushContext, target: RepoFolder, found: Found) -> str | None:
     """Say what others see once the commit has arrived; None where that is nothing."""
     if not found.public or delivery.ways.proposes:
         return None
     return f"{delivery.line.url(target.kind, target.id)}, which was public before, shows the new commit"
 
 
-def _operations(target: Target, compared: tuple[Compared, ...]) -> list[Operation]:
+def _operations(target: RepoFolder, compared: tuple[Compared, ...]) -> list[Operation]:
     files = target.files()
     gone = [CommitOperationDelete(file.path, is_folder=False) for file in compared if file.state == "gone"]
     wanted = [file.path for file in compared if file.state in ("new", "changed")]
     return [*(CommitOperationAdd(name, files[name]) for name in wanted), *gone]
 
 
-def _committed(delivery: Delivery, target: Target, found: Found, operations: list[Operation]) -> Filled:
+def _committed(delivery: PushContext, target: RepoFolder, found: Found, operations: list[Operation]) -> Filled:
     additions = [operation for operation in operations if isinstance(operation, CommitOperationAdd)]
     with _uploading(delivery, target, additions), delivery.explained(target.kind, target.id):
         return _sent_once(delivery, target, found, operations)
 
 
-def _sent_once(delivery: Delivery, target: Target, found: Found, operations: list[Operation]) -> Filled:
+def _sent_once(delivery: PushContext, target: RepoFolder, found: Found, operations: list[Operation]) -> Filled:
     """Send the commit; send it again only where the branch shows that it did not arrive."""
     for wait in (*delivery.line.waits, None):
         try:
@@ -101,7 +101,7 @@ def _sent_once(delivery: Delivery, target: Target, found: Found, operations: lis
     raise AssertionError("the last try returns or raises")
 
 
-def _send(delivery: Delivery, target: Target, found: Found, operations: list[Operation]) -> Filled:
+def _send(delivery: PushContext, target: RepoFolder, found: Found, operations: list[Operation]) -> Filled:
     """Send the bytes that the Hub lacks, then the commit; what has arrived is not sent again by a second try."""
     made = delivery.line.api.create_commit(
         target.id,
@@ -115,7 +115,7 @@ def _send(delivery: Delivery, target: Target, found: Found, operations: list[Ope
     return Filled(str(made.oid), made.pr_url)
 
 
-def _looked(delivery: Delivery, target: Target, found: Found) -> tuple[Filled | None, list[GitCommitInfo]]:
+def _looked(delivery: PushContext, target: RepoFolder, found: Found) -> tuple[Filled | None, list[GitCommitInfo]]:
     """Look where exactly these files stand by now, and which commits of others came, the newest first."""
     if delivery.ways.pull_request:
         return _proposed(delivery, target), []
@@ -130,7 +130,7 @@ def _looked(delivery: Delivery, target: Target, found: Found) -> tuple[Filled | 
     return Filled(ours) if ours else None, [commit for commit in since if commit.commit_id != ours]
 
 
-def _proposed(delivery: Delivery, target: Target) -> Filled | None:
+def _proposed(delivery: PushContext, target: RepoFolder) -> Filled | None:
     """Return the open pull request that proposes exactly these files, the newest first."""
     api = delivery.line.api
 
@@ -149,13 +149,13 @@ def _proposed(delivery: Delivery, target: Target) -> Filled | None:
     return None
 
 
-def _holds(delivery: Delivery, target: Target, commit: str) -> bool:
+def _holds(delivery: PushContext, target: RepoFolder, commit: str) -> bool:
     files = delivery.ask(target.kind, target.id, lambda: listed(delivery.line, target.kind, target.id, commit))
     return not wrong(compare(target, files, delivery.console))
 
 
 def _overtaken(
-    delivery: Delivery, target: Target, found: Found, arrived: Filled | None, others: list[GitCommitInfo]
+    delivery: PushContext, target: RepoFolder, found: Found, arrived: Filled | None, others: list[GitCommitInfo]
 ) -> HubFailed:
     """Say whose commits came in between, or after this one."""
     page = delivery.line.url(target.kind, target.id)
@@ -166,7 +166,7 @@ def _overtaken(
     return HubFailed(f"{said} There is now: {worded(others)}. {delivery.visible()}", remedy)
 
 
-def _prove(delivery: Delivery, target: Target, commit: str) -> None:
+def _prove(delivery: PushContext, target: RepoFolder, commit: str) -> None:
     """Compare all digests that the Hub lists with those of the files here."""
     files = delivery.ask(target.kind, target.id, lambda: listed(delivery.line, target.kind, target.id, commit))
     if differing := wrong(compare(target, files, delivery.console)):
@@ -178,7 +178,7 @@ def _prove(delivery: Delivery, target: Target, commit: str) -> None:
 
 
 @contextmanager
-def _uploading(delivery: Delivery, target: Target, additions: list[CommitOperationAdd]) -> Iterator[None]:
+def _uploading(delivery: PushContext, target: RepoFolder, additions: list[CommitOperationAdd]) -> Iterator[None]:
     """Show the upload: on a terminal the client's own bars, which alone know the bytes inside a file."""
     size = sum(addition.upload_info.size for addition in additions)
     text = f"Uploading {target.kind} {target.id}, {len(additions)} files, {size / 1e6:,.1f} MB"

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from release.errors import HubFailed
-from release.hub.delivery import Delivery
-from release.hub.repos import Target
+from release.hub.context import PushContext
+from release.hub.repos import RepoFolder
 from release.sources.answers import Busy
 
 T = TypeVar("T")
@@ -20,7 +20,7 @@ GIVEN_UP_AFTER = 60.0
 LONGEST_PAUSE = 8.0
 
 
-def create(delivery: Delivery, target: Target, call: Callable[[], T]) -> T:
+def create(delivery: PushContext, target: RepoFolder, call: Callable[[], T]) -> T:
     """Return what `call`, which creates a repository, returns; at most one request a second is sent.
 
     Raises:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from release.errors import SpaceFailed, SpaceLate
 from release.hub import question, space
-from release.hub.delivery import Delivery
-from release.hub.repos import Found, Target
+from release.hub.context import PushContext
+from release.hub.repos import Found, RepoFolder
 from release.hub.stages import BROKEN, RUNNING
 from release.hub.trial import Trial
 
@@ -34,14 +34,14 @@ class Demo:
         reads_now: Whether it reads its model as things stand; otherwise once the model is shown.
     """
 
-    target: Target
+    target: RepoFolder
     commit: str
     stage: str
     host: str | None = None
     reads_now: bool = False
 
 
-def ready(delivery: Delivery, target: Target, there: Found, commit: str, model: Found) -> Demo:
+def ready(delivery: PushContext, target: RepoFolder, there: Found, commit: str, model: Found) -> Demo:
     """Wait until the Space runs a commit, and make sure that it can be asked, where it need be.
 
     Args:
@@ -65,14 +65,14 @@ def ready(delivery: Delivery, target: Target, there: Found, commit: str, model: 
     return demo
 
 
-def _is_known(delivery: Delivery, target: Target, there: Found, commit: str) -> bool:
+def _is_known(delivery: PushContext, target: RepoFolder, there: Found, commit: str) -> bool:
     """Whether this commit of the Space answered before, or is public already and was not committed from here."""
     url, journal = delivery.line.url(target.kind, target.id), delivery.journal
     shown_elsewhere = there.public and there.head == commit and not journal.knows("committed", url, commit=commit)
     return shown_elsewhere or journal.knows("answered", url, commit=commit)
 
 
-def _reachable(delivery: Delivery, demo: Demo, model: Found) -> Demo:
+def _reachable(delivery: PushContext, demo: Demo, model: Found) -> Demo:
     target = demo.target
     host, reach = question.host_of(delivery, target), question.reach(delivery, target, model)
     if reach != "never":
@@ -84,7 +84,7 @@ def _reachable(delivery: Delivery, demo: Demo, model: Found) -> Demo:
     return demo
 
 
-def answered(delivery: Delivery, demo: Demo, trial: Trial) -> str | None:
+def answered(delivery: PushContext, demo: Demo, trial: Trial) -> str | None:
     """Ask the Space, and return its answer; None where it was not to be asked, or need not answer.
 
     Raises:
@@ -106,7 +106,7 @@ def answered(delivery: Delivery, demo: Demo, trial: Trial) -> str | None:
 
 
 @contextmanager
-def _excused(delivery: Delivery) -> Iterator[None]:
+def _excused(delivery: PushContext) -> Iterator[None]:
     """With --show-unasked, say what is wrong with the Space, and go on."""
     try:
         yield

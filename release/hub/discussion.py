@@ -10,13 +10,13 @@ from huggingface_hub import Discussion, DiscussionComment
 
 from release.errors import HubFailed
 from release.frozen import Frozen
+from release.hub.client import HubClient
 from release.hub.faults import FAULTS, refusal
-from release.hub.line import Line
 from release.sources.contact import without_tokens
 
 TITLE = "Verified at every push, by `release watch`"
 ABOUT = re.compile(r"\*\*[^*\n]+\*\* Commit `([0-9a-f]{40})`")
-"""How a report begins; see `release.standing`."""
+"""How a report begins; see `release.verification.standing`."""
 
 
 class Reports(Frozen):
@@ -33,7 +33,7 @@ class Reports(Frozen):
     commits: tuple[str, ...] = ()
 
 
-def reports(line: Line, repo_id: str, author: str) -> Reports:
+def reports(line: HubClient, repo_id: str, author: str) -> Reports:
     """Read what this account reported; nobody else's words count, whoever may write there.
 
     Raises:
@@ -45,7 +45,7 @@ def reports(line: Line, repo_id: str, author: str) -> Reports:
         raise _failed(line, repo_id, error) from without_tokens(error)
 
 
-def _read(line: Line, repo_id: str, author: str) -> Reports:
+def _read(line: HubClient, repo_id: str, author: str) -> Reports:
     api = line.api
     talks = api.get_repo_discussions(repo_id, author=author, discussion_type="discussion")
     ours = [talk for talk in talks if _is_ours(talk, author)]
@@ -62,7 +62,7 @@ def _is_ours(talk: Discussion, author: str) -> bool:
     return not talk.is_pull_request and (talk.title, talk.author) == (TITLE, author)
 
 
-def report(line: Line, repo_id: str, author: str, commit: str, text: str, ok: bool | None) -> str:
+def report(line: HubClient, repo_id: str, author: str, commit: str, text: str, ok: bool | None) -> str:
     """Say what a check found, once for each commit, and return the discussion's page.
 
     Args:
@@ -85,7 +85,7 @@ def report(line: Line, repo_id: str, author: str, commit: str, text: str, ok: bo
     return f"{line.url('model', repo_id)}/discussions/{now.number}"
 
 
-def _said(line: Line, repo_id: str, before: Reports, text: str, ok: bool | None) -> Reports:
+def _said(line: HubClient, repo_id: str, before: Reports, text: str, ok: bool | None) -> Reports:
     api = line.api
     if before.number is None:
         number = api.create_discussion(repo_id, TITLE, description=text).num
@@ -97,7 +97,7 @@ def _said(line: Line, repo_id: str, before: Reports, text: str, ok: bool | None)
     return before
 
 
-def _settle(line: Line, repo_id: str, now: Reports, ok: bool | None) -> None:
+def _settle(line: HubClient, repo_id: str, now: Reports, ok: bool | None) -> None:
     """Close a discussion that was only just opened, or whose change of state did not arrive with its words."""
     if ok is None or now.number is None or now.open != ok:
         return
@@ -105,6 +105,6 @@ def _settle(line: Line, repo_id: str, now: Reports, ok: bool | None) -> None:
     line.ask(lambda: line.api.change_discussion_status(repo_id, number, "closed" if ok else "open"))
 
 
-def _failed(line: Line, repo_id: str, error: Exception) -> HubFailed:
+def _failed(line: HubClient, repo_id: str, error: Exception) -> HubFailed:
     said, remedy = refusal(error, "discussions of", repo_id, f"{line.url('model', repo_id)}/discussions")
     return HubFailed(f"{said} The result could not be reported there.", remedy)

@@ -6,17 +6,17 @@ from huggingface_hub import GitCommitInfo
 
 from release.errors import OutputConflict
 from release.hub.admission import told
-from release.hub.line import Line
-from release.hub.repos import Found, Parcel, Sight, Target
-from release.plan import Ways
-from release.record import CARD
+from release.hub.client import HubClient
+from release.hub.repos import Found, RepoFolder, Sight, Upload
+from release.plan import PublishOptions
+from release.schema.record import CARD
 from release.sources.contact import plain
 
 MOST_NAMED = 3
 """Commits of others that a message names."""
 
 
-def later(line: Line, target: Target, head: str | None) -> list[GitCommitInfo]:
+def later(line: HubClient, target: RepoFolder, head: str | None) -> list[GitCommitInfo]:
     """Ask for the commits after `head`, the newest first; where it is not among them, for all."""
     commits = line.ask(lambda: line.api.list_repo_commits(target.id, repo_type=target.kind, revision=target.revision))
     ids = [commit.commit_id for commit in commits]
@@ -33,7 +33,9 @@ def worded(commits: Sequence[GitCommitInfo]) -> str:
     return f"{'; '.join(named)}{more}"
 
 
-def require_unmoved(line: Line, targets: Sequence[Target], found: Sequence[Found | None], expects: Sight) -> None:
+def require_unmoved(
+    line: HubClient, targets: Sequence[RepoFolder], found: Sequence[Found | None], expects: Sight
+) -> None:
     """Refuse to go on where anybody committed since the card was read: they may have written in it.
 
     Args:
@@ -51,7 +53,7 @@ def require_unmoved(line: Line, targets: Sequence[Target], found: Sequence[Found
             raise _overtaken(line, target, before, there)
 
 
-def require_no_release(parcel: Parcel, claimed: Parcel, ways: Ways, line: Line | None = None) -> None:
+def require_no_release(parcel: Upload, claimed: Upload, ways: PublishOptions, line: HubClient | None = None) -> None:
     """Refuse to replace what was uploaded while a release was built; words around a card are kept, and refuse nothing.
 
     Args:
@@ -65,16 +67,16 @@ def require_no_release(parcel: Parcel, claimed: Parcel, ways: Ways, line: Line |
     for target in parcel.targets(ways.revision):
         was, there = before.get(target.kind), now.get(target.kind)
         if _contents(target, was) != _contents(target, there):
-            raise _overtaken(line or Line(), target, was, there)
+            raise _overtaken(line or HubClient(), target, was, there)
 
 
-def _contents(target: Target, found: Found | None) -> dict[str, str]:
+def _contents(target: RepoFolder, found: Found | None) -> dict[str, str]:
     """Path → git's digest of each file, but for a model's card."""
     files = found.files if found else {}
     return {path: file.blob_id for path, file in files.items() if (target.kind, path) != ("model", CARD)}
 
 
-def _overtaken(line: Line, target: Target, before: Found | None, there: Found | None) -> OutputConflict:
+def _overtaken(line: HubClient, target: RepoFolder, before: Found | None, there: Found | None) -> OutputConflict:
     url = line.url(target.kind, target.id)
     if there is None:
         seen = f"{url} was removed or renamed while this push was prepared."

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from release.errors import OutputConflict
-from release.hub.line import Line
+from release.hub.client import HubClient
 
 if TYPE_CHECKING:
-    from release.hub.repos import Found, Kind, Target
+    from release.hub.repos import Found, Kind, RepoFolder
 
 
-def require_same(line: Line, targets: "Sequence[Target]", found: "Sequence[Found | None]") -> None:
+def require_same(line: HubClient, targets: "Sequence[RepoFolder]", found: "Sequence[Found | None]") -> None:
     """Refuse to take a repository of another name for the one that was asked for.
 
     Raises:
@@ -29,7 +29,7 @@ def require_same(line: Line, targets: "Sequence[Target]", found: "Sequence[Found
         raise OutputConflict(f"{said} Nothing was changed.", _ways_on(asked, there, led))
 
 
-def require_still(line: Line, kind: "Kind", asked: str, answered: str) -> None:
+def require_still(line: HubClient, kind: "Kind", asked: str, answered: str) -> None:
     """Refuse a repository that was renamed while a push was at work.
 
     Raises:
@@ -40,7 +40,7 @@ def require_still(line: Line, kind: "Kind", asked: str, answered: str) -> None:
         raise OutputConflict(seen, _ways_on({kind: asked}, {kind: answered}, {kind: answered}))
 
 
-def _said(line: Line, kind: "Kind", asked: str, answered: str) -> str:
+def _said(line: HubClient, kind: "Kind", asked: str, answered: str) -> str:
     if asked.lower() == answered.lower():
         return (
             f"There is no {kind} {asked}, but {line.url(kind, answered)}: the Hub takes names that differ in case "

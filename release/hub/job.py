@@ -15,10 +15,10 @@ from huggingface_hub import get_token
 
 from release import __version__
 from release.errors import BadOption, NotLoggedIn
+from release.format import quoted
 from release.frozen import Frozen
 from release.hub.account import WAYS_OUT
-from release.hub.line import Line
-from release.text import quoted
+from release.hub.client import HubClient
 
 IMAGE = "ghcr.io/astral-sh/uv:python3.12-bookworm"
 """The image in which the Hub's client runs scripts by default: Debian, Python and uv."""
@@ -99,7 +99,7 @@ def installed_from() -> str | None:
     return f"{version['vcs']}+{url}@{version['commit_id']}" if isinstance(version, dict) else url
 
 
-def secret_of(line: Line, variable: str | None) -> str:
+def secret_of(line: HubClient, variable: str | None) -> str:
     """Return the token that the Job gets: of a variable of this environment, or the one that is logged in.
 
     Raises:

@@ -8,14 +8,14 @@ emptied and shown with another app in it.
 import re
 from pathlib import Path
 
-from release.audit import listed
-from release.hub.line import Line
-from release.hub.repos import ATTRIBUTES, Found, Kind, Maker, Target
+from release.hub.client import HubClient
+from release.hub.repos import ATTRIBUTES, Found, Kind, Maker, RepoFolder
 from release.outside import Unfit, json_object, text_of
-from release.record import CARD
-from release.record import FILE_NAME as RECORD
+from release.schema.record import CARD
+from release.schema.record import FILE_NAME as RECORD
 from release.sources.contact import plain
-from release.space_mark import is_marked
+from release.space.mark import is_marked
+from release.verification.audit import listed
 
 KINDS: dict[Kind, str] = {"model": "model", "space": "Space"}
 MARKS: dict[Kind, str] = {"model": "record of a release", "space": "mark of a release's Space"}
@@ -30,7 +30,7 @@ MOST_NAMED = 5
 """Files that a message names; the plan of an adoption names all."""
 
 
-def maker(line: Line, target: Target, found: Found) -> Maker:
+def maker(line: HubClient, target: RepoFolder, found: Found) -> Maker:
     """Tell who made what a repository holds."""
     theirs = found.files.keys() - {ATTRIBUTES}
     if not theirs:
@@ -48,7 +48,7 @@ def maker(line: Line, target: Target, found: Found) -> Maker:
     return "nobody" if len(titles) == 1 else "stranger"
 
 
-def _is_ours(line: Line, target: Target, found: Found) -> bool:
+def _is_ours(line: HubClient, target: RepoFolder, found: Found) -> bool:
     name = CARD if target.kind == "space" else RECORD
     text = read(line, target, found, name) if name in found.files else None
     if text is None:
@@ -63,7 +63,7 @@ def _is_record(text: str) -> bool:
         return False
 
 
-def read(line: Line, target: Target, found: Found, name: str) -> str | None:
+def read(line: HubClient, target: RepoFolder, found: Found, name: str) -> str | None:
     """Read a text file of a repository; None where it is no text, or too large for one."""
     path = line.ask(lambda: line.api.hf_hub_download(target.id, name, repo_type=target.kind, revision=found.head))
     try:
@@ -72,7 +72,7 @@ def read(line: Line, target: Target, found: Found, name: str) -> str | None:
         return None
 
 
-def _titles(line: Line, target: Target, found: Found) -> list[str]:
+def _titles(line: HubClient, target: RepoFolder, found: Found) -> list[str]:
     """Return the titles of all commits, the latest first."""
     commits = line.ask(lambda: line.api.list_repo_commits(target.id, repo_type=target.kind, revision=found.head))
     return [commit.title for commit in commits]

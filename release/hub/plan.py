@@ -12,13 +12,13 @@ from release.frozen import Frozen
 from release.hub import collections
 from release.hub.account import Account, rights
 from release.hub.admission import admitted, told
-from release.hub.line import Line
+from release.hub.client import HubClient
 from release.hub.makers import adoption
-from release.hub.repos import Compared, Found, Kind, Parcel, Target, compare
+from release.hub.repos import Compared, Found, Kind, RepoFolder, Upload, compare
 from release.hub.space import requested_hardware
-from release.plan import Ways
+from release.plan import PublishOptions
 from release.progress import Console
-from release.record import Weights
+from release.schema.record import Weights
 from release.sources.refusals import WAYS_TO_A_SPACE
 
 MARKS = {"there": "=", "new": "+", "changed": "~", "gone": "-"}
@@ -125,7 +125,12 @@ def _lines(repo: PlannedRepo, pull_request: bool) -> Iterator[str]:
 
 
 def survey(
-    parcel: Parcel, ways: Ways, account: Account, console: Console, line: Line | None = None, card_diff: str = ""
+    parcel: Upload,
+    ways: PublishOptions,
+    account: Account,
+    console: Console,
+    line: HubClient | None = None,
+    card_diff: str = "",
 ) -> PushPlan:
     """Look at both sides and say what a push would do.
 
@@ -137,7 +142,7 @@ def survey(
         BadOption: There is no such hardware for a Space, or no such collection.
         HubFailed: The Hub does not say what it holds.
     """
-    line = line or Line()
+    line = line or HubClient()
     check_hardware(ways)
     collections.check(line, ways.collection, parcel.id.split("/")[0])
     targets = parcel.targets(ways.revision)
@@ -162,7 +167,9 @@ def survey(
     )
 
 
-def _planned(line: Line, target: Target, found: Found | None, ways: Ways, console: Console) -> PlannedRepo:
+def _planned(
+    line: HubClient, target: RepoFolder, found: Found | None, ways: PublishOptions, console: Console
+) -> PlannedRepo:
     files = compare(target, found.files if found else {}, console) if target.folder.is_dir() else ()
     before: Visibility | None = None if found is None else "public" if found.public else "private"
     stays = ways.private or ways.proposes
@@ -181,13 +188,13 @@ def _planned(line: Line, target: Target, found: Found | None, ways: Ways, consol
     )
 
 
-def _gated(target: Target, found: Found | None, ways: Ways) -> str | bool:
+def _gated(target: RepoFolder, found: Found | None, ways: PublishOptions) -> str | bool:
     if target.kind == "model" and ways.gated and not ways.proposes:
         return ways.gated
     return found.gated if found else False
 
 
-def _hardware(line: Line, space: PlannedRepo, ways: Ways) -> str:
+def _hardware(line: HubClient, space: PlannedRepo, ways: PublishOptions) -> str:
     """Say what the Space would run on: what is wished for, what it runs on already, or what the Hub gives."""
     if ways.space_hardware or not space.exists:
         return ways.space_hardware or FREE
@@ -199,7 +206,7 @@ def _existing(folder: Path) -> Path:
     return next(parent for parent in (folder, *folder.absolute().parents) if parent.is_dir())
 
 
-def check_hardware(ways: Ways) -> None:
+def check_hardware(ways: PublishOptions) -> None:
     """Refuse hardware that the Hub does not offer.
 
     Raises:

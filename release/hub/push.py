@@ -17,17 +17,17 @@ from release.errors import HubFailed
 from release.frozen import Frozen
 from release.hub import collections, demonstration, settings, space
 from release.hub.admission import admitted, found_at
+from release.hub.client import HubClient, limit_memory
 from release.hub.commit import Filled, fill
+from release.hub.context import PushContext
 from release.hub.creation import create
-from release.hub.delivery import Delivery
 from release.hub.history import require_unmoved
 from release.hub.journal import opened
-from release.hub.line import Line, limit_memory
 from release.hub.makers import adoption
 from release.hub.plan import check_hardware
-from release.hub.repos import MAIN, Found, Parcel, Sight, Target
+from release.hub.repos import MAIN, Found, RepoFolder, Sight, Upload
 from release.hub.trial import Trial
-from release.plan import Ways
+from release.plan import PublishOptions
 from release.progress import Console
 from release.sources.contact import patience, quietly
 
@@ -60,7 +60,7 @@ class Pushed(Frozen):
     collection: str | None = None
 
 
-def push(parcel: Parcel, ways: Ways, console: Console, line: Line | None = None) -> Pushed:
+def push(parcel: Upload, ways: PublishOptions, console: Console, line: HubClient | None = None) -> Pushed:
     """Upload a release: make both repositories, fill each by one commit, compare, and only then show them.
 
     A rerun after success changes nothing; a rerun after a failure goes on where it stopped.
@@ -75,7 +75,7 @@ def push(parcel: Parcel, ways: Ways, console: Console, line: Line | None = None)
     patience()
     limit_memory()
     with quietly(console), opened(parcel.work) as journal:
-        delivery = Delivery(line or Line(), ways, console, journal)
+        delivery = PushContext(line or HubClient(), ways, console, journal)
         targets = parcel.targets(ways.revision)
         found = _claimed(delivery, targets, parcel.expects)
         filled = [fill(delivery, *pair) for pair in zip(targets, found, strict=True)]
@@ -87,7 +87,7 @@ def push(parcel: Parcel, ways: Ways, console: Console, line: Line | None = None)
     return pushed.model_copy(update={"changed": bool(delivery.journal.done)})
 
 
-def claim(parcel: Parcel, ways: Ways, line: Line | None = None, console: Console | None = None) -> Sight:
+def claim(parcel: Upload, ways: PublishOptions, line: HubClient | None = None, console: Console | None = None) -> Sight:
     """Take both names, private and empty, so that whatever the Hub refuses is known before any work.
 
     Returns:
@@ -100,7 +100,7 @@ def claim(parcel: Parcel, ways: Ways, line: Line | None = None, console: Console
     patience()
     console = console or Console(quiet=True)
     with quietly(console), opened(parcel.work) as journal:
-        delivery, targets = Delivery(line or Line(), ways, console, journal), parcel.targets(ways.revision)
+        delivery, targets = PushContext(line or HubClient(), ways, console, journal), parcel.targets(ways.revision)
         found = _claimed(delivery, targets)
     for target, there in zip(targets, found, strict=True):
         if said := adoption(delivery.line.url(target.kind, target.id), there, target.kind):
@@ -108,7 +108,7 @@ def claim(parcel: Parcel, ways: Ways, line: Line | None = None, console: Console
     return {target.kind: there for target, there in zip(targets, found, strict=True)}
 
 
-def _claimed(delivery: Delivery, targets: Sequence[Target], expects: Sight | None = None) -> list[Found]:
+def _claimed(delivery: PushContext, targets: Sequence[RepoFolder], expects: Sight | None = None) -> list[Found]:
     """Create the repositories, private, where there are none; existing ones keep their visibility.
 
     Args:
@@ -131,7 +131,7 @@ def _claimed(delivery: Delivery, targets: Sequence[Target], expects: Sight | Non
     return [_branched(delivery, target, there) for target, there in zip(targets, found, strict=True)]
 
 
-def _create(delivery: Delivery, target: Target) -> None:
+def _create(delivery: PushContext, target: RepoFolder) -> None:
     api, is_space, hardware = delivery.line.api, target.kind == "space", delivery.ways.space_hardware
     create(
         delivery,
@@ -149,7 +149,7 @@ def _create(delivery: Delivery, target: Target) -> None:
     delivery.journal.note("created", delivery.line.url(target.kind, target.id))
 
 
-def _branched(delivery: Delivery, target: Target, found: Found | None) -> Found:
+def _branched(delivery: PushContext, target: RepoFolder, found: Found | None) -> Found:
     """Make the branch where it is missing."""
     if found is None:
         raise HubFailed(
@@ -168,7 +168,7 @@ def _branched(delivery: Delivery, target: Target, found: Found | None) -> Found:
     return found
 
 
-def _finished(delivery: Delivery, parcel: Parcel, found: Sequence[Found], pushed: Pushed) -> Pushed:
+def _finished(delivery: PushContext, parcel: Upload, found: Sequence[Found], pushed: Pushed) -> Pushed:
     """Bring the Space up and have it answer, then show and mark what is whole."""
     model, *spaces = parcel.targets()
     trial, demo = Trial(delivery, model, found[0]), None
@@ -186,7 +186,7 @@ def _finished(delivery: Delivery, parcel: Parcel, found: Sequence[Found], pushed
     return pushed.model_copy(update={"space_stage": stage, "answer": answer, "tag": tag, "collection": collection})
 
 
-def _pushed(delivery: Delivery, targets: Sequence[Target], filled: Sequence[Filled]) -> Pushed:
+def _pushed(delivery: PushContext, targets: Sequence[RepoFolder], filled: Sequence[Filled]) -> Pushed:
     urls = [delivery.line.url(target.kind, target.id) for target in targets]
     return Pushed(
         model_url=urls[0],

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import httpx
 from huggingface_hub import get_token
 
-from release.hub.delivery import Delivery
-from release.hub.line import Line
-from release.hub.repos import Found, Target
+from release.hub.client import HubClient
+from release.hub.context import PushContext
+from release.hub.repos import Found, RepoFolder
 from release.hub.space import failed
 from release.progress import Tell
 from release.sources.contact import plain, without_tokens
@@ -45,7 +45,7 @@ class NoAnswer(Exception):
     """The Space runs and does not answer; says why, in a few words."""
 
 
-def reach(delivery: Delivery, target: Target, model: Found) -> Reach:
+def reach(delivery: PushContext, target: RepoFolder, model: Found) -> Reach:
     """Say when the Space can read its model: as things stand, once that is shown, or not at all.
 
     Args:
@@ -60,7 +60,7 @@ def reach(delivery: Delivery, target: Target, model: Found) -> Reach:
     return "never" if gated or delivery.ways.private else "once shown"
 
 
-def host_of(delivery: Delivery, target: Target) -> str:
+def host_of(delivery: PushContext, target: RepoFolder) -> str:
     """Ask for the address of the running app.
 
     Raises:
@@ -72,7 +72,7 @@ def host_of(delivery: Delivery, target: Target) -> str:
     return str(host)
 
 
-def ask(delivery: Delivery, target: Target, host: str) -> str:
+def ask(delivery: PushContext, target: RepoFolder, host: str) -> str:
     """Ask one question and return the pruned model's answer, as one line.
 
     An app that has just begun to run may refuse the first connections, so it is asked with the patience of every other
@@ -102,7 +102,7 @@ def _said(error: BaseException) -> str:
     return plain(html.unescape(re.sub(r"<[^>]+>", " ", str(error)))) or type(error).__name__
 
 
-def _answer(line: Line, host: str, tell: Tell) -> str:
+def _answer(line: HubClient, host: str, tell: Tell) -> str:
     client = _client(line, host)
     try:
         job = client.submit(prompt=QUESTION, max_new_tokens=ANSWER_TOKENS, api_name="/compare")
@@ -112,7 +112,7 @@ def _answer(line: Line, host: str, tell: Tell) -> str:
     return plain(_text(pruned[-1]["content"]))
 
 
-def _client(line: Line, host: str) -> "Client":
+def _client(line: HubClient, host: str) -> "Client":
     from gradio_client import Client  # slow to import, and needed only here
 
     token = line.api.token or get_token()

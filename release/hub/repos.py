@@ -12,8 +12,8 @@ from huggingface_hub.hf_api import RepoFile
 
 from release.checkpoint.files import Folder, is_hidden
 from release.frozen import Frozen
+from release.hub.client import HubClient
 from release.hub.identity import require_still
-from release.hub.line import Line
 from release.progress import Console
 from release.sources.contact import status_of
 
@@ -29,7 +29,7 @@ PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
-class Target:
+class RepoFolder:
     """One folder and where it goes.
 
     Attributes:
@@ -78,7 +78,7 @@ Sight = Mapping[Kind, Found | None]
 
 
 @dataclass(frozen=True)
-class Parcel:
+class Upload:
     """A release to be published: its folders, and where they go.
 
     Attributes:
@@ -94,12 +94,12 @@ class Parcel:
     expects: Sight | None = None
     space_id: str | None = None
 
-    def targets(self, revision: str = MAIN) -> tuple[Target, ...]:
+    def targets(self, revision: str = MAIN) -> tuple[RepoFolder, ...]:
         """The model's and, where one goes along, the Space's."""
-        model = Target("model", self.id, self.model, revision)
+        model = RepoFolder("model", self.id, self.model, revision)
         if self.space is None or revision != MAIN:
             return (model,)
-        return (model, Target("space", self.space_id or self.id, self.space))
+        return (model, RepoFolder("space", self.space_id or self.id, self.space))
 
 
 class Compared(Frozen):
@@ -115,7 +115,7 @@ class Compared(Frozen):
     bytes: int
 
 
-def look(line: Line, kind: Kind, repo_id: str, revision: str = MAIN) -> Found | None:
+def look(line: HubClient, kind: Kind, repo_id: str, revision: str = MAIN) -> Found | None:
     """Ask what the Hub holds; None where there is no such repository."""
     try:
         info = line.ask(lambda: line.api.repo_info(repo_id, repo_type=kind))
@@ -130,19 +130,19 @@ def look(line: Line, kind: Kind, repo_id: str, revision: str = MAIN) -> Found | 
     return Found(str(info.id), head, not info.private, info.gated or False, files, has_branch)
 
 
-def _branches(line: Line, kind: Kind, repo_id: str) -> dict[str, str]:
+def _branches(line: HubClient, kind: Kind, repo_id: str) -> dict[str, str]:
     refs = line.ask(lambda: line.api.list_repo_refs(repo_id, repo_type=kind))
     return {branch.name: branch.target_commit for branch in refs.branches}
 
 
-def head_of(line: Line, target: Target) -> str:
+def head_of(line: HubClient, target: RepoFolder) -> str:
     """Ask where the branch stands now."""
     info = line.ask(lambda: line.api.repo_info(target.id, repo_type=target.kind, revision=target.revision))
     require_still(line, target.kind, target.id, str(info.id))
     return str(info.sha)
 
 
-def listed(line: Line, kind: Kind, repo_id: str, revision: str) -> dict[str, RepoFile]:
+def listed(line: HubClient, kind: Kind, repo_id: str, revision: str) -> dict[str, RepoFile]:
     """Ask for all files of a revision, with their digests."""
 
     def ask() -> dict[str, RepoFile]:
@@ -152,7 +152,7 @@ def listed(line: Line, kind: Kind, repo_id: str, revision: str) -> dict[str, Rep
     return line.ask(ask)
 
 
-def compare(target: Target, remote: Mapping[str, RepoFile], console: Console) -> tuple[Compared, ...]:
+def compare(target: RepoFolder, remote: Mapping[str, RepoFile], console: Console) -> tuple[Compared, ...]:
     """Hold every file against what is listed; a digest is taken only where the sizes agree."""
     files = target.files()
     sizes = {name: path.stat().st_size for name, path in files.items()}

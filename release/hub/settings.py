@@ -8,16 +8,16 @@ from collections.abc import Callable
 from typing import Any
 
 from release.errors import HubFailed
-from release.hub.delivery import Delivery
+from release.hub.context import PushContext
 from release.hub.faults import FAULTS
-from release.hub.repos import Found, Target
+from release.hub.repos import Found, RepoFolder
 
 TAG = re.compile(r"v[1-9][0-9]*")
 LOOKS = 3
 """How often a setting is looked at before it is said to have no effect, and a tag asked for that others take."""
 
 
-def gate(delivery: Delivery, model: Target, found: Found) -> str | bool:
+def gate(delivery: PushContext, model: RepoFolder, found: Found) -> str | bool:
     """Set who has to ask for the model, where that was asked for and is not so; return what holds then.
 
     Raises:
@@ -31,7 +31,7 @@ def gate(delivery: Delivery, model: Target, found: Found) -> str | bool:
     return wanted
 
 
-def show(delivery: Delivery, target: Target, found: Found) -> None:
+def show(delivery: PushContext, target: RepoFolder, found: Found) -> None:
     """Make a repository public that is not.
 
     Raises:
@@ -45,7 +45,7 @@ def show(delivery: Delivery, target: Target, found: Found) -> None:
     delivery.journal.note("shown", url)
 
 
-def hide(delivery: Delivery, target: Target) -> None:
+def hide(delivery: PushContext, target: RepoFolder) -> None:
     """Make a repository private that this push, or one that was killed, made public.
 
     Raises:
@@ -57,7 +57,7 @@ def hide(delivery: Delivery, target: Target) -> None:
     delivery.journal.note("hidden", url)
 
 
-def _set(delivery: Delivery, target: Target, what: str, holds: Callable[[Any], bool], **wanted: Any) -> None:
+def _set(delivery: PushContext, target: RepoFolder, what: str, holds: Callable[[Any], bool], **wanted: Any) -> None:
     """Set what is wanted, and look whether it holds, whatever was answered."""
     api, url = delivery.line.api, delivery.line.url(target.kind, target.id)
     fault: Exception | None = None
@@ -77,7 +77,7 @@ def _set(delivery: Delivery, target: Target, what: str, holds: Callable[[Any], b
         )
 
 
-def _look(delivery: Delivery, target: Target, holds: Callable[[Any], bool], looks: int) -> bool:
+def _look(delivery: PushContext, target: RepoFolder, holds: Callable[[Any], bool], looks: int) -> bool:
     """Look whether a setting holds; it may take effect a moment after the answer."""
     api = delivery.line.api
     for wait in (*delivery.line.waits[: looks - 1], None):
@@ -88,7 +88,7 @@ def _look(delivery: Delivery, target: Target, holds: Callable[[Any], bool], look
     raise AssertionError("the last look returns")
 
 
-def tag(delivery: Delivery, model: Target, commit: str) -> str:
+def tag(delivery: PushContext, model: RepoFolder, commit: str) -> str:
     """Return the tag v1, v2, … that names a commit; the next free one is made where there is none.
 
     Raises:
@@ -110,13 +110,13 @@ def tag(delivery: Delivery, model: Target, commit: str) -> str:
     )
 
 
-def _versions(delivery: Delivery, model: Target) -> dict[int, str]:
+def _versions(delivery: PushContext, model: RepoFolder) -> dict[int, str]:
     """Ask for the release's tags: number → the commit that it names."""
     refs = delivery.ask("model", model.id, lambda: delivery.line.api.list_repo_refs(model.id))
     return {int(ref.name[1:]): ref.target_commit for ref in refs.tags if TAG.fullmatch(ref.name)}
 
 
-def _make_tag(delivery: Delivery, model: Target, name: str, commit: str) -> None:
+def _make_tag(delivery: PushContext, model: RepoFolder, name: str, commit: str) -> None:
     """Ask for a tag. One that somebody made meanwhile (409) is no fault: the next look tells whose commit it names."""
     api = delivery.line.api
     delivery.ask("model", model.id, lambda: api.create_tag(model.id, tag=name, revision=commit, exist_ok=True))

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from huggingface_hub import SpaceHardware
 
 from release.errors import SpaceFailed, SpaceLate
-from release.hub.delivery import Delivery
-from release.hub.line import Line
-from release.hub.repos import Target
-from release.hub.stages import BROKEN, RUNNING, Watch
+from release.hub.client import HubClient
+from release.hub.context import PushContext
+from release.hub.repos import RepoFolder
+from release.hub.stages import BROKEN, RUNNING, StageWatch
 from release.sources.contact import CLIENT_ERRORS, plain, status_of
 
 LAST_LINES = 15
@@ -30,7 +30,7 @@ WAYS_ON = (
 )
 
 
-def furnish(delivery: Delivery, target: Target) -> None:
+def furnish(delivery: PushContext, target: RepoFolder) -> None:
     """Ask for the hardware that was wished for, where an existing Space has other."""
     wanted = delivery.ways.space_hardware
     api, url = delivery.line.api, delivery.line.url("space", target.id)
@@ -43,14 +43,14 @@ def furnish(delivery: Delivery, target: Target) -> None:
     delivery.journal.note("furnished", url, hardware=wanted)
 
 
-def requested_hardware(line: Line, repo_id: str) -> str | None:
+def requested_hardware(line: HubClient, repo_id: str) -> str | None:
     """Ask what a Space runs on, or will run on once it is built."""
     runtime = line.ask(lambda: line.api.get_space_runtime(repo_id))
     hardware = runtime.requested_hardware or runtime.hardware
     return None if hardware is None else str(hardware)
 
 
-def rest(delivery: Delivery, target: Target, commit: str, settled: bool = False) -> Watch:
+def rest(delivery: PushContext, target: RepoFolder, commit: str, settled: bool = False) -> StageWatch:
     """Wait until the Space has come to rest on a commit, or until the time is up, and return what was seen.
 
     Args:
@@ -59,7 +59,7 @@ def rest(delivery: Delivery, target: Target, commit: str, settled: bool = False)
     Raises:
         HubFailed: The Hub does not tell its stage.
     """
-    line, watch = delivery.line, Watch(commit, settled)
+    line, watch = delivery.line, StageWatch(commit, settled)
     limit = float(delivery.ways.space_timeout or line.built_within)
     began = line.clock()
     safe = "Ctrl-C is safe: the same command goes on"
@@ -76,7 +76,7 @@ def rest(delivery: Delivery, target: Target, commit: str, settled: bool = False)
     return watch
 
 
-def _came_to_rest(delivery: Delivery, target: Target, watch: Watch) -> bool:
+def _came_to_rest(delivery: PushContext, target: RepoFolder, watch: StageWatch) -> bool:
     """Look at the Space once, and wake it where it sleeps."""
     line = delivery.line
     watch.see(delivery.ask("space", target.id, lambda: line.api.get_space_runtime(target.id)), line.clock())
@@ -84,14 +84,14 @@ def _came_to_rest(delivery: Delivery, target: Target, watch: Watch) -> bool:
     return step == "rest" or (step == "wake" and not _wake(delivery, target, watch))
 
 
-def _pause(line: Line, seconds: float, began: float, tell: Callable[[float], None]) -> None:
+def _pause(line: HubClient, seconds: float, began: float, tell: Callable[[float], None]) -> None:
     while seconds > 0:
         line.sleep(min(seconds, SLICE))
         seconds -= SLICE
         tell(line.clock() - began)
 
 
-def _wake(delivery: Delivery, target: Target, watch: Watch) -> bool:
+def _wake(delivery: PushContext, target: RepoFolder, watch: StageWatch) -> bool:
     """Restart the Space, and return whether the Hub does it.
 
     Where the Hub names no commit the Space is built anew, so that no earlier one can be meant.
@@ -111,7 +111,7 @@ def _wake(delivery: Delivery, target: Target, watch: Watch) -> bool:
     return True
 
 
-def require_running(delivery: Delivery, target: Target, watch: Watch) -> None:
+def require_running(delivery: PushContext, target: RepoFolder, watch: StageWatch) -> None:
     """Refuse a Space that does not run the new commit.
 
     Raises:
@@ -130,7 +130,7 @@ def require_running(delivery: Delivery, target: Target, watch: Watch) -> None:
         raise failed(delivery, target, f"The Space {target.id} cannot be asked: it is {watch.told()}{how}. {refused}")
 
 
-def _late(delivery: Delivery, target: Target, watch: Watch) -> SpaceLate:
+def _late(delivery: PushContext, target: RepoFolder, watch: StageWatch) -> SpaceLate:
     limit = float(delivery.ways.space_timeout or delivery.line.built_within)
     doubt = ", and the Hub does not say that this is the new commit" if watch.stage == RUNNING else ""
     return SpaceLate(
@@ -140,7 +140,7 @@ def _late(delivery: Delivery, target: Target, watch: Watch) -> SpaceLate:
     )
 
 
-def _log(delivery: Delivery, target: Target, build: bool) -> str:
+def _log(delivery: PushContext, target: RepoFolder, build: bool) -> str:
     """Return the last lines of the Space's log, printable and without tokens."""
 
     def ask() -> list[str]:
@@ -153,6 +153,6 @@ def _log(delivery: Delivery, target: Target, build: bool) -> str:
     return "\n".join(f"  {text}" for text in lines[-LAST_LINES:]) or "  (empty)"
 
 
-def failed(delivery: Delivery, target: Target, seen: str, remedy: str = WAYS_ON) -> SpaceFailed:
+def failed(delivery: PushContext, target: RepoFolder, seen: str, remedy: str = WAYS_ON) -> SpaceFailed:
     """Return the error for a Space that cannot be shown, with what others can see and the ways on."""
     return SpaceFailed(f"{seen}{delivery.visible()}", remedy.format(url=delivery.line.url("space", target.id)))

@@ -26,7 +26,7 @@ new Space until it has looked at the first commit, and a Space that was just wok
 
 
 @dataclass
-class Watch:
+class StageWatch:
     """What was seen of a Space since a push began to wait for it.
 
     Attributes:

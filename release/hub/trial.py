@@ -10,8 +10,8 @@ from typing import Self
 
 from release.errors import HubFailed
 from release.hub import settings
-from release.hub.delivery import Delivery
-from release.hub.repos import Found, Target
+from release.hub.context import PushContext
+from release.hub.repos import Found, RepoFolder
 
 OPENED, CLOSED = "opened", "closed"
 """Steps of the journal: the model is shown for a question; that was taken back, or stands."""
@@ -26,8 +26,8 @@ class Trial:
         told: What became of the model, in a sentence; "" where it was not shown for a question.
     """
 
-    delivery: Delivery
-    model: Target
+    delivery: PushContext
+    model: RepoFolder
     found: Found
     told: str = ""
 

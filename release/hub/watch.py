@@ -17,9 +17,9 @@ from release.errors import BadOption, HubFailed, UnknownName
 from release.frozen import Frozen
 from release.hub.account import Account, check_names, login
 from release.hub.admission import told
+from release.hub.client import HubClient
 from release.hub.faults import FAULTS, refusal
 from release.hub.job import SECRET, WATCHES, Job, job_for
-from release.hub.line import Line
 from release.hub.repos import Found, look
 from release.sources.contact import CLIENT_ERRORS, patience, status_of, without_tokens
 
@@ -79,7 +79,7 @@ class Watched(Frozen):
             yield f"  first     {self.first}"
 
 
-def survey(repo_ids: Sequence[str], package: str, flavor: str, line: Line | None = None) -> list[Watched]:
+def survey(repo_ids: Sequence[str], package: str, flavor: str, line: HubClient | None = None) -> list[Watched]:
     """Say what watches these repositories, and what would; nothing is made.
 
     Raises:
@@ -88,14 +88,14 @@ def survey(repo_ids: Sequence[str], package: str, flavor: str, line: Line | None
         NotLoggedIn: There is no token.
         HubFailed: The Hub does not say.
     """
-    line = line or Line()
+    line = line or HubClient()
     check_names(*repo_ids)
     _account(line)
     return _surveyed(line, repo_ids, package, flavor)
 
 
 def watch(
-    repo_ids: Sequence[str], package: str, flavor: str, token: str, anew: bool = False, line: Line | None = None
+    repo_ids: Sequence[str], package: str, flavor: str, token: str, anew: bool = False, line: HubClient | None = None
 ) -> list[Watched]:
     """Have these repositories verified at every push; what stands already is left as it is.
 
@@ -106,20 +106,20 @@ def watch(
     Raises:
         HubFailed: The Hub refuses, or the connection breaks; says what stands by then.
     """
-    line = line or Line()
+    line = line or HubClient()
     check_names(*repo_ids)
     account = _account(line)
     found = _surveyed(line, repo_ids, package, flavor)
     return [each if each.state == "stands" and not anew else _set_up(line, each, account, token) for each in found]
 
 
-def stop(repo_ids: Sequence[str], line: Line | None = None) -> dict[str, tuple[str, ...]]:
+def stop(repo_ids: Sequence[str], line: HubClient | None = None) -> dict[str, tuple[str, ...]]:
     """Take away what watches these repositories; return the webhooks that each had.
 
     Raises:
         HubFailed: The Hub refuses, or the connection breaks.
     """
-    line = line or Line()
+    line = line or HubClient()
     check_names(*repo_ids)
     _account(line)
     hooks = _webhooks(line)
@@ -130,25 +130,25 @@ def stop(repo_ids: Sequence[str], line: Line | None = None) -> dict[str, tuple[s
     return found
 
 
-def _account(line: Line) -> Account:
+def _account(line: HubClient) -> Account:
     account = login("watching a repository", line)
     patience()
     return account
 
 
-def _surveyed(line: Line, repo_ids: Sequence[str], package: str, flavor: str) -> list[Watched]:
+def _surveyed(line: HubClient, repo_ids: Sequence[str], package: str, flavor: str) -> list[Watched]:
     hooks = _webhooks(line)
     return [_found(line, repo_id, job_for(repo_id, package, flavor), hooks) for repo_id in dict.fromkeys(repo_ids)]
 
 
-def _found(line: Line, repo_id: str, job: Job, hooks: Sequence[WebhookInfo]) -> Watched:
+def _found(line: HubClient, repo_id: str, job: Job, hooks: Sequence[WebhookInfo]) -> Watched:
     require_named(line, repo_id)
     ours = [hook for hook in hooks if _watches(hook, repo_id)]
     ids = tuple(hook.id for hook in ours)
     return Watched(id=repo_id, url=line.url("model", repo_id), state=_state(ours, job), webhooks=ids, job=job)
 
 
-def require_named(line: Line, repo_id: str) -> Found:
+def require_named(line: HubClient, repo_id: str) -> Found:
     """Return what lies under exactly this name.
 
     Raises:
@@ -165,7 +165,7 @@ def require_named(line: Line, repo_id: str) -> Found:
     return found
 
 
-def _webhooks(line: Line) -> list[WebhookInfo]:
+def _webhooks(line: HubClient) -> list[WebhookInfo]:
     with _explained(line, "Nothing was changed."):
         return line.ask(line.api.list_webhooks)
 
@@ -190,7 +190,7 @@ def _state(hooks: Sequence[WebhookInfo], job: Job) -> State:
     return "off" if hook.disabled else "stands"
 
 
-def _set_up(line: Line, found: Watched, account: Account, token: str) -> Watched:
+def _set_up(line: HubClient, found: Watched, account: Account, token: str) -> Watched:
     """Run the Job, have a webhook start it, and take others of this repository away."""
     with _explained(line, f"{found.id} {WORDS[found.state]}."):
         job = _run(line, found, account, token)
@@ -202,7 +202,7 @@ def _set_up(line: Line, found: Watched, account: Account, token: str) -> Watched
     return found.model_copy(update={"webhooks": (webhook,), "first": job.url})
 
 
-def _run(line: Line, found: Watched, account: Account, token: str) -> JobInfo:
+def _run(line: HubClient, found: Watched, account: Account, token: str) -> JobInfo:
     job, mark = found.job, uuid.uuid4().hex
     api = line.api
 
@@ -225,7 +225,7 @@ def _run(line: Line, found: Watched, account: Account, token: str) -> JobInfo:
     return line.made(make, arrived)
 
 
-def _created(line: Line, found: Watched, job: JobInfo, token: str) -> str:
+def _created(line: HubClient, found: Watched, job: JobInfo, token: str) -> str:
     def make() -> str:
         hook = line.api.create_webhook(
             job_id=job.id, watched=[{"type": "model", "name": found.id}], domains=DOMAINS, secrets={SECRET: token}
@@ -238,7 +238,7 @@ def _created(line: Line, found: Watched, job: JobInfo, token: str) -> str:
     return line.made(make, arrived)
 
 
-def _altered(line: Line, webhook: str, found: Watched, job: JobInfo, token: str) -> str:
+def _altered(line: HubClient, webhook: str, found: Watched, job: JobInfo, token: str) -> str:
     """Give a webhook this Job and this token, and switch it on; doing so twice does no harm."""
     api, watched = line.api, [{"type": "model", "name": found.id}]
     line.ask(
@@ -250,7 +250,7 @@ def _altered(line: Line, webhook: str, found: Watched, job: JobInfo, token: str)
     return webhook
 
 
-def _delete(line: Line, repo_id: str, webhook: str) -> None:
+def _delete(line: HubClient, repo_id: str, webhook: str) -> None:
     with _explained(line, f"The webhook {webhook} of {repo_id} may still be there."):
         try:
             line.ask(lambda: line.api.delete_webhook(webhook))
@@ -260,7 +260,7 @@ def _delete(line: Line, repo_id: str, webhook: str) -> None:
 
 
 @contextmanager
-def _explained(line: Line, stands: str) -> Iterator[None]:
+def _explained(line: HubClient, stands: str) -> Iterator[None]:
     """Turn what goes wrong into `HubFailed`, which says what stands."""
     try:
         yield

@@ -12,21 +12,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from release.checkpoint.blocks import Block, BlockModel
 from release.checkpoint.count import Place, places, read_tensor
 from release.checkpoint.folder import Checkpoint
 from release.checkpoint.header import Raw, Tensor
 from release.checkpoint.rewrite import in_order
-from release.checkpoint.watch import Inputs
-from release.device import fallbacks_told
 from release.errors import UnusableBase
+from release.models.activations import ActivationStats
+from release.models.blocks import Block, BlockModel
+from release.models.device import fallbacks_told
 from release.progress import Advance, Console
 from release.pruning.budget import Budgets, uniform
-from release.pruning.method import Subject
-from release.pruning.one import prune_one, require_finite
+from release.pruning.method import PrunedTensor
 from release.pruning.owl import outlier_share, owl_budgets
+from release.pruning.prune_tensor import prune_one, require_finite
 from release.pruning.recipe import Recipe
-from release.pruning.store import Store
+from release.pruning.store import BlockStore
 
 TOKENS = 4096
 """Tokens that go through a block at a time, at least one window."""
@@ -45,7 +45,7 @@ class Calibrator:
     base: Checkpoint
     recipe: Recipe
     ids: NDArray[np.int32]
-    store: Store
+    store: BlockStore
     device: torch.device
     threads: int
 
@@ -116,7 +116,9 @@ class Calibrator:
         windows = torch.from_numpy(self.ids.astype(np.int64))
         return [model.start(windows[at : at + step].to(self.device)) for at in range(0, len(windows), step)]
 
-    def _pruned(self, block: Block, budgets: Budgets, seen: Mapping[str, Inputs]) -> dict[str, tuple[Tensor, Raw]]:
+    def _pruned(
+        self, block: Block, budgets: Budgets, seen: Mapping[str, ActivationStats]
+    ) -> dict[str, tuple[Tensor, Raw]]:
         def work(name: str) -> tuple[str, tuple[Tensor, Raw]]:
             subject = self._subject(block, name, seen[name])
             prune_one(subject, budgets.parts[name], self.recipe, subject.bits)
@@ -125,16 +127,16 @@ class Calibrator:
 
         return dict(in_order(work, block.names, self.threads))
 
-    def _subject(self, block: Block, name: str, inputs: Inputs) -> Subject:
+    def _subject(self, block: Block, name: str, inputs: ActivationStats) -> PrunedTensor:
         tensor, data = self._places[name].tensor, read_tensor(self._places[name])
         bits = tensor.bits(data)
         if block.transposed(name):
             *experts, rows, columns = tensor.shape
             bits = np.ascontiguousarray(bits.reshape(tensor.shape).swapaxes(-1, -2)).reshape(-1)
             tensor = replace(tensor, shape=(*experts, columns, rows))
-        return Subject(tensor, bits, self.recipe.draws(name), self._reached(name, inputs))
+        return PrunedTensor(tensor, bits, self.recipe.draws(name), self._reached(name, inputs))
 
-    def _reached(self, name: str, inputs: Inputs) -> Inputs:
+    def _reached(self, name: str, inputs: ActivationStats) -> ActivationStats:
         """Give an expert that saw no token inputs of equal size, where the recipe allows it: magnitude then decides."""
         unseen = np.flatnonzero(inputs.tokens == 0)
         if not unseen.size:
@@ -160,7 +162,7 @@ def _forward(block: Block, hidden: list[torch.Tensor]) -> None:
         hidden[number] = block.run(batch)
 
 
-def _with_equal_inputs(inputs: Inputs, unseen: NDArray[np.intp]) -> Inputs:
+def _with_equal_inputs(inputs: ActivationStats, unseen: NDArray[np.intp]) -> ActivationStats:
     squares, gram = inputs.squares.copy(), inputs.gram
     squares[unseen] = 1
     if gram is not None:
@@ -168,7 +170,7 @@ def _with_equal_inputs(inputs: Inputs, unseen: NDArray[np.intp]) -> Inputs:
     return replace(inputs, squares=squares, gram=gram)
 
 
-def _as_stored(subject: Subject, transposed: bool) -> Raw:
+def _as_stored(subject: PrunedTensor, transposed: bool) -> Raw:
     bits = subject.bits
     if transposed:
         bits = np.ascontiguousarray(bits.reshape(subject.tensor.shape).swapaxes(-1, -2)).reshape(-1)

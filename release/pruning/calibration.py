@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from release.errors import BadOption, UnusableData
-from release.measurements import DataSource
 from release.progress import Console
-from release.pruning.draws import Draws
-from release.record import Calibration, CalibrationPlan, Record
+from release.pruning.mask_rng import MaskRng
+from release.schema.measurements import DataSource
+from release.schema.record import Calibration, CalibrationPlan, Record
 from release.sources import c4
 from release.sources.text import opening, require_apart, text_file, tokenise, wikipedia, windows
 
@@ -111,7 +111,7 @@ def calibration_text(
     cut = windows(tokens.ids, length, opening(tokenizer))
     if len(cut) < plan.samples:
         raise _too_short(tokens, len(cut), plan.samples, length)
-    ranks = Draws(seed, "calibration", VERSION, "windows").ranks(len(cut))
+    ranks = MaskRng(seed, "calibration", VERSION, "windows").ranks(len(cut))
     drawn = np.sort(np.argsort(ranks, kind="stable")[: plan.samples])
     return Text(plan, tokens.source, tokens.content, cut[drawn])
 
@@ -126,7 +126,7 @@ def text_again(record: Record, file: Path | None, base: Path, console: Console) 
     Raises:
         ReleaseError: As `calibration_text`.
     """
-    from release.measure.model import context_window, read_config, read_tokenizer
+    from release.models.load import context_window, read_config, read_tokenizer
 
     if record.pruning.calibration is None:
         raise BadOption(f"{record.name} was made without calibration text.", "There is none to bring again.")

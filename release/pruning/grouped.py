@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from release.checkpoint.header import Bits
 from release.pruning.budget import Counts, fitted
-from release.pruning.method import Scorer, Scores, Subject
+from release.pruning.method import PrunedTensor, Scorer, Scores
 
 CHUNK = 1 << 18
 """Weights looked at together, at least one row: so that sorting stays in the processor's cache."""
@@ -18,7 +18,7 @@ CHUNK = 1 << 18
 Mask = NDArray[np.bool_]
 
 
-def zero_in_rows(subject: Subject, scorer: Scorer, due: Counts, out: Bits) -> None:
+def zero_in_rows(subject: PrunedTensor, scorer: Scorer, due: Counts, out: Bits) -> None:
     """Write the weights to `out` with exactly `due[i]` zeros in row i.
 
     A row that holds more zeros already keeps them, and the other rows of the tensor give up as many (`fitted`), so
@@ -40,7 +40,7 @@ def zero_in_rows(subject: Subject, scorer: Scorer, due: Counts, out: Bits) -> No
     _settle(subject, tied, width, out)
 
 
-def _zeros_per_row(subject: Subject, width: int) -> Counts:
+def _zeros_per_row(subject: PrunedTensor, width: int) -> Counts:
     counts = [
         np.count_nonzero(_is_zero(subject, start, stop).reshape(-1, width), axis=1)
         for start, stop in _chunks(subject.bits.size, width)
@@ -48,11 +48,11 @@ def _zeros_per_row(subject: Subject, width: int) -> Counts:
     return np.concatenate(counts) if counts else np.zeros(0, dtype=np.int64)
 
 
-def _is_zero(subject: Subject, start: int, stop: int) -> Mask:
+def _is_zero(subject: PrunedTensor, start: int, stop: int) -> Mask:
     return np.asarray(subject.tensor.magnitude(subject.bits[start:stop]) == 0)
 
 
-def _keys(subject: Subject, scorer: Scorer, start: int, stop: int) -> Scores:
+def _keys(subject: PrunedTensor, scorer: Scorer, start: int, stop: int) -> Scores:
     """Scores raised by one, so that 0 is left for the weights that are zero already."""
     scores = scorer(start, stop)
     keys = scores.astype(np.promote_types(scores.dtype, np.uint32)) + 1
@@ -83,7 +83,7 @@ def _clear(source: Bits, out: Bits, start: int, mask: Mask) -> None:
     np.multiply(part, ~mask.reshape(-1), out=out[start : start + mask.size], casting="unsafe")
 
 
-def _settle(subject: Subject, tied: list[tuple[Counts, Counts, Counts]], width: int, out: Bits) -> None:
+def _settle(subject: PrunedTensor, tied: list[tuple[Counts, Counts, Counts]], width: int, out: Bits) -> None:
     """Choose at random among the weights that tie, in each row as many as are still due."""
     row, column, missing = (np.concatenate([part[i] for part in tied]) for i in range(3)) if tied else ((),) * 3
     if not len(row):
@@ -94,7 +94,7 @@ def _settle(subject: Subject, tied: list[tuple[Counts, Counts, Counts]], width: 
     out[row[chosen] * width + column[chosen]] = 0
 
 
-def zero_in_groups(subject: Subject, scorer: Scorer, pattern: tuple[int, int], out: Bits) -> None:
+def zero_in_groups(subject: PrunedTensor, scorer: Scorer, pattern: tuple[int, int], out: Bits) -> None:
     """Write the weights to `out`, keeping n of every m neighbouring inputs.
 
     A group that holds more than m − n zeros already keeps them.

@@ -1,9 +1,9 @@
 """Magnitude pruning: the smallest |w| go first."""
 
-from release.pruning.method import Method, Paper, Scorer, Scores, Subject
+from release.pruning.method import Method, Paper, PrunedTensor, Scorer, Scores
 
 
-def scorer(subject: Subject) -> Scorer:
+def scorer(subject: PrunedTensor) -> Scorer:
     """Score by the bits without the sign: for IEEE floats they order exactly as |w| does, NaN last."""
 
     def scores(start: int, stop: int) -> Scores:

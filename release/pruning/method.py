@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from release.checkpoint.header import Bits, Tensor
-from release.pruning.draws import Draws
+from release.pruning.mask_rng import MaskRng
 
 if TYPE_CHECKING:
-    from release.checkpoint.watch import Inputs
+    from release.models.activations import ActivationStats
 
 Scope = Literal["tensor", "row", "model"]
 Needs = Literal["nothing", "norms", "gram"]
@@ -22,7 +22,7 @@ Scorer = Callable[[int, int], Scores]
 
 
 @dataclass(frozen=True)
-class Subject:
+class PrunedTensor:
     """One tensor that is to be pruned.
 
     Attributes:
@@ -34,8 +34,8 @@ class Subject:
 
     tensor: Tensor
     bits: Bits
-    draws: Draws
-    inputs: "Inputs | None" = None
+    draws: MaskRng
+    inputs: "ActivationStats | None" = None
 
     @property
     def width(self) -> int:
@@ -48,7 +48,7 @@ class Subject:
         return self.tensor.shape[0] if len(self.tensor.shape) == 3 else 1
 
 
-Solver = Callable[[Subject, Sequence[int], tuple[int, int] | None, Bits], None]
+Solver = Callable[[PrunedTensor, Sequence[int], tuple[int, int] | None, Bits], None]
 """(subject; zeros due in each of its matrices; n and m of a pattern, or None; where the result goes) → None."""
 
 
@@ -79,7 +79,7 @@ class Method:
 
     key: str
     title: str
-    scorer: Callable[[Subject], Scorer] | None = None
+    scorer: Callable[[PrunedTensor], Scorer] | None = None
     solver: Solver | None = None
     version: int = 1
     scopes: tuple[Scope, ...] = ("tensor", "row")

@@ -12,7 +12,7 @@ import numpy as np
 
 from release.pruning import wanda
 from release.pruning.budget import Budgets, layered, rounded
-from release.pruning.method import Subject
+from release.pruning.method import PrunedTensor
 
 OUTLIER = 5
 """M: how many times the mean a score must be."""
@@ -21,7 +21,7 @@ BAND = Fraction(8, 100)
 CHUNK = 1 << 18
 
 
-def outlier_share(subjects: Sequence[Subject]) -> float:
+def outlier_share(subjects: Sequence[PrunedTensor]) -> float:
     """Share of a block's weights whose score |w| · ‖x‖ is more than M times the block's mean."""
     count = sum(subject.bits.size for subject in subjects)
     total = sum(float(part.sum(dtype=np.float64)) for part in _scores(subjects))
@@ -29,7 +29,7 @@ def outlier_share(subjects: Sequence[Subject]) -> float:
     return sum(int(np.count_nonzero(part > limit)) for part in _scores(subjects)) / max(1, count)
 
 
-def _scores(subjects: Iterable[Subject]) -> Iterable[np.ndarray]:
+def _scores(subjects: Iterable[PrunedTensor]) -> Iterable[np.ndarray]:
     for subject in subjects:
         scorer = wanda.scorer(subject)
         for start in range(0, subject.bits.size, CHUNK):

@@ -7,24 +7,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from release.checkpoint.busy import Busy
+from release.checkpoint.buffers import room_like
 from release.checkpoint.folder import Checkpoint
 from release.checkpoint.header import Header, Raw, Tensor
 from release.checkpoint.prunable import block_of, prunable
 from release.checkpoint.rewrite import Change, rewrite
-from release.checkpoint.rooms import room_like
-from release.digests import digest_of
+from release.checkpoint.stage_timer import StageTimer
+from release.digests import FileDigest, digest_of
 from release.errors import DiskFull
+from release.format import size as bytes_text
 from release.machine import cores
 from release.progress import Advance, Console
 from release.pruning.budget import Budgets, uniform
-from release.pruning.global_cut import global_budgets
-from release.pruning.method import Subject
-from release.pruning.one import prune_by_score, scorer_of
+from release.pruning.global_threshold import global_budgets
+from release.pruning.method import PrunedTensor
+from release.pruning.prune_tensor import prune_by_score, scorer_of
 from release.pruning.recipe import Recipe
-from release.pruning.store import Store
-from release.record import Calibration, FileDigest, PruneWork, Pruning
-from release.text import size as bytes_text
+from release.pruning.store import BlockStore
+from release.schema.record import Calibration, PruneWork, Pruning
 
 if TYPE_CHECKING:
     import torch
@@ -64,7 +64,7 @@ class Calibrating:
 
 
 @dataclass(frozen=True)
-class Means:
+class PruneContext:
     """What pruning works with.
 
     Attributes:
@@ -106,7 +106,7 @@ class _Decided:
 
     job: Job
     budgets: Budgets
-    store: Store | None = None
+    store: BlockStore | None = None
     calibration: Calibration | None = None
     unreached: tuple[str, ...] = field(default=())
 
@@ -117,7 +117,7 @@ def sizes_of(checkpoint: Checkpoint) -> dict[str, int]:
     return {name: sizes[name] for name in prunable(checkpoint)}
 
 
-def prune(base: Checkpoint, jobs: Sequence[Job], console: Console, means: Means) -> tuple[Pruned, ...]:
+def prune(base: Checkpoint, jobs: Sequence[Job], console: Console, means: PruneContext) -> tuple[Pruned, ...]:
     """Write `base`'s weight files, pruned, once for each job, all from one read.
 
     Files that an earlier, interrupted run of the same recipe finished are kept; one that it left half is continued.
@@ -132,7 +132,7 @@ def prune(base: Checkpoint, jobs: Sequence[Job], console: Console, means: Means)
     started = time.perf_counter()
     require_room(base, [job.destination for job in jobs])
     continued = [_left_from_before(base, job) for job in jobs]
-    busy = Busy()
+    busy = StageTimer()
     with busy.on("decide"):
         decided = [_decide(base, job, console, means) for job in jobs]
     first = jobs[0].recipe
@@ -150,7 +150,7 @@ def _listed(jobs: Sequence[Job]) -> str:
     return ", ".join(f"{job.recipe.sparsity:f}" for job in jobs)
 
 
-def _decide(base: Checkpoint, job: Job, console: Console, means: Means) -> _Decided:
+def _decide(base: Checkpoint, job: Job, console: Console, means: PruneContext) -> _Decided:
     """Settle how many weights each tensor loses and, for calibrated methods, which."""
     if means.calibrating is not None:
         return _calibrated(base, job, console, means.calibrating, means.workers)
@@ -175,7 +175,7 @@ def budgets_of(base: Checkpoint, recipe: Recipe, console: Console, threads: int)
 def _calibrated(base: Checkpoint, job: Job, console: Console, means: Calibrating, threads: int) -> _Decided:
     from release.pruning.calibrate import Calibrator
 
-    store = Store(_blocks(job), job.recipe.row.updates_kept_weights)
+    store = BlockStore(_blocks(job), job.recipe.row.updates_kept_weights)
     calibrator = Calibrator(base, job.recipe, means.text.ids, store, means.device, threads)
     budgets = _known(base, job) or calibrator.run(console)
     return _Decided(job, budgets, store, means.text.described(means.device.type), store.unreached())
@@ -200,7 +200,7 @@ def _blocks(job: Job) -> Path:
     return job.work / "blocks"
 
 
-def _work(busy: Busy) -> PruneWork:
+def _work(busy: StageTimer) -> PruneWork:
     return PruneWork(
         decide=busy.seconds("decide"),
         prune=busy.seconds("prune"),
@@ -262,7 +262,7 @@ def require_room(base: Checkpoint, destinations: Sequence[Path]) -> None:
 
 
 def _write_shards(
-    base: Checkpoint, decided: Sequence[_Decided], threads: int, advance: Advance, busy: Busy
+    base: Checkpoint, decided: Sequence[_Decided], threads: int, advance: Advance, busy: StageTimer
 ) -> tuple[tuple[FileDigest, ...], ...]:
     """Write every weight file for every job; what an earlier run finished is read and hashed instead."""
     found: list[dict[Path, FileDigest]] = [{} for _ in decided]
@@ -281,7 +281,7 @@ def _write_shards(
 
 
 def _write_shard(
-    base: Checkpoint, header: Header, decided: Sequence[_Decided], threads: int, advance: Advance, busy: Busy
+    base: Checkpoint, header: Header, decided: Sequence[_Decided], threads: int, advance: Advance, busy: StageTimer
 ) -> tuple[FileDigest, ...]:
     return rewrite(
         header,
@@ -310,7 +310,7 @@ def change_by_score(wanted: Sequence[tuple[Recipe, Budgets]]) -> Change:
 
     def change(tensor: Tensor, data: Raw) -> Sequence[Raw]:
         recipe = wanted[0][0]
-        subject = Subject(tensor, tensor.bits(data), recipe.draws(tensor.name))
+        subject = PrunedTensor(tensor, tensor.bits(data), recipe.draws(tensor.name))
         scorer = scorer_of(subject, recipe)
         # The last in place: all others are made of what is still dense.
         results = [*(room_like(data) for _ in wanted[1:]), data]
@@ -321,7 +321,7 @@ def change_by_score(wanted: Sequence[tuple[Recipe, Budgets]]) -> Change:
     return change
 
 
-def _change_from_stores(stores: Sequence[Store]) -> Change:
+def _change_from_stores(stores: Sequence[BlockStore]) -> Change:
     def change(tensor: Tensor, data: Raw) -> Sequence[Raw]:
         results = [*(data.copy() for _ in stores[1:]), data]
         for store, out in zip(stores, results, strict=True):

@@ -1,9 +1,9 @@
 """Uniform random pruning: the control that knows nothing of the weights."""
 
-from release.pruning.method import Method, Scorer, Subject
+from release.pruning.method import Method, PrunedTensor, Scorer
 
 
-def scorer(subject: Subject) -> Scorer:
+def scorer(subject: PrunedTensor) -> Scorer:
     """Score by independent 8-bit keys, drawn anew wherever they are asked for.
 
     The k smallest keys, ties settled by further random bits, are uniform over all k-subsets, and the set for a

@@ -12,13 +12,13 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from release.checkpoint.busy import Busy
 from release.checkpoint.count import places, read_tensor
 from release.checkpoint.folder import Checkpoint
 from release.checkpoint.header import Bits, Raw, Tensor
 from release.checkpoint.prunable import block_of
 from release.checkpoint.rewrite import Change, in_order, rewrite
-from release.digests import digest_of
+from release.checkpoint.stage_timer import StageTimer
+from release.digests import FileDigest, digest_of
 from release.errors import AuditFailed, BadOption, UnusableBase
 from release.machine import cores
 from release.progress import Console
@@ -26,8 +26,7 @@ from release.pruning.budget import Budgets
 from release.pruning.masks import PublishedMask
 from release.pruning.prune import Calibrating, budgets_of, change_by_score, require_room
 from release.pruning.recipe import Recipe
-from release.pruning.store import Store
-from release.record import FileDigest
+from release.pruning.store import BlockStore
 
 
 def differing(
@@ -88,7 +87,7 @@ def agreement(base: Checkpoint, written: Checkpoint, recipe: Recipe, means: Cali
     furthest = 0.0
     dense, known = places(base), places(written)
     with TemporaryDirectory() as scratch:
-        store = Store(Path(scratch), recipe.row.updates_kept_weights)
+        store = BlockStore(Path(scratch), recipe.row.updates_kept_weights)
         budgets = Calibrator(base, recipe, means.text.ids, store, means.device, cores()).run(console)
         for name in budgets.parts:
             if name not in known or known[name].tensor.nbytes != dense[name].tensor.nbytes:
@@ -142,7 +141,7 @@ def rebuild(
                 advance(header.size)
             else:
                 [made] = rewrite(
-                    header, [target], dict.fromkeys(names, change), [recipe.tag(base)], cores(), advance, Busy()
+                    header, [target], dict.fromkeys(names, change), [recipe.tag(base)], cores(), advance, StageTimer()
                 )
             if wanted.get(made.name) != made:
                 target.unlink()

@@ -9,12 +9,12 @@ from pydantic import model_validator
 
 from release.checkpoint.folder import Checkpoint
 from release.errors import BadOption
+from release.format import quoted
 from release.frozen import Frozen
-from release.pruning.draws import Draws
+from release.pruning.mask_rng import MaskRng
 from release.pruning.method import Method, Scope
 from release.pruning.registry import method_named
-from release.record import CalibrationPlan, Pruning
-from release.text import quoted
+from release.schema.record import CalibrationPlan, Pruning
 
 PATTERN = re.compile(r"([0-9]{1,4}):([0-9]{1,4})")
 WIDEST = 64
@@ -132,9 +132,9 @@ class Recipe(Frozen):
         """Whether the base's weights decide how many zeros each tensor gets."""
         return self.scope == "model" or self.allocation != "uniform"
 
-    def draws(self, tensor: str) -> Draws:
+    def draws(self, tensor: str) -> MaskRng:
         """The randomness of one tensor."""
-        return Draws(self.seed, self.method, self.version, tensor)
+        return MaskRng(self.seed, self.method, self.version, tensor)
 
     def tag(self, base: Checkpoint) -> str:
         """A short digest of the recipe and of which base files it is applied to (by header, size and time)."""

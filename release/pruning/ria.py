@@ -3,14 +3,14 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from release.pruning.method import Method, Paper, Scorer, Scores, Subject
+from release.pruning.method import Method, Paper, PrunedTensor, Scorer, Scores
 from release.pruning.wanda import as_scores, magnitudes, norms, per_input
 
 POWER = 0.5
 """Exponent of the activation norm: the paper's a."""
 
 
-def scorer(subject: Subject) -> Scorer:
+def scorer(subject: PrunedTensor) -> Scorer:
     """Score (|w| / Σ of its input's column + |w| / Σ of its output's row) · ‖x‖₂^a."""
     columns, rows = _sums(subject)
     of_column = per_input(subject, _inverse(columns))
@@ -24,7 +24,7 @@ def scorer(subject: Subject) -> Scorer:
     return scores
 
 
-def _sums(subject: Subject) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _sums(subject: PrunedTensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Σ|w| of each input, [experts, inputs], and of each output row, [experts · outputs]."""
     size, width, experts = subject.bits.size, subject.width, subject.experts
     columns = np.zeros((experts, width))

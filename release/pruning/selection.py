@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from release.checkpoint.header import Bits
 from release.checkpoint.rewrite import nonfinite
-from release.pruning.method import Scorer, Scores, Subject
+from release.pruning.method import PrunedTensor, Scorer, Scores
 
 Indices = NDArray[np.intp]
 
@@ -26,7 +26,7 @@ SIGMAS = 4
 """How far from the sample's guess the cut is looked for first, in standard deviations."""
 
 
-def zero_smallest(subject: Subject, scorer: Scorer, budget: int, out: Bits, allow_nonfinite: bool = False) -> None:
+def zero_smallest(subject: PrunedTensor, scorer: Scorer, budget: int, out: Bits, allow_nonfinite: bool = False) -> None:
     """Write a tensor's weights to `out`, exactly max(budget, its zeros) of them +0.0.
 
     Those that are zero already, of either sign, come first, then the smallest scores, ties settled by the tensor's
@@ -52,7 +52,7 @@ def zero_smallest(subject: Subject, scorer: Scorer, budget: int, out: Bits, allo
     out[chosen] = 0
 
 
-def _zeros(subject: Subject, allow_nonfinite: bool) -> list[int]:
+def _zeros(subject: PrunedTensor, allow_nonfinite: bool) -> list[int]:
     """Count the zeros of every chunk, and see that all is finite in the same pass."""
     tensor, zeros = subject.tensor, []
     for start in range(0, subject.bits.size, CHUNK):
@@ -63,7 +63,7 @@ def _zeros(subject: Subject, allow_nonfinite: bool) -> list[int]:
     return zeros
 
 
-def _zeros_first(subject: Subject, scorer: Scorer, zeros: list[int]) -> Scorer:
+def _zeros_first(subject: PrunedTensor, scorer: Scorer, zeros: list[int]) -> Scorer:
     """Score 0 for what is zero already. Other weights may score 0 too: `_settled` knows them apart."""
 
     def scores(start: int, stop: int) -> Scores:
@@ -154,7 +154,7 @@ def _split(scores: Scorer, size: int, low: int, high: int) -> tuple[int, Indices
     return below, np.concatenate(places), np.concatenate(between)
 
 
-def _settled(subject: Subject, cut: Cut) -> Indices:
+def _settled(subject: PrunedTensor, cut: Cut) -> Indices:
     """Choose among the weights that tie at the cut: those that are zero already, then the lowest ranks."""
     zero = subject.tensor.magnitude(subject.bits[cut.tied]) == 0
     others = cut.tied[~zero]
@@ -170,7 +170,7 @@ def lowest(ranks: NDArray[np.unsignedinteger[Any]], count: int) -> NDArray[np.bo
     return mask
 
 
-def _write(subject: Subject, scores: Scorer, cut: int, out: Bits) -> None:
+def _write(subject: PrunedTensor, scores: Scorer, cut: int, out: Bits) -> None:
     """Write the weights that score at least `cut`, and +0.0 for the others."""
     for start in range(0, out.size, CHUNK):
         stop = min(start + CHUNK, out.size)

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from release.checkpoint.header import Bits
-from release.pruning.method import Method, Paper, Subject
+from release.pruning.method import Method, Paper, PrunedTensor
 
 
-def solve(subject: Subject, due: Sequence[int], pattern: tuple[int, int] | None, out: Bits) -> None:
+def solve(subject: PrunedTensor, due: Sequence[int], pattern: tuple[int, int] | None, out: Bits) -> None:
     """Prune every matrix of a tensor.
 
     Args:
@@ -19,7 +19,7 @@ def solve(subject: Subject, due: Sequence[int], pattern: tuple[int, int] | None,
     """
     import torch
 
-    from release.pruning.surgeon import pruned
+    from release.pruning.obs import pruned
 
     if subject.inputs is None or subject.inputs.gram is None:
         raise ValueError(f"{subject.tensor.name} was not calibrated")
@@ -32,7 +32,7 @@ def solve(subject: Subject, due: Sequence[int], pattern: tuple[int, int] | None,
         out[piece] = _stored(weights.cpu().numpy(), mask.cpu().numpy(), subject)
 
 
-def _stored(weights: NDArray[np.float32], mask: NDArray[np.bool_], subject: Subject) -> Bits:
+def _stored(weights: NDArray[np.float32], mask: NDArray[np.bool_], subject: PrunedTensor) -> Bits:
     """Round to the stored type; a kept weight that rounds to zero becomes the type's smallest normal number instead.
 
     So kept and pruned weights stay apart in the file, and its zeros are exactly those that were due.

@@ -22,7 +22,7 @@ OUTLIERS = "outliers.json"
 
 
 @dataclass(frozen=True)
-class Store:
+class BlockStore:
     """A folder of finished blocks.
 
     Attributes:

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from release.pruning.method import Method, Paper, Scorer, Scores, Subject
+from release.pruning.method import Method, Paper, PrunedTensor, Scorer, Scores
 
 
-def scorer(subject: Subject) -> Scorer:
+def scorer(subject: PrunedTensor) -> Scorer:
     """Score |w| · ‖x‖₂, the norm taken per input over all calibration tokens."""
     factors = per_input(subject, norms(subject))
 
@@ -18,19 +18,19 @@ def scorer(subject: Subject) -> Scorer:
     return scores
 
 
-def norms(subject: Subject) -> NDArray[np.float64]:
+def norms(subject: PrunedTensor) -> NDArray[np.float64]:
     """‖x‖₂ of every input, [experts, inputs]."""
     if subject.inputs is None:
         raise ValueError(f"{subject.tensor.name} was not calibrated")
     return np.asarray(np.sqrt(subject.inputs.squares))
 
 
-def magnitudes(subject: Subject, start: int, stop: int) -> NDArray[np.floating]:
+def magnitudes(subject: PrunedTensor, start: int, stop: int) -> NDArray[np.floating]:
     """|w| of the flat weights start … stop − 1."""
     return np.asarray(np.abs(subject.tensor.values(subject.bits[start:stop])))
 
 
-def per_input(subject: Subject, factors: NDArray[np.floating]) -> Callable[[int, int], NDArray[np.float32]]:
+def per_input(subject: PrunedTensor, factors: NDArray[np.floating]) -> Callable[[int, int], NDArray[np.float32]]:
     """Spread factors per input over the flat weights.
 
     Args:

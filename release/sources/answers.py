@@ -17,7 +17,7 @@ from huggingface_hub.utils import hf_raise_for_status
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
-from release.text import shown
+from release.format import shown
 
 CLIENT = "huggingface_hub"
 MISREADINGS = (LookupError, TypeError, AttributeError, ValueError)
@@ -176,7 +176,7 @@ class _Info(_Shape):
     host: str | None = None
 
 
-class Row(NamedTuple):
+class AnswerShape(NamedTuple):
     """A kind of request, and what its answer holds; None where nothing of it is read."""
 
     method: str
@@ -184,8 +184,8 @@ class Row(NamedTuple):
     holds: TypeAdapter[Any] | None
 
 
-def _row(method: str, path: str, holds: Any = None) -> Row:
-    return Row(method, re.compile(f"{path}$"), TypeAdapter(holds) if holds else None)
+def _row(method: str, path: str, holds: Any = None) -> AnswerShape:
+    return AnswerShape(method, re.compile(f"{path}$"), TypeAdapter(holds) if holds else None)
 
 
 REPO = r"/api/(?:models|datasets|spaces)/[^/]+(?:/[^/]+)?"
@@ -245,7 +245,7 @@ def _require_time(response: httpx2.Response) -> None:
         raise Busy
 
 
-def _require_same_request(response: httpx2.Response, row: Row | None) -> None:
+def _require_same_request(response: httpx2.Response, row: AnswerShape | None) -> None:
     """Require that a redirect leads to the same request elsewhere, as that of a renamed repository does."""
     target = response.request.url.join(response.headers["Location"])
     if row and not row.path.search(target.path):

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from release.changes import History
 from release.checkpoint.files import Files, Folder
 from release.checkpoint.folder import Checkpoint, model_folder, open_checkpoint
 from release.contents import left_behind
 from release.errors import BadOption, HubUnreachable, UnknownName
 from release.progress import Console
-from release.record import Licence, Stated
+from release.schema.record import Licence, Stated
 from release.sources.identity import Identity, gguf_note, require_agreement
 from release.sources.provenance import origin_of
 from release.sources.stated import stated
+from release.verification.changes import History
 
 DEMO = "demo"
 ALIASES: Mapping[str, str] = {

@@ -13,8 +13,8 @@ from pathlib import Path
 from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
 
 from release.errors import HubUnreachable, ReleaseError, UnusableData
-from release.measurements import DataSource
 from release.progress import Console
+from release.schema.measurements import DataSource
 from release.sources.bars import meter
 from release.sources.contact import FIRST_WAIT, broken_off, explained, first_contact, quietly
 

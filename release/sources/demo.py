@@ -11,7 +11,7 @@ from release import files
 from release.digests import sha256_file
 from release.errors import MissingSource
 from release.progress import Console
-from release.record import Licence
+from release.schema.record import Licence
 from release.sources.cache import Digest, cache_folder
 from release.sources.wheel import fetch_members
 

@@ -25,8 +25,8 @@ from release.checkpoint.loading import INDEX, SINGLE, weight_names
 from release.contents import left_behind
 from release.errors import UnusableBase
 from release.progress import Console
-from release.record import CARD
-from release.record import FILE_NAME as RECORD
+from release.schema.record import CARD
+from release.schema.record import FILE_NAME as RECORD
 from release.sources.bars import meter
 from release.sources.contact import FIRST_WAIT, broken_off, explained, first_contact, quietly
 

@@ -7,7 +7,7 @@ are left; where none are, it waits until the window ends, as far as `LONGEST_WAI
 
 A grid of six pushes would otherwise spend the limit six times over, and each would learn so by a refusal. A file that
 cannot be read, or that tells of a window which has ended, counts as absent: then nothing is known, and nobody waits.
-What this very process was refused for, it waits for by its own patience; see `release.hub.line`.
+What this very process was refused for, it waits for by its own patience; see `release.hub.client`.
 """
 
 import hashlib

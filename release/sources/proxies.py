@@ -8,7 +8,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx2
 
 from release.errors import HubUnreachable
-from release.text import shown
+from release.format import shown
 
 SCHEMES = ("http", "https", "all")
 

@@ -14,7 +14,7 @@ WAYS_TO_A_SPACE = (
 )
 
 
-class Refusal(NamedTuple):
+class HubRefusal(NamedTuple):
     """A refusal that is known by its status, its words, and what was asked for.
 
     Attributes:
@@ -32,7 +32,7 @@ class Refusal(NamedTuple):
     remedy: str
 
 
-def find(status: int, words: str, request: str) -> Refusal:
+def find(status: int, words: str, request: str) -> HubRefusal:
     """Return what a refusal means.
 
     Args:
@@ -42,7 +42,7 @@ def find(status: int, words: str, request: str) -> Refusal:
     return by_words(status, words, request) or next(row for row in BY_STATUS if status in (row.statuses or [status]))
 
 
-def by_words(status: int, words: str, request: str) -> Refusal | None:
+def by_words(status: int, words: str, request: str) -> HubRefusal | None:
     """Return what a refusal means by its words or its request alone; None where those say nothing."""
     fits = (row for row in BY_WORDS if status in row.statuses)
     return next((row for row in fits if row.words.search(words) and row.request.search(request)), None)
@@ -75,7 +75,7 @@ CREATE = re.compile(r"/api/repos/create$")
 DENIED = (401, 402, 403)
 
 BY_WORDS = (
-    Refusal(
+    HubRefusal(
         (400, 401, 403),
         ANY,
         SIGNED,
@@ -84,28 +84,28 @@ BY_WORDS = (
         "Check this machine's clock, and run the same command again: new addresses are asked for, and what has arrived "
         "is not sent again.",
     ),
-    Refusal(
+    HubRefusal(
         (404, 422),
         ANY,
         VERIFY,
         "The Hub's store says that a large file of {kind} {id} did not arrive as it was sent.",
         "Run the same command again: it is sent once more.",
     ),
-    Refusal(
+    HubRefusal(
         (403,),
         _words(r"\bIP\b|\bIP address|network (?:polic|securit|range)|allow-?list"),
         ANY,
         "The Hub refuses this machine's network address: an organisation lets in some networks only.",
         "Go through the organisation's own network (its VPN), or ask who administers it to let this address in.",
     ),
-    Refusal(
+    HubRefusal(
         DENIED,
         _words(r"\bSSO\b|single sign|\bSAML\b|two-factor|\b[2M]FA\b"),
         ANY,
         "An organisation asks for a login of its own here.",
         "Log in through it on the Hub's pages, then here with a token made after that: `hf auth login`.",
     ),
-    Refusal(
+    HubRefusal(
         (*DENIED, 400, 413),
         _words(r"\bstorage\b|\bquota\b"),
         ANY,
@@ -113,28 +113,28 @@ BY_WORDS = (
         "Delete what is not needed there, get more storage, or publish under another name with `--to`. The same "
         "command sends what is missing.",
     ),
-    Refusal(
+    HubRefusal(
         (*DENIED, 400, 422),
         _words(r"resource[ _-]?group"),
         ANY,
         "The organisation {owner} wants each repository in a resource group.",
         "Name one that you may write to with `--resource-group ID`; the organisation's settings on the Hub list them.",
     ),
-    Refusal(
+    HubRefusal(
         (402, 403),
         _words(r"\bgat(?:ed|ing)\b"),
         ANY,
         "The Hub does not let {owner} put a gate before {kind} {id}.",
         "Leave out `--gated`, or get the plan that it names; `--private` shows nothing meanwhile.",
     ),
-    Refusal(
+    HubRefusal(
         (400, 403, 404, 410),
         _words(r"discussions?\b.*\b(?:disabled|off|closed)|pull requests?\b.*\b(?:disabled|off|closed)"),
         ANY,
         "Discussions are switched off for {kind} {id}, and pull requests with them.",
         "Switch them on at {page}/settings, or leave out `--pr`.",
     ),
-    Refusal(
+    HubRefusal(
         (402,),
         _words(r"\bpayment|\bbilling|\bcredit|\bprepaid|\bhardware (?:needs|requires|is paid)|paid hardware"),
         ANY,
@@ -142,14 +142,14 @@ BY_WORDS = (
         "Add a payment method or credit in the Hub's billing settings of {owner}, or choose hardware that is free with "
         "`--space-hardware cpu-basic` or `zero-a10g`.",
     ),
-    Refusal(
+    HubRefusal(
         (402,),
         ANY,
         HARDWARE,
         "The Hub asks for money to run the Space {id} on this hardware.",
         "Add a payment method or credit in the Hub's billing settings of {owner}, or leave out `--space-hardware`.",
     ),
-    Refusal(
+    HubRefusal(
         DENIED,
         _words(
             r"public (?:repo|model|space|data ?set|visibilit)|(?:made?|make|making|become|set|turn)\b.*\bpublic"
@@ -159,28 +159,28 @@ BY_WORDS = (
         "The organisation {owner} does not allow that {kind} {id} is public.",
         "Leave it private with `--private`, publish under another name with `--to`, or ask who administers {owner}.",
     ),
-    Refusal(
+    HubRefusal(
         (402, 403),
         _words(r"\bpolic(?:y|ies)\b|not allowed (?:by|in|for) |\badmin(?:s|istrators?)?\b"),
         ANY,
         "A rule of {owner} does not allow this for {kind} {id}.",
         "Ask who administers {owner} on the Hub, or publish under another name with `--to`.",
     ),
-    Refusal(
+    HubRefusal(
         (403, 405, 501),
         _words(r"read[- ]?only|\bmirror\b"),
         ANY,
         "What answers is a mirror that may only be read: nothing can be published there.",
         "Unset HF_ENDPOINT, or set it to a Hub that takes uploads, and run the same command again.",
     ),
-    Refusal(
+    HubRefusal(
         (403,),
         _words(r"\bplans?\b|\bupgrade\b|\bsubscri|\bPRO\b|\bEnterprise\b"),
         ANY,
         "The plan of {owner} does not include what was asked for {kind} {id}.",
         "Get the plan that it names, leave the option out that needs it, or publish under another name with `--to`.",
     ),
-    Refusal(
+    HubRefusal(
         (402,),
         ANY,
         CREATE,
@@ -190,8 +190,8 @@ BY_WORDS = (
 )
 
 
-def _status(status: int, said: str, remedy: str) -> Refusal:
-    return Refusal((status,), ANY, ANY, said, remedy)
+def _status(status: int, said: str, remedy: str) -> HubRefusal:
+    return HubRefusal((status,), ANY, ANY, said, remedy)
 
 
 BY_STATUS = (
@@ -252,6 +252,6 @@ BY_STATUS = (
         "This network asks for a login before it lets anything through.",
         "Log in to it with a browser, and run the same command again.",
     ),
-    Refusal((), ANY, ANY, "The Hub answered {status} for {kind} {id}.", "Run the same command again in a while."),
+    HubRefusal((), ANY, ANY, "The Hub answered {status} for {kind} {id}.", "Run the same command again in a while."),
 )
 """What a status alone means; the last row is for all others."""

@@ -20,7 +20,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
 from release.checkpoint.disk import room_for
-from release.checkpoint.files import Reader
+from release.checkpoint.files import FileReader
 from release.checkpoint.header import LARGEST_HEADER, LENGTH_BYTES, Header, Raw, read_header
 from release.errors import HubFailed
 from release.progress import Console
@@ -59,7 +59,7 @@ class Repository:
         """Nothing: a repository holds files alone."""
         return {}
 
-    def open(self, name: str) -> Reader:
+    def open(self, name: str) -> FileReader:
         """Open a file; every piece has memory of its own, so all of them stay as they were read."""
         return self._stream(name, self.sizes[name])
 

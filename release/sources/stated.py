@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from release import outside
-from release.card_rules import LANGUAGE
+from release.card.rules import LANGUAGE
 from release.checkpoint.folder import is_side_file
+from release.format import one_line
 from release.progress import Console
-from release.record import CARD, Licence
-from release.text import one_line
+from release.schema.record import CARD, Licence
 
 LARGEST_CARD = 16 << 20
 """Bytes of a README that is read."""

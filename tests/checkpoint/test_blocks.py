@@ -12,13 +12,13 @@ import torch
 from torch.overrides import TorchFunctionMode
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from release.checkpoint.blocks import Block, BlockModel, Call
-from release.checkpoint.classes import blocks_of
 from release.checkpoint.count import Place, places
 from release.checkpoint.folder import open_checkpoint
 from release.checkpoint.header import Tensor
-from release.checkpoint.slots import Slot, slots
 from release.errors import UnusableBase
+from release.models.blocks import Block, BlockModel, Call
+from release.models.classes import blocks_of
+from release.models.slots import Slot, slots
 from tests import checkpoints
 
 CPU = torch.device("cpu")
@@ -298,7 +298,7 @@ def bytes_alive():
 
 @pytest.mark.parametrize(("share", "most"), [(0, 1), (1, 2)], ids=["memory is short", "there is room"])
 def test_no_more_than_one_block_is_in_memory_and_where_there_is_room_the_next(share, most, folders, monkeypatch):
-    monkeypatch.setattr("release.checkpoint.weights.SHARE", share)
+    monkeypatch.setattr("release.models.parameters.SHARE", share)
     base = open_checkpoint(folders["llama"])
     size = 4 * sum(t.numel for t in base.tensors() if ".layers.0." in t.name)
     held = []

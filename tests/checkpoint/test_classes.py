@@ -17,11 +17,11 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
 )
 
-from release.checkpoint.classes import matrices, meta_model, require_agreement, require_causal, require_prunable
 from release.checkpoint.decoder import decoder_blocks, place_of
 from release.checkpoint.folder import open_checkpoint, read_config
 from release.checkpoint.prunable import from_shapes, prunable
 from release.errors import UnusableBase
+from release.models.classes import matrices, meta_model, require_agreement, require_causal, require_prunable
 from tests import checkpoints
 
 

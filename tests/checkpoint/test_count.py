@@ -9,7 +9,7 @@ import pytest
 
 from release.checkpoint import count as module
 from release.checkpoint import tally
-from release.checkpoint.count import Beside, count
+from release.checkpoint.count import BaseReader, count
 from release.checkpoint.folder import Checkpoint
 from release.checkpoint.header import read_header
 
@@ -82,7 +82,7 @@ def test_a_base_of_any_layout_is_compared_and_its_files_hashed(tmp_path, pruned,
     }[layout]
     base = checkpoint(tmp_path / "base", parts)
     [header] = checkpoint(tmp_path / "pruned", [pruned]).headers
-    with Beside(base) as beside:
+    with BaseReader(base) as beside:
         _, counts = count(header, {PRUNED}, beside, lambda _: None)
         digests = beside.digests()
     assert [d.sha256 for d in digests] == [hashlib.sha256(h.path.read_bytes()).hexdigest() for h in base.headers]
@@ -96,7 +96,7 @@ def test_a_base_of_any_layout_is_compared_and_its_files_hashed(tmp_path, pruned,
 @pytest.mark.parametrize(("n", "m"), [(2, 4), (1, 2), (3, 8), (12, 16)])
 def test_groups_of_a_pattern_are_counted_one_by_one(tmp_path, pruned, n, m):
     [header] = checkpoint(tmp_path / "pruned", [pruned]).headers
-    with Beside(checkpoint(tmp_path / "base", [values()])) as beside:
+    with BaseReader(checkpoint(tmp_path / "base", [values()])) as beside:
         _, counts = count(header, {PRUNED}, beside, lambda _: None, groups=(n, m))
     after, before = ((v[PRUNED].reshape(-1, m) == 0).sum(1) for v in (pruned, values()))
     found = {c.name: c for c in counts}
@@ -108,6 +108,6 @@ def test_groups_of_a_pattern_are_counted_one_by_one(tmp_path, pruned, n, m):
 def test_a_tensor_of_another_shape_is_not_compared(tmp_path, pruned):
     base = checkpoint(tmp_path / "base", [values() | {KEPT: np.zeros((3, 3), np.float32)}])
     [header] = checkpoint(tmp_path / "pruned", [pruned]).headers
-    with Beside(base) as beside:
+    with BaseReader(base) as beside:
         _, counts = count(header, {PRUNED}, beside, lambda _: None)
     assert {c.name: c.changed is None for c in counts} == {PRUNED: False, KEPT: True, INDEX: False}

@@ -20,10 +20,10 @@ from transformers import (
     AutoModelForTokenClassification,
 )
 
-from release.checkpoint.classes import meta_model
-from release.checkpoint.fitness import require_filled, require_fit
 from release.checkpoint.folder import open_checkpoint
 from release.errors import UnusableBase
+from release.models.classes import meta_model
+from release.models.fitness import require_filled, require_fit
 from tests import checkpoints
 from tests.checkpoint.test_forms import bare, line_of
 from tests.refusal import expect_refusal, prune, publish, said_once

@@ -12,10 +12,10 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from release.checkpoint import rewrite as module
-from release.checkpoint.busy import Busy
+from release.checkpoint.buffers import room_like
 from release.checkpoint.header import read_header
 from release.checkpoint.rewrite import in_order, rewrite
-from release.checkpoint.rooms import room_like
+from release.checkpoint.stage_timer import StageTimer
 from release.checkpoint.steady import steady
 from release.errors import UnusableBase
 
@@ -44,7 +44,7 @@ def written(source, folders, allow_nonfinite=False):
         folder.mkdir(exist_ok=True)
     changes = dict.fromkeys(("b.weight", "d.weight"), change)
     tags = [folder.name for folder in folders]
-    digests = rewrite(read_header(source), targets, changes, tags, 2, lambda _: None, Busy(), allow_nonfinite)
+    digests = rewrite(read_header(source), targets, changes, tags, 2, lambda _: None, StageTimer(), allow_nonfinite)
     assert [d.sha256 for d in digests] == [hashlib.sha256(t.read_bytes()).hexdigest() for t in targets]
     return [target.read_bytes() for target in targets]
 
@@ -88,7 +88,9 @@ def test_many_tensors_of_one_size_keep_their_own_bytes(tmp_path):
 
     names = [tensor.name for tensor in read_header(path).tensors]
     target = tmp_path / "out.safetensors"
-    [digest] = rewrite(read_header(path), [target], dict.fromkeys(names, change), ["tag"], 3, lambda _: None, Busy())
+    [digest] = rewrite(
+        read_header(path), [target], dict.fromkeys(names, change), ["tag"], 3, lambda _: None, StageTimer()
+    )
     assert digest.sha256 == hashlib.sha256(target.read_bytes()).hexdigest()
     found = load_file(target)
     assert all(np.array_equal(found[n].view(np.uint16), v.view(np.uint16) + 1) for n, v in load_file(path).items())
@@ -148,7 +150,7 @@ def test_a_source_that_is_changed_while_it_is_read_is_named_and_nothing_stands(s
 
     changes = dict.fromkeys(("b.weight", "d.weight"), meanwhile)
     with pytest.raises(UnusableBase, match=r"^model\.safetensors was cut or changed"):
-        rewrite(header, [out], changes, ["tag"], 1, lambda _: None, Busy())
+        rewrite(header, [out], changes, ["tag"], 1, lambda _: None, StageTimer())
     assert not out.exists()
 
 
@@ -158,7 +160,7 @@ def test_a_source_that_was_changed_since_its_header_was_read_is_named(source, tm
     header = read_header(source)
     CHANGES[change](source)
     with pytest.raises(UnusableBase, match=r"^model\.safetensors was cut or changed"):
-        rewrite(header, [tmp_path / source.name], {}, ["tag"], 1, lambda _: None, Busy())
+        rewrite(header, [tmp_path / source.name], {}, ["tag"], 1, lambda _: None, StageTimer())
 
 
 @pytest.mark.parametrize("change", [*CHANGES, "gone", "replaced"])

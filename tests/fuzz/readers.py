@@ -12,25 +12,27 @@ import numpy as np
 from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save_file
 
-from release import card as cards
-from release import foreign_card, signing, sparsity
-from release.card_check import differences
-from release.card_merge import Copy, merge, required
-from release.card_parts import Card, parse
+from release.card import foreign as foreign_card
+from release.card import render as cards
+from release.card.check import differences
+from release.card.merge import Copy, merge, required
+from release.card.parts import Card, parse
 from release.checkpoint.files import Folder
 from release.checkpoint.folder import CONFIG, open_checkpoint
 from release.checkpoint.header import Header, read_header
 from release.checkpoint.loading import INDEX
 from release.contents import SIGNATURE
 from release.errors import ReleaseError
-from release.measure.losses import read_losses
-from release.measure.stored import read_answers
+from release.evals.bbq.table import read_answers
+from release.evals.perplexity.table import read_losses
 from release.plan import parse_amount, parse_sparsities, recipe_of, release_name
 from release.progress import Console
 from release.pruning.recipe import Recipe
-from release.reading import read_record
-from release.record import FILE_NAME, CalibrationPlan
-from release.study import read_study
+from release.schema.record import FILE_NAME, CalibrationPlan
+from release.schema.study import read_study
+from release.verification import signing
+from release.verification import sparsity_table as sparsity
+from release.verification.inspection import read_record
 from tests.records import example_record, unmeasured
 
 DECIDED: Mapping[str, str] = {
@@ -149,7 +151,7 @@ def losses(data: bytes) -> None:
         assert np.isfinite(side).all()
 
 
-def table(data: bytes) -> tuple[sparsity.Row, ...]:
+def table(data: bytes) -> tuple[sparsity.SparsityRow, ...]:
     """Read a table of tensors."""
     return sparsity.parse(data)
 

@@ -9,13 +9,14 @@ from random import Random
 import numpy as np
 from safetensors.numpy import save
 
-from release import card, sparsity
-from release.measure.answers import Answers, Task
-from release.measure.losses import write_losses
-from release.measure.stored import SIDES, write_answers
+from release.card import render as card
+from release.evals.bbq.answers import Answers, Task
+from release.evals.bbq.table import SIDES, write_answers
+from release.evals.perplexity.table import write_losses
 from release.resources import resource
+from release.verification import sparsity_table as sparsity
+from tests.evals.items import item_of, sample_of
 from tests.fuzz import readers
-from tests.measure.items import item_of, sample_of
 from tests.records import dense_against_dense, example_record, unmeasured
 
 BITS = {"U8": 8, "F16": 16, "BF16": 16, "F32": 32, "F64": 64, "F8_E4M3": 8, "F4": 4, "BOOL": 8, "I64": 64, "C64": 64}
@@ -80,7 +81,7 @@ def tables() -> list[bytes]:
     """Two tensors of a release."""
     row = "model.layers.0.mlp.down_proj.weight,mlp.down_proj,BF16,2×3,6,2,0,2,1," + "a" * 64
     norm = "model.norm.weight,,BF16,3,3,0,0,0,0," + "b" * 64
-    return ["\n".join((",".join(sparsity.Row.model_fields), row, norm, "")).encode()]
+    return ["\n".join((",".join(sparsity.SparsityRow.model_fields), row, norm, "")).encode()]
 
 
 @cache

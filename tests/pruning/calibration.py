@@ -3,15 +3,15 @@
 import numpy as np
 import torch
 
-from release.measurements import DataSource
 from release.pruning.calibration import Text
-from release.pruning.prune import Calibrating, Means
-from release.record import CalibrationPlan
+from release.pruning.prune import Calibrating, PruneContext
+from release.schema.measurements import DataSource
+from release.schema.record import CalibrationPlan
 
 SOURCE = DataSource(name="random tokens", origin="a test", revision=None, licence=None, sha256="0" * 64)
 
 
-def means(windows: int = 12, length: int = 64, threads: int = 2) -> Means:
+def means(windows: int = 12, length: int = 64, threads: int = 2) -> PruneContext:
     ids = np.random.default_rng(0).integers(3, 256, (windows, length)).astype(np.int32)
     text = Text(CalibrationPlan(), SOURCE, "", ids)
-    return Means(threads, Calibrating(text, torch.device("cpu")))
+    return PruneContext(threads, Calibrating(text, torch.device("cpu")))

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from release.checkpoint.folder import open_checkpoint
 from release.checkpoint.header import Tensor
 from release.checkpoint.prunable import prunable as names_of
-from release.checkpoint.watch import Inputs
 from release.errors import UnusableBase
+from release.models.activations import ActivationStats
 from release.pruning.budget import rounded_share
-from release.pruning.draws import Draws
-from release.pruning.global_cut import global_budgets
-from release.pruning.method import Subject
+from release.pruning.global_threshold import global_budgets
+from release.pruning.mask_rng import MaskRng
+from release.pruning.method import PrunedTensor
 from release.pruning.owl import OUTLIER, outlier_share, owl_budgets
 from tests import checkpoints
 
@@ -96,8 +96,8 @@ def test_an_outlier_is_a_score_beyond_five_times_the_blocks_mean():
         values = generator.standard_t(3, shape).astype(np.float32)
         squares = generator.random((1, shape[1])) * 100
         tensor = Tensor(name, "F32", shape, 0, values.nbytes)
-        inputs = Inputs(squares, np.array([9]), None)
-        subjects.append(Subject(tensor, values.reshape(-1).view(np.uint32), Draws(1, "wanda", 1, name), inputs))
+        inputs = ActivationStats(squares, np.array([9]), None)
+        subjects.append(PrunedTensor(tensor, values.reshape(-1).view(np.uint32), MaskRng(1, "wanda", 1, name), inputs))
         everything.append((np.abs(values) * np.sqrt(squares)).reshape(-1))
     joined = np.concatenate(everything)
     assert outlier_share(subjects) == pytest.approx((joined > OUTLIER * joined.mean()).mean())

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from release.checkpoint.header import Tensor
-from release.pruning.draws import Draws
 from release.pruning.grouped import zero_in_groups, zero_in_rows
-from release.pruning.method import Subject
+from release.pruning.mask_rng import MaskRng
+from release.pruning.method import PrunedTensor
 
 DTYPES = {"BF16": np.uint16, "F32": np.uint32, "F64": np.uint64}
 few = st.sampled_from([0, 0x8000, 1, 2, 3, 0x3C00, 0xBC00])
@@ -17,7 +17,7 @@ few = st.sampled_from([0, 0x8000, 1, 2, 3, 0x3C00, 0xBC00])
 
 def subject_of(bits, dtype="BF16"):
     tensor = Tensor("model.layers.0.mlp.up_proj.weight", dtype, bits.shape, 0, bits.nbytes)
-    return Subject(tensor, np.ascontiguousarray(bits).reshape(-1), Draws(42, "magnitude", 1, tensor.name))
+    return PrunedTensor(tensor, np.ascontiguousarray(bits).reshape(-1), MaskRng(42, "magnitude", 1, tensor.name))
 
 
 def magnitude(subject):

@@ -18,7 +18,7 @@ from transformers import (
 from transformers.pytorch_utils import Conv1D
 
 from release.__main__ import run
-from release.record import Record
+from release.schema.record import Record
 from tests import checkpoints
 
 MATRICES = {

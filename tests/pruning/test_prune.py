@@ -18,9 +18,9 @@ from release.checkpoint.header import Tensor
 from release.checkpoint.prunable import prunable as names_of
 from release.errors import DiskFull
 from release.pruning.budget import Part, rounded_share, uniform
-from release.pruning.method import Subject
-from release.pruning.one import prune_one
-from release.pruning.prune import Job, Means, Pruned, prune, sizes_of
+from release.pruning.method import PrunedTensor
+from release.pruning.prune import Job, PruneContext, Pruned, prune, sizes_of
+from release.pruning.prune_tensor import prune_one
 from release.pruning.recipe import Recipe
 from release.pruning.registry import METHODS
 from tests import checkpoints
@@ -50,8 +50,8 @@ def write(base: Path, target: Path, made: Recipe, console, threads: int = 2) -> 
     return pruned
 
 
-def means_for(made: Recipe, threads: int = 2) -> Means:
-    return calibration.means(threads=threads) if made.calibration else Means(threads)
+def means_for(made: Recipe, threads: int = 2) -> PruneContext:
+    return calibration.means(threads=threads) if made.calibration else PruneContext(threads)
 
 
 def budgets_of(base: Path, sparsity: str) -> dict[str, int]:
@@ -197,7 +197,7 @@ def test_a_mask_has_exactly_its_budget_for_any_bits(bits, method, share):
     budget = round(share * bits.size)
     zeros = int(np.count_nonzero((bits & 0x7FFF) == 0))
     out = np.empty_like(bits)
-    prune_one(Subject(tensor, bits, made.draws(tensor.name)), Part(budget, bits.size, 0, bits.size), made, out)
+    prune_one(PrunedTensor(tensor, bits, made.draws(tensor.name)), Part(budget, bits.size, 0, bits.size), made, out)
     assert np.count_nonzero(out == 0) == max(budget, zeros)
     assert np.array_equal(out[out != 0], bits[out != 0])
 
@@ -234,7 +234,7 @@ def test_no_room_is_said_before_anything_is_written(tmp_path, console, base_fold
     headers = (replace(base.headers[0], tensors=(*tensors, replace(tensors[0], nbytes=1 << 60))), *base.headers[1:])
     job = Job(recipe("random", "0.5"), tmp_path, tmp_path / "work")
     with pytest.raises(DiskFull, match="are needed"):
-        prune(replace(base, headers=headers), [job], console, Means(2))
+        prune(replace(base, headers=headers), [job], console, PruneContext(2))
     assert not list(tmp_path.iterdir())
 
 

@@ -11,19 +11,19 @@ from hypothesis.extra.numpy import arrays
 from release.checkpoint.header import Tensor
 from release.errors import UnusableBase
 from release.pruning import selection
-from release.pruning.draws import STEPS, Draws, mixed
-from release.pruning.method import Subject
+from release.pruning.mask_rng import STEPS, MaskRng, mixed
+from release.pruning.method import PrunedTensor
 from release.pruning.registry import METHODS
 from release.pruning.selection import CHUNK, find_cut, lowest, zero_smallest
 
 TYPES = {"BF16": np.uint16, "F16": np.uint16, "F32": np.uint32, "F64": np.uint64}
 METHODS_ALONE = [key for key, row in METHODS.items() if row.scorer and not row.calibrated]
 NAME = "model.layers.0.mlp.up_proj.weight"
-DRAWS = Draws(seed=1, method="test", version=1, tensor=NAME)
+DRAWS = MaskRng(seed=1, method="test", version=1, tensor=NAME)
 
 
 def subject_of(bits, dtype="BF16", shape=None, draws=DRAWS):
-    return Subject(Tensor(NAME, dtype, shape or bits.shape, 0, bits.nbytes), bits, draws)
+    return PrunedTensor(Tensor(NAME, dtype, shape or bits.shape, 0, bits.nbytes), bits, draws)
 
 
 def pruned(subject, method, budget, allow_nonfinite=True):
@@ -140,7 +140,7 @@ def test_random_chooses_every_subset_equally_often():
     bits = np.ones(6, dtype=np.uint16)
     counts = dict.fromkeys(combinations(range(6), 3), 0)
     for seed in range(4000):
-        out = pruned(subject_of(bits, draws=Draws(seed, "random", 2, NAME)), "random", 3)
+        out = pruned(subject_of(bits, draws=MaskRng(seed, "random", 2, NAME)), "random", 3)
         counts[tuple(np.flatnonzero(out == 0))] += 1
     expected = 4000 / len(counts)
     assert sum((n - expected) ** 2 / expected for n in counts.values()) < 60  # chi-square, 19 degrees: p < 1e-5
@@ -165,7 +165,7 @@ def test_magnitude_prunes_nan_last():
 
 def test_draws_depend_on_each_part_of_the_key():
     keys = {
-        Draws(seed, method, version, tensor).keys(0, 16).tobytes()
+        MaskRng(seed, method, version, tensor).keys(0, 16).tobytes()
         for seed in (1, 2)
         for method in ("a", "b")
         for version in (1, 2)
@@ -186,7 +186,7 @@ def test_the_generator_gives_the_published_numbers():
 
 
 def test_draws_are_the_same_on_every_machine():
-    draws = Draws(42, "random", 2, "model.layers.0.mlp.up_proj.weight")
+    draws = MaskRng(42, "random", 2, "model.layers.0.mlp.up_proj.weight")
     assert draws.keys(0, 8).tolist() == [117, 105, 240, 238, 59, 17, 39, 66]
     assert draws.ranks(2).tolist() == [6122384488060696029, 9194829815762036175]
 

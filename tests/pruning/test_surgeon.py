@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from release.pruning.draws import Draws
-from release.pruning.surgeon import COLUMNS, DAMPING, pruned
+from release.pruning.mask_rng import MaskRng
+from release.pruning.obs import COLUMNS, DAMPING, pruned
 
 ROWS, INPUTS, TOKENS = 24, 2 * COLUMNS + 32, 900
 
@@ -19,7 +19,7 @@ def layer():
 
 
 def words():
-    return Draws(42, "sparsegpt", 1, "layer").words("columns")
+    return MaskRng(42, "sparsegpt", 1, "layer").words("columns")
 
 
 def plainly(weights, inputs, due, pattern=None):

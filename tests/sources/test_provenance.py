@@ -12,7 +12,7 @@ import pytest
 from release.__main__ import run
 from release.errors import BadOption
 from release.progress import Console
-from release.record import Record
+from release.schema.record import Record
 from release.sources.base import resolve
 from release.sources.identity import Identity
 from release.sources.provenance import SEEN, Origin, origin_of

@@ -1,0 +1,184 @@
+"""Turns a record into the model card: `render(record)` is the text of README.md.
+
+The front matter is dumped as YAML; the text comes from `templates/`, between two marks, so that whatever a
+person writes outside them stays theirs. Every string that a template prints is escaped on its way out, and a
+number has to pass a filter that says how it is written: nothing else can be printed.
+
+The card knows the record and nothing more; what a study found is quoted from the record too.
+"""
+
+import re
+from collections.abc import Sequence
+
+from release import __version__
+from release.card.check import differences
+from release.card.merge import Copy, Merged, merge
+from release.card.metadata import dump, front_matter, gate
+from release.card.parts import NOWHERE, REPO_ID, Card, CardPlace, generated, parse
+from release.card.rules import broken
+from release.card.templates import HUB, environment, templates_digest
+from release.errors import BadOption
+from release.evals.claims import CLAIMS, Claim, decide
+from release.frozen import Frozen
+from release.resources import resource
+from release.schema.measurements import DataSource
+from release.schema.record import Check, ClaimRecord, Record, Verdict
+
+_UNIT = re.compile(r"(?<=\d) (?=(?:%|s|min|[kMGTP]?B)(?!\w))")
+"""The space between a number and its unit, where a line must not break."""
+
+
+class Statement(Frozen):
+    """A claim as the card states it."""
+
+    key: str
+    title: str
+    verdict: Verdict
+    text: str
+    evidence: str
+    p_value: float | None
+    p_adjusted: float | None
+
+
+def render(record: Record, target: CardPlace = NOWHERE) -> str:
+    """Return the text of README.md, with nothing around what is generated.
+
+    Args:
+        record: All that is known about the release.
+        target: The Hub id under which it is published, and whether behind a gate.
+
+    Raises:
+        BadOption: The target is no `namespace/name`.
+    """
+    return _generate(record, target).text
+
+
+def renew(record: Record, target: CardPlace, copies: Sequence[Copy], published: str | None = None) -> Merged:
+    """Render a card in the place of others, and carry over what people wrote there; see `card_merge.merge`."""
+    return merge(_generate(record, target), copies, published)
+
+
+def compare(record: Record, card: str) -> tuple[Check, ...]:
+    """Tell whether a card says what the record says.
+
+    The record is rendered again and held against the card's generated text. Where other templates made the card,
+    only its numbers are looked for, and the detail says so.
+
+    Args:
+        record: What is known about the release.
+        card: The text of its README.md; "" where there is none.
+
+    Returns:
+        One failed check for each difference, with the card's line number, or one that passed; one on the Hub's rules
+        for the front matter; and one on whether the record's claims follow from its evidence.
+    """
+    return (*_compare_text(record, card), _ask_rules(card), _compare_claims(record))
+
+
+def _compare_text(record: Record, card: str) -> tuple[Check, ...]:
+    found = parse(card)
+    if found is None:
+        detail = "the marks around the generated text are missing; render the card again and write outside them"
+        return (Check(name="card", ok=False, detail=detail),)
+    same = found.templates == templates_digest()
+    failed = differences(found, _generate(record, found.target), by_line=same)
+    agree = f"{found.line_count} generated lines agree with the record"
+    passed = agree if same else f"other templates made this card: only the numbers on its {agree}"
+    checks = tuple(Check(name="card", ok=False, detail=detail) for detail in failed)
+    return checks or (Check(name="card", ok=True, detail=passed),)
+
+
+def _ask_rules(card: str) -> Check:
+    found = parse(card)
+    wrong = broken(found.facts) if found else []
+    return Check(name="front matter", ok=not wrong, detail="; ".join(wrong) or "keeps the Hub's rules")
+
+
+def _compare_claims(record: Record) -> Check:
+    """Decide the record's claims again; the words of the evidence are those of the version that wrote them."""
+    decided = {claim.key: claim for claim in decide(record.audit, record.measurements)}
+    same = record.environment.release == __version__
+    wrong = [
+        f"{claim.key} is recorded as {claim.verdict} ({claim.evidence}), but decided as {found.verdict}"
+        f" ({found.evidence})"
+        for claim in record.claims
+        if (found := decided.get(claim.key)) is not None
+        and (claim.verdict != found.verdict or (same and claim != found))
+    ]
+    return Check(name="card claims", ok=not wrong, detail="; ".join(wrong) or "each follows from its evidence")
+
+
+def _generate(record: Record, target: CardPlace) -> Card:
+    if target.repo_id is not None and not REPO_ID.fullmatch(target.repo_id):
+        raise BadOption(f"{target.repo_id!r} is no Hub id.", "Give it as NAMESPACE/NAME.")
+    front = front_matter(record) | (gate() if target.gated else {})
+    body = environment().get_template("card.md.j2").render(_context(record, target.repo_id))
+    return generated(templates_digest(), target, dump(front), _set(body))
+
+
+def _set(body: str) -> str:
+    """Take out needless empty lines, and keep numbers and their units on one line, but for code, which is copied."""
+    parts = re.split(r"(?ms)(^(`{3,})\w*\n.*?^\2$)", re.sub(r"\n{3,}", "\n\n", body).strip())
+    prose, fences = parts[::3], [*parts[1::3], ""]
+    return "".join(_UNIT.sub("\u00a0", words) + fence for words, fence in zip(prose, fences, strict=True))
+
+
+def _context(record: Record, repo_id: str | None) -> dict[str, object]:
+    method = f"methods/{record.pruning.method}.md.j2"
+    return {
+        "record": record,
+        "repo": repo_id,
+        "base": base_asked(record),
+        "hub": HUB,
+        "claims": {statement.key: statement for statement in statements(record)},
+        "study": record.study,
+        "method_templates": [method, "methods/undescribed.md.j2"],
+        "references": "\n".join(references(record)),
+    }
+
+
+def base_asked(record: Record) -> str:
+    """Return by what name a command is given the base: its Hub id and commit, or what was asked for."""
+    base = record.base
+    return f"{base.id}@{base.revision}" if base.on_hub and base.revision is not None else record.plan.model
+
+
+def statements(record: Record) -> tuple[Statement, ...]:
+    """Word the record's claims; one that the record lacks was not measured."""
+    found = {claim.key: claim for claim in record.claims}
+    return tuple(_state(claim, found.get(claim.key)) for claim in CLAIMS)
+
+
+def _state(claim: Claim, found: ClaimRecord | None) -> Statement:
+    verdict: Verdict = found.verdict if found else "not measured"
+    return Statement(
+        key=claim.key,
+        title=claim.title,
+        verdict=verdict,
+        text=claim.says(verdict),
+        evidence=found.evidence if found else "the record holds no finding",
+        p_value=found.p_value if found else None,
+        p_adjusted=found.p_adjusted if found else None,
+    )
+
+
+def references(record: Record) -> tuple[str, ...]:
+    """Return the BibTeX entries of all that the record rests on: its study, the method, BBQ, the text used."""
+    measured = record.measurements
+    words = {record.pruning.method, record.pruning.allocation}
+    if record.pruning.calibration:
+        words |= _words(record.pruning.calibration.text)
+    if measured.bbq:
+        words.add("bbq")
+    if measured.perplexity:
+        words |= _words(measured.perplexity.text)
+    if measured.super_weights:
+        words.add("superweight")
+    files = sorted((resource("templates") / "citation").glob("*.bib"))
+    cited = (path.read_text(encoding="utf-8") for path in files if path.stem in words)
+    return (*([record.study.bibtex.strip() + "\n"] if record.study else []), *cited)
+
+
+def _words(data: DataSource) -> set[str]:
+    """Return the words of a published data set's name; a file of one's own cites nothing."""
+    return set(re.findall(r"[a-z0-9]+", data.name.lower())) if data.revision else set()

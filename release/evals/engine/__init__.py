@@ -1,0 +1,1 @@
+"""What every evaluation that reads text stands on: likelihoods, sampled answers, kept readings, intervals."""

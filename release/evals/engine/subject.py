@@ -1,0 +1,75 @@
+"""One model under measurement: its files, what is known of it, and itself once something has to be computed."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import torch
+
+from release.digests import FileDigest
+from release.evals.engine.store import ReadingStore, model_digest
+from release.models.engines import engine
+from release.models.reader import ModelReader, name_of
+from release.progress import Console
+from release.schema.measurements import EngineName
+
+
+class EvaluatedModel:
+    """A model that is loaded when it is first needed, and not at all where every reading is known.
+
+    Args:
+        name: What messages call it: `dense` or `pruned`.
+        folder: A checkpoint folder.
+        files: Its weight files, where their digests are known.
+        readings: The file of earlier readings; by default the one for all models.
+        engine: What runs it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        files: Sequence[FileDigest] | None,
+        device: torch.device,
+        dtype: torch.dtype,
+        console: Console,
+        readings: Path | None = None,
+        engine: EngineName = "transformers",
+    ) -> None:
+        self.name, self.folder, self.device, self.dtype, self.console = name, folder, device, dtype, console
+        self._files, self._readings, self.engine = files, readings, engine
+        self._held = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._held.__exit__(kind, error, trace)
+
+    @cached_property
+    def store(self) -> ReadingStore:
+        """What is known of this model under this arithmetic."""
+        arithmetic = f"{name_of(self.dtype)} {engine(self.engine).place(self.device).kind}"
+        digest = model_digest(self.folder, self._files)
+        return self._held.enter_context(ReadingStore(digest, arithmetic, self.console, self._readings))
+
+    @cached_property
+    def reader(self) -> ModelReader:
+        """The model itself."""
+        runs = engine(self.engine)
+        return self._held.enter_context(runs.opened(self.folder, self.device, self.dtype, self.console))
+
+    @contextmanager
+    def run_by(self, name: EngineName) -> Iterator[Self]:
+        """Give the same model run by an engine: itself where that is its own, else another that is let go of after."""
+        if name == self.engine:
+            yield self
+            return
+        where = (self.device, self.dtype, self.console, self._readings)
+        with type(self)(self.name, self.folder, self._files, *where, name) as other:
+            yield other

@@ -1,0 +1,1 @@
+"""Wall time of one answer, dense and pruned in turns, by one resident model."""

@@ -1,0 +1,209 @@
+"""The gate against giving away what is nobody's business: local paths, names of user and machine, secrets, addresses.
+
+Every file that is uploaded is searched for secrets: the tokens in use here, and what looks like anybody's. Of a weight
+file that is its header; its tensors are the base's, which the audit compares. A licence that was a link to the file of
+a token was once published, because nobody looked into licences.
+
+What a release says in words (card, record, settings, tables, figures) is searched for the rest too. What a person wrote
+around the generated part of a card is theirs.
+"""
+
+import getpass
+import os
+import re
+import socket
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+from release import children
+from release.card.parts import parse
+from release.checkpoint.files import is_hidden
+from release.checkpoint.header import LENGTH_BYTES
+from release.errors import LeakFound
+from release.resources import resource
+from release.schema.record import CARD, Signed
+
+SHOWN = 10
+"""Findings that a message lists."""
+FOUND = "a secret"
+QUOTED = 60
+"""Characters of a finding that are quoted; of a secret none."""
+WORDS = {".md", ".json", ".csv", ".svg", ".txt", ".yaml"}
+"""Endings of the files that are read."""
+OF_THE_BASE = {"tokenizer.json", "vocab.json", "merges.txt", "added_tokens.json", "special_tokens_map.json"}
+"""A vocabulary holds anything, and a licence its authors' addresses: both are the base's, published before."""
+OF_OTHERS = ("LICENSE", "LICENCE", "NOTICE", "COPYING", "examples.json")
+
+KNOWN = (
+    r"\b(?:hf_[A-Za-z0-9]{20,}|api_org_[A-Za-z0-9]{20,}|gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{20,}"
+    r"|glpat-[\w-]{20,}|sk-[\w-]{0,20}[A-Za-z0-9]{16,}|xox[abeprs]-[\w-]{20,}|pypi-[\w-]{40,}|npm_[A-Za-z0-9]{30,}"
+    r"|A[KS]IA[0-9A-Z]{16}|AIza[\w-]{30,})"
+)
+"""Tokens of the Hub, of GitHub, GitLab, model vendors, Slack, package registries and clouds."""
+KEY = r"-----BEGIN [A-Z ]*PRIVATE KEY"
+SECRET = re.compile(f"{KNOWN}|{KEY}")
+IN_BYTES = re.compile(rf"{KNOWN}|{KEY}-----(?:\\n|\s)+[A-Za-z0-9+/=]{{20,}}".encode(), re.ASCII)
+"""In files that are no prose: a vocabulary may hold how a key begins."""
+SHORTEST = 12
+"""Characters of a secret of this machine's: a shorter value of a variable stands anywhere by chance."""
+READ = 4 << 20
+OVERLAP = 4096
+"""Bytes read at a time, and how many of them are looked at again with the next."""
+PRIVATE: Mapping[str, re.Pattern[str]] = {
+    "a local path": re.compile(
+        r"(?<![\w.~:/-])/(?:home|Users|root|tmp|mnt|media|private/var|var/folders)/[^\s\"'`|)]*"
+        r"|\b[A-Za-z]:\\+Users\\+[^\s\"'`|)]*|\bfile:///[^\s\"'`|)]*"
+    ),
+    "an e-mail address": re.compile(r"(?<![\w/])[\w.+-]+@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}\b"),
+}
+EVERYDAY = {"root", "user", "users", "admin", "ubuntu", "debian", "runner", "localhost", "home", "host"}
+"""Names of users and machines that tell nothing."""
+
+
+def refuse(folders: Iterable[Path], signer: Signed | None = None) -> None:
+    """Let a release pass if it gives nothing away.
+
+    Args:
+        folders: What is to be uploaded.
+        signer: Who signs it, and wants to be named.
+
+    Raises:
+        LeakFound: Names each file and line.
+    """
+    found = [f"{folder.name}/{leak}" for folder in folders for leak in leaks(folder, signer.name if signer else "")]
+    if found:
+        more = f"\n  and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        raise LeakFound(
+            "The release would give away what is not for the public:\n  " + "\n  ".join(found[:SHOWN]) + more,
+            "Take it out where it comes from (the base's config.json, a file's name, your own words), and run the same "
+            "command again; nothing was uploaded.",
+        )
+
+
+def leaks(folder: Path, named: str = "") -> Iterator[str]:
+    """Find what a folder's words give away, but for whom they are to name: `file, line n: what`."""
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and not is_hidden(name):
+            yield from (f"{name}, {finding}" for finding in _in_file(path, named))
+
+
+def _in_file(path: Path, named: str) -> Iterator[str]:
+    seen = list(_in_words(path, named))
+    yield from seen
+    if not any(finding.endswith(FOUND) for finding in seen) and _holds_secret(path):
+        yield FOUND
+
+
+def _holds_secret(path: Path) -> bool:
+    """Whether any bytes of a file are a secret, or any words that lie packed in it."""
+    return any(_is_secret(data) for data in (*_packed_words(path), *_windows(path)))
+
+
+def _is_secret(data: bytes) -> bool:
+    return IN_BYTES.search(data) is not None or any(token.encode() in data for token in _tokens())
+
+
+def _windows(path: Path) -> Iterator[bytes]:
+    """The bytes of a file, or of a weight file's header, some at a time; each begins with the end of the last."""
+    with path.open("rb") as file:
+        left = path.stat().st_size
+        if path.suffix == ".safetensors":
+            left = min(left, LENGTH_BYTES + int.from_bytes(file.read(LENGTH_BYTES), "little"))
+            file.seek(0)
+        before = b""
+        while data := file.read(min(READ, left)):
+            yield before + data
+            left -= len(data)
+            before = data[-OVERLAP:]
+
+
+def _packed_words(path: Path) -> Iterator[bytes]:
+    """The strings of a table, which lie in it compressed."""
+    if path.suffix != ".parquet":
+        return
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    with suppress(pa.ArrowException, OSError):
+        table = parquet.ParquetFile(path)
+        for batch in table.iter_batches():
+            for column in batch.columns:
+                if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+                    yield "\n".join(value for value in column.to_pylist() if value).encode()
+
+
+def _in_words(path: Path, named: str) -> Iterator[str]:
+    if path.suffix == ".png":
+        yield from _in_lines(_png_words(path), frozenset(), named)
+    elif path.suffix in WORDS and path.name not in OF_THE_BASE and not path.name.upper().startswith(OF_OTHERS):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        yield from _in_lines(text.split("\n"), _theirs(path, text), named)
+
+
+def _theirs(path: Path, text: str) -> frozenset[int]:
+    """The lines, from 1, that a person wrote around a card."""
+    card = parse(text) if path.name == CARD else None
+    parts = (card.above, card.below) if card else ()
+    return frozenset(part.first + index for part in parts for index in range(len(part.lines)))
+
+
+def _in_lines(lines: Iterable[str], theirs: frozenset[int], named: str) -> Iterator[str]:
+    for number, line in enumerate(lines, 1):
+        if SECRET.search(line) or any(token in line for token in _tokens()):
+            yield f"line {number}: {FOUND}"
+        elif number not in theirs and (what := _private(line.replace(named, "") if named else line)):
+            yield f"line {number}: {what}"
+
+
+def _private(line: str) -> str | None:
+    """The first thing in a line that is private."""
+    for what, pattern in (*PRIVATE.items(), *_of_this_machine(Path.cwd()).items()):
+        if match := pattern.search(line):
+            return f"{what} ({match[0][:QUOTED]})"
+    return None
+
+
+@cache
+def _of_this_machine(here: Path) -> dict[str, re.Pattern[str]]:
+    """Patterns for what is private here: folders, the user's name, the machine's."""
+    folders = {str(Path.home()), str(here), tempfile.gettempdir()} - {"/"}
+    found = {"a folder of this machine": re.compile("|".join(rf"(?<![\w.]){re.escape(each)}/" for each in folders))}
+    user = ""
+    with suppress(OSError, KeyError):
+        user = getpass.getuser()
+    for what, name in (("the user's name", user), ("this machine's name", socket.gethostname())):
+        if _tells(name):
+            found[what] = re.compile(rf"(?<![\w/.-]){re.escape(name)}(?![\w/-])")
+    return found
+
+
+def _tells(name: str) -> bool:
+    """Whether a name gives anybody away: not one that stands in every card, or on every machine."""
+    return len(name) > 3 and name.lower() not in EVERYDAY and name.lower() not in _printed_anyway()
+
+
+@cache
+def _printed_anyway() -> frozenset[str]:
+    """All words of the templates, in lower case."""
+    files = (path for path in resource("templates").rglob("*") if path.is_file())
+    return frozenset(word.lower() for path in files for word in re.findall(r"[\w-]+", path.read_text(encoding="utf-8")))
+
+
+@cache
+def _tokens() -> tuple[str, ...]:
+    """The secrets in use here, whatever they look like: the Hub's token, and what variables hold by their names."""
+    from huggingface_hub import get_token
+
+    named = [value for name, value in os.environ.items() if children.SECRET.search(name) and len(value) >= SHORTEST]
+    return tuple(sorted({value for value in (get_token(), *named) if value}))
+
+
+def _png_words(path: Path) -> list[str]:
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        return [f"{key}: {value}" for key, value in picture.info.items() if isinstance(value, str)]

@@ -1,0 +1,1 @@
+"""Whether a release is what it says: audit, verification of anybody's files, and signatures."""

@@ -1,0 +1,213 @@
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image
+
+from release.card.render import render
+from release.digests import FileDigest
+from release.evals.bbq.data import Item
+from release.evals.figures import COLOURS, FILLS, INK, LINES, MARKERS, WIDTH, draw
+from release.evals.latency.table import Timings, file_name, record_of, write_timings
+from release.schema.measurements import Load, Measurements
+from tests import records
+
+BACKGROUNDS = {"white": "#ffffff", "dark": "#0b0f19"}
+NASTY = "<Age> & $x^2_{\\frac{1}{0}}$ -- \x07\u202e ]]>"
+NAMES = ("bias-by-category", "letters", "latency")
+ITEM = Item("Age", 0, "1", "neg", "ambig", "", "", ("a", "b", "c"), ("x", "y", "unknown"), 2, 2, 0)
+
+
+@pytest.fixture(scope="module")
+def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("evaluation")
+    write_timings(folder / file_name("transformers"), (ITEM,) * 26, timings())
+    return folder
+
+
+def timings() -> Timings:
+    rng = np.random.default_rng(0)
+    return Timings(rng.lognormal(-2, 0.2, (26, 2, 2)), "cpu", "bfloat16", 2, Load(others=0.02, switches=3.0))
+
+
+def measured(**changes: Any) -> Measurements:
+    latency = record_of(timings(), records.bbq_data(), 3.0)
+    return records.example_measurements(**{"latency": latency} | changes)
+
+
+def names(paths: tuple[Path, ...]) -> set[str]:
+    return {path.name for path in paths}
+
+
+def both(*stems: str) -> set[str]:
+    return {f"{stem}.{form}" for stem in stems for form in ("svg", "png")}
+
+
+@pytest.mark.parametrize(
+    ("changes", "drawn"),
+    [
+        ({}, both(*NAMES)),
+        ({"bbq": None}, both("latency")),
+        ({"latency": None}, both("bias-by-category", "letters")),
+        ({"bbq": records.example_bbq(letters_dense=None, letters_pruned=None)}, both("bias-by-category", "latency")),
+        ({"bbq": records.example_bbq(scores=(), by_category=())}, both("letters", "latency")),
+        ({"bbq": None, "latency": None}, set()),
+    ],
+)
+def test_only_what_was_measured_is_drawn(
+    tmp_path: Path, evaluation: Path, changes: dict[str, Any], drawn: set[str]
+) -> None:
+    draw(measured(), evaluation, tmp_path)
+    written = draw(measured(**changes), evaluation, tmp_path)
+    assert names(written) == {path.name for path in tmp_path.iterdir()} == drawn
+
+
+def test_drawing_twice_gives_the_same_bytes(tmp_path: Path, evaluation: Path) -> None:
+    first = draw(measured(), evaluation, tmp_path / "a")
+    with matplotlib.rc_context({"lines.linewidth": 7, "text.color": "red", "svg.hashsalt": "other"}):
+        again = draw(measured(), evaluation, tmp_path / "b")
+    for one, other in zip(first, again, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_figure_fits_a_card_and_names_no_day_and_no_version(tmp_path: Path, evaluation: Path) -> None:
+    for path in draw(measured(), evaluation, tmp_path):
+        content = path.read_bytes()
+        assert matplotlib.__version__.encode() not in content
+        if path.suffix == ".png":
+            assert len(content) < 100_000
+            with Image.open(path) as image:
+                assert image.width == WIDTH * 150
+                assert set(image.info) <= {"dpi"}
+                assert image.convert("RGBA").getpixel((0, 0))[3] == 0
+        else:
+            assert b"<dc:date>" not in content
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance, as WCAG 2 defines it."""
+    values = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in values)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("background", BACKGROUNDS.values(), ids=BACKGROUNDS)
+@pytest.mark.parametrize("colour", [INK, *COLOURS.values()])
+def test_every_colour_is_readable_on_a_light_and_on_a_dark_page(colour: str, background: str) -> None:
+    dark, light = sorted((luminance(colour), luminance(background)))
+    assert (light + 0.05) / (dark + 0.05) >= 4
+
+
+def test_no_other_colour_is_drawn(tmp_path: Path, evaluation: Path) -> None:
+    allowed = {INK, *COLOURS.values(), "none"}
+    for path in draw(measured(), evaluation, tmp_path):
+        if path.suffix == ".svg":
+            assert _colours(path) <= allowed
+            assert INK in _colours(path)
+
+
+def _colours(path: Path) -> set[str]:
+    found = set()
+    for element in ElementTree.parse(path).iter():
+        for rule in element.get("style", "").split(";"):
+            name, _, value = rule.partition(":")
+            if name.strip() in ("fill", "stroke") and not value.strip().startswith("url"):  # a hatch, drawn elsewhere
+                found.add(value.strip())
+    return found
+
+
+MACHADO = {
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
+}
+"""How a colour is seen, in linear RGB (Machado, Oliveira and Fernandes 2009, severity 1)."""
+
+
+@pytest.mark.parametrize("vision", MACHADO)
+def test_dense_and_pruned_are_apart_for_every_colour_vision(vision: str) -> None:
+    seen = [np.array(MACHADO[vision]) @ _linear(colour) for colour in COLOURS.values()]
+    assert np.abs(np.subtract(*seen)).max() > 0.15
+
+
+def _linear(colour: str) -> np.ndarray:
+    values = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+
+
+@pytest.mark.parametrize("shapes", [MARKERS, LINES, FILLS], ids=["markers", "lines", "fills"])
+def test_dense_and_pruned_differ_in_shape_too(shapes: dict[str, object]) -> None:
+    assert shapes["dense"] != shapes["pruned"]
+
+
+def test_text_from_a_record_is_drawn_literally(tmp_path: Path, evaluation: Path) -> None:
+    scores = tuple(records.score("srs", over, 0.4, 0.5) for over in (NASTY, "Age"))
+    bbq = records.example_bbq(by_category=scores)
+    latency = record_of(timings(), records.bbq_data(), 3.0).model_copy(update={"device": NASTY})
+    for path in draw(measured(bbq=bbq, latency=latency), evaluation, tmp_path):
+        if path.suffix == ".svg":
+            ElementTree.parse(path)
+    assert "$x^2_" in (tmp_path / "bias-by-category.svg").read_text(encoding="utf-8")
+    assert "$x^2_" in (tmp_path / "latency.svg").read_text(encoding="utf-8")
+
+
+def test_drawing_leaves_matplotlibs_settings_and_needs_no_display(
+    tmp_path: Path, evaluation: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)  # importing it fails
+    before = settings()
+    assert draw(measured(), evaluation, tmp_path)
+    assert settings() == before
+
+
+def settings() -> dict[str, object]:
+    names = set(matplotlib.rcParams) - {"backend"}  # reading that one chooses one
+    return {name: matplotlib.rcParams[name] for name in names}
+
+
+def drawn_card(drawn: tuple[str, ...], forms: tuple[str, ...] = ("png", "svg")) -> str:
+    """The card of a release that holds some of the figures."""
+    files = [f"figures/{name}.{form}" for name in drawn for form in forms]
+    digests = tuple(FileDigest(name=name, bytes=1, sha256=records.digest("a")) for name in files)
+    return render(records.example_record(measurements=measured(), files=digests))
+
+
+@pytest.mark.parametrize("count", range(len(NAMES) + 1))
+def test_the_card_shows_the_figures_that_the_release_holds(count: int) -> None:
+    card = drawn_card(NAMES[:count])
+    assert [f"](figures/{name}.png)](figures/{name}.svg)" in card for name in NAMES] == [
+        index < count for index in range(len(NAMES))
+    ]
+    assert card.count("### Figures") == min(count, 1)
+
+
+def test_a_figure_without_svg_links_to_itself() -> None:
+    assert "](figures/letters.png)](figures/letters.png)" in drawn_card(("letters",), ("png",))
+
+
+def test_the_words_beside_a_figure_give_its_numbers() -> None:
+    words = re.findall(r"^\[!\[(.*)\]\(figures/", drawn_card(NAMES), re.MULTILINE)
+    latency = measured().latency
+    assert latency is not None
+    for text, expected in zip(
+        words,
+        (
+            "Mean over categories: +0.005 (−0.005 to +0.015). Age: +0.005 (−0.005 to +0.015), 100 items.",
+            "A: dense 203, pruned 201. B: dense 205, pruned 208. C: dense 192, pruned 191.",
+            f"{latency.ratio.value:.3f} ({latency.ratio.low:.3f} to {latency.ratio.high:.3f})",
+        ),
+        strict=True,
+    ):
+        assert expected in text
+
+
+@pytest.mark.parametrize("module", ["release.cli", "release.card.render", "release.report"])
+def test_matplotlib_is_loaded_for_drawing_alone(module: str) -> None:
+    code = f"import sys, {module}; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
