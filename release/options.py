@@ -168,7 +168,12 @@ Perplexity = Annotated[str, typer.Option("--perplexity", help="Windows, or off."
 Text = Annotated[
     Path | None, typer.Option("--text", help="A UTF-8 text for perplexity.", rich_help_panel=HelpPanel.MEASURE)
 ]
-Latency = Annotated[str, typer.Option("--latency", help="Prompts, or off.", rich_help_panel=HelpPanel.MEASURE)]
+Latency = Annotated[
+    str,
+    typer.Option(
+        "--latency", help="Prompts: auto (24, more where they vary), off, a number.", rich_help_panel=HelpPanel.MEASURE
+    ),
+]
 LatencyEngine = Annotated[
     str,
     typer.Option(

@@ -58,7 +58,8 @@ class Measuring(Frozen):
         bbq_data: A folder in nyu-mll/BBQ's layout instead of the catalogue's copy.
         perplexity: "off" or a number of windows.
         text: A UTF-8 text file instead of the catalogue's Wikipedia half.
-        latency: "off" or a number of prompts.
+        latency: "auto" (24 prompts, up to 96 where these leave the ratio less certain than ±3 %), "off", or a number
+            of prompts.
         latency_engine: What runs the models that are timed; of several engines, the first stands first on the card.
         eval_dtype: Arithmetic of BBQ and perplexity.
         log_format: Form of a further log of every answer, or None.
@@ -74,7 +75,7 @@ class Measuring(Frozen):
     bbq_data: Path | None = None
     perplexity: str = "32"
     text: Path | None = None
-    latency: str = "24"
+    latency: str = "auto"
     latency_engine: tuple[EngineName, ...] = ("transformers",)
     eval_dtype: Precision = "float32"
     log_format: Literal["lm-eval"] | None = None
@@ -371,7 +372,7 @@ def measuring(
         bbq_data=bbq_data,
         perplexity=parse_amount("perplexity", perplexity, ("off",)),
         text=text,
-        latency=parse_amount("latency", latency, ("off",)),
+        latency=parse_amount("latency", latency, ("auto", "off")),
         latency_engine=parse_engines(latency_engine),
         eval_dtype=_one_of("eval-dtype", eval_dtype, PRECISIONS),
         log_format=_one_of("log-format", log_format, LOG_FORMATS) if log_format else None,

@@ -40,7 +40,7 @@ class PlanRecord(Frozen):
         pattern: None, or "n:m".
         bbq: "auto", "off", "full", "study", or the number of items asked for.
         perplexity: "off" or the number of windows asked for.
-        latency: "off" or the number of prompts asked for.
+        latency: "auto", "off" or the number of prompts asked for.
         latency_engine: What was to run the timed models.
         bbq_engine: What was to run the models that were asked.
         bbq_categories: The categories asked for; none means all.

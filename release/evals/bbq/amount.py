@@ -5,6 +5,7 @@ import time
 import torch
 
 from release.evals.bbq.sample import LADDER
+from release.evals.latency.amount import Amount
 from release.evals.latency.table import WARMUP
 from release.evals.perplexity.windows import WINDOW
 from release.plan import Measuring
@@ -59,7 +60,7 @@ def affordable(cost: float, others: int, available: int) -> str:
 def other_tokens(plan: Measuring) -> int:
     """Return how many tokens perplexity and latency give each model to read."""
     windows = 0 if plan.perplexity == "off" else int(plan.perplexity)
-    timed = 0 if plan.latency == "off" else (int(plan.latency) + WARMUP) * len(plan.latency_engine)
+    timed = 0 if plan.latency == "off" else (Amount.of(plan.latency).least + WARMUP) * len(plan.latency_engine)
     return windows * WINDOW + timed * TIMED_TOKENS
 
 

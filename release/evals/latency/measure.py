@@ -25,6 +25,7 @@ from release import children
 from release.checkpoint.folder import open_checkpoint
 from release.errors import ReleaseError, UnusableBase
 from release.evals.bbq.data import Item
+from release.evals.latency.amount import Amount
 from release.evals.latency.table import WARMUP, Timings, file_name, merged, record_of, write_timings
 from release.evals.latency.timed import Pair, time_pair
 from release.models.engines import EnginePlace, engine
@@ -49,6 +50,7 @@ def measure_latency(
     evaluation: Path | None,
     console: Console,
     by: EngineName = "transformers",
+    amount: Amount | None = None,
 ) -> Latency:
     """Time both models on the same prompts in a fresh process, item by item, taking turns at who goes first.
 
@@ -66,6 +68,7 @@ def measure_latency(
         evaluation: Folder that receives the table of all times; None to keep nothing.
         console: Where progress is shown.
         by: What runs both models.
+        amount: How many items are counted; all of them, where it is not given.
 
     Raises:
         MissingSource: The engine is not installed.
@@ -75,10 +78,14 @@ def measure_latency(
     held = open_checkpoint(dense).size + (0 if pair.alike else open_checkpoint(pruned).size)
     require_room(held, engine(by).place(torch.device(device)))
     started = time.perf_counter()
-    parts = [tuple(items)] if pair.alike else parts_of(items)
-    timings = merged([_timed_apart(pair, part, device, console.rich.quiet) for part in parts])
+    if pair.alike:
+        parts, timings = [tuple(items)], _timed_apart(pair, tuple(items), device, console.rich.quiet, amount)
+    else:
+        parts = parts_of(items)
+        timings = merged([_timed_apart(pair, part, device, console.rich.quiet) for part in parts])
     if evaluation is not None:
-        write_timings(evaluation / file_name(by), [item for part in parts for item in part], timings)
+        asked = [item for part in parts for item in part][: len(timings.seconds)]
+        write_timings(evaluation / file_name(by), asked, timings)
     return record_of(timings, data, time.perf_counter() - started)
 
 
@@ -107,11 +114,13 @@ def require_room(needed: int, place: EnginePlace) -> None:
         raise UnusableBase(f"Timing answers needs {needed / 1e9:.1f} GB of memory on {place.kind}; {there}.", REMEDY)
 
 
-def _timed_apart(pair: Pair, items: tuple[Item, ...], device: str, quiet: bool) -> Timings:
+def _timed_apart(
+    pair: Pair, items: tuple[Item, ...], device: str, quiet: bool, amount: Amount | None = None
+) -> Timings:
     """Time answers in a process of its own, which ends with this call however that ends."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    work = (sender, pair, items, device, quiet)
+    work = (sender, pair, items, device, quiet, amount)
     process = context.Process(target=_answer, args=work, name="latency", daemon=True)
     try:
         with children.inherited(), _deaf_to_interrupts():
@@ -156,11 +165,13 @@ def _lost(exit_code: int) -> UnusableBase:
     return UnusableBase(f"The process that times both models {end}.", "Leave latency out: --latency off.")
 
 
-def _answer(sender: Connection, pair: Pair, items: Sequence[Item], device: str, quiet: bool) -> None:
+def _answer(
+    sender: Connection, pair: Pair, items: Sequence[Item], device: str, quiet: bool, amount: Amount | None
+) -> None:
     """Time both models, and send back the timings or the error."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        sender.send(time_pair(pair, items, torch.device(device), Console(quiet)))
+        sender.send(time_pair(pair, items, torch.device(device), Console(quiet), amount))
     except ReleaseError as error:
         sender.send(error)
     except (MemoryError, torch.OutOfMemoryError) as error:

@@ -1,0 +1,45 @@
+"""How many prompts are timed: a number that was asked for, or as many as make the interval narrow.
+
+"auto" is Stein's two-stage design (1945): the spread of the first `FIRST` ratios settles how many are needed for an
+interval of half width `HALF_WIDTH`, and so many more are timed at once. What the first ratios are on average has no
+say in it, so that nobody stops at a favourable moment. Student's interval over all of them covers 94 to 97 % then
+(`docs/latency.md`).
+"""
+
+import math
+from typing import NamedTuple
+
+from release.evals.engine.statistics import Floats, quantile
+
+AUTO = "auto"
+FIRST, MOST = 24, 96
+"""Prompts that "auto" times at least, and at most: beyond four times the time, a quieter machine is the better way."""
+HALF_WIDTH = 0.03
+"""Of the interval of the ratio, on the logarithmic scale."""
+
+
+class Amount(NamedTuple):
+    """Prompts that are timed and counted: the least, and the most where the first do not settle it."""
+
+    least: int
+    most: int
+
+    @classmethod
+    def of(cls, text: str) -> "Amount":
+        """Read --latency: "auto" or a number."""
+        return cls(FIRST, MOST) if text == AUTO else cls(int(text), int(text))
+
+    def within(self, there: int) -> "Amount":
+        """Return it for a set of so many prompts."""
+        return Amount(min(self.least, there), min(self.most, there))
+
+    def needed(self, logs: Floats) -> int:
+        """Return how many prompts the first ones ask for, within the bounds.
+
+        Args:
+            logs: (n,), natural logarithms of pruned / dense of the first prompts.
+        """
+        if len(logs) < 2:
+            return self.least
+        reach = quantile(len(logs) - 1) * float(logs.std(ddof=1)) / HALF_WIDTH
+        return min(max(self.least, math.ceil(reach**2)), self.most)
