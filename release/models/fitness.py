@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from release.checkpoint import remedies
-from release.checkpoint.decoder import Shapes, whole_lists
+from release.checkpoint.decoder import Shapes, block_count, whole_lists
 from release.checkpoint.folder import read_config
 from release.checkpoint.forms import LANGUAGE_MODEL
 from release.errors import UnusableBase
 from release.format import shown
-from release.models.classes import UNKNOWN, meta_model, require_bounded
+from release.models.classes import UNKNOWN, UNSUPPORTED, meta_model, require_bounded
 from release.models.configuration import library_config
 from release.models.slots import targets
 from release.outside import Unfit, foreign
@@ -129,10 +129,8 @@ def require_language_model(folder: Path) -> None:
     Raises:
         UnusableBase: Says what it is instead.
     """
-    try:
-        with foreign("config.json cannot be used"):
-            config = library_config(folder)
-    except Unfit:
+    config = _known(folder)
+    if config is None:
         return
     kind = next(iter(config.architectures or []), "")
     if getattr(config, "is_encoder_decoder", False):
@@ -143,6 +141,28 @@ def require_language_model(folder: Path) -> None:
     if OTHER_TASKS.fullmatch(kind) and not CAUSAL.fullmatch(kind):
         what = "another task's" if "For" in kind else "the bare model"
         raise UnusableBase(f"This checkpoint has no LM head: it is {what} ({kind}).", LANGUAGE_MODEL)
+    _require_counted_alike(config, read_config(folder))
+
+
+def _known(folder: Path) -> Any | None:
+    """Return the library's configuration; None where the library does not understand it."""
+    try:
+        with foreign("config.json cannot be used"):
+            return library_config(folder)
+    except Unfit:
+        return None
+
+
+def _require_counted_alike(config: Any, written: Mapping[str, Any]) -> None:
+    """Refuse an architecture whose class counts its blocks otherwise than its config.json does.
+
+    Dory's config.json counts the attention and the MLP of one block as two. Without a class, as `release verify` reads
+    a release, nobody could tell how many blocks the files have to hold.
+    """
+    stated, held = block_count(written), getattr(config.get_text_config(decoder=True), "num_hidden_layers", None)
+    if stated and held and stated != held:
+        seen = f"config.json counts {stated:,} blocks where {type(config).__name__} has {held:,}."
+        raise UnusableBase(seen, UNSUPPORTED)
 
 
 def require_filled(model: Any, shapes: Shapes) -> None:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,13 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoModelForSpeechSeq2Seq,
     AutoModelForTokenClassification,
+    LlamaConfig,
 )
 
 from release.checkpoint.folder import open_checkpoint
 from release.errors import UnusableBase
-from release.models.classes import meta_model
+from release.models import fitness
+from release.models.classes import UNSUPPORTED, meta_model
 from release.models.fitness import require_filled, require_fit
 from tests import checkpoints
 from tests.checkpoint.test_forms import bare, line_of
@@ -220,3 +223,12 @@ def test_what_lies_beside_a_whole_language_model_does_no_harm(mistral):
     shapes = {name: tuple(value.shape) for name, value in values.items()} | more
     require_filled(meta_model(mistral), shapes)
     assert "lm_head.weight" in json.dumps(sorted(shapes))
+
+
+@pytest.mark.parametrize(("held", "seen"), [(2, None), (1, "config.json counts 2 blocks where LlamaConfig has 1.")])
+def test_a_class_that_counts_its_blocks_otherwise_than_config_json_is_not_supported(held, seen):
+    """As Dory of transformers 5.24, whose config.json counts attention and MLP one by one."""
+    config, written = LlamaConfig(num_hidden_layers=held), {"num_hidden_layers": 2}
+    with pytest.raises(UnusableBase) if seen else nullcontext() as caught:
+        fitness._require_counted_alike(config, written)
+    assert seen is None or (caught.value.seen, caught.value.remedy) == (seen, UNSUPPORTED)
