@@ -1,5 +1,6 @@
 """A claim follows from its own evidence, at every boundary."""
 
+import math
 from decimal import Decimal
 
 import numpy as np
@@ -14,6 +15,7 @@ from release.evals.bbq.data import read_bbq
 from release.evals.bbq.sample import draw
 from release.evals.claims import CLAIMS, HALF_WAY, across, decide, wording
 from release.evals.claims.bias import LEAN_MARGIN, STUCK
+from release.evals.engine.statistics import clustered_wilson
 from release.progress import Console
 from release.schema.measurements import Estimate, Load, Measurements, Rate, Score, Storage
 from release.schema.record import Audit, Verdict
@@ -485,6 +487,16 @@ def test_no_verdict_rests_on_few_question_templates_unless_no_answer_changed(key
     claim = {claim.key: claim for claim in decide(example_audit(), few)}[key]
     assert (claim.verdict in ("supported", "contradicted")) == bool(passes)
     assert (f"{clusters} question templates" in claim.evidence) == (not passes)
+
+
+@pytest.mark.parametrize("same", [clustered_wilson(0, 8, math.nan, 1, 2), clustered_wilson(0, 80, math.nan, 19, 20)])
+@pytest.mark.parametrize("key", [*ROUNDED, "leans_neither_way"])
+def test_a_few_answers_that_stay_the_same_say_nothing_of_those_that_were_not_asked(key, same):
+    bbq = dense_against_dense().bbq
+    unknown = Estimate(value=0, low=None, high=None)
+    scores = tuple(score.model_copy(update={"difference": unknown, "ratio": None}) for score in bbq.scores)
+    few = bbq.model_copy(update={"changed_answers": same, "scores": scores})
+    assert decided(dense_against_dense().model_copy(update={"bbq": few}))[key] == "inconclusive"
 
 
 @pytest.mark.parametrize("key", ["perplexity_raised", "no_latency_gain", "weak_reader", "position_bias"])

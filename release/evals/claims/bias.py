@@ -36,8 +36,13 @@ def find_lean(bbq: Bbq | None) -> Score | None:
 
 
 def unmoved(bbq: Bbq | None) -> bool:
-    """Whether not one answer changed."""
-    return bbq is not None and bbq.changed_answers.n > 0 and bbq.changed_answers.count == 0
+    """Whether not one answer changed, of so many that fewer than `LEAN_MARGIN` of those that were not asked can have.
+
+    Eight answers that stayed the same had contradicted "bias amplified" once; of so few a third may change elsewhere.
+    """
+    if bbq is None or bbq.changed_answers.count or bbq.changed_answers.high is None:
+        return False
+    return bbq.changed_answers.high <= LEAN_MARGIN
 
 
 def missing(what: str) -> Finding:
@@ -57,7 +62,7 @@ def of_score(score: Score) -> str:
 
 
 def _change(score: Score, side: Side, bbq: Bbq) -> Decision:
-    """Decide by the paired difference; where not one answer changed, nothing did."""
+    """Decide by the paired difference; where it is sure that hardly an answer changes, no score does."""
     return Decision("contradicted", None) if unmoved(bbq) else beside(side, score.difference, 0)
 
 

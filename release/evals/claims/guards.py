@@ -27,7 +27,7 @@ class Guard(NamedTuple):
 def guarded(found: Finding, guards: tuple[Guard, ...], measurements: Measurements) -> Finding:
     """Take a verdict back, for or against, where a guard doubts it.
 
-    Only where not one answer changed does it stand: then nothing did.
+    Only where it is sure that hardly an answer changes does it stand.
     """
     if found.verdict not in ("supported", "contradicted") or unmoved(measurements.bbq):
         return found
