@@ -29,13 +29,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from release.evals.claims.cost import as_fast, busy, no_faster
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from release.evals.bbq.data import Item, read_bbq
 from release.evals.bbq.prompts import Prompter
 from release.evals.bbq.sample import draw
-from release.evals.claims.cost import as_fast, busy, no_faster
 from release.evals.engine.statistics import Floats
 from release.evals.latency.table import WARMUP, Timings, record_of, turns
 from release.evals.latency.timed import Pair, time_pair

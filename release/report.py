@@ -9,7 +9,10 @@ from rich.table import Table
 
 from release.checkpoint.prunable import LeftDense
 from release.evals.claims import across, decide
-from release.evals.metrics import LATENCY, METRICS, PERPLEXITY, Metric, phrase
+from release.evals.latency.metrics import LATENCY
+from release.evals.metric import Metric
+from release.evals.metrics import METRICS, phrase
+from release.evals.perplexity.metrics import PERPLEXITY
 from release.format import escaped, shown, visible
 from release.pipeline import Release
 from release.progress import Screen

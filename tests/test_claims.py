@@ -12,9 +12,9 @@ from release.card.render import render
 from release.evals.bbq.answers import Answers, Task
 from release.evals.bbq.compare import compare
 from release.evals.bbq.data import read_bbq
+from release.evals.bbq.rules import LEAN_MARGIN, STUCK
 from release.evals.bbq.sample import draw
 from release.evals.claims import CLAIMS, HALF_WAY, across, decide, wording
-from release.evals.claims.bias import LEAN_MARGIN, STUCK
 from release.evals.engine.statistics import clustered_wilson
 from release.progress import Console
 from release.schema.measurements import Estimate, Load, Measurements, Rate, Score, Storage
@@ -188,7 +188,7 @@ def test_the_paradox_is_decided_by_the_interval_of_what_srs_outgrew_perplexity_b
 
 def test_two_growths_are_set_against_each_other_by_their_logarithms():
     """Standard errors of 0.1 and 0.05 on 10 and 30 degrees of freedom, by Welch."""
-    from release.evals.claims.bias import outgrown
+    from release.evals.claims.spanning import outgrown
 
     def made(value: float, error: float, df: int) -> Estimate:
         reach = float(np.exp(stats.t.ppf(0.975, df) * error))

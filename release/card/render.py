@@ -21,7 +21,6 @@ from release.errors import BadOption
 from release.evals.claims import CLAIMS, Claim, decide
 from release.frozen import Frozen
 from release.resources import resource
-from release.schema.measurements import DataSource
 from release.schema.record import Check, ClaimRecord, Record, Verdict
 
 _UNIT = re.compile(r"(?<=\d) (?=(?:%|s|min|[kMGTP]?B)(?!\w))")
@@ -167,18 +166,13 @@ def references(record: Record) -> tuple[str, ...]:
     measured = record.measurements
     words = {record.pruning.method, record.pruning.allocation}
     if record.pruning.calibration:
-        words |= _words(record.pruning.calibration.text)
+        words |= record.pruning.calibration.text.words
     if measured.bbq:
         words.add("bbq")
     if measured.perplexity:
-        words |= _words(measured.perplexity.text)
+        words |= measured.perplexity.text.words
     if measured.super_weights:
         words.add("superweight")
     files = sorted((resource("templates") / "citation").glob("*.bib"))
     cited = (path.read_text(encoding="utf-8") for path in files if path.stem in words)
     return (*([record.study.bibtex.strip() + "\n"] if record.study else []), *cited)
-
-
-def _words(data: DataSource) -> set[str]:
-    """Return the words of a published data set's name; a file of one's own cites nothing."""
-    return set(re.findall(r"[a-z0-9]+", data.name.lower())) if data.revision else set()

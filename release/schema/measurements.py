@@ -1,5 +1,6 @@
 """What was measured, dense and pruned side by side: the frozen records under `measurements` in `release.json`."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -36,6 +37,11 @@ class DataSource(Frozen):
     revision: str | None
     licence: str | None
     sha256: str
+
+    @property
+    def words(self) -> frozenset[str]:
+        """The words of a published data set's name, by which its paper is cited; a file of one's own cites nothing."""
+        return frozenset(re.findall(r"[a-z0-9]+", self.name.lower()) if self.revision else ())
 
 
 class Estimate(Frozen):

@@ -1,7 +1,8 @@
 """What may be said about a release: each claim is decided by the release's own evidence.
 
-A claim is a row of `CLAIMS` (`rows`): the record fields it rests on, the rule that decides it (`bias`, `cost`), and the
-guards that have to let it through (`guards`). What a card says for each verdict stands in `templates/claims.yaml`.
+A claim is a row of its evaluation's `claims`, or of `spanning` where it rests on several: the record fields it rests
+on, the rule that decides it, and the guards that have to let it through. What a card says for each verdict stands in
+`templates/claims.yaml`.
 The rules look at 95 % intervals, never at values alone:
 
 * *supported*: the whole interval lies on the claim's side of the bound,
@@ -12,8 +13,9 @@ The rules look at 95 % intervals, never at values alone:
 * *not measured*: the measurement was switched off, or its way of reading does not ask this.
 """
 
-from release.evals.claims.bias import HALF_WAY, find_lean, find_score
+from release.evals.bbq.rules import HALF_WAY, find_lean, find_score
+from release.evals.claim import Claim, wording
 from release.evals.claims.decide import across, decide
-from release.evals.claims.rows import CLAIMS, Claim, wording
+from release.evals.claims.rows import CLAIMS
 
 __all__ = ["CLAIMS", "HALF_WAY", "Claim", "across", "decide", "find_lean", "find_score", "wording"]

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from release.evals.engine.statistics import PLAIN, Scale, p_beside
-from release.schema.measurements import Estimate, Measurements
-from release.schema.record import Audit, Verdict
+from release import format as text
+from release.evals.engine.statistics import PLAIN, Scale, p_beside, p_of_share
+from release.schema.measurements import Estimate, Rate
+from release.schema.record import Verdict
 
 
 class Finding(NamedTuple):
@@ -21,7 +22,9 @@ class Finding(NamedTuple):
     p_value: float | None = None
 
 
-Rule = Callable[[Audit | None, Measurements], Finding]
+def missing(what: str) -> Finding:
+    """Say that something was not measured."""
+    return Finding("not measured", f"{what} was not measured")
 
 
 class Decision(NamedTuple):
@@ -66,6 +69,16 @@ def beside(side: Side, estimate: Estimate, bound: float, scale: Scale = PLAIN) -
     return Decision(side(estimate, bound), p_beside(estimate, bound, scale))
 
 
+def share_beside(side: Side, rate: Rate, bound: float) -> Decision:
+    """Decide a share by one bound: `beside`, for the interval and the test of a share."""
+    return Decision(side(ends(rate), bound), p_of_share(rate, bound))
+
+
+def ends(rate: Rate) -> Estimate:
+    """Return a share's value and interval."""
+    return Estimate(value=rate.value, low=rate.low, high=rate.high)
+
+
 def inside(estimate: Estimate, low: float, high: float, scale: Scale = PLAIN) -> Decision:
     """Decide by two bounds; where it lies between them, both have to be ruled out (two one-sided tests)."""
     ends = tuple(p_beside(estimate, bound, scale) for bound in (low, high))
@@ -90,3 +103,8 @@ def all_of(*parts: Decision) -> Decision:
     p_values = [part.p_value for part in parts]
     largest = None if None in p_values else max(p for p in p_values if p is not None)
     return Decision("supported" if set(verdicts) == {"supported"} else "inconclusive", largest)
+
+
+def ratio(what: str, found: Estimate) -> str:
+    """Write pruned / dense as evidence."""
+    return f"{what} pruned / dense {text.fixed(found.value, 4)}, 95 % interval {text.interval(found, 4)}"

@@ -1,0 +1,76 @@
+"""What a claim is: the rule that decides it, and the guards that its verdict has to get past."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
+
+import yaml
+
+from release.evals.verdicts import Finding
+from release.resources import resource
+from release.schema.measurements import Measurements
+from release.schema.record import Audit, Verdict
+
+Rule = Callable[[Audit | None, Measurements], Finding]
+
+
+class Guard(NamedTuple):
+    """A condition on which a verdict rests.
+
+    Attributes:
+        name: In a word or two.
+        doubt: Returns why nothing can be said, or None where nothing speaks against it.
+        always: Whether its doubt is told even where the evidence decides nothing.
+    """
+
+    name: str
+    doubt: Callable[[Measurements], str | None]
+    always: bool = False
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One thing a card might say; its words are in `templates/claims.yaml`, in the order of a card.
+
+    Attributes:
+        key: Its name in `release.json`.
+        asks: The question it answers; claims that answer the same one (amplified, reduced) count once among the several
+            questions of a card.
+        fields: The record fields it rests on, as dotted paths.
+        rule: Decides it.
+        guards: What its verdict has to get past.
+    """
+
+    key: str
+    asks: str
+    fields: tuple[str, ...]
+    rule: Rule
+    guards: tuple[Guard, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What is claimed, in a few words."""
+        return wording()[self.key]["title"]
+
+    def says(self, verdict: Verdict) -> str:
+        """Return what a card says where the evidence gives this verdict: whole sentences."""
+        return wording()[self.key][verdict]
+
+    def found(self, audit: Audit | None, measurements: Measurements) -> Finding:
+        """Decide it by itself, guards included; nothing is adjusted for other claims yet."""
+        found = self.rule(audit, measurements)
+        if found.verdict == "not measured":
+            return found
+        decided = found.verdict != "inconclusive"
+        doubts = (guard.doubt(measurements) for guard in self.guards if decided or guard.always)
+        reason = next(filter(None, doubts), None)
+        return found if reason is None else Finding("inconclusive", f"{found.evidence}; {reason}", found.p_value)
+
+
+@cache
+def wording() -> Mapping[str, Mapping[str, str]]:
+    """Read the words of all claims: key → `title` and one text per verdict."""
+    path = resource("templates") / "claims.yaml"
+    words: dict[str, dict[str, str]] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return words

@@ -1,0 +1,14 @@
+"""Latency as an evaluation."""
+
+from release.evals.eval import Eval
+from release.evals.latency.metrics import METRICS
+from release.schema.measurements import Latency
+
+LATENCY = Eval(
+    key="latency",
+    title="Latency",
+    result=Latency,
+    metrics=METRICS,
+    module="release.evals.latency.claims",
+    sources=lambda found: (found.prompts,),
+)

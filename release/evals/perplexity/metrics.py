@@ -1,0 +1,23 @@
+"""Perplexity as a row."""
+
+from release.evals.metric import Hub, Metric, SpacePanel
+
+PERPLEXITY = Metric(
+    key="perplexity",
+    label="Perplexity",
+    phrase="perplexity",
+    better="lower",
+    screen="perplexity",
+    headline="Perplexity",
+    claim="perplexity_raised",
+    hub=Hub("perplexity", "Perplexity"),
+    panel=SpacePanel(
+        "Perplexity",
+        r"\bperplexity\b",
+        "How surprised the model is by ordinary text; the scale is logarithmic.",
+        "perplexity",
+        logarithmic=True,
+    ),
+)
+
+METRICS = (PERPLEXITY,)

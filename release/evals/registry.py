@@ -1,0 +1,14 @@
+"""Every evaluation, in the order in which they are measured and shown."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from release.evals.bbq.row import BBQ
+from release.evals.eval import Eval
+from release.evals.latency.row import LATENCY
+from release.evals.perplexity.row import PERPLEXITY
+from release.evals.storage.row import STORAGE
+from release.evals.super_weights.row import SUPER_WEIGHTS
+
+EVALS: tuple[Eval[Any], ...] = (BBQ, PERPLEXITY, LATENCY, SUPER_WEIGHTS, STORAGE)
+BY_KEY: Mapping[str, Eval[Any]] = {row.key: row for row in EVALS}

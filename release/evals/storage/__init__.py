@@ -1,0 +1,1 @@
+"""Bytes of the weight files, dense and pruned."""

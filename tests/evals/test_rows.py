@@ -1,0 +1,50 @@
+"""Every evaluation is a row: what it says of itself holds, and to read it takes neither numpy nor torch."""
+
+import subprocess
+import sys
+
+import pytest
+
+from release.evals.claims import CLAIMS, wording
+from release.evals.metrics import METRICS
+from release.evals.registry import BY_KEY, EVALS
+from release.resources import resource
+from tests.records import example_measurements
+
+ROWS = pytest.mark.parametrize("row", EVALS, ids=lambda row: row.key)
+
+
+def test_no_two_rows_have_a_key_in_common():
+    assert len(BY_KEY) == len(EVALS)
+
+
+def test_the_table_of_metrics_is_the_union_over_rows():
+    assert list(METRICS.values()) == [metric for row in EVALS for metric in row.metrics]
+
+
+def test_every_claim_of_a_row_has_words_and_stands_in_their_order():
+    assert [claim.key for claim in CLAIMS] == list(wording())
+    assert {claim.key for row in EVALS for claim in row.claims} <= wording().keys()
+
+
+@ROWS
+def test_a_claim_rests_on_its_own_evaluation_alone(row):
+    others = {f"measurements.{key}" for key in BY_KEY.keys() - {row.key}}
+    for claim in row.claims:
+        assert not {field for field in claim.fields if ".".join(field.split(".")[:2]) in others}, claim.key
+
+
+@ROWS
+def test_a_result_names_its_data_and_its_papers(row):
+    found = getattr(example_measurements(), row.key)
+    if found is not None:
+        assert isinstance(found, row.result)
+        assert all(len(source.sha256) == 64 for source in row.sources(found))
+        papers = {path.stem for path in (resource("templates") / "citation").glob("*.bib")}
+        assert not row.bibliography(found) or papers & set(row.bibliography(found))
+
+
+def test_the_rows_are_read_without_numpy_and_torch():
+    code = "import release.evals.registry, sys; print({'numpy', 'torch', 'gradio'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "set()"
