@@ -8,13 +8,14 @@ import pytest
 from release.evals.bbq.metrics import METRICS as BBQ
 from release.evals.bbq.scores import FORMULAS
 from release.evals.claims import CLAIMS
-from release.evals.metrics import METRICS, for_the_space, phrase
+from release.evals.metrics import METRICS, phrase
 from release.resources import resource
+from release.space import data
 
-DATA = Path(__file__).parent.parent / "spaces" / "compare" / "metrics.json"
+APP = Path(__file__).parent.parent / "spaces" / "compare"
 READERS = [
     *("release/report.py", "release/card/metadata.py", "release/evals/bbq/rules.py", "release/card/templates.py"),
-    *("spaces/compare/cards.py", "spaces/compare/grid.py", "spaces/compare/page.py"),
+    *("spaces/compare/records.py", "spaces/compare/cards.py", "spaces/compare/grid.py", "spaces/compare/page.py"),
     *("templates/macros.md.j2", "templates/card/measured.md.j2", "templates/card/glance.md.j2"),
 ]
 
@@ -36,10 +37,12 @@ def test_no_two_metrics_have_a_name_in_common():
         assert len(unlike) == len(names), name
 
 
-def test_the_data_of_the_space_is_the_table_s(request):
+@pytest.mark.parametrize(("name", "text"), data.files().items())
+def test_the_data_of_the_space_is_the_tables(name, text, request):
     if request.config.getoption("--refresh"):
-        DATA.write_text(for_the_space(), encoding="utf-8")
-    assert DATA.read_text(encoding="utf-8") == for_the_space(), "run pytest with --refresh after a change to a metric"
+        (APP / name).write_text(text, encoding="utf-8")
+    stored = (APP / name).read_text(encoding="utf-8")
+    assert stored == text, "run pytest with --refresh after a change to a row"
 
 
 @pytest.mark.parametrize("name", READERS)

@@ -25,7 +25,7 @@ from tests.space_fixtures import (
     module,
 )
 
-answers, cards, models, page = map(module, ("answers", "cards", "models", "page"))
+answers, cards, models, page, reading = map(module, ("answers", "cards", "models", "page", "reading"))
 
 IDS = ("org/dense", "me/pruned")
 
@@ -204,7 +204,7 @@ def test_only_a_hub_id_is_linked_as_base(base: str) -> None:
 
 
 def test_a_missing_card_is_said_not_raised(tmp_path: Path) -> None:
-    facts = cards.card(models.Source("me/x", str(tmp_path)))
+    facts = reading.facts(models.Source("me/x", str(tmp_path)))
     assert "could not be read" in page.about(models.Source("me/x"), facts)
 
 

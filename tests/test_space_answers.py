@@ -59,7 +59,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture
 def comparison(folders: tuple[Path, Path]) -> Any:
-    return compare.Comparison(models.from_variable(variable(*folders)))
+    return compare.SideBySide(models.from_variable(variable(*folders)))
 
 
 def last(steps: Iterator[Any]) -> Any:
@@ -92,7 +92,7 @@ def test_both_answers_grow_to_what_each_model_says_alone(comparison: Any, folder
 def test_the_first_difference_carries_both_models_own_probabilities(tmp_path: Path, folders: tuple[Path, Path]) -> None:
     near = checkpoint(tmp_path / "near", zeroed=0.003)
     lined = models.from_variable(variable(folders[0], near))
-    ends = last(compare.Comparison(lined).compare("why is the sky blue", max_new_tokens=64))
+    ends = last(compare.SideBySide(lined).compare("why is the sky blue", max_new_tokens=64))
     (tokenizer, ours, our_scores), (_, theirs, their_scores) = alone(folders[0], 64), alone(near, 64)
     place = next(at for at, (one, other) in enumerate(zip(ours, theirs, strict=False)) if one != other)
     assert place > 0
@@ -105,7 +105,7 @@ def test_the_first_difference_carries_both_models_own_probabilities(tmp_path: Pa
 
 
 def test_equal_answers_have_no_difference_and_speed_is_tokens_over_seconds(folders: tuple[Path, Path]) -> None:
-    twins = compare.Comparison(models.from_variable(variable(folders[0], folders[0])))
+    twins = compare.SideBySide(models.from_variable(variable(folders[0], folders[0])))
     dense, pruned = last(twins.compare("why", max_new_tokens=8))
     assert dense[-1]["first_difference"] is None
     assert said(dense) == said(pruned)
@@ -119,13 +119,13 @@ def test_other_tokens_are_not_compared(tmp_path: Path, folders: tuple[Path, Path
     words["model"]["vocab"] = {word: (place + 7) % 320 for word, place in words["model"]["vocab"].items()}
     (foreign / "tokenizer.json").write_text(json.dumps(words))
     lined = models.from_variable(variable(folders[0], foreign))
-    step = last(compare.Comparison(lined).ask("me", "why", decoding.Decoding(max_new_tokens=8), None, ()))
+    step = last(compare.SideBySide(lined).ask("me", "why", decoding.Decoding(max_new_tokens=8), None, ()))
     assert (step.progress.comparable, step.progress.difference) == (False, None)
     assert "different tokens" in page.status(step)
 
 
 def test_a_seed_repeats_an_answer_and_equal_models_then_say_the_same(folders: tuple[Path, Path]) -> None:
-    twins = compare.Comparison(models.from_variable(variable(folders[0], folders[0])))
+    twins = compare.SideBySide(models.from_variable(variable(folders[0], folders[0])))
     first, again, other = ([said(s) for s in last(twins.compare("why", 1.5, 32, seed))] for seed in (1, 1, 2))
     assert first == again
     assert first[0] == first[1]
@@ -192,7 +192,7 @@ def test_a_tokenizer_without_template_gets_the_texts_line_by_line(tmp_path: Path
 
 
 def test_the_pruned_model_answers_alone_where_there_is_no_dense_one(folders: tuple[Path, Path]) -> None:
-    dense, pruned = last(compare.Comparison(models.from_variable(variable(None, folders[1]))).compare("why", 0, 8))
+    dense, pruned = last(compare.SideBySide(models.from_variable(variable(None, folders[1]))).compare("why", 0, 8))
     assert dense == []
     assert len(pruned) == 2
 

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from release.card.parts import CardPlace
-from release.card.render import render
+from release.card.render import statements
 from release.evals.bbq import examples
 from release.evals.bbq.data import Item
 from release.evals.bbq.prompts import question_text
@@ -23,7 +22,8 @@ from tests.space_fixtures import (
     write_answers,
 )
 
-cards, compare, grid, lens, models, page = map(module, ("cards", "compare", "grid", "lens", "models", "page"))
+NAMES = ("cards", "compare", "facts", "grid", "lens", "models", "page", "records")
+cards, compare, facts, grid, lens, models, page, records = map(module, NAMES)
 
 
 # The bias lens and the grid
@@ -83,7 +83,7 @@ def test_answers_that_cannot_be_read_are_said_not_raised(measured: Any, harm: st
 
 
 def test_the_items_of_a_program_are_those_of_the_page(measured: Any) -> None:
-    comparison = compare.Comparison(models.Lineup(None, (measured,)))
+    comparison = compare.SideBySide(models.Lineup(None, (measured,)))
     found = comparison.items(kind="to")
     assert (found["total"], found["items"][0]["choices"]) == (1, {"dense": 2, "pruned": 0})
     assert comparison.items(limit=1, offset=3)["items"][0]["category"] == "SES"
@@ -92,15 +92,14 @@ def test_the_items_of_a_program_are_those_of_the_page(measured: Any) -> None:
             comparison.items(**wrong)
 
 
-def test_a_cards_numbers_become_points_with_their_intervals() -> None:
-    facts = cards.read(render(example_record(), CardPlace("me/pruned")))
-    number = facts.number("Stereotype Reliance Score")
-    assert (number.dense, number.pruned) == (0.0652, 0.0704)
-    assert number.low == pytest.approx(0.0652 + 0.0052 - 0.01)
-    perplexity = facts.number("Perplexity")
+def test_a_records_numbers_become_points_with_their_intervals() -> None:
+    found = records.read(example_record().to_json())
+    srs, perplexity = found.numbers["srs"], found.numbers["perplexity"]
+    assert (srs.dense, srs.pruned) == (0.0652, 0.0704)
+    assert srs.low == pytest.approx(0.0652 + 0.0052 - 0.01)
     assert perplexity.low < perplexity.pruned < perplexity.high
-    assert (facts.method, facts.sparsity) == ("random", 0.1)
-    drawn = grid.picture({"me/pruned": facts}) + grid.table({"me/pruned": facts})
+    assert (found.method, found.sparsity) == ("random", pytest.approx(0.1))
+    drawn = grid.picture({"me/pruned": found}) + grid.table({"me/pruned": found})
     assert drawn.count('role="img"') == len(grid.PANELS)
     assert "0.0704" in drawn
 
@@ -114,15 +113,19 @@ def test_numbers_are_read_as_cards_write_them(text: str, value: float | None) ->
 
 @given(st.floats(1e-6, 1e9), st.floats(1e-6, 1e9), st.booleans())
 def test_every_value_of_a_panel_lies_within_it(one: float, other: float, logarithmic: bool) -> None:
-    found = [grid.Point("x", "m", 0.5, cards.Number(one, other))]
+    found = [grid.Point("x", "m", 0.5, facts.Measured(one, other))]
     scale = grid._scale(found, logarithmic)
     assert all(-1e-6 <= scale(value) <= 1 + 1e-6 for value in (one, other, *scale.ticks()))
 
 
-def test_a_cards_warning_and_caveats_are_on_the_page() -> None:
-    facts = cards.read(render(example_record(), CardPlace("me/pruned")))
-    about = page.about(models.Source("me/pruned"), facts)
-    for words in ("Research artefact only", "Storage. ", "Latency. ", "https://huggingface.co/me/pruned"):
+def test_the_warning_the_caveats_and_the_verdicts_are_on_the_page() -> None:
+    record = example_record()
+    about = page.about(models.Source("me/pruned"), records.read(record.to_json()))
+    wanted = ("Research artefact only", "Do not deploy it", "storage gain", "https://huggingface.co/me/pruned")
+    verdicts = (f"{claim.title}: {claim.verdict}" for claim in statements(record))
+    for words in (*wanted, *verdicts):
         assert words in about
-    assert "Evidence" not in "".join(facts.caveats)
+
+
+def test_a_strangers_limits_are_caveats() -> None:
     assert cards.read("# x\n## Limits\n- a limit.\n").caveats == ("a limit.",)

@@ -62,14 +62,14 @@ def chosen_by_the_release(bits: np.ndarray, recipe: Any) -> np.ndarray:
 def test_the_app_chooses_the_zeros_that_the_release_chose(
     bits: np.ndarray, share: float, method: str, seed: int
 ) -> None:
-    recipe = rebuild.Recipe(method, seed, {NAME: round(share * bits.size)})
+    recipe = rebuild.MaskRecipe(method, seed, {NAME: round(share * bits.size)})
     assert np.array_equal(rebuild.zeroed(bits, NAME, recipe), chosen_by_the_release(bits, recipe))
 
 
 @pytest.mark.parametrize("method", METHODS_HERE)
 def test_so_it_does_in_a_tensor_of_several_runs(method: str) -> None:
     bits = np.random.default_rng(0).integers(0, 1 << 16, 8 * rebuild.RUN + 12_345, np.uint16)
-    recipe = rebuild.Recipe(method, 42, {NAME: bits.size // 3})
+    recipe = rebuild.MaskRecipe(method, 42, {NAME: bits.size // 3})
     assert np.array_equal(rebuild.zeroed(bits, NAME, recipe), chosen_by_the_release(bits, recipe))
 
 

@@ -3,7 +3,6 @@
 A metric is a row of its evaluation's folder and is computed there, and no other file names it.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 
 from release.evals.metric import Hub, Metric
@@ -22,20 +21,3 @@ def on_the_hub(metrics: Iterable[Metric]) -> list[tuple[Metric, Hub]]:
     """Return those that the Hub is told of; accuracy comes first, since that is what every reader there knows."""
     named = [(metric, metric.hub) for metric in metrics if metric.hub]
     return sorted(named, key=lambda pair: pair[1].type != "accuracy")
-
-
-def for_the_space() -> str:
-    """Return `spaces/compare/metrics.json`: how the Space's page names, finds and draws each metric."""
-    rows = [
-        {
-            "key": metric.key,
-            "label": panel.label,
-            "pattern": panel.pattern,
-            "note": panel.note,
-            "short": panel.short,
-            "logarithmic": panel.logarithmic,
-        }
-        for metric in METRICS.values()
-        if (panel := metric.panel)
-    ]
-    return json.dumps(rows, ensure_ascii=False, indent=2) + "\n"

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from decoding import Decoding, Sampler
 from gpu import on_gpu
-from models import SHELF, Loaded, Source
+from models import SHELF, LoadedModel, Source
 
 CONTEXT = 4096
 """Tokens of conversation and answer together, at most; fewer where a model was made for fewer."""
@@ -120,7 +120,7 @@ def conversation(messages: Sequence[Message]) -> list[Message]:
     return turns
 
 
-def encode(loaded: Loaded, messages: list[Message], max_new_tokens: int) -> list[int]:
+def encode(loaded: LoadedModel, messages: list[Message], max_new_tokens: int) -> list[int]:
     """Tokenise a conversation by the model's chat template; without one, as its texts line by line.
 
     Raises:
@@ -214,7 +214,7 @@ class Speaker:
         scores: The logits its last token was picked from, (vocabulary,), fp32.
     """
 
-    loaded: Loaded
+    loaded: LoadedModel
     prompt: list[int]
     decoding: Decoding
     tokens: list[int] = field(default_factory=list)

@@ -5,8 +5,7 @@ import threading
 
 import gradio as gr
 import rebuild
-from cards import card
-from compare import Comparison
+from compare import SideBySide
 from conversation import Conversation
 from gpu import ZERO_GPU
 from grid import picture, table
@@ -14,6 +13,7 @@ from lens_tab import LensTab
 from limits import Limits, Page
 from models import SHELF, Lineup, LoadError, SetupError, Source, lineup
 from page import CSS, TITLE, intro, menu
+from reading import facts
 
 QUEUE = 20
 """Questions that may wait; the next visitor is told that the queue is full."""
@@ -21,8 +21,8 @@ QUEUE = 20
 
 def build(models: Lineup) -> gr.Blocks:
     """Put the page together."""
-    comparison = Comparison(models)
-    known = {source.id: card(source) for source in models.pruned}
+    comparison = SideBySide(models)
+    known = {source.id: facts(source) for source in models.pruned}
     names = [(menu(source, known[source.id]), source.id) for source in models.pruned]
     with Page(title=TITLE, analytics_enabled=False) as page:
         gr.HTML(intro(alone=models.dense is None), padding=False, elem_id="intro")

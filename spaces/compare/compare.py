@@ -1,7 +1,7 @@
 """What happens when somebody asks: limits, both models' answers, and a conversation that can be stopped."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from html import escape
@@ -56,7 +56,7 @@ class Step:
     stopped: bool = False
 
 
-class Runs:
+class RunningAnswers:
     """The answers being given, by visitor; so Stop ends what runs at that moment and never what is asked next."""
 
     def __init__(self) -> None:
@@ -80,12 +80,12 @@ class Runs:
         return event is not None
 
 
-class Comparison:
+class SideBySide:
     """Asks the models of a line-up."""
 
     def __init__(self, models: Lineup) -> None:
         self.models = models
-        self.runs = Runs()
+        self.runs = RunningAnswers()
 
     def ask(
         self, visitor: str, question: str, decoding: Decoding, variant: str | None, turns: tuple[Turn, ...]
@@ -195,7 +195,7 @@ def _within(name: str, value: Any, low: float, high: float, whole: bool = False)
     if not number or not low <= value <= high or (whole and value != int(value)):
         kind = "a whole number" if whole else "a number"
         raise Refusal(f"{name} is {str(value)[:80]}; it must be {kind} between {low} and {high}.")
-    return value
+    return float(value)
 
 
 def _require_one_of(name: str, value: Any, known: Sequence[str]) -> None:
@@ -234,7 +234,7 @@ def _said(turns: Sequence[Turn], side: str) -> list[Message]:
 
 def _answers(
     sources: Mapping[str, Source], histories: Mapping[str, list[Message]], decoding: Decoding
-) -> Iterator[Progress | None]:
+) -> Generator[Progress | None, None, None]:
     """Yield the answers so far, after None where a model has to be loaded first."""
     if any(source not in SHELF for source in sources.values()):
         yield None

@@ -1,4 +1,4 @@
-"""The tab `Compare`: a question, both models' answers, and the facts of the card beside them."""
+"""The tab `Compare`: a question, both models' answers, and the facts of the pruned model beside them."""
 
 from collections.abc import Callable, Iterator, Sequence
 from html import escape
@@ -6,10 +6,10 @@ from typing import Any
 from uuid import uuid4
 
 import gradio as gr
-from cards import card
-from compare import HOTTEST, LARGEST_SEED, LONGEST_QUESTION, MOST_TOKENS, Comparison, Refusal, Step, Turn, checked
+from compare import HOTTEST, LARGEST_SEED, LONGEST_QUESTION, MOST_TOKENS, Refusal, SideBySide, Step, Turn, checked
 from lens import SIDES
 from page import about, chat, side, status, transcript
+from reading import facts
 
 QUESTIONS = ("What is the capital of France?", "Why is the sky blue?", "Write two sentences about the sea.")
 LIMITS = (("temperature", 0.0, HOTTEST), ("top_p", 0.05, 1.0), ("tokens", 1, MOST_TOKENS), ("seed", 0, LARGEST_SEED))
@@ -39,7 +39,7 @@ class Conversation:
         running: The events of this tab that ask the models.
     """
 
-    def __init__(self, comparison: Comparison, variant: gr.Dropdown) -> None:
+    def __init__(self, comparison: SideBySide, variant: gr.Dropdown) -> None:
         self.comparison = comparison
         self.models = comparison.models
         self.variant = variant
@@ -73,7 +73,7 @@ class Conversation:
                 gr.Examples([[each] for each in QUESTIONS], self.question, label="For example")
                 self.decoding = _decoding_controls()
             with gr.Column(scale=2, min_width=300):
-                self.card = gr.HTML(about(first, card(first)), padding=False, elem_id="facts")
+                self.card = gr.HTML(about(first, facts(first)), padding=False, elem_id="facts")
         self.turns = gr.State(())
         self.accepted = gr.Textbox(visible="hidden", elem_id="accepted")
         self.text = gr.Textbox(visible="hidden", elem_id="transcript")

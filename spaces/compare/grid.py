@@ -1,16 +1,17 @@
-"""All variants in one picture: sparsity against bias and perplexity, as their cards state them, as SVG."""
+"""All variants in one picture: sparsity against bias and perplexity, as each release states them, as SVG."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from cards import Facts, Number
-from metrics import METRICS, Metric
+from facts import Facts, Measured
+from metrics import METRICS, ShownMetric
 
 WIDTH, HEIGHT = 420, 250
 LEFT, RIGHT, TOP, BOTTOM = 58, 22, 12, 40
 PANELS = tuple(metric for metric in METRICS if metric.note)
+BETTER = {"lower": "Lower is better.", "higher": "Higher is better."}
 MARKERS = ("circle", "square", "triangle", "diamond")
 
 
@@ -21,11 +22,11 @@ class Point:
     name: str
     method: str
     sparsity: float
-    value: Number
+    value: Measured
 
 
 @dataclass(frozen=True)
-class Scale:
+class AxisScale:
     """From a value to a place between 0 and 1.
 
     Attributes:
@@ -56,9 +57,9 @@ class Scale:
         return [index * step for index in range(math.ceil(self.low / step), math.floor(self.high / step) + 1)]
 
 
-def points(variants: Mapping[str, Facts], metric: Metric) -> list[Point]:
-    """Return the variants whose cards state a sparsity and this measurement."""
-    found = ((name, facts, facts.number(metric.label)) for name, facts in variants.items())
+def points(variants: Mapping[str, Facts], metric: ShownMetric) -> list[Point]:
+    """Return the variants of which a sparsity and this measurement are known."""
+    found = ((name, facts, facts.numbers.get(metric.key)) for name, facts in variants.items())
     return [
         Point(name, facts.method or "not stated", facts.sparsity, value)
         for name, facts, value in found
@@ -66,7 +67,7 @@ def points(variants: Mapping[str, Facts], metric: Metric) -> list[Point]:
     ]
 
 
-def _plottable(metric: Metric, value: Number) -> bool:
+def _plottable(metric: ShownMetric, value: Measured) -> bool:
     numbers = [each for each in (value.pruned, value.dense, value.low, value.high) if each is not None]
     return all(math.isfinite(each) and (each > 0 or not metric.logarithmic) for each in numbers)
 
@@ -75,7 +76,7 @@ def picture(variants: Mapping[str, Facts]) -> str:
     """Return the panels and their legend as HTML."""
     methods = sorted({point.method for panel in PANELS for point in points(variants, panel)})
     if not methods:
-        return "<p>No card of these variants states a measurement, so there is nothing to draw.</p>"
+        return "<p>None of these variants states a measurement, so there is nothing to draw.</p>"
     panels = "".join(_panel(panel, points(variants, panel), methods) for panel in PANELS)
     keys = "".join(f"<li>{_key(_marker(6, 6, index))} {escape(name)}</li>" for index, name in enumerate(methods))
     dense = '<line x1="0" x2="12" y1="6" y2="6" class="dense"/>'
@@ -89,10 +90,10 @@ def _key(shape: str) -> str:
     return f'<svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true">{shape}</svg>'
 
 
-def _panel(metric: Metric, found: Sequence[Point], methods: Sequence[str]) -> str:
-    head = f"<h3>{escape(metric.label)}</h3><p>{escape(metric.note or '')}</p>"
+def _panel(metric: ShownMetric, found: Sequence[Point], methods: Sequence[str]) -> str:
+    head = f"<h3>{escape(metric.label)}</h3><p>{escape(_note(metric))}</p>"
     if not found:
-        return f"<figure>{head}<p>Not measured, by these cards.</p></figure>"
+        return f"<figure>{head}<p>Not measured.</p></figure>"
     scale = _scale(found, metric.logarithmic)
     told = "; ".join(f"{point.name}: {100 * point.sparsity:.0f} % zeros, {point.value.pruned:.4g}" for point in found)
     drawn = "".join((_axes(scale), _dense(found, scale), *(_mark(each, scale, methods) for each in found)))
@@ -100,7 +101,11 @@ def _panel(metric: Metric, found: Sequence[Point], methods: Sequence[str]) -> st
     return f'<figure>{head}<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{drawn}</svg></figure>'
 
 
-def _scale(found: Sequence[Point], logarithmic: bool) -> Scale:
+def _note(metric: ShownMetric) -> str:
+    return " ".join(part for part in (metric.note, BETTER.get(metric.better)) if part)
+
+
+def _scale(found: Sequence[Point], logarithmic: bool) -> AxisScale:
     values = [
         each
         for point in found
@@ -109,9 +114,9 @@ def _scale(found: Sequence[Point], logarithmic: bool) -> Scale:
     ]
     low, high = min(values), max(values)
     if logarithmic:
-        return Scale(low / 1.5, high * 1.5, logarithmic=True)
+        return AxisScale(low / 1.5, high * 1.5, logarithmic=True)
     room = 0.08 * (high - low) or 0.1
-    return Scale(low - room, high + room)
+    return AxisScale(low - room, high + room)
 
 
 def _x(sparsity: float) -> float:
@@ -122,7 +127,7 @@ def _y(scale: Callable[[float], float], value: float) -> float:
     return HEIGHT - BOTTOM - scale(value) * (HEIGHT - TOP - BOTTOM)
 
 
-def _axes(scale: Scale) -> str:
+def _axes(scale: AxisScale) -> str:
     parts = []
     for tick in scale.ticks():
         y = _y(scale, tick)
@@ -142,7 +147,7 @@ def _short(value: float) -> str:
     return f"{value:,.4g}".replace("-", "−")
 
 
-def _dense(found: Sequence[Point], scale: Scale) -> str:
+def _dense(found: Sequence[Point], scale: AxisScale) -> str:
     values = {point.value.dense for point in found if point.value.dense is not None}
     lines = (
         f'<line class="dense" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>' for y in _ys(values, scale)
@@ -150,11 +155,11 @@ def _dense(found: Sequence[Point], scale: Scale) -> str:
     return "".join(lines)
 
 
-def _ys(values: set[float], scale: Scale) -> list[float]:
+def _ys(values: set[float], scale: AxisScale) -> list[float]:
     return [_y(scale, value) for value in sorted(values)]
 
 
-def _mark(point: Point, scale: Scale, methods: Sequence[str]) -> str:
+def _mark(point: Point, scale: AxisScale, methods: Sequence[str]) -> str:
     index, value = methods.index(point.method), point.value
     # Methods at one sparsity stand beside each other.
     x = _x(point.sparsity) + 9 * (index - (len(methods) - 1) / 2)
@@ -179,12 +184,14 @@ def _marker(x: float, y: float, index: int) -> str:
 
 def table(variants: Mapping[str, Facts]) -> str:
     """Return the same numbers as a table."""
-    labels = [metric.label for metric in PANELS]
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in ("Variant", "Method", "Zeros", *labels))
+    head = "".join(
+        f'<th scope="col">{escape(name)}</th>'
+        for name in ("Variant", "Method", "Zeros", *(panel.label for panel in PANELS))
+    )
     rows = "".join(
         f'<tr><th scope="row">{escape(name)}</th><td>{escape(facts.method or "not stated")}</td>'
         f"<td>{'not stated' if facts.sparsity is None else f'{100 * facts.sparsity:.2f} %'}</td>"
-        f"{''.join(f'<td>{_cell(facts.number(label))}</td>' for label in labels)}</tr>"
+        f"{''.join(f'<td>{_cell(facts.numbers.get(panel.key))}</td>' for panel in PANELS)}</tr>"
         for name, facts in variants.items()
     )
     body = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
@@ -192,7 +199,7 @@ def table(variants: Mapping[str, Facts]) -> str:
     return f'<div class="scroll" tabindex="0" role="region" aria-label="All variants">{body}</div>'
 
 
-def _cell(value: Number | None) -> str:
+def _cell(value: Measured | None) -> str:
     if value is None:
         return "not measured"
     parts = [f"{value.pruned:,.4g}"]

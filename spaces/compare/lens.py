@@ -33,7 +33,7 @@ Key = tuple[str, int]
 
 
 @dataclass(frozen=True)
-class Item:
+class BbqItem:
     """One question of BBQ.
 
     Attributes:
@@ -68,7 +68,7 @@ class Asked:
         kind: A key of `KINDS`.
     """
 
-    item: Item
+    item: BbqItem
     choices: Mapping[str, int]
     shares: Mapping[str, tuple[float, ...]]
     kind: str
@@ -97,7 +97,7 @@ def attribution() -> str:
 
 
 @lru_cache(maxsize=1)
-def texts() -> dict[Key, Item]:
+def texts() -> dict[Key, BbqItem]:
     """Read the items of examples.json that carry all they need."""
     return {(item.category, item.example_id): item for item in _items(_stored().get("examples", []))}
 
@@ -110,11 +110,11 @@ def _stored() -> dict[str, Any]:
     return stored if isinstance(stored, dict) else {}
 
 
-def _items(examples: Sequence[Mapping[str, Any]]) -> Iterator[Item]:
+def _items(examples: Sequence[Mapping[str, Any]]) -> Iterator[BbqItem]:
     for each in examples:
         if "answers" in each:
-            named = {name: each[name] for name in Item.__dataclass_fields__}
-            yield Item(**named | {"answers": tuple(each["answers"]), "example_id": int(each["example_id"])})
+            named = {name: each[name] for name in BbqItem.__dataclass_fields__}
+            yield BbqItem(**named | {"answers": tuple(each["answers"]), "example_id": int(each["example_id"])})
 
 
 @once
@@ -146,8 +146,8 @@ def _read(rows: Sequence[Mapping[str, Any]]) -> Iterator[Asked]:
 
 
 def _shares(runs: Sequence[Mapping[str, Any]]) -> tuple[float, ...]:
-    logs = [runs[0].get(f"logp_ans{answer}") for answer in range(3)]
-    if None not in logs:
+    logs = [value for answer in range(3) if (value := runs[0].get(f"logp_ans{answer}")) is not None]
+    if len(logs) == 3:
         weights = [math.exp(value - max(logs)) for value in logs]
         return tuple(weight / sum(weights) for weight in weights)
     return tuple(sum(run["choice"] == answer for run in runs) / len(runs) for answer in range(3))

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 import gradio as gr
-from cards import card
 from conversation import Conversation, Screen
 from lens import ANY, KINDS, attribution, lens
 from models import Source
 from page import about, item, lens_head, side
+from reading import facts
 
 
 class LensTab:
@@ -64,7 +64,7 @@ class LensTab:
         category = gr.Dropdown(_categories(source), value=ANY)
         kind = gr.Radio(_kinds(source, ANY), value=ANY)
         shown, place = self._item(source, ANY, ANY, 0)
-        return side("Pruned", source), about(source, card(source)), category, kind, shown, place
+        return side("Pruned", source), about(source, facts(source)), category, kind, shown, place
 
     def recount(self, variant: str, kind: str, category: str) -> Screen:
         """Return the kinds of another category, and its first item."""

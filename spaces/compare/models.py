@@ -3,7 +3,6 @@
 import gc
 import json
 import os
-import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import gpu
 import recipe
 import torch
 import yaml
+from facts import HUB_ID
 from memory import free_bytes, weight_bytes
 from rebuild import rebuild
 from safetensors import SafetensorError
@@ -30,7 +30,6 @@ from trouble import UNREADABLE
 
 HERE = Path(__file__).parent
 VARIABLE = "COMPARE_MODELS"
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 class SetupError(Exception):
@@ -161,7 +160,7 @@ def _checked(found: Lineup, where: str) -> Lineup:
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedModel:
     """A model in memory with its tokenizer; models with equal tokenizers share one."""
 
     tokenizer: Any
@@ -176,13 +175,13 @@ class Shelf:
 
     def __init__(self, room: int | None = None if gpu.ZERO_GPU else 2) -> None:
         self._room = room
-        self._loaded: dict[Source, Loaded] = {}
+        self._loaded: dict[Source, LoadedModel] = {}
         self._lock = threading.Lock()
 
     def __contains__(self, source: Source) -> bool:
         return source in self._loaded
 
-    def get(self, source: Source) -> Loaded:
+    def get(self, source: Source) -> LoadedModel:
         """Return a model, loading it first where necessary.
 
         Raises:
@@ -196,9 +195,11 @@ class Shelf:
             self._loaded[source] = loaded
             return loaded
 
-    def _sharing(self, loaded: Loaded) -> Loaded:
+    def _sharing(self, loaded: LoadedModel) -> LoadedModel:
         known = (other.tokenizer for other in self._loaded.values())
-        return Loaded(next((each for each in known if _alike(each, loaded.tokenizer)), loaded.tokenizer), loaded.model)
+        return LoadedModel(
+            next((each for each in known if _alike(each, loaded.tokenizer)), loaded.tokenizer), loaded.model
+        )
 
     def _make_room(self) -> None:
         while self._room is not None and len(self._loaded) >= self._room:
@@ -224,7 +225,7 @@ def _alike(one: Any, other: Any) -> bool:
 
 def _written(tokenizer: Any, part: str) -> Any:
     found = getattr(tokenizer, part, None)
-    return found.to_str() if hasattr(found, "to_str") else found or tokenizer.get_vocab()
+    return found.to_str() if found is not None and hasattr(found, "to_str") else found or tokenizer.get_vocab()
 
 
 def _require_memory(source: Source) -> None:
@@ -236,7 +237,7 @@ def _require_memory(source: Source) -> None:
         )
 
 
-def load(source: Source) -> Loaded:
+def load(source: Source) -> LoadedModel:
     """Load a model as it is stored: safetensors only, no code from its repository, its own number type.
 
     On an Apple chip the type is float32: not every macOS has bfloat16 there.
@@ -260,7 +261,7 @@ def load(source: Source) -> Loaded:
     except (*UNREADABLE, ImportError, SafetensorError) as error:
         raise LoadError(_explained(source, error)) from error
     model.generation_config = _only_ends(model.generation_config)
-    return Loaded(tokenizer, model)
+    return LoadedModel(tokenizer, model)
 
 
 def _where(source: Source) -> str:

@@ -7,8 +7,8 @@ from html import escape, unescape
 from typing import Any
 
 from answers import Answer, Difference, Progress
-from cards import Facts, Values
 from compare import Step, Turn
+from facts import Facts, Values
 from lens import KINDS, SIDES, Asked, Lens
 from metrics import METRICS
 from models import HERE, Source
@@ -40,7 +40,7 @@ def intro(alone: bool) -> str:
         "The dense base model is not on the Hub, so the pruned model answers alone."
         if alone
         else "Pruning sets weights of a model to zero. Ask the model before and after the same question, see where the "
-        "answers part, and what its card measured."
+        "answers part, and what was measured."
     )
     return f'<h1>{TITLE}</h1><p>{task}</p><p class="notice" role="note">{NOTICE}</p>'
 
@@ -53,7 +53,7 @@ def side(name: str, source: Source | None) -> str:
 def menu(source: Source, facts: Facts) -> str:
     """Return a variant's line in the menu: its facts first, since a phone shows the beginning."""
     parts = [facts.method, None if facts.sparsity is None else f"{100 * facts.sparsity:.2f} % zeros"]
-    numbers = ((metric.short, facts.number(metric.label)) for metric in METRICS if metric.short)
+    numbers = ((metric.short, facts.numbers.get(metric.key)) for metric in METRICS if metric.short)
     parts.extend(f"{name} {value.pruned:,.4g}" for name, value in numbers if value)
     known = ", ".join(part for part in parts if part)
     return f"{known}: {source.id}" if known else source.id
@@ -163,7 +163,7 @@ def _bar(share: float, name: str, chosen: bool = False) -> str:
     return f'<span class="bar {name}"><i style="width:{width:.1f}%"></i></span><span>{text}</span>'
 
 
-# The card
+# The facts
 
 
 def about(source: Source, facts: Facts) -> str:
@@ -175,6 +175,7 @@ def about(source: Source, facts: Facts) -> str:
     if facts.research_only and not facts.warnings:
         parts.append('<p class="notice" role="note">Its card restricts it to research: not for production use.</p>')
     parts.append(_stated(facts))
+    parts.append(_evidence(facts))
     if facts.caveats:
         parts.append(f"<h3>Caveats</h3><ul>{''.join(f'<li>{escape(each)}</li>' for each in facts.caveats)}</ul>")
     parts.append(f"<p>{_links(source, facts)}</p>")
@@ -186,6 +187,12 @@ def about(source: Source, facts: Facts) -> str:
 def _stated(facts: Facts) -> str:
     tiles = [*facts.measurements, *facts.configuration]
     return f"<dl>{''.join(_tile(label, value) for label, value in tiles)}</dl>" if tiles else ""
+
+
+def _evidence(facts: Facts) -> str:
+    lines = (f"<li><b>{escape(said.verdict)}.</b> {escape(said.words)}</li>" for said in facts.claims)
+    summary = f"What the evidence says: {len(facts.claims)} claims"
+    return f"<details><summary>{summary}</summary><ul>{''.join(lines)}</ul></details>" if facts.claims else ""
 
 
 def _tile(label: str, values: Values) -> str:

@@ -35,11 +35,12 @@ LOG = logging.getLogger(__name__)
 GAMMA = 0x9E3779B97F4A7C15
 """What the counter of SplitMix64 goes up by."""
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
-class Recipe:
+class MaskRecipe:
     """What decides the zeros.
 
     Attributes:
@@ -103,11 +104,11 @@ def decided(record: Mapping[str, Any]) -> bool:
     return known and all(pruning[name] == value for name, value in PLAIN.items())
 
 
-def recorded(record: Mapping[str, Any], table: Path) -> Recipe:
+def recorded(record: Mapping[str, Any], table: Path) -> MaskRecipe:
     """Read a release's recipe, the budgets from its table of tensors."""
     with table.open(encoding="utf-8", newline="") as file:
         budgets = {row["name"]: int(row["budget"]) for row in csv.DictReader(file) if row["module"]}
-    return Recipe(record["pruning"]["method"], record["pruning"]["seed"], budgets)
+    return MaskRecipe(record["pruning"]["method"], record["pruning"]["seed"], budgets)
 
 
 def _sources(record: Mapping[str, Any], dense: str) -> dict[str, Path]:
@@ -119,7 +120,7 @@ def _sources(record: Mapping[str, Any], dense: str) -> dict[str, Path]:
     return {name: Path(path) for name, path in found.items() if isinstance(path, str)}
 
 
-def _made(source: Path, blob: Path, recipe: Recipe) -> bool:
+def _made(source: Path, blob: Path, recipe: MaskRecipe) -> bool:
     """Make a file, and keep it if its SHA-256 is its name."""
     partial = blob.with_name(f"{blob.name}.{os.getpid()}.rebuilt")
     blob.parent.mkdir(parents=True, exist_ok=True)
@@ -158,9 +159,9 @@ def prune(source: Path, target: Path, names: Container[str], change: Callable[[n
     return sha.hexdigest()
 
 
-def _in_order(pool: ThreadPoolExecutor, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def _in_order(pool: ThreadPoolExecutor, work: Callable[[Given], Made], items: Iterable[Given]) -> Iterator[Made]:
     """Yield results in order, with no more of them waiting than there are workers."""
-    waiting: deque[Future[Result]] = deque()
+    waiting: deque[Future[Made]] = deque()
     for item in items:
         waiting.append(pool.submit(work, item))
         if len(waiting) > CORES:
@@ -169,7 +170,7 @@ def _in_order(pool: ThreadPoolExecutor, work: Callable[[Item], Result], items: I
         yield waiting.popleft().result()
 
 
-def zeroed(bits: np.ndarray, name: str, recipe: Recipe) -> np.ndarray:
+def zeroed(bits: np.ndarray, name: str, recipe: MaskRecipe) -> np.ndarray:
     """Return a tensor's words with max(budget, its zeros) of them +0.0.
 
     What is zero already, of either sign, comes first; then the smallest scores; among equal ones lot decides.
@@ -211,7 +212,8 @@ class Weights:
 
     def magnitude(self, run: slice) -> np.ndarray:
         """Return the bits without the sign, which for IEEE floats order as |w| does."""
-        return self.bits[run] & self.bits.dtype.type(np.iinfo(self.bits.dtype).max >> 1)
+        bits: np.ndarray = self.bits[run] & self.bits.dtype.type(np.iinfo(self.bits.dtype).max >> 1)
+        return bits
 
     def zeros(self) -> int:
         """Return how many weights are zero, of either sign."""

@@ -139,4 +139,5 @@ class Marks:
         """Return a tensor's words, (weights,), with the marked ones +0.0."""
         first, last = self.places[name]
         kept = np.unpackbits(self._data[first:last], count=bits.size) == 0
-        return np.multiply(bits, kept, dtype=bits.dtype)
+        cleared: np.ndarray = np.multiply(bits, kept, dtype=bits.dtype)
+        return cleared

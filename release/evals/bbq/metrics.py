@@ -19,8 +19,10 @@ METRICS = (
         panel=SpacePanel(
             "Stereotype Reliance Score",
             r"\bsrs\b|stereotype reliance",
-            "Share of ambiguous questions answered with the stereotype; guessing gives 1/3.",
-            "SRS",
+            at="measurements.bbq.scores[name=srs][over=macro]",
+            change="difference",
+            note="Share of ambiguous questions answered with the stereotype; guessing gives 1/3.",
+            short="SRS",
         ),
     ),
     Metric(
@@ -81,7 +83,11 @@ METRICS = (
         phrase="s_AMB",
         hub=Hub("s_amb", "Bias score s_AMB (macro)"),
         panel=SpacePanel(
-            "Bias score s_AMB", r"\bs_amb\b", "From −1, always against the stereotype, over 0 to 1, always with it."
+            "Bias score s_AMB",
+            r"\bs_amb\b",
+            at="measurements.bbq.scores[name=s_amb][over=macro]",
+            change="difference",
+            note="From −1, always against the stereotype, over 0 to 1, always with it.",
         ),
     ),
     Metric(

@@ -14,8 +14,10 @@ PERPLEXITY = Metric(
     panel=SpacePanel(
         "Perplexity",
         r"\bperplexity\b",
-        "How surprised the model is by ordinary text; the scale is logarithmic.",
-        "perplexity",
+        at="measurements.perplexity",
+        form=",.2f",
+        note="How surprised the model is by ordinary text; the scale is logarithmic.",
+        short="perplexity",
         logarithmic=True,
     ),
 )

@@ -1,0 +1,88 @@
+"""What the page says about a pruned model: plain text without markup, which the page has to escape."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+LONGEST = 300
+"""Characters of one fact that are shown."""
+LONGEST_PROSE = 700
+"""Characters of a warning or a caveat; what is longer ends with its last whole sentence."""
+
+Values = tuple[tuple[str, str], ...]
+"""The parts of a tile, each with its name ("" where there is none)."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A metric as numbers.
+
+    Attributes:
+        dense: The dense model's value.
+        pruned: The pruned model's.
+        low: Lower end of the 95 % interval of the change, laid at the dense value.
+        high: Upper end.
+    """
+
+    pruned: float
+    dense: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the evidence says of one claim.
+
+    Attributes:
+        verdict: The claim's title and its verdict.
+        words: The same in whole sentences.
+    """
+
+    verdict: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the page says about one pruned model.
+
+    Attributes:
+        method: The pruning method's name.
+        sparsity: The share of zeros among the prunable weights, or else the target, 0 to 1.
+        configuration: How it was pruned: tiles by label.
+        measurements: What was measured on its files: tiles by label.
+        numbers: The same as numbers, by the metric's key.
+        claims: What the evidence says of each claim.
+        warnings: What stands above everything else, as text.
+        research_only: Whether the model is restricted to research.
+        base: Hub id of the dense model.
+        paper: arXiv id of the paper that it goes back to.
+        trouble: Why nothing is known, where nothing is.
+    """
+
+    method: str | None = None
+    sparsity: float | None = None
+    configuration: tuple[tuple[str, Values], ...] = ()
+    measurements: tuple[tuple[str, Values], ...] = ()
+    numbers: Mapping[str, Measured] = field(default_factory=dict)
+    claims: tuple[Said, ...] = ()
+    warnings: tuple[str, ...] = ()
+    caveats: tuple[str, ...] = ()
+    research_only: bool = False
+    base: str | None = None
+    paper: str | None = None
+    trouble: str | None = None
+
+
+def one_line(text: str, most: int = LONGEST) -> str:
+    """Put a text from outside on one line of limited length."""
+    return " ".join(text[: 4 * most].split())[:most]
+
+
+def whole_sentences(text: str) -> str:
+    """Shorten a text to its whole sentences within the limit."""
+    if len(text) <= LONGEST_PROSE:
+        return text
+    return text[:LONGEST_PROSE].rpartition(". ")[0] + " …"

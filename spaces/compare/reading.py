@@ -1,0 +1,40 @@
+"""Reads what is known of a model: from its release.json, or, where there is none, from its card as a stranger's.
+
+Both come from outside: they may be missing, foreign, broken or hostile. Reading never fails.
+"""
+
+from pathlib import Path
+
+import cards
+import records
+from facts import Facts
+from huggingface_hub import hf_hub_download
+from models import Source, once
+from trouble import UNREADABLE
+
+
+@once
+def facts(source: Source) -> Facts:
+    """Return what is known of a model, from its folder or from the Hub."""
+    return _recorded(source) or _carded(source)
+
+
+def _recorded(source: Source) -> Facts | None:
+    try:
+        return records.read(_text(source, records.NAME, records.LARGEST))
+    except UNREADABLE:
+        return None
+
+
+def _carded(source: Source) -> Facts:
+    try:
+        return cards.read(_text(source, cards.NAME, cards.LARGEST))
+    except UNREADABLE as error:
+        return Facts(trouble=f"Its card could not be read ({type(error).__name__}).")
+
+
+def _text(source: Source, name: str, most: int) -> str:
+    """Return the first `most` characters of a file."""
+    path = Path(source.path) / name if source.path else Path(hf_hub_download(source.id, name))
+    with path.open(encoding="utf-8") as file:
+        return file.read(most)

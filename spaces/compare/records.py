@@ -1,0 +1,183 @@
+"""What a release's record, its release.json, states about a model.
+
+Where each metric stands in it, and the words for each claim, come along as data, so that neither is named here.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+from facts import HUB_ID, LONGEST, Facts, Measured, Said, Values, one_line, whole_sentences
+from metrics import CLAIMS, METRICS, ShownMetric
+
+NAME = "release.json"
+VERSION = 1
+"""The version of the record's schema that is known here."""
+LARGEST = 8_000_000
+"""Characters of a record; one that is longer is cut, and so is no JSON."""
+
+STEP = re.compile(r"(\w+)((?:\[\w+=\w+\])*)", re.ASCII)
+PICK = re.compile(r"\[(\w+)=(\w+)\]", re.ASCII)
+SHARE = re.compile(r"[01](\.\d{1,20})?", re.ASCII)
+PAPER = re.compile(r"\d{4}\.\d{4,5}", re.ASCII)
+MARKS = {"supported": "●", "contradicted": "○", "inconclusive": "◐", "not measured": "–"}
+RESEARCH = "Research artefact only — not for production use."
+NOT_DEPLOYED = "Do not deploy it in any user-facing or decision-making system."
+UNDEFINED = "n/a"
+NOT_MEASURED: Values = (("", "not measured"),)
+
+
+def read(text: str) -> Facts | None:
+    """Read a record's text; None for one of another version, or without what every record holds.
+
+    Raises:
+        ValueError: It is no JSON, or holds numbers that JSON does not know.
+        RecursionError: It is nested too deep.
+    """
+    record = json.loads(text, parse_constant=_refuse)
+    method, base = at(record, "pruning.method"), at(record, "base.id")
+    sparsity = number(at(record, "audit.actual_sparsity"))
+    known = at(record, "schema_version") == VERSION and isinstance(method, str) and isinstance(base, str)
+    if not known or sparsity is None or not 0 <= sparsity <= 1:
+        return None
+    paper = str(at(record, "study.arxiv"))
+    return Facts(
+        method=one_line(method),
+        sparsity=sparsity,
+        configuration=tuple(_configuration(record, method, sparsity)),
+        measurements=tuple(_measurements(record)),
+        numbers={metric.key: found for metric in METRICS if (found := _numbers(at(record, metric.at), metric))},
+        claims=tuple(_claims(record)),
+        warnings=tuple(_warnings(record)),
+        caveats=tuple(CLAIMS[key].words[verdict] for key, verdict in _verdicts(record) if CLAIMS[key].is_caveat),
+        research_only=True,
+        base=base if HUB_ID.fullmatch(base) and at(record, "base.on_hub") is True else None,
+        paper=paper if PAPER.fullmatch(paper) else None,
+    )
+
+
+def _refuse(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def at(record: Any, path: str) -> Any:
+    """Return what stands at a place of a record; None where nothing does.
+
+    Args:
+        path: Names joined by dots; `[name=value]` picks the first item of a list whose field has that value.
+    """
+    found = record
+    for name, picks in STEP.findall(path):
+        found = found.get(name) if isinstance(found, dict) else None
+        if wanted := dict(PICK.findall(picks)):
+            items = [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+            found = next((each for each in items if wanted.items() <= each.items()), None)
+    return found
+
+
+def number(value: Any) -> float | None:
+    """Return a value of a record as a finite number; None for any other."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:  # a whole number of more digits than a float holds
+        return None
+
+
+def _configuration(record: Any, method: str, sparsity: float) -> Iterator[tuple[str, Values]]:
+    version = number(at(record, "pruning.algorithm_version"))
+    arithmetic = "" if version is None else f", version {version:.0f} of its arithmetic"
+    yield "Method", (("", one_line(method + arithmetic)),)
+    if SHARE.fullmatch(target := str(at(record, "pruning.target_sparsity"))):
+        yield "Target sparsity", (("", f"{(Decimal(target) * 100).normalize():f} %"),)
+    yield "Actual sparsity", (("", f"{100 * sparsity:.2f} %"),)
+    names = ("zeroed_parameters", "prunable_parameters", "zeros_before")
+    zeros, prunable, before = (number(at(record, f"audit.{name}")) for name in names)
+    if zeros is not None and prunable and before is not None:
+        share = f"{written(zeros, ',.0f')} of {written(prunable, ',.0f')} prunable ({100 * zeros / prunable:.2f} %)"
+        history = f"{written(before, ',.0f')} of them were zero in the base, {written(zeros - before, ',.0f')} are new"
+        yield "Zeroed", (("", f"{share}; {history}"[:LONGEST]),)
+
+
+def _measurements(record: Any) -> Iterator[tuple[str, Values]]:
+    verdicts = {key: _verdict(key, verdict) for key, verdict in _verdicts(record)}
+    for metric in METRICS:
+        found = at(record, metric.at)
+        if isinstance(found, dict):
+            verdict = verdicts.get(metric.claim or "")
+            said = [("What the evidence says", verdict)] if verdict else []
+            yield metric.label, (*_cells(found, metric), *said)
+        elif metric.claim is not None:
+            yield metric.label, NOT_MEASURED
+
+
+def _cells(found: Mapping[str, Any], metric: ShownMetric) -> Values:
+    """Write a metric as a release's card does."""
+    sides = ((name.capitalize(), at(found, f"{name}.{metric.value}")) for name in ("dense", "pruned"))
+    change, low, high = (at(found, f"{metric.change}.{name}") for name in ("value", "low", "high"))
+    ratio = metric.change == "ratio"
+    form, sign = (",.3f", "× ") if ratio else (f"+{metric.form}", "")
+    ends = [written(number(end), form) for end in (low, high)]
+    return (
+        *((name, written(number(value), metric.form)) for name, value in sides),
+        ("Change", sign + written(number(change), form)),
+        ("95 % interval", UNDEFINED if UNDEFINED in ends else " to ".join(ends)),
+    )
+
+
+def written(value: float | None, form: str) -> str:
+    """Write a number: in powers of ten from a thousand million on, a minus as "−", and no sign before a zero."""
+    if value is None:
+        return UNDEFINED
+    if form == "seconds":
+        return _seconds(value)
+    text = format(value, form if abs(value) < 1e9 or form.endswith(".0f") else form.replace("f", "e"))
+    return text.lstrip("+-") if not text.strip("+-0.,") else text.replace("-", "−", 1)[:LONGEST]
+
+
+def _seconds(value: float) -> str:
+    if value < 60:
+        return f"{value:.{3 if value < 1 else 2 if value < 10 else 1}f} s"
+    minutes, rest = divmod(round(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def _numbers(found: Any, metric: ShownMetric) -> Measured | None:
+    dense, pruned = (number(at(found, f"{name}.{metric.value}")) for name in ("dense", "pruned"))
+    low, high = (number(at(found, f"{metric.change}.{end}")) for end in ("low", "high"))
+    if pruned is None:
+        return None
+    if dense is None or low is None or high is None:
+        return Measured(pruned, dense)
+    if metric.change == "ratio":
+        return Measured(pruned, dense, dense * low, dense * high)
+    return Measured(pruned, dense, dense + low, dense + high)
+
+
+def _verdicts(record: Any) -> Iterator[tuple[str, str]]:
+    """Find the claims whose words are known here, each with its verdict, in the order of the words."""
+    for key in CLAIMS:
+        verdict = at(record, f"claims[key={key}].verdict")
+        if isinstance(verdict, str) and verdict in MARKS:
+            yield key, verdict
+
+
+def _verdict(key: str, verdict: str) -> str:
+    return f"{MARKS[verdict]} {CLAIMS[key].title}: {verdict}"
+
+
+def _claims(record: Any) -> Iterator[Said]:
+    for key, verdict in _verdicts(record):
+        yield Said(_verdict(key, verdict), CLAIMS[key].words[verdict])
+
+
+def _warnings(record: Any) -> Iterator[str]:
+    warned = [CLAIMS[key].words[verdict] for key, verdict in _verdicts(record) if verdict in CLAIMS[key].warns_at]
+    yield " ".join([RESEARCH, *warned, NOT_DEPLOYED])
+    if isinstance(note := at(record, "base.note"), str) and note:
+        yield whole_sentences(f"About these weights. {one_line(note, 2000)}")
