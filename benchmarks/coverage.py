@@ -35,7 +35,7 @@ from release.evals.engine.clustered import Linear, Strata, ratio_of_sums, spread
 from release.evals.engine.statistics import Floats, clustered_wilson, sign_flip, t_interval
 from release.evals.perplexity.compare import Readings, Windows, compare
 from release.progress import Console
-from release.schema.measurements import DataSource, Estimate
+from release.values import DataSource, Estimate
 
 WORLDS = 500
 SIZES = ("100", "200", "1000", "full")

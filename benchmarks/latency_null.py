@@ -37,14 +37,15 @@ from release.evals.bbq.data import Item, read_bbq
 from release.evals.bbq.prompts import Prompter
 from release.evals.bbq.sample import draw
 from release.evals.engine.statistics import Floats
+from release.evals.latency.result import Load
 from release.evals.latency.table import WARMUP, Timings, record_of, turns
 from release.evals.latency.timed import Pair, time_pair
 from release.models.device import choose_device
 from release.models.engines import ENGINES, engine
 from release.models.load import loaded, read_tokenizer
 from release.progress import Console
-from release.schema.measurements import DataSource, EngineName, Load
 from release.sources import demo
+from release.values import DataSource, EngineName
 
 NOBODY = Load(others=None, switches=None)
 DATA = DataSource(name="BBQ", origin="", revision=None, licence=None, sha256="")

@@ -9,9 +9,10 @@ from release.contents import SIGNATURE
 from release.digests import FileDigest, digest_of
 from release.environment import environment
 from release.evals import claims
+from release.evals.bbq.result import Bbq
 from release.models.classes import loader_of
 from release.plan import DEFAULT_SEED, SCOPE_WORDS, Measuring, Plan
-from release.schema.measurements import Bbq, Measurements
+from release.schema.measurements import Measurements
 from release.schema.record import CARD, FILE_NAME, Base, CalibrationPlan, PlanRecord, Pruning, Record
 from release.sources.base import BaseModel
 from release.verification.audit import Audited

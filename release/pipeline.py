@@ -26,6 +26,7 @@ from release.checkpoint.steady import steady
 from release.contents import is_own
 from release.evals import cache as memory
 from release.evals import spread as seeds
+from release.evals.storage.result import Storage
 from release.models import classes
 from release.plan import Measuring, Plan
 from release.progress import Console
@@ -36,7 +37,7 @@ from release.pruning.rebuild import rebuild as rebuild_weights
 from release.pruning.recipe import Recipe
 from release.publishing import leaks
 from release.publishing.upload import login_for, parcel_of, push_release, take_names, write_space
-from release.schema.measurements import Measurements, Storage
+from release.schema.measurements import Measurements
 from release.schema.record import CARD, FILE_NAME, Pruning, Record, Signed
 from release.sources.base import BaseModel, resolve
 from release.verification import signing, weightless

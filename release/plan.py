@@ -16,10 +16,10 @@ from release.frozen import MOST_DECIMALS, Frozen, is_share
 from release.options import LARGEST_SEED, MOST_MASKS
 from release.pruning.method import Scope
 from release.pruning.recipe import Recipe
-from release.schema.measurements import EngineName, Precision, Reading
 from release.schema.record import CalibrationPlan, Weights
 from release.schema.study import Study
 from release.sources.identity import Identity
+from release.values import EngineName, Precision, Reading
 
 DEFAULT_SEED = 42
 CALIBRATION_TEXTS = ("auto", "c4", "wikipedia")

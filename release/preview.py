@@ -15,6 +15,7 @@ from release.checkpoint.prunable import LeftDense, from_shapes, left_dense, modu
 from release.contents import left_behind
 from release.errors import HubUnreachable, NotLoggedIn
 from release.evals.bbq.data import known, read_bbq
+from release.evals.bbq.result import Forecast
 from release.frozen import Frozen
 from release.hub import PushPlan
 from release.models.classes import matrices, meta_model, require_prunable
@@ -24,7 +25,6 @@ from release.progress import Console
 from release.pruning.budget import rounded_share
 from release.pruning.prune import SPARE
 from release.pruning.prune_tensor import require_rows
-from release.schema.measurements import Forecast
 from release.sources.base import require_said
 
 Tensors = Mapping[str, tuple[str, tuple[int, ...]]]

@@ -8,8 +8,10 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from release.checkpoint.prunable import LeftDense
+from release.evals.bbq.result import Bbq
 from release.evals.claims import across, decide
 from release.evals.latency.metrics import LATENCY
+from release.evals.latency.result import Latency
 from release.evals.metric import Metric
 from release.evals.metrics import METRICS, phrase
 from release.evals.perplexity.metrics import PERPLEXITY
@@ -17,8 +19,9 @@ from release.format import escaped, shown, visible
 from release.pipeline import Release
 from release.progress import Screen
 from release.pruning.method import Method
-from release.schema.measurements import Bbq, Estimate, Latency, Measurements, Rate, Score
+from release.schema.measurements import Measurements
 from release.schema.record import ClaimRecord, Pruning
+from release.values import Estimate, Rate, Score
 from release.verification.audit import listed
 from release.verification.verify import Verification
 

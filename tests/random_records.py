@@ -7,28 +7,15 @@ from typing import get_args
 from hypothesis import strategies as st
 
 from release.digests import FileDigest
+from release.evals.bbq.result import Bbq, CategoryTest, Mcnemar, Sampling
+from release.evals.latency.result import Latency, Load
+from release.evals.perplexity.result import Perplexity
+from release.evals.storage.result import Storage
+from release.evals.super_weights.result import SuperWeights
 from release.names import problem_of
-from release.schema.measurements import (
-    Bbq,
-    CategoryTest,
-    DataSource,
-    EngineName,
-    Estimate,
-    Latency,
-    Load,
-    Mcnemar,
-    Measurements,
-    Package,
-    Perplexity,
-    Precision,
-    Rate,
-    Reading,
-    Sampling,
-    Score,
-    Storage,
-    SuperWeights,
-)
+from release.schema.measurements import Measurements
 from release.schema.record import LONGEST_NAME, Audit, Base, Licence, ModuleAudit, Record, Signed
+from release.values import DataSource, EngineName, Estimate, Package, Precision, Rate, Reading, Score
 from tests.records import (
     VALUES,
     estimate,

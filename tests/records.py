@@ -5,27 +5,14 @@ from typing import Any
 
 from release.digests import FileDigest
 from release.evals.bbq.data import Condition
+from release.evals.bbq.result import Bbq, Mcnemar
 from release.evals.claims import decide
+from release.evals.latency.result import Latency, LatencySide, Load
+from release.evals.perplexity.result import Perplexity
 from release.evals.spread import published, spread_of
-from release.schema.measurements import (
-    Bbq,
-    DataSource,
-    Estimate,
-    Latency,
-    LatencySide,
-    Load,
-    Mask,
-    Masks,
-    Mcnemar,
-    Measurements,
-    Package,
-    Perplexity,
-    Rate,
-    Score,
-    Storage,
-    SuperWeight,
-    SuperWeights,
-)
+from release.evals.storage.result import Storage
+from release.evals.super_weights.result import SuperWeight, SuperWeights
+from release.schema.measurements import Mask, Masks, Measurements
 from release.schema.record import (
     Audit,
     Base,
@@ -39,6 +26,7 @@ from release.schema.record import (
     Record,
 )
 from release.schema.study import default_study
+from release.values import DataSource, Estimate, Package, Rate, Score
 
 CATEGORIES = ("Age", "Gender_identity", "Race_ethnicity", "Religion", "SES")
 

@@ -20,10 +20,11 @@ from release.card.render import compare
 from release.card.render import render as rendered
 from release.card.templates import environment
 from release.errors import BadOption
+from release.evals.bbq.result import CategoryTest, Sampling
 from release.resources import resource
-from release.schema.measurements import CategoryTest, Estimate, Sampling
 from release.schema.record import Licence, Record
 from release.schema.study import default_study
+from release.values import Estimate
 from tests.random_records import HOSTILE, VOID_WORDS, records
 from tests.records import (
     dense_against_dense,

@@ -16,9 +16,12 @@ from release.evals.bbq.rules import LEAN_MARGIN, STUCK
 from release.evals.bbq.sample import draw
 from release.evals.claims import CLAIMS, HALF_WAY, across, decide, wording
 from release.evals.engine.statistics import clustered_wilson
+from release.evals.latency.result import Load
+from release.evals.storage.result import Storage
 from release.progress import Console
-from release.schema.measurements import Estimate, Load, Measurements, Rate, Score, Storage
+from release.schema.measurements import Measurements
 from release.schema.record import Audit, Verdict
+from release.values import Estimate, Rate, Score
 from tests.random_records import audits, measurements
 from tests.records import (
     dense_against_dense,

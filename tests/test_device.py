@@ -16,6 +16,7 @@ from release.checkpoint.folder import open_checkpoint
 from release.checkpoint.header import Raw
 from release.errors import BadOption
 from release.evals.bbq.prompts import Prompter
+from release.evals.bbq.result import Sampling
 from release.evals.engine.generate import generate
 from release.evals.engine.likelihood import Ask, likelihoods
 from release.evals.engine.subject import EvaluatedModel
@@ -31,7 +32,6 @@ from release.models.tree import Query, plant
 from release.progress import Console
 from release.pruning.prune import Calibrating, Job, PruneContext, prune
 from release.pruning.recipe import Recipe
-from release.schema.measurements import Sampling
 from tests import checkpoints, fake_device
 from tests.fake_device import fake_gpu
 from tests.pruning.calibration import means

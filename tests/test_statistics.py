@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import signal, stats
 
 from release.evals.engine import statistics
-from release.schema.measurements import Estimate
+from release.values import Estimate
 
 
 @pytest.mark.parametrize(("count", "n"), [(0, 10), (3, 10), (10, 10), (81, 263), (1, 1)])

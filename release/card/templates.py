@@ -14,7 +14,7 @@ from release.evals.bbq.metrics import METRICS as BBQ
 from release.evals.metrics import METRICS
 from release.names import is_litter
 from release.resources import resource
-from release.schema.measurements import Score
+from release.values import Score
 
 HUB = "https://huggingface.co"
 

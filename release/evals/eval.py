@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from release.evals.metric import Metric
 from release.frozen import Frozen
-from release.schema.measurements import DataSource
+from release.values import DataSource
 
 if TYPE_CHECKING:
     from release.evals.claim import Claim
@@ -37,6 +37,8 @@ class Eval(Generic[Result]):
             takes numpy, and a record is read without.
         sources: Returns the data that a result rests on: licence, digests and citations come from here.
         bibliography: Returns the names of the files under `templates/citation` that a result cites.
+        always: Whether every release has a result, since no option switches it off.
+        further: Key under which further results of the same kind stand as a list; None where there is one at most.
     """
 
     key: str
@@ -46,6 +48,8 @@ class Eval(Generic[Result]):
     module: str | None = None
     sources: Callable[[Result], Iterable[DataSource]] = nothing
     bibliography: Callable[[Result], Iterable[str]] = nothing
+    always: bool = False
+    further: str | None = None
 
     @property
     def claims(self) -> "tuple[Claim, ...]":

@@ -15,10 +15,13 @@ from matplotlib.figure import Figure
 
 from release import format as text
 from release.evals.bbq.prompts import LETTERS
+from release.evals.bbq.result import Bbq
 from release.evals.engine.statistics import Floats
+from release.evals.latency.result import Latency, LatencyPart
 from release.evals.latency.table import MODELS, file_name
 from release.files import replacing
-from release.schema.measurements import Bbq, Estimate, Latency, LatencyPart, Measurements, Score
+from release.schema.measurements import Measurements
+from release.values import Estimate, Score
 
 INK = "#747b87"
 """Text and lines."""

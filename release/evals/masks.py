@@ -8,7 +8,7 @@ from release.evals.perplexity import compare as perplexity
 from release.evals.perplexity.windows import losses_of
 from release.evals.run import SIDES, EvalPlan, Files, subject_of
 from release.progress import Console
-from release.schema.measurements import Estimate, Score
+from release.values import Estimate, Score
 
 
 def changes(

@@ -21,34 +21,30 @@ from release.evals.bbq.compare import compare
 from release.evals.bbq.data import Item, read_bbq
 from release.evals.bbq.lm_eval_log import write_samples
 from release.evals.bbq.prompts import Prompter
+from release.evals.bbq.result import Bbq, Looks
 from release.evals.bbq.sample import draw, of_categories, order
 from release.evals.bbq.table import write_answers
 from release.evals.engine.subject import EvaluatedModel
 from release.evals.latency import measure as latency
 from release.evals.latency.amount import AUTO, MOST, Amount
+from release.evals.latency.result import Latency
 from release.evals.latency.table import WARMUP
 from release.evals.perplexity import compare as perplexity
+from release.evals.perplexity.result import Perplexity
 from release.evals.perplexity.table import FILE_NAME, write_losses
 from release.evals.perplexity.windows import cut_windows, losses_of
+from release.evals.storage.result import Storage
 from release.evals.super_weights.find import super_weights
+from release.evals.super_weights.result import SuperWeights
 from release.models import engines
 from release.models.agreement import require_agreement
 from release.models.device import choose_device, fallbacks_told
 from release.models.load import read_tokenizer, require_known
 from release.plan import Measuring
 from release.progress import Console
-from release.schema.measurements import (
-    Bbq,
-    DataSource,
-    Latency,
-    Looks,
-    Measurements,
-    Perplexity,
-    Rate,
-    Storage,
-    SuperWeights,
-)
+from release.schema.measurements import Measurements
 from release.sources.text import read_text
+from release.values import DataSource, Rate
 
 SIDES = ("dense", "pruned")
 

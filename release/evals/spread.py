@@ -9,7 +9,8 @@ import numpy as np
 from release import files
 from release.evals.engine.statistics import LEVEL
 from release.frozen import Frozen
-from release.schema.measurements import Estimate, Mask, Masks, Measurements, Score, Spread
+from release.schema.measurements import Mask, Masks, Measurements, Spread
+from release.values import Estimate, Score
 
 FILE_NAME = "masks.json"
 TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)

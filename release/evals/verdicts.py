@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from release import format as text
 from release.evals.engine.statistics import PLAIN, Scale, p_beside, p_of_share
-from release.schema.measurements import Estimate, Rate
 from release.schema.record import Verdict
+from release.values import Estimate, Rate
 
 
 class Finding(NamedTuple):

@@ -15,7 +15,7 @@ from release.models.logprobs import read
 from release.models.reader import name_of
 from release.models.tree import Query
 from release.progress import Console
-from release.schema.measurements import EngineName
+from release.values import EngineName
 
 TRIED = 3
 """Prompts that both read, of different lengths."""

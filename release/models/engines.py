@@ -17,7 +17,7 @@ from release.evals.bbq.prompts import Prompter
 from release.models.reader import ModelReader
 from release.outside import Unfit, foreign
 from release.progress import Console
-from release.schema.measurements import EngineName, Package
+from release.values import EngineName, Package
 
 Take = Callable[[int], Any]
 """Returns the model that answers for a side, with that side's weights: 0 dense, 1 pruned. It is not timed."""

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from release.errors import BadOption, UnusableData
 from release.progress import Console
 from release.pruning.mask_rng import MaskRng
-from release.schema.measurements import DataSource
 from release.schema.record import Calibration, CalibrationPlan, Record
 from release.sources import c4
 from release.sources.text import opening, require_apart, text_file, tokenise, wikipedia, windows
+from release.values import DataSource
 
 CATALOGUE = ("auto", "c4", "wikipedia")
 """What a plan's text may be beside a file."""

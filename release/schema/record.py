@@ -14,8 +14,9 @@ from pydantic import AfterValidator, field_validator
 from release.checkpoint.prunable import LeftDense
 from release.digests import FileDigest
 from release.frozen import Frozen, Share
-from release.schema.measurements import DataSource, EngineName, Measurements, Precision, Reading
+from release.schema.measurements import Measurements
 from release.schema.study import Study
+from release.values import DataSource, EngineName, Precision, Reading
 
 SCHEMA_VERSION: Literal[1] = 1
 LONGEST_NAME = 320

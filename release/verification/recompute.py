@@ -13,9 +13,11 @@ from release.errors import InputError, UnusableData
 from release.evals import claims
 from release.evals import spread as seeds
 from release.evals.bbq import data as bbq
+from release.evals.bbq.result import Bbq, Looks
+from release.evals.latency.result import Latency
+from release.evals.perplexity.result import Perplexity
 from release.frozen import Frozen
 from release.progress import Console
-from release.schema.measurements import Bbq, Latency, Looks, Perplexity
 from release.schema.record import Check, Record
 from release.verification.audit import listed
 

@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from release.checkpoint.files import Files, content
 from release.errors import InputError, UnusableData
 from release.evals.bbq.data import read_bbq
+from release.evals.bbq.result import Bbq
+from release.evals.perplexity.result import Perplexity
 from release.progress import Console
-from release.schema.measurements import Bbq, EngineName, Perplexity
 from release.schema.record import Check, Record
+from release.values import EngineName
 from release.verification import recompute
 
 if TYPE_CHECKING:

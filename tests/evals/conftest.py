@@ -6,7 +6,7 @@ import pytest
 
 from release.evals.bbq.data import Item, read_bbq
 from release.progress import Console
-from release.schema.measurements import DataSource
+from release.values import DataSource
 from tests import checkpoints
 
 WINDOW = 2048

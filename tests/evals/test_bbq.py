@@ -18,7 +18,7 @@ from release.evals.engine.generate import NOTHING, STUDY, generate
 from release.evals.engine.subject import EvaluatedModel
 from release.models.load import loaded, read_tokenizer
 from release.progress import Console
-from release.schema.measurements import DataSource, Reading
+from release.values import DataSource, Reading
 from tests import checkpoints
 
 CPU = torch.device("cpu")

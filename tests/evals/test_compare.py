@@ -10,10 +10,11 @@ from scipy import stats
 from release.evals.bbq.answers import UNPARSED, Answers, Task
 from release.evals.bbq.compare import category_tests, compare, guessing_level
 from release.evals.bbq.data import Item
+from release.evals.bbq.result import Bbq, Sampling
 from release.evals.bbq.sample import draw
 from release.evals.bbq.scores import Comparison
 from release.evals.engine.statistics import cohens_h, wilson
-from release.schema.measurements import Bbq, DataSource, Rate, Sampling
+from release.values import DataSource, Rate
 from tests.evals.items import item_of, sample_of
 
 DATA = DataSource(name="BBQ", origin="here", revision=None, licence=None, sha256="0")

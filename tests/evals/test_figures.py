@@ -14,8 +14,9 @@ from release.card.render import render
 from release.digests import FileDigest
 from release.evals.bbq.data import Item
 from release.evals.figures import COLOURS, FILLS, INK, LINES, MARKERS, WIDTH, draw
+from release.evals.latency.result import Load
 from release.evals.latency.table import Timings, file_name, record_of, write_timings
-from release.schema.measurements import Load, Measurements
+from release.schema.measurements import Measurements
 from tests import records
 
 BACKGROUNDS = {"white": "#ffffff", "dark": "#0b0f19"}

@@ -28,13 +28,14 @@ from release.evals.latency import load as busy
 from release.evals.latency import measure as latency
 from release.evals.latency import table as timings
 from release.evals.latency.measure import measure_latency, require_room
+from release.evals.latency.result import Latency, Load
 from release.evals.latency.table import WARMUP
 from release.machine import cores
 from release.models import exchange, transformers_engine
 from release.models.load import loaded, read_tokenizer
 from release.progress import Console
 from release.report import show_measurements
-from release.schema.measurements import DataSource, Latency, Load
+from release.values import DataSource
 from tests import checkpoints, records
 
 COUNTED = 6

@@ -15,7 +15,7 @@ from release.evals.latency.measure import measure_latency
 from release.evals.latency.table import WARMUP
 from release.evals.latency.timed import Pair, time_pair
 from release.progress import Console
-from release.schema.measurements import DataSource
+from release.values import DataSource
 
 SPREADS = st.lists(st.floats(-0.5, 0.5), min_size=FIRST, max_size=FIRST).map(np.array)
 

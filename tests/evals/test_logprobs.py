@@ -19,7 +19,7 @@ from release.models.load import loaded, read_tokenizer
 from release.models.reader import Blockwise, ModelReader, Resident, opened
 from release.models.tree import RUN, Query
 from release.progress import Console
-from release.schema.measurements import DataSource
+from release.values import DataSource
 from tests import checkpoints
 
 CPU = torch.device("cpu")

@@ -9,11 +9,12 @@ import pytest
 from release.evals.bbq.answers import Answers, Task
 from release.evals.bbq.data import Item
 from release.evals.bbq.looks import Round, amount, constant, look, planned, widened
+from release.evals.bbq.result import Looks
 from release.evals.bbq.sample import draw
 from release.evals.run import measure, prepare
 from release.plan import Measuring
 from release.progress import Console
-from release.schema.measurements import DataSource, Estimate, Looks
+from release.values import DataSource, Estimate
 
 Bbq = tuple[tuple[Item, ...], DataSource]
 

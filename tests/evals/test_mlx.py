@@ -27,8 +27,9 @@ from release.models.tree import Query
 from release.plan import Measuring, parse_engines
 from release.progress import Console
 from release.report import show_measurements
-from release.schema.measurements import DataSource, EngineName, Measurements
+from release.schema.measurements import Measurements
 from release.schema.record import Record
+from release.values import DataSource, EngineName
 from tests import checkpoints, records
 
 CPU = torch.device("cpu")

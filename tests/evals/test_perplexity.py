@@ -9,10 +9,11 @@ import torch
 from release.errors import UnusableData
 from release.evals.engine.subject import EvaluatedModel
 from release.evals.perplexity import compare as perplexity
+from release.evals.perplexity.result import Perplexity
 from release.evals.perplexity.windows import cut_windows, losses_of
 from release.models.load import loaded
 from release.progress import Console
-from release.schema.measurements import DataSource, Perplexity
+from release.values import DataSource
 from tests import checkpoints
 
 CPU = torch.device("cpu")

@@ -9,7 +9,7 @@ from release.evals.bbq.ask import prepare
 from release.evals.bbq.data import Item
 from release.evals.bbq.prompts import SYSTEM, Prompter, question_text
 from release.evals.bbq.sample import Sample, draw
-from release.schema.measurements import DataSource
+from release.values import DataSource
 from tests import checkpoints
 
 ITEM = Item(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from release.errors import BadOption
 from release.evals.bbq.data import Item
 from release.evals.bbq.sample import CELLS, draw, order
-from release.schema.measurements import DataSource
+from release.values import DataSource
 from tests.evals.items import item_of
 
 Bbq = tuple[tuple[Item, ...], DataSource]

@@ -14,10 +14,11 @@ from release.evals.bbq.compare import compare
 from release.evals.bbq.data import Item
 from release.evals.bbq.lm_eval_log import FILE_NAMES, INVALID, write_samples
 from release.evals.bbq.prompts import ROTATIONS, Prompter
+from release.evals.bbq.result import Bbq
 from release.evals.bbq.sample import Sample, draw
 from release.evals.engine.generate import STUDY
 from release.models.load import read_tokenizer
-from release.schema.measurements import Bbq, DataSource, Reading
+from release.values import DataSource, Reading
 
 pytestmark = pytest.mark.long  # three measured releases are made before the first test
 

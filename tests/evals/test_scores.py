@@ -12,7 +12,7 @@ from release.evals.bbq.data import Item
 from release.evals.bbq.sample import Sample, draw
 from release.evals.bbq.scores import FORMULAS, Comparison, indicators
 from release.evals.engine.statistics import FEWEST_CLUSTERS, FEWEST_VARYING
-from release.schema.measurements import DataSource, Score
+from release.values import DataSource, Score
 from tests.evals.items import item_of, sample_of
 
 Bbq = tuple[tuple[Item, ...], DataSource]

@@ -23,11 +23,11 @@ from release.evals.super_weights.find import (
     stored_weight,
     super_weights,
 )
+from release.evals.super_weights.result import SuperWeights
 from release.models.load import loaded, read_tokenizer
 from release.plan import Measuring
 from release.progress import Console
 from release.report import show_measurements
-from release.schema.measurements import SuperWeights
 from tests import checkpoints
 from tests.records import example_measurements, example_record
 

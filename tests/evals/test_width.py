@@ -10,7 +10,7 @@ from release.evals.bbq.data import Item
 from release.evals.bbq.sample import Sample, draw
 from release.evals.bbq.scores import Comparison
 from release.evals.bbq.width import TYPICAL, WORST, Cell, Plug, design_of, forecast, half_width
-from release.schema.measurements import DataSource
+from release.values import DataSource
 from tests.evals.items import item_of, sample_of
 
 Bbq = tuple[tuple[Item, ...], DataSource]

@@ -10,8 +10,8 @@ from release.evals.bbq.ask import by_answer
 from release.evals.bbq.compare import compare
 from release.evals.bbq.sample import Sample
 from release.evals.claims import decide
-from release.schema.measurements import DataSource
 from release.schema.record import ClaimRecord
+from release.values import DataSource
 from tests.records import example_measurements
 
 DATA = DataSource(name="BBQ", origin="here", revision=None, licence=None, sha256="0")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from release.evals.bbq.data import Item
 from release.evals.bbq.prompts import ROTATIONS
 from release.evals.bbq.sample import Sample
-from release.schema.measurements import Reading
+from release.values import Reading
 
 UNPARSED = -1
 """The choice of a generated text that names no answer."""

@@ -9,9 +9,10 @@ from release.evals.bbq.answers import Answers, Task
 from release.evals.bbq.data import Condition, Item
 from release.evals.bbq.prompts import ROTATIONS
 from release.evals.bbq.rates import rate
+from release.evals.bbq.result import Bbq, CategoryTest, Looks, Mcnemar, Sampling
 from release.evals.bbq.scores import Comparison, Templates
 from release.evals.engine.statistics import PATTERNS, benjamini_hochberg, cohens_h, mcnemar, sign_flip
-from release.schema.measurements import Bbq, CategoryTest, DataSource, Looks, Mcnemar, Precision, Rate, Sampling, Score
+from release.values import DataSource, Precision, Rate, Score
 
 Flags = NDArray[np.bool_]
 

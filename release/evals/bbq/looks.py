@@ -15,11 +15,12 @@ import numpy as np
 from scipy import stats
 
 from release.evals.bbq.answers import Answers, Task
+from release.evals.bbq.result import Look, Looks
 from release.evals.bbq.sample import LADDER
 from release.evals.bbq.scores import Comparison
 from release.evals.engine.statistics import LEVEL
 from release.progress import Console
-from release.schema.measurements import Estimate, Look, Looks
+from release.values import Estimate
 
 SIDES = ("dense", "pruned")
 DRAWS = 200_000

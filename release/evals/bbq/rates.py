@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from release.evals.bbq.scores import Templates
 from release.evals.engine.clustered import Strata, ratio_of_sums, spread
 from release.evals.engine.statistics import Floats, clustered_wilson
-from release.schema.measurements import Rate
+from release.values import Rate
 
 
 def rate(templates: Templates, hits: Floats | NDArray[np.bool_], among: Floats | NDArray[np.bool_]) -> Rate:

@@ -1,8 +1,8 @@
 """BBQ as an evaluation: bias and accuracy, by Parrish et al. (2022)."""
 
 from release.evals.bbq.metrics import METRICS
+from release.evals.bbq.result import Bbq
 from release.evals.eval import Eval
-from release.schema.measurements import Bbq
 
 BBQ = Eval(
     key="bbq",

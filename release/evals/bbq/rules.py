@@ -2,6 +2,7 @@
 
 from release import format as text
 from release.evals.bbq.metrics import THIRD
+from release.evals.bbq.result import Bbq
 from release.evals.claim import Rule
 from release.evals.metrics import METRICS, phrase
 from release.evals.verdicts import (
@@ -17,8 +18,9 @@ from release.evals.verdicts import (
     missing,
     share_beside,
 )
-from release.schema.measurements import Bbq, Measurements, Score
+from release.schema.measurements import Measurements
 from release.schema.record import Audit, Verdict
+from release.values import Score
 
 HALF_WAY = 2 / 3
 """Accuracy half-way from guessing to always right: below it a reader knows less than it guesses."""

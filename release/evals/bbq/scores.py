@@ -17,7 +17,7 @@ from release.evals.bbq.data import Item
 from release.evals.bbq.sample import Sample
 from release.evals.engine.clustered import Linear, Strata, mean_of_ratios, ratio_of_one, ratio_of_sums, spread
 from release.evals.engine.statistics import Floats, exponential, t_interval
-from release.schema.measurements import Estimate, Score
+from release.values import Estimate, Score
 
 Choices = NDArray[np.int64]
 """Index of each answer given, or UNPARSED; (items, runs)."""

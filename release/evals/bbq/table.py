@@ -21,8 +21,9 @@ from release.evals.bbq.answers import Answers, Task, by_answer
 from release.evals.bbq.data import Item
 from release.evals.bbq.parse import parse
 from release.evals.bbq.prompts import AS_SHOWN, LETTERS, ROTATIONS
+from release.evals.bbq.result import Sampling
 from release.files import replacing
-from release.schema.measurements import Reading, Sampling
+from release.values import Reading
 
 SIDES = ("dense", "pruned")
 LARGEST = 64 << 20

@@ -19,10 +19,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from release.evals.bbq.result import Forecast
 from release.evals.bbq.sample import Sample
 from release.evals.engine.clustered import design_df
 from release.evals.engine.statistics import FEWEST_CLUSTERS, FEWEST_DF, quantile
-from release.schema.measurements import Forecast
 
 
 class Plug(NamedTuple):

@@ -9,10 +9,12 @@ from release.evals.bbq.rules import find_score, leaned, unmoved
 from release.evals.claim import Claim
 from release.evals.engine.statistics import LOG, exponential, standard_error, t_interval
 from release.evals.perplexity.claims import RATIO
+from release.evals.perplexity.result import Perplexity
 from release.evals.verdicts import Decision, Finding, above, all_of, beside, missing
 from release.pruning.budget import rounded_share
-from release.schema.measurements import Estimate, Measurements, Perplexity, Score
+from release.schema.measurements import Measurements
 from release.schema.record import Audit
+from release.values import Estimate, Score
 
 
 def hides_bias(audit: Audit | None, measurements: Measurements) -> Finding:

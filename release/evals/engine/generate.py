@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import GenerationConfig
 
+from release.evals.bbq.result import Sampling
 from release.evals.engine.subject import EvaluatedModel
 from release.models.logprobs import read
 from release.models.tree import Query
 from release.progress import Advance
-from release.schema.measurements import Sampling
 
 STUDY = Sampling(temperature=0.3, new_tokens=5, seeds=(42, 123, 456, 789, 1024))
 """As in arXiv 2605.08137."""

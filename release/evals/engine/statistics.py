@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from release.schema.measurements import Estimate, Rate
+from release.values import Estimate, Rate
 
 LEVEL = 0.95
 ALPHA = 1 - LEVEL

@@ -14,7 +14,7 @@ from release.evals.engine.store import ReadingStore, model_digest
 from release.models.engines import engine
 from release.models.reader import ModelReader, name_of
 from release.progress import Console
-from release.schema.measurements import EngineName
+from release.values import EngineName
 
 
 class EvaluatedModel:

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from release import format as text
 from release.evals.claim import Claim, Guard, Rule
 from release.evals.engine.statistics import LOG
+from release.evals.latency.result import Latency, Load
 from release.evals.verdicts import Decision, Finding, above, all_of, beside, inside, missing, ratio
-from release.schema.measurements import Latency, Load, Measurements
+from release.schema.measurements import Measurements
 from release.schema.record import Audit
 
 MOST_OTHERS = 0.1

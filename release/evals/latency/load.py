@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
+from release.evals.latency.result import Load
 from release.machine import cores, times_put_aside, used_seconds
-from release.schema.measurements import Load
 
 
 class Reading(NamedTuple):

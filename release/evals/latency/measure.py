@@ -26,13 +26,14 @@ from release.checkpoint.folder import open_checkpoint
 from release.errors import ReleaseError, UnusableBase
 from release.evals.bbq.data import Item
 from release.evals.latency.amount import Amount
+from release.evals.latency.result import Latency
 from release.evals.latency.table import WARMUP, Timings, file_name, merged, record_of, write_timings
 from release.evals.latency.timed import Pair, time_pair
 from release.models.engines import EnginePlace, engine
 from release.models.exchange import alike
 from release.models.load import SPARE
 from release.progress import Console
-from release.schema.measurements import DataSource, EngineName, Latency
+from release.values import DataSource, EngineName
 
 PROCESSES, EACH = 8, 4
 """Processes that time models which cannot share addresses, and the items that each counts."""

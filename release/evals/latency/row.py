@@ -2,7 +2,7 @@
 
 from release.evals.eval import Eval
 from release.evals.latency.metrics import METRICS
-from release.schema.measurements import Latency
+from release.evals.latency.result import Latency
 
 LATENCY = Eval(
     key="latency",
@@ -11,4 +11,5 @@ LATENCY = Eval(
     metrics=METRICS,
     module="release.evals.latency.claims",
     sources=lambda found: (found.prompts,),
+    further="other_latencies",
 )

@@ -12,17 +12,9 @@ from numpy.typing import NDArray
 from release.evals.bbq.data import Item
 from release.evals.bbq.table import read_table, wrong
 from release.evals.engine.statistics import Floats, exponential, mean_interval
+from release.evals.latency.result import Latency, LatencyPart, LatencySide, Load, latency_name
 from release.files import replacing
-from release.schema.measurements import (
-    DataSource,
-    EngineName,
-    Latency,
-    LatencyPart,
-    LatencySide,
-    Load,
-    Package,
-    latency_name,
-)
+from release.values import DataSource, EngineName, Package
 
 NEW_TOKENS = 5
 """Of every answer that is timed."""

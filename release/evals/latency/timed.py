@@ -17,7 +17,7 @@ from release.models.engines import engine, packages
 from release.models.load import read_tokenizer, stored_type
 from release.models.reader import name_of
 from release.progress import Console
-from release.schema.measurements import EngineName
+from release.values import EngineName
 
 
 @dataclass(frozen=True)

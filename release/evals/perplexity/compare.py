@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from release.evals.engine.statistics import Floats, drifting_mean, exponential
-from release.schema.measurements import DataSource, Estimate, Perplexity, Precision
+from release.evals.perplexity.result import Perplexity
+from release.values import DataSource, Estimate, Precision
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from release.evals.eval import Eval
 from release.evals.perplexity.metrics import METRICS
-from release.schema.measurements import Perplexity
+from release.evals.perplexity.result import Perplexity
 
 PERPLEXITY = Eval(
     key="perplexity",

@@ -1,6 +1,6 @@
 """Storage as an evaluation: bytes of the weight files."""
 
 from release.evals.eval import Eval
-from release.schema.measurements import Storage
+from release.evals.storage.result import Storage
 
-STORAGE = Eval(key="storage", title="Storage", result=Storage, module="release.evals.storage.claims")
+STORAGE = Eval(key="storage", title="Storage", result=Storage, module="release.evals.storage.claims", always=True)

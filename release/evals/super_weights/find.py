@@ -22,10 +22,10 @@ from release.checkpoint.disk import read_at, room_for
 from release.checkpoint.folder import open_checkpoint
 from release.checkpoint.prunable import is_expert
 from release.evals.engine.subject import EvaluatedModel
+from release.evals.super_weights.result import SuperWeight, SuperWeights
 from release.models.classes import blocks_of, matrices, meta_model
 from release.models.reader import ModelReader, Pass, name_of
 from release.models.slots import targets
-from release.schema.measurements import SuperWeight, SuperWeights
 
 PROMPT = "The capital of France is Paris, and the river through it is the Seine."
 MOST = 5
