@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from release.checkpoint.files import is_hidden
-from release.contents import SIGNATURE
+from release.contents import UNRECORDED
 from release.digests import FileDigest, digest_of
 from release.environment import environment
 from release.evals import claims
@@ -13,12 +13,10 @@ from release.evals.bbq.result import Bbq
 from release.models.classes import loader_of
 from release.plan import DEFAULT_SEED, SCOPE_WORDS, Measuring, Plan
 from release.schema.measurements import Measurements
-from release.schema.record import CARD, FILE_NAME, Base, CalibrationPlan, PlanRecord, Pruning, Record
+from release.schema.record import Base, CalibrationPlan, PlanRecord, Pruning, Record
 from release.sources.base import BaseModel
 from release.verification.audit import Audited
 
-UNRECORDED = (CARD, FILE_NAME, SIGNATURE)
-"""What the record cannot hold digests of, since it is made from the record or after it."""
 MEASURING = (
     *("bbq", "precision", "bbq_scoring", "bbq_engine", "bbq_categories", "perplexity", "latency", "latency_engine"),
     *("eval_dtype", "log_format"),

@@ -11,25 +11,21 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
-from release.card.parts import REPO_ID
 from release.checkpoint.files import Files, content, is_hidden
 from release.checkpoint.folder import CONFIG, TOKENIZER_CONFIG, is_side_file, matches, settings_of
 from release.checkpoint.forms import is_sparsity
 from release.checkpoint.loading import INDEX
-from release.names import is_litter
-from release.pruning.masks import FILE_NAME as MASK
+from release.names import MASK, RECORD, REPO_ID, SIGNATURE, TABLE, is_litter
 from release.schema.record import CARD
-from release.schema.record import FILE_NAME as RECORD
-from release.verification.sparsity_table import FILE_NAME as TABLE
 
-SIGNATURE = "model.sig"
-"""Made last, over all the other files."""
 OWN = (
     *(CARD, RECORD, TABLE, SIGNATURE, MASK),
     *("figures/*.svg", "figures/*.png"),
     *("evaluation/*.parquet", "evaluation/samples_*.jsonl"),
 )
 """What this tool writes beside weights and the base's files. Patterns; see `matches`."""
+UNRECORDED = (CARD, RECORD, SIGNATURE)
+"""What the record cannot hold digests of, since it is made from the record or after it."""
 THEIRS = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".mp4", ".pdf", ".ipynb", ".md", ".bib", ".cff")
 """Endings of what a person may add, in any folder that is not hidden: no loader reads them."""
 OF_THE_WAY = (".gitattributes", ".gitignore", ".git/", ".cache/huggingface/", ".release/")

@@ -6,6 +6,7 @@ HTML or a shell once it has passed `markdown`, `code` or `fence`.
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -186,3 +187,9 @@ def fence(text: str, language: str) -> str:
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     ticks = "`" * max(3, longest + 1)
     return f"{ticks}{language}\n{text.rstrip()}\n{ticks}"
+
+
+def listed(places: Sequence[str], most: int = 5) -> str:
+    """Name the first few places and count the rest; empty where there are none."""
+    rest = f"; and {len(places) - most} more" if len(places) > most else ""
+    return "; ".join(places[:most]) + rest

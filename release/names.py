@@ -1,6 +1,7 @@
-"""Names of files that come from outside: from a record, an index, a table or the Hub.
+"""Names: those of a release's own files, what the Hub takes for a name, and names of files that come from outside.
 
-A name is joined to a folder, so it must stay inside, and be a name on every system that may hold a copy.
+A name from a record, an index, a table or the Hub is joined to a folder, so it must stay inside, and be a name on every
+system that may hold a copy.
 """
 
 import re
@@ -10,6 +11,14 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+RECORD = "release.json"
+TABLE = "sparsity.csv"
+MASK = "mask/pruned.safetensors"
+SIGNATURE = "model.sig"
+"""Made last, over all the other files."""
+REPO_ID = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+")
+LICENCE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
+LANGUAGE = re.compile(r"[a-z]{2,3}|multilingual|code")
 LONGEST = 500
 """Characters of a whole name."""
 LONGEST_PART = 200

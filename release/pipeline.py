@@ -27,6 +27,7 @@ from release.contents import is_own
 from release.evals import cache as memory
 from release.evals import spread as seeds
 from release.evals.storage.result import Storage
+from release.format import listed
 from release.models import classes
 from release.plan import Measuring, Plan
 from release.progress import Console
@@ -42,7 +43,7 @@ from release.schema.record import CARD, FILE_NAME, Pruning, Record, Signed
 from release.sources.base import BaseModel, resolve
 from release.verification import signing, weightless
 from release.verification import sparsity_table as sparsity
-from release.verification.audit import Audited, audit, listed, refuse_failed
+from release.verification.audit import Audited, audit, refuse_failed
 from release.verification.closure import check_method
 from release.verification.verify import required_record, verify
 from release.workspace import Workspace, carry_files, carry_side_files, place_for_answers, require_side_files

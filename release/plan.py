@@ -8,11 +8,11 @@ from typing import Literal, Self, TypeVar
 
 from pydantic import model_validator
 
-from release.card.parts import REPO_ID
 from release.digests import sha256_file
 from release.errors import BadOption
 from release.format import quoted
 from release.frozen import MOST_DECIMALS, Frozen, is_share
+from release.names import REPO_ID
 from release.options import LARGEST_SEED, MOST_MASKS
 from release.pruning.method import Scope
 from release.pruning.recipe import Recipe

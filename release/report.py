@@ -15,14 +15,13 @@ from release.evals.latency.result import Latency
 from release.evals.metric import Metric
 from release.evals.metrics import METRICS, phrase
 from release.evals.perplexity.metrics import PERPLEXITY
-from release.format import escaped, shown, visible
+from release.format import escaped, listed, shown, visible
 from release.pipeline import Release
 from release.progress import Screen
 from release.pruning.method import Method
 from release.schema.measurements import Measurements
 from release.schema.record import ClaimRecord, Pruning
 from release.values import Estimate, Rate, Score
-from release.verification.audit import listed
 from release.verification.verify import Verification
 
 if TYPE_CHECKING:

@@ -20,11 +20,11 @@ from release.evals.bbq.result import Sampling
 from release.evals.engine.generate import generate
 from release.evals.engine.likelihood import Ask, likelihoods
 from release.evals.engine.subject import EvaluatedModel
-from release.evals.latency.clock import answer
 from release.models import ahead, device
 from release.models import parameters as weights
 from release.models.ahead import Lane
 from release.models.blocks import BlockModel
+from release.models.clock import answer
 from release.models.exchange import Exchanged
 from release.models.load import loaded, read_tokenizer
 from release.models.reader import Blockwise, Pass, Resident

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from release.card import render as card
 from release.card.parts import parse
 from release.checkpoint.loading import INDEX
-from release.pruning.masks import FILE_NAME as MASK
+from release.names import MASK
 from release.schema.record import Record
 from release.verification import weightless
 from tests import checkpoints

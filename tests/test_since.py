@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from release.verification.changes import History, differences, kind_of
+from release.sources.changes import History, differences, kind_of
 from tests import remote
 
 ID = "lab/pruned"

@@ -20,7 +20,7 @@ from release.checkpoint.folder import open_checkpoint
 from release.checkpoint.header import read_header
 from release.digests import digest_of
 from release.errors import AuditFailed
-from release.pruning import masks
+from release.names import MASK
 from release.pruning.budget import uniform
 from release.pruning.prune import sizes_of
 from release.pruning.recipe import Recipe
@@ -397,7 +397,7 @@ def test_a_published_mask_that_does_not_mark_the_zeros_fails_whatever_the_record
     kind, with_mask, tmp_path, capsys
 ):
     folder = checkpoints.copy(with_mask, tmp_path / "copy")
-    path = folder / masks.FILE_NAME
+    path = folder / MASK
     path.write_bytes(save(MASKS[kind](load(path.read_bytes()))))
     agree(folder)
     code, answer = verify(folder, capsys)

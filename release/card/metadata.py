@@ -5,14 +5,13 @@ from typing import Any
 
 import yaml
 
-from release.card.parts import REPO_ID
-from release.card.rules import LANGUAGE, LICENCE
 from release.evals.bbq.metrics import METRICS as BBQ
 from release.evals.bbq.result import Bbq
 from release.evals.claims import find_score
 from release.evals.metric import Hub
 from release.evals.metrics import on_the_hub
 from release.evals.perplexity.metrics import PERPLEXITY
+from release.names import LANGUAGE, LICENCE, REPO_ID
 from release.resources import resource
 from release.schema.record import Base, Licence, Record
 from release.values import DataSource

@@ -10,11 +10,11 @@ import re
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from release.names import REPO_ID
 from release.outside import Unfit, yaml_mapping
 
 BEGIN = "<!-- release: generated card; templates {templates}; seals {seals}{target}; write outside the two marks -->"
 END = "<!-- release: end of the generated card; text after this line is yours and is not checked -->"
-REPO_ID = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+")
 FIELDS = (
     *("license", "license_name", "license_link", "base_model", "base_model_relation"),
     *("library_name", "pipeline_tag", "language", "model-index"),

@@ -14,12 +14,13 @@ from release import __version__
 from release.card.check import differences
 from release.card.merge import Copy, Merged, merge
 from release.card.metadata import dump, front_matter, gate
-from release.card.parts import NOWHERE, REPO_ID, Card, CardPlace, generated, parse
+from release.card.parts import NOWHERE, Card, CardPlace, generated, parse
 from release.card.rules import broken
 from release.card.templates import HUB, environment, templates_digest
 from release.errors import BadOption
 from release.evals.claims import CLAIMS, Claim, decide
 from release.frozen import Frozen
+from release.names import REPO_ID
 from release.resources import resource
 from release.schema.record import Check, ClaimRecord, Record, Verdict
 

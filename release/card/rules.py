@@ -1,14 +1,11 @@
 """The Hub's rules for a model card's front matter, asked offline; the Hub asks again at every commit."""
 
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from release.card.parts import REPO_ID
+from release.names import LANGUAGE, LICENCE, REPO_ID
 
-LICENCE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
-LANGUAGE = re.compile(r"[a-z]{2,3}|multilingual|code")
 RELATIONS = ("finetune", "adapter", "merge", "quantized")
 """There is none for pruning."""
 ANSWERS = ("text", "checkbox", "date_picker", "country", "select")

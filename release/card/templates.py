@@ -9,10 +9,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined
 
 from release import __version__
 from release import format as text
-from release.card.parts import REPO_ID
 from release.evals.bbq.metrics import METRICS as BBQ
 from release.evals.metrics import METRICS
-from release.names import is_litter
+from release.names import REPO_ID, is_litter
 from release.resources import resource
 from release.values import Score
 

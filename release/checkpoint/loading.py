@@ -13,7 +13,7 @@ from release import outside
 from release.checkpoint.forms import refuse_other_form
 from release.checkpoint.remedies import MERGE, run_here
 from release.errors import UnusableBase
-from release.schema.record import FILE_NAME as RECORD
+from release.names import RECORD
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"

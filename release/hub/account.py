@@ -12,7 +12,7 @@ from huggingface_hub.errors import HFValidationError
 from release.errors import BadOption, NotLoggedIn
 from release.frozen import Frozen
 from release.hub.client import HubClient
-from release.schema.record import FILE_NAME as RECORD
+from release.names import RECORD
 from release.sources.contact import explained, first_contact
 
 WRITE = "repo.write"

@@ -8,14 +8,14 @@ emptied and shown with another app in it.
 import re
 from pathlib import Path
 
+from release.format import listed
 from release.hub.client import HubClient
 from release.hub.repos import ATTRIBUTES, Found, Kind, Maker, RepoFolder
+from release.names import RECORD
 from release.outside import Unfit, json_object, text_of
 from release.schema.record import CARD
-from release.schema.record import FILE_NAME as RECORD
 from release.sources.contact import plain
 from release.space.mark import is_marked
-from release.verification.audit import listed
 
 KINDS: dict[Kind, str] = {"model": "model", "space": "Space"}
 MARKS: dict[Kind, str] = {"model": "record of a release", "space": "mark of a release's Space"}

@@ -1,4 +1,4 @@
-"""MLX, by mlx-lm: the engine of Apple silicon, which runs on Linux as well; see `engines.Engine`.
+"""MLX, by mlx-lm: the engine of Apple silicon, which runs on Linux as well; see `engine.Engine`.
 
 Only mlx-lm's own loader reads weights, from safetensors alone, without a network and without code from the checkpoint.
 """
@@ -24,13 +24,12 @@ from mlx_lm.utils import load_model
 from release.checkpoint.folder import Checkpoint, open_checkpoint
 from release.checkpoint.steady import steady
 from release.errors import UnusableBase
-from release.evals.bbq.prompts import Prompter
-from release.evals.latency.table import NEW_TOKENS
 from release.format import quoted
 from release.models.device import memory_free
-from release.models.engines import EnginePlace, Take, TimedAnswer
+from release.models.engine import EnginePlace, Take
 from release.models.load import SPARE, read_config
 from release.models.reader import Pass, name_of
+from release.models.timed_answer import NEW_TOKENS, PromptEncoder, TimedAnswer
 from release.outside import Unfit, foreign
 from release.progress import Advance, Console
 
@@ -194,7 +193,7 @@ def _forget() -> None:
     mx.clear_cache()
 
 
-def answer(model: Loaded, prompter: Prompter, text: str) -> TimedAnswer:
+def answer(model: Loaded, prompter: PromptEncoder, text: str) -> TimedAnswer:
     """Time one greedy answer, token by token as mlx-lm generates them.
 
     A token is there once it is on the host; mlx-lm has begun with the next one by then, as it does for anybody.

@@ -1,4 +1,4 @@
-"""transformers on PyTorch, the engine that reads everything else, too; see `engines.Engine`."""
+"""transformers on PyTorch, the engine that reads everything else, too; see `engine.Engine`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from release.evals.latency.clock import answer
+from release.models.clock import answer
 from release.models.device import device_name, memory_free, require_type
-from release.models.engines import EnginePlace, Take
+from release.models.engine import EnginePlace, Take
 from release.models.exchange import exchanged as _resident
 from release.models.exchange import own_memory
 from release.models.load import loaded, stored_type

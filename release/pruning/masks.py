@@ -17,11 +17,10 @@ from release.checkpoint.prunable import prunable
 from release.checkpoint.tally import packed
 from release.errors import BadOption
 from release.files import replacing
+from release.names import MASK
 from release.progress import Console
 from release.pruning.recipe import Recipe
 from release.pruning.store import clear
-
-FILE_NAME = "mask/pruned.safetensors"
 
 
 def require_enough(recipe: Recipe) -> None:
@@ -43,7 +42,7 @@ def write(pruned: Checkpoint, model: Path, console: Console) -> None:
     names = prunable(pruned)
     header = header_of({name: known[name].tensor.numel for name in names})
     step = console.step("Write the mask", len(names))
-    with replacing(model / FILE_NAME) as temporary, temporary.open("wb") as file, step as advance:
+    with replacing(model / MASK) as temporary, temporary.open("wb") as file, step as advance:
         file.write(header)
         for name in names:
             place = known[name]
@@ -91,5 +90,5 @@ class PublishedMask:
 
 def published(model: Path) -> PublishedMask | None:
     """The mask that lies in a model folder, if any."""
-    path = model / FILE_NAME
+    path = model / MASK
     return PublishedMask(path) if path.is_file() else None

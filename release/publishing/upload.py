@@ -11,11 +11,10 @@ from release.card import file as card_file
 from release.card.parts import CardPlace, parse
 from release.checkpoint.files import Folder, is_hidden
 from release.checkpoint.folder import model_folder
-from release.contents import SIGNATURE
 from release.errors import BadOption
+from release.names import MASK, SIGNATURE
 from release.plan import PublishOptions
 from release.progress import Console
-from release.pruning.masks import FILE_NAME as MASK
 from release.pruning.recipe import Recipe
 from release.publishing import leaks
 from release.schema.record import CARD, FILE_NAME, Record

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, field_validator
 from release.checkpoint.prunable import LeftDense
 from release.digests import FileDigest
 from release.frozen import Frozen, Share
+from release.names import RECORD
 from release.schema.measurements import Measurements
 from release.schema.study import Study
 from release.values import DataSource, EngineName, Precision, Reading
@@ -21,7 +22,7 @@ from release.values import DataSource, EngineName, Precision, Reading
 SCHEMA_VERSION: Literal[1] = 1
 LONGEST_NAME = 320
 """Characters of who signed, at most; an e-mail address has no more."""
-FILE_NAME = "release.json"
+FILE_NAME = RECORD
 CARD = "README.md"
 
 Stated = Literal["id", "licence", "note"]

@@ -6,8 +6,8 @@ from huggingface_hub import GitCommitInfo, HfApi
 from huggingface_hub.hf_api import RepoFile
 
 from release.errors import UnknownName
+from release.sources.changes import Commit, History, differences
 from release.sources.contact import broken_off, explained, patience, plain
-from release.verification.changes import Commit, History, differences
 
 MOST_COMMITS = 100
 """Commits that are looked into one by one; each costs one request."""

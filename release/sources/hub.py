@@ -24,9 +24,9 @@ from release.checkpoint.forms import refuse_embeddings, refuse_other_form, refus
 from release.checkpoint.loading import INDEX, SINGLE, weight_names
 from release.contents import left_behind
 from release.errors import UnusableBase
+from release.names import RECORD
 from release.progress import Console
 from release.schema.record import CARD
-from release.schema.record import FILE_NAME as RECORD
 from release.sources.bars import meter
 from release.sources.contact import FIRST_WAIT, broken_off, explained, first_contact, quietly
 

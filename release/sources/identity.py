@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from release.card.parts import REPO_ID
-from release.card.rules import LICENCE
 from release.errors import BadOption
 from release.format import shown
 from release.frozen import Frozen
+from release.names import LICENCE, REPO_ID
 
 LONGEST_NOTE = 500
 """Characters of a note on the base."""

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from release import outside
-from release.card.rules import LANGUAGE
 from release.checkpoint.folder import is_side_file
 from release.format import one_line
+from release.names import LANGUAGE
 from release.progress import Console
 from release.schema.record import CARD, Licence
 

@@ -21,11 +21,11 @@ import yaml
 
 from release import children, files
 from release import format as text
-from release.card.parts import REPO_ID
 from release.card.templates import Written
 from release.card.templates import environment as templates
 from release.checkpoint.files import is_hidden
 from release.errors import BadOption, ReleaseError
+from release.names import REPO_ID
 from release.progress import Console
 from release.resources import resource
 from release.schema.record import CARD, Record

@@ -14,6 +14,7 @@ from release.checkpoint.prunable import left_dense
 from release.checkpoint.tally import TensorCount
 from release.digests import FileDigest
 from release.errors import AuditFailed
+from release.format import listed
 from release.progress import Console
 from release.pruning.budget import Budgets
 from release.pruning.recipe import Recipe
@@ -174,12 +175,6 @@ def check_finite(counts: Sequence[TensorCount]) -> Check:
     """No NaN or Inf stands in the files that the base had not."""
     wrong = [f"{c.name} holds {c.nonfinite:,}" for c in counts if c.nonfinite > (c.nonfinite_before or 0)]
     return Check(name="finite", ok=not wrong, detail=listed(wrong) or "no NaN or Inf that the base had not")
-
-
-def listed(places: Sequence[str], most: int = 5) -> str:
-    """Name the first few places and count the rest; empty where there are none."""
-    rest = f"; and {len(places) - most} more" if len(places) > most else ""
-    return "; ".join(places[:most]) + rest
 
 
 def summarise(

@@ -12,10 +12,10 @@ from release.checkpoint.folder import Checkpoint
 from release.checkpoint.loading import INDEX
 from release.checkpoint.tally import Movement, TensorCount
 from release.errors import InputError
+from release.format import listed
 from release.pruning.recipe import Recipe
 from release.pruning.registry import METHODS
 from release.schema.record import Check, Pruning, Record
-from release.verification.audit import listed
 from release.verification.inspection import Inspection
 
 FURTHEST = 2.0

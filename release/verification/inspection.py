@@ -10,21 +10,19 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from release import outside
-from release.build_record import UNRECORDED
 from release.checkpoint.count import BaseReader, count
 from release.checkpoint.files import Files, content, digest
 from release.checkpoint.folder import AT_ONCE, Checkpoint, config_of, open_files
 from release.checkpoint.prunable import prunable
 from release.checkpoint.tally import TensorCount
-from release.contents import carried, is_own
+from release.contents import UNRECORDED, carried, is_own
 from release.digests import FileDigest
 from release.errors import AuditFailed, UnusableBase
-from release.names import is_litter, problem_of
+from release.format import listed
+from release.names import MASK, TABLE, is_litter, problem_of
 from release.progress import Console
-from release.pruning.masks import FILE_NAME as MASK
 from release.schema.record import CARD, FILE_NAME, Record
 from release.verification import sparsity_table as sparsity
-from release.verification.audit import listed
 
 DIGITS = 20
 """Digits of a whole number in a record, at most."""
@@ -65,9 +63,9 @@ class Inspection:
         Raises:
             UnusableData: It is missing or not such a table.
         """
-        if sparsity.FILE_NAME not in self.files.sizes:
+        if TABLE not in self.files.sizes:
             raise sparsity.missing()
-        return sparsity.parse(content(self.files, sparsity.FILE_NAME))
+        return sparsity.parse(content(self.files, TABLE))
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from release.evals.bbq import data as bbq
 from release.evals.bbq.result import Bbq, Looks
 from release.evals.latency.result import Latency
 from release.evals.perplexity.result import Perplexity
+from release.format import listed
 from release.frozen import Frozen
 from release.progress import Console
 from release.schema.record import Check, Record
-from release.verification.audit import listed
 
 if TYPE_CHECKING:
     from release.evals.bbq.sample import Sample

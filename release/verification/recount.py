@@ -14,13 +14,15 @@ from release.checkpoint.header import Header, Tensor
 from release.checkpoint.prunable import prunable
 from release.checkpoint.tally import TensorCount
 from release.errors import ReleaseError, UnusableData
+from release.format import listed
+from release.names import MASK, TABLE
 from release.pruning import masks
 from release.pruning.budget import Budgets, given, uniform
 from release.pruning.prune import sizes_of
 from release.pruning.recipe import Recipe
 from release.schema.record import Check, Record
 from release.verification import sparsity_table as sparsity
-from release.verification.audit import check_budgets, check_pattern, listed, summarise
+from release.verification.audit import check_budgets, check_pattern, summarise
 from release.verification.inspection import Inspection, Seen
 
 BEFORE = {"zeros_before", "crowded"}
@@ -113,9 +115,9 @@ def check_table(subject: Inspection, record: Record) -> Iterator[Check]:
     due = uniform(sizes_of(described), recipe.sparsity).total
     wrong = [f"its budgets sum to {allowed.total:,}; {due:,} are due"] * (allowed.total != due)
     wrong += [each.detail for each in [_totals(described, record, recipe, rows)] if not each.ok]
-    if masks.FILE_NAME in subject.files.sizes:
+    if MASK in subject.files.sizes:
         wrong += _mismarked(subject, {row.name: row for row in rows if row.module})
-    told = f"record, mask and the {len(rows)} tensors of {sparsity.FILE_NAME} agree; no weights were read"
+    told = f"record, mask and the {len(rows)} tensors of {TABLE} agree; no weights were read"
     yield Check(name="table", ok=not wrong, detail=listed(wrong) or told)
 
 
@@ -124,20 +126,20 @@ def _described(written: Checkpoint, rows: Sequence[sparsity.SparsityRow]) -> Che
     try:
         shapes = [tuple(int(size) for size in row.shape.split("×") if size) for row in rows]
     except ValueError:
-        raise UnusableData(f"{sparsity.FILE_NAME} holds a shape that is none.", "Fetch it again.") from None
+        raise UnusableData(f"{TABLE} holds a shape that is none.", "Fetch it again.") from None
     tensors = tuple(Tensor(row.name, row.dtype, shape, 0, 0) for row, shape in zip(rows, shapes, strict=True))
-    return replace(written, headers=(Header(Path(sparsity.FILE_NAME), b"", tensors),))
+    return replace(written, headers=(Header(Path(TABLE), b"", tensors),))
 
 
 def _mismarked(subject: Inspection, due: Mapping[str, sparsity.SparsityRow]) -> list[str]:
     """Name the tensors of which the mask marks another number of weights than the table says."""
-    marks = {tensor.name: tensor for tensor in subject.files.header(masks.FILE_NAME).tensors}
+    marks = {tensor.name: tensor for tensor in subject.files.header(MASK).tensors}
     if {name: tensor.nbytes for name, tensor in marks.items()} != {n: masks.size_of(r.numel) for n, r in due.items()}:
-        return [f"{masks.FILE_NAME} is not the mask of these tensors"]
-    with closing(subject.files.open(masks.FILE_NAME)) as file:
+        return [f"{MASK} is not the mask of these tensors"]
+    with closing(subject.files.open(MASK)) as file:
         found = {name: _marked(file, marks[name]) for name in sorted(marks, key=lambda name: marks[name].start)}
     wrong = [name for name in sorted(due) if found[name] != due[name].zeros]
-    return [f"{masks.FILE_NAME} does not mark as many weights as the table says of {name}" for name in wrong]
+    return [f"{MASK} does not mark as many weights as the table says of {name}" for name in wrong]
 
 
 def _marked(file: FileReader, tensor: Tensor) -> int:
@@ -164,16 +166,16 @@ def check_mask(subject: Inspection, seen: Seen) -> Check:
     numbers = {name: found[name].numel for name in prunable(subject.written)}
     header, wrong = masks.header_of(numbers), []
     due = len(header) + sum(masks.size_of(numel) for numel in numbers.values())
-    if subject.files.sizes[masks.FILE_NAME] != due:
-        return Check(name="mask", ok=False, detail=f"{masks.FILE_NAME} is not the mask of these tensors")
-    with closing(subject.files.open(masks.FILE_NAME)) as file:
+    if subject.files.sizes[MASK] != due:
+        return Check(name="mask", ok=False, detail=f"{MASK} is not the mask of these tensors")
+    with closing(subject.files.open(MASK)) as file:
         wrong += ["its header"] * (file.read(0, len(header)).tobytes() != header)
         start = len(header)
         for name, numel in numbers.items():
             wrong += [name] * (_digest(file, start, masks.size_of(numel)) != found[name].marks)
             start += masks.size_of(numel)
-    detail = f"{masks.FILE_NAME} does not mark the zeros of {listed(wrong)}" if wrong else ""
-    return Check(name="mask", ok=not wrong, detail=detail or f"{masks.FILE_NAME} marks every zero and no other weight")
+    detail = f"{MASK} does not mark the zeros of {listed(wrong)}" if wrong else ""
+    return Check(name="mask", ok=not wrong, detail=detail or f"{MASK} marks every zero and no other weight")
 
 
 def _digest(file: FileReader, start: int, nbytes: int) -> str:

@@ -6,13 +6,13 @@ from pathlib import Path
 from release.checkpoint.files import Files
 from release.checkpoint.folder import Checkpoint, open_checkpoint
 from release.errors import HubUnreachable, MissingSource, UnknownName, UnusableBase, UnusableData
+from release.format import listed
 from release.machine import cores
 from release.progress import Console
 from release.pruning.prune import Calibrating, budgets_of
 from release.pruning.rebuild import agreement, differing
 from release.pruning.recipe import Recipe
 from release.schema.record import FILE_NAME, Check, Record
-from release.verification.audit import listed
 from release.verification.closure import check_method, updates
 from release.verification.inspection import Inspection, Seen
 

@@ -15,12 +15,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from release.checkpoint.files import Files, Folder, content, digest, is_hidden
-from release.contents import SIGNATURE, is_of_the_way
+from release.contents import is_of_the_way
 from release.digests import FileDigest
 from release.errors import BadOption, MissingSource
 from release.files import replacing
 from release.format import one_line
-from release.names import problem_of
+from release.names import SIGNATURE, problem_of
 from release.progress import Console
 from release.schema.record import Check, Signed
 from release.verification import keyless

@@ -14,17 +14,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from release.card.parts import REPO_ID, parse
+from release.card.parts import parse
 from release.checkpoint.files import Files, Folder
 from release.errors import BadOption
 from release.evals.bbq import data as bbq
 from release.evals.bbq.examples import MOST, example
+from release.format import listed
 from release.frozen import Frozen
+from release.names import REPO_ID
 from release.outside import Unfit, text_of
 from release.schema.record import CARD, Check, Record
 from release.space import build as space
 from release.space.mark import address_of
-from release.verification.audit import listed
 
 FOLDER = "space"
 MOST_FILES = 1000

@@ -10,9 +10,9 @@ from release.checkpoint.prunable import module_of
 from release.checkpoint.tally import TensorCount
 from release.errors import UnusableData
 from release.frozen import Frozen
+from release.names import TABLE
 from release.pruning.budget import Budgets, given
 
-FILE_NAME = "sparsity.csv"
 REMEDY = "Build the release again."
 LARGEST = 64 << 20
 """Bytes of a table: some hundred thousand tensors."""
@@ -90,7 +90,7 @@ def write(table: Iterable[SparsityRow], folder: Path) -> None:
     writer = csv.DictWriter(text, list(SparsityRow.model_fields), lineterminator="\n")
     writer.writeheader()
     writer.writerows(row.model_dump() for row in table)
-    files.write(folder / FILE_NAME, text.getvalue())
+    files.write(folder / TABLE, text.getvalue())
 
 
 def read(folder: Path) -> tuple[SparsityRow, ...]:
@@ -99,12 +99,12 @@ def read(folder: Path) -> tuple[SparsityRow, ...]:
     Raises:
         UnusableData: It is missing or not such a table.
     """
-    if not (folder / FILE_NAME).exists():
+    if not (folder / TABLE).exists():
         raise missing()
     try:
-        return parse(outside.bytes_of(folder / FILE_NAME, LARGEST))
+        return parse(outside.bytes_of(folder / TABLE, LARGEST))
     except outside.Unfit as why:
-        raise UnusableData(f"{FILE_NAME} {why}.", REMEDY) from None
+        raise UnusableData(f"{TABLE} {why}.", REMEDY) from None
 
 
 def parse(table: bytes) -> tuple[SparsityRow, ...]:
@@ -117,9 +117,9 @@ def parse(table: bytes) -> tuple[SparsityRow, ...]:
         text = io.StringIO(table.decode("utf-8"), newline="")
         return tuple(SparsityRow.model_validate(row) for row in csv.DictReader(text))
     except (ValueError, csv.Error):
-        raise UnusableData(f"{FILE_NAME} is not the table this tool writes.", REMEDY) from None
+        raise UnusableData(f"{TABLE} is not the table this tool writes.", REMEDY) from None
 
 
 def missing() -> UnusableData:
     """Return the error for a model that lacks its table."""
-    return UnusableData(f"{FILE_NAME} is missing.", REMEDY)
+    return UnusableData(f"{TABLE} is missing.", REMEDY)

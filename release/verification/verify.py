@@ -16,14 +16,14 @@ from release.checkpoint.loading import INDEX
 from release.errors import OutputConflict, ReleaseError
 from release.format import shown
 from release.frozen import Frozen
+from release.names import MASK
 from release.progress import Console
-from release.pruning import masks
 from release.pruning.recipe import Recipe
 from release.schema.record import CARD, FILE_NAME, Check, Record
 from release.sources import base as bases
+from release.sources.changes import History
 from release.verification import making, origin, recompute, signing, space_check, spot_check, weightless
 from release.verification.audit import check_files, check_finite, check_kept
-from release.verification.changes import History
 from release.verification.closure import (
     check_contents,
     check_headers,
@@ -201,7 +201,7 @@ def _against_record(subject: Inspection, record: Record, seen: Seen | None) -> I
     yield from _as_recorded(subject, record, seen)
     if method.ok:
         yield from check_table(subject, record) if seen is None else check_numbers(subject, record, seen)
-    if seen is not None and masks.FILE_NAME in subject.files.sizes:
+    if seen is not None and MASK in subject.files.sizes:
         yield check_mask(subject, seen)
     yield from card.compare(record, subject.card or "")
     yield from recompute.checks(subject.files, record)

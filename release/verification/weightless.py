@@ -10,8 +10,8 @@ from pathlib import Path
 from release import files
 from release.checkpoint.files import Folder, is_hidden
 from release.checkpoint.loading import INDEX
-from release.contents import SIGNATURE
 from release.errors import BadOption, OutputConflict, UnknownName
+from release.names import SIGNATURE
 from release.pruning.rebuild import is_decided
 from release.pruning.recipe import Recipe
 from release.schema.record import Record

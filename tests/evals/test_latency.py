@@ -23,7 +23,6 @@ from release.errors import ReleaseError, UnknownName, UnusableBase
 from release.evals.bbq.data import Item
 from release.evals.bbq.prompts import Prompter
 from release.evals.claims import wording
-from release.evals.latency import clock
 from release.evals.latency import load as busy
 from release.evals.latency import measure as latency
 from release.evals.latency import table as timings
@@ -31,8 +30,9 @@ from release.evals.latency.measure import measure_latency, require_room
 from release.evals.latency.result import Latency, Load
 from release.evals.latency.table import WARMUP
 from release.machine import cores
-from release.models import exchange, transformers_engine
+from release.models import clock, exchange, transformers_engine
 from release.models.load import loaded, read_tokenizer
+from release.models.timed_answer import NEW_TOKENS
 from release.progress import Console
 from release.report import show_measurements
 from release.values import DataSource
@@ -74,7 +74,7 @@ def measured(
 
 def test_a_fresh_process_times_both_models(measured: tuple[Latency, Path], bbq: Bbq) -> None:
     found, _ = measured
-    assert (found.items, found.warmup, found.new_tokens) == (COUNTED, WARMUP, timings.NEW_TOKENS)
+    assert (found.items, found.warmup, found.new_tokens) == (COUNTED, WARMUP, NEW_TOKENS)
     assert (found.device, found.dtype, found.prompts) == ("cpu", "bfloat16", bbq[1])
     assert 0 < found.dense.mean < found.seconds
     assert multiprocessing.active_children() == []
@@ -247,7 +247,7 @@ def test_time_spent_on_the_prompt_and_on_further_tokens_is_told_apart(
 ) -> None:
     prompter = Prompter(read_tokenizer(tiny["llama"]))
     text = prompter.text(bbq[0][0], 0)
-    further = timings.NEW_TOKENS - 1
+    further = NEW_TOKENS - 1
     with loaded(tiny["llama"], CPU, None) as model, slowed(model, prefill, step):
         first, rest = np.min([clock.answer(model, prompter, text).seconds for _ in range(2)], axis=0)
     # Sleeping takes at least as long as asked; what a busy machine adds is less than the whole sleep of a second.
@@ -263,7 +263,7 @@ def test_a_model_that_would_stop_early_makes_as_many_tokens(tiny: dict[str, Path
         model.generation_config.eos_token_id = list(range(model.config.vocab_size // 2))
         model.register_forward_pre_hook(lambda *_: passes.append(1))
         clock.answer(model, prompter, prompter.text(bbq[0][0], 0))
-    assert len(passes) == timings.NEW_TOKENS
+    assert len(passes) == NEW_TOKENS
 
 
 def test_an_error_inside_the_process_comes_back_as_itself(

@@ -18,11 +18,13 @@ from release.errors import BadOption, MissingSource, UnusableBase
 from release.evals import run
 from release.evals.bbq.data import Item
 from release.evals.bbq.prompts import Prompter
-from release.evals.latency.table import NEW_TOKENS, WARMUP, read_timings, record_of, write_timings
+from release.evals.latency.table import WARMUP, read_timings, record_of, write_timings
 from release.evals.latency.timed import Pair, time_pair
-from release.models.engines import ENGINES, Engine, engine
+from release.models.engine import Engine
+from release.models.engines import ENGINES, engine
 from release.models.load import read_tokenizer
 from release.models.logprobs import read
+from release.models.timed_answer import NEW_TOKENS
 from release.models.tree import Query
 from release.plan import Measuring, parse_engines
 from release.progress import Console

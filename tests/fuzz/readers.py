@@ -21,10 +21,10 @@ from release.checkpoint.files import Folder
 from release.checkpoint.folder import CONFIG, open_checkpoint
 from release.checkpoint.header import Header, read_header
 from release.checkpoint.loading import INDEX
-from release.contents import SIGNATURE
 from release.errors import ReleaseError
 from release.evals.bbq.table import read_answers
 from release.evals.perplexity.table import read_losses
+from release.names import SIGNATURE
 from release.plan import parse_amount, parse_sparsities, recipe_of, release_name
 from release.progress import Console
 from release.pruning.recipe import Recipe

@@ -29,7 +29,8 @@ from release.evals.latency.amount import Amount
 from release.evals.latency.result import Latency
 from release.evals.latency.table import WARMUP, Timings, file_name, merged, record_of, write_timings
 from release.evals.latency.timed import Pair, time_pair
-from release.models.engines import EnginePlace, engine
+from release.models.engine import EnginePlace
+from release.models.engines import engine
 from release.models.exchange import alike
 from release.models.load import SPARE
 from release.progress import Console

@@ -14,10 +14,9 @@ from release.evals.bbq.table import read_table, wrong
 from release.evals.engine.statistics import Floats, exponential, mean_interval
 from release.evals.latency.result import Latency, LatencyPart, LatencySide, Load, latency_name
 from release.files import replacing
+from release.models.timed_answer import NEW_TOKENS
 from release.values import DataSource, EngineName, Package
 
-NEW_TOKENS = 5
-"""Of every answer that is timed."""
 WARMUP = 2
 MARGIN = 0.05
 MODELS = ("dense", "pruned")

@@ -7,13 +7,11 @@ from typing import Any, Protocol
 import torch
 from transformers import StoppingCriteriaList
 
-from release.evals.bbq.prompts import Prompter
-from release.evals.latency.table import NEW_TOKENS
-from release.models.engines import TimedAnswer
+from release.models.timed_answer import NEW_TOKENS, PromptEncoder, TimedAnswer
 
 
 @torch.inference_mode()
-def answer(model: Any, prompter: Prompter, text: str) -> TimedAnswer:
+def answer(model: Any, prompter: PromptEncoder, text: str) -> TimedAnswer:
     """Time one greedy answer to a rendered prompt.
 
     Always `NEW_TOKENS` tokens, past an end of text too: a model that stops early would otherwise look fast.

@@ -6,15 +6,13 @@ from typing import Literal
 
 from release.checkpoint.folder import CONFIG, is_side_file
 from release.checkpoint.loading import INDEX
-from release.contents import SIGNATURE, is_of_the_way, is_own, is_theirs
+from release.contents import is_of_the_way, is_own, is_theirs
 from release.errors import ReleaseError
 from release.format import shown
 from release.frozen import Frozen
+from release.names import MASK, RECORD, SIGNATURE, TABLE
 from release.progress import Console
-from release.pruning.masks import FILE_NAME as MASK
 from release.schema.record import CARD
-from release.schema.record import FILE_NAME as RECORD
-from release.verification.sparsity_table import FILE_NAME as TABLE
 
 How = Literal["added", "changed", "removed"]
 
