@@ -1,5 +1,7 @@
 """Publish pruned language models that can be believed.
 
+What is exported here is the public interface; `docs/api.md` shows it. All else is private and may change.
+
 The parts, in the order a release is made (`release.pipeline.publish` is the whole story):
 
 * `release.sources` finds the base model and the data sets,
@@ -12,4 +14,72 @@ The parts, in the order a release is made (`release.pipeline.publish` is the who
 * `release.hub` uploads it.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from release.api import measure, prune, publish, push, rebuild, verify
+    from release.errors import ReleaseError
+    from release.pipeline import Release
+    from release.plan import Measuring, Plan, PublishOptions
+    from release.progress import Console
+    from release.pruning.recipe import Recipe
+    from release.schema.measurements import Measurements
+    from release.schema.record import Record
+    from release.verification.keyless import SignerIdentity
+    from release.verification.remask import Again
+    from release.verification.spot_check import Spot
+    from release.verification.verify import Verification
+
 __version__ = "0.1.0"
+__all__ = [
+    "Again",
+    "Console",
+    "Measurements",
+    "Measuring",
+    "Plan",
+    "PublishOptions",
+    "Recipe",
+    "Record",
+    "Release",
+    "ReleaseError",
+    "SignerIdentity",
+    "Spot",
+    "Verification",
+    "measure",
+    "prune",
+    "publish",
+    "push",
+    "rebuild",
+    "verify",
+]
+
+_HOMES = {
+    "release.api": ("measure", "prune", "publish", "push", "rebuild", "verify"),
+    "release.errors": ("ReleaseError",),
+    "release.pipeline": ("Release",),
+    "release.plan": ("Measuring", "Plan", "PublishOptions"),
+    "release.progress": ("Console",),
+    "release.pruning.recipe": ("Recipe",),
+    "release.schema.measurements": ("Measurements",),
+    "release.schema.record": ("Record",),
+    "release.verification.keyless": ("SignerIdentity",),
+    "release.verification.remask": ("Again",),
+    "release.verification.spot_check": ("Spot",),
+    "release.verification.verify": ("Verification",),
+}
+"""Where the public names are defined. They are imported when they are asked for: `release --help` must not wait for
+torch, and every module here imports this package first."""
+
+
+def __getattr__(name: str) -> object:
+    for module, names in _HOMES.items():
+        if name in names:
+            found: object = getattr(import_module(module), name)
+            globals()[name] = found
+            return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

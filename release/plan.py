@@ -144,9 +144,9 @@ class Plan(Frozen):
 
     model: str
     recipe: Recipe
-    measuring: Measuring
-    out: Path
-    local: bool
+    measuring: Measuring = Measuring()
+    out: Path = Path("releases")
+    local: bool = False
     namespace: str | None = None
     ways: PublishOptions = PublishOptions()
     space: bool = True
@@ -180,6 +180,11 @@ class Plan(Frozen):
         return tuple(
             self.model_copy(update={**made, "recipe": self.recipe.model_copy(update={"seed": seed})}) for seed in seeds
         )
+
+    def unmeasured(self) -> "Plan":
+        """The same plan for one who only prunes: local, of one mask, and nothing is measured."""
+        off = self.measuring.model_copy(update=dict.fromkeys(("bbq", "perplexity", "latency"), "off"))
+        return self.model_copy(update={"measuring": off, "local": True, "seeds": 1})
 
     def name(self, base_slug: str) -> str:
         """The name of the release and of its repository."""
