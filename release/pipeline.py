@@ -394,11 +394,11 @@ def _card_again(folder: Path) -> Merged:
 
 def run_space(releases: list[Path], base: str | None, console: Console) -> None:
     """Run the Space of one or more releases of the same base on this machine, until interrupted."""
-    from release.space import build as space
+    from release import local_space
 
     records = [required_record(model_folder(release)) for release in releases]
     dense = resolve(base or _base_of(records[0]), console).checkpoint.folder
-    space.run(releases, dense, console)
+    local_space.run(releases, dense, console)
 
 
 def _base_of(record: Record) -> str:

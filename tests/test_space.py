@@ -44,7 +44,7 @@ def front_and_body(folder: Path) -> tuple[dict[str, Any], str]:
 
 
 def test_the_app_is_copied_byte_for_byte(tmp_path: Path) -> None:
-    space.build(example_record(), tmp_path / "space", *IDS, [EXAMPLE])
+    space.write_folder(example_record(), tmp_path / "space", *IDS, [EXAMPLE])
     built = digests(tmp_path / "space")
     assert {"README.md", "app.py", "requirements.txt", "examples.json"} <= set(built)
     assert digests(APP).items() <= built.items()
@@ -54,12 +54,12 @@ def test_the_same_record_gives_the_same_bytes_whatever_lay_there(tmp_path: Path)
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / f"stale-{name}.py").write_text("x")
-        space.build(example_record(), tmp_path / name, *IDS, [EXAMPLE])
+        space.write_folder(example_record(), tmp_path / name, *IDS, [EXAMPLE])
     assert digests(tmp_path / "a") == digests(tmp_path / "b")
 
 
 def test_the_front_matter_keeps_the_hubs_rules(tmp_path: Path) -> None:
-    space.build(example_record(), tmp_path / "space", *IDS, [])
+    space.write_folder(example_record(), tmp_path / "space", *IDS, [])
     front, _ = front_and_body(tmp_path / "space")
     assert front["sdk"] == "gradio"
     assert front["sdk_version"] == version("gradio")
@@ -85,7 +85,7 @@ def test_the_front_matter_keeps_the_hubs_rules(tmp_path: Path) -> None:
 
 def test_a_base_that_is_not_on_the_hub_is_neither_listed_nor_linked(tmp_path: Path) -> None:
     record = example_record(base=example_base(id="my-folder", on_hub=False, source="folder", revision=None))
-    space.build(record, tmp_path / "space", "my-folder", "me/pruned", [])
+    space.write_folder(record, tmp_path / "space", "my-folder", "me/pruned", [])
     front, body = front_and_body(tmp_path / "space")
     assert front["models"] == ["me/pruned"]
     assert "not on the Hub" in body
@@ -95,7 +95,7 @@ def test_a_base_that_is_not_on_the_hub_is_neither_listed_nor_linked(tmp_path: Pa
 
 def test_bbq_is_credited_where_its_questions_are_shown(tmp_path: Path) -> None:
     for name, items in (("with", [EXAMPLE]), ("without", [])):
-        space.build(example_record(), tmp_path / name, *IDS, items)
+        space.write_folder(example_record(), tmp_path / name, *IDS, items)
     assert "Parrish" in front_and_body(tmp_path / "with")[1]
     assert "Parrish" not in front_and_body(tmp_path / "without")[1]
     stored = json.loads((tmp_path / "with" / "examples.json").read_text())

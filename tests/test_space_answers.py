@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ from gradio import Error
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
+from release import local_space
 from release.errors import BadOption
 from release.progress import Console
 from release.schema.record import FILE_NAME
@@ -300,7 +302,7 @@ def test_the_shelf_keeps_the_two_models_used_last(folders: tuple[Path, Path]) ->
 def release(tmp_path: Path, folders: tuple[Path, Path]) -> Path:
     shutil.copytree(folders[1], tmp_path / "release" / "model")
     (tmp_path / "release" / "model" / FILE_NAME).write_text(example_record().to_json())
-    space.build(example_record(), tmp_path / "release" / "space", *OF_RECORD, [])
+    space.write_folder(example_record(), tmp_path / "release" / "space", *OF_RECORD, [])
     return tmp_path / "release"
 
 
@@ -311,8 +313,10 @@ def test_a_release_runs_its_own_space_without_secrets_and_ends_with_the_command(
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "gradio.py").write_text("raise SystemExit('imported from the working folder')")
     before, port = digests(release), free_port()
-    call = "import sys; from pathlib import Path; from release import space; from release.progress import Console; "
-    call += "space.run([Path(sys.argv[1])], Path(sys.argv[2]), Console())"
+    call = (
+        "import sys; from pathlib import Path; from release import local_space; from release.progress import Console; "
+    )
+    call += "local_space.run([Path(sys.argv[1])], Path(sys.argv[2]), Console())"
     variables = os.environ | SECRETS | {"GRADIO_SERVER_PORT": str(port), "GRADIO_SERVER_NAME": "127.0.0.1"}
     variables |= {"PYTHONPATH": ".", "COMPARE_QUESTIONS_PER_MINUTE": "100000"}
     command = [sys.executable, "-P", "-c", call, str(release), str(folders[0])]
@@ -389,10 +393,10 @@ def test_a_port_in_use_is_refused_with_a_remedy(
     release: Path, folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRADIO_SERVER_NAME", "127.0.0.1")
-    with space.socket.create_server(("127.0.0.1", 0)) as taken:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
         monkeypatch.setenv("GRADIO_SERVER_PORT", str(taken.getsockname()[1]))
         with pytest.raises(BadOption, match="GRADIO_SERVER_PORT"):
-            space.run([release], folders[0], Console(quiet=True))
+            local_space.run([release], folders[0], Console(quiet=True))
 
 
 @pytest.mark.parametrize("port", ["", "abc", "0", "70000", "٣"])
@@ -401,7 +405,7 @@ def test_what_is_no_port_is_refused(
 ) -> None:
     monkeypatch.setenv("GRADIO_SERVER_PORT", port)
     with pytest.raises(BadOption, match="no port"):
-        space.run([release], folders[0], Console(quiet=True))
+        local_space.run([release], folders[0], Console(quiet=True))
 
 
 def test_releases_of_different_bases_are_not_compared(release: Path, tmp_path: Path) -> None:
@@ -409,4 +413,4 @@ def test_releases_of_different_bases_are_not_compared(release: Path, tmp_path: P
     other.mkdir(parents=True)
     (other / FILE_NAME).write_text(example_record(base=example_base(id="org/else")).to_json())
     with pytest.raises(BadOption, match="one base"):
-        space.environment([release, other.parent], tmp_path)
+        local_space.environment([release, other.parent], tmp_path)

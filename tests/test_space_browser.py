@@ -34,7 +34,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     checkpoint(folder / "model", zeroed=0.5)
     (folder / "model" / FILE_NAME).write_text(example_record().to_json())
     (folder / "model" / "README.md").write_text(render(example_record()))
-    space.build(example_record(), folder / "space", "tiny/dense", "tiny/pruned", ITEMS)
+    space.write_folder(example_record(), folder / "space", "tiny/dense", "tiny/pruned", ITEMS)
     write_answers(folder / "model")
     return folder
 

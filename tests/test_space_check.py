@@ -31,7 +31,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, base_folders: dict[str, Path]
     assert run([*command, "--out", str(folder / "model")]) == 0
     record = Record.read(folder / "model")
     asked = [example(item) for item in bbq.read_bbq(None, Console(quiet=True))[0][::7000]]
-    space.build(record, folder / "space", None, record.name, asked)
+    space.write_folder(record, folder / "space", None, record.name, asked)
     return folder
 
 

@@ -285,4 +285,4 @@ def write_space(
 
     dense_id = record.base.id if record.base.on_hub else None
     chosen = examples(folder / "model", bbq_data, console)
-    space.build(record, folder / "space", dense_id, repo_id or record.name, chosen, space_id or repo_id)
+    space.write_folder(record, folder / "space", dense_id, repo_id or record.name, chosen, space_id or repo_id)

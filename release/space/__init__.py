@@ -1,1 +1,1 @@
-"""The Space of a release: made from its record, marked as this tool's, and run here."""
+"""The Space of a release: made from its record, and marked as this tool's."""

@@ -84,7 +84,7 @@ def require(folder: Path, record: Record) -> None:
 
 
 def problems(folder: Path, record: Record) -> Iterator[str]:
-    """Say what a `space/` holds that `release.space.build.build` would not have written for this record."""
+    """Say what a `space/` holds that `release.space.build.write_folder` would not have written for this record."""
     if folder.is_symlink() or not folder.is_dir():
         yield f"{FOLDER} is no folder"
         return
@@ -125,7 +125,7 @@ def _data(folder: Path, record: Record) -> Iterator[str]:
 
 
 def _parsed(stored: bytes) -> tuple[Example, ...] | None:
-    """Return the examples of a file that was written by `space.build`; None for any other."""
+    """Return the examples of a file that was written by `space.write_folder`; None for any other."""
     try:
         content = json.loads(stored)
         examples = EXAMPLES.validate_python(content["examples"])

@@ -16,7 +16,7 @@ MOST = 240
 
 
 def examples(model: Path, bbq_data: Path | None, console: Console) -> list[dict[str, Any]]:
-    """Choose questions that both models were asked, as `release.space.build.build` takes them.
+    """Choose questions that both models were asked, as `release.space.build.write_folder` takes them.
 
     Args:
         model: A model folder with `evaluation/bbq.parquet`; without one there are no examples.
