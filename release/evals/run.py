@@ -22,13 +22,12 @@ from release.evals.bbq.data import Item, read_bbq
 from release.evals.bbq.lm_eval_log import write_samples
 from release.evals.bbq.prompts import Prompter
 from release.evals.bbq.result import Bbq, Looks
-from release.evals.bbq.sample import draw, of_categories, order
+from release.evals.bbq.sample import draw, of_categories
 from release.evals.bbq.table import write_answers
 from release.evals.engine.subject import EvaluatedModel
 from release.evals.latency import measure as latency
-from release.evals.latency.amount import AUTO, MOST, Amount
+from release.evals.latency.amount import AUTO, Amount, drawn
 from release.evals.latency.result import Latency
-from release.evals.latency.table import WARMUP
 from release.evals.perplexity import compare as perplexity
 from release.evals.perplexity.result import Perplexity
 from release.evals.perplexity.table import FILE_NAME, write_losses
@@ -151,18 +150,11 @@ def prepare(dense: Path, plan: Measuring, console: Console) -> EvalPlan:
             runs = engines.engine(name)
             runs.require(dense, device)
             latency.require_room(open_checkpoint(dense).size, runs.place(device))
-        timed = _timed(items, plan)
+        timed = drawn(items, _counted("latency", plan.latency), plan.seed)
         prompter = script.prompter if script else Prompter(tokenizer)
         prompts += prompter.encode(prompter.texts([(item, 0) for item in timed]))
     require_known(dense, [*prompts, *([] if windows is None else windows.tolist())])
     return EvalPlan(plan, device, tokenizer, script, data, windows, text, timed, items)
-
-
-def _timed(items: Sequence[Item], plan: Measuring) -> tuple[Item, ...]:
-    """Draw the items that are timed; those that may not be asked come last, from all categories."""
-    if plan.latency == AUTO:
-        return tuple(order(items, plan.seed)[: MOST + WARMUP])
-    return draw(items, str(_count("latency", plan.latency) + WARMUP), plan.seed).items
 
 
 def _script(dense: Path, items: Sequence[Item], amount: str, plan: Measuring, tokenizer: Any) -> bbq.Script:
@@ -277,6 +269,10 @@ def _latencies(desk: EvalPlan, folders: Mapping[str, Path], evaluation: Path, co
         latency.measure_latency(*sides, desk.timed, desk.bbq_data, device, evaluation, console, by, amount)
         for by in desk.plan.latency_engine
     )
+
+
+def _counted(option: str, text: str) -> str:
+    return text if text == AUTO else str(_count(option, text))
 
 
 def _count(option: str, text: str) -> int:

@@ -219,15 +219,18 @@ def latency_again(record: Record, known: Latency, data: bytes) -> Latency:
     Raises:
         InputError: The table is not what measuring writes, or other items were timed than are drawn.
     """
-    from release.evals.bbq.sample import draw, of_categories
+    from release.evals.bbq.sample import of_categories
     from release.evals.bbq.table import wrong
-    from release.evals.latency.table import read_timings, record_of
+    from release.evals.latency.amount import Amount, drawn
+    from release.evals.latency.table import logs_of, read_timings, record_of
 
     plan = record.plan
     items, timings = read_timings(data, known)
     if found := bbq.known():
-        drawn = draw(of_categories(found[0], plan.bbq_categories), str(len(items)), plan.seed).items
-        if [(item.category, item.example_id) for item in drawn] != items:
+        due = drawn(of_categories(found[0], plan.bbq_categories), plan.latency, plan.seed)
+        amount = Amount.of(plan.latency).within(len(due) - known.warmup)
+        needed = known.warmup + amount.needed(logs_of(timings.seconds)[: amount.least])
+        if [(item.category, item.example_id) for item in due[:needed]] != items:
             raise wrong("does not hold the items that are drawn for this seed")
     return record_of(timings, _source(known.prompts), 0.0)
 

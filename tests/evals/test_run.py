@@ -61,8 +61,9 @@ def test_dense_beside_dense_supports_no_claim_of_a_change(
     plan = PLAN.model_copy(update={"bbq": "22", "bbq_scoring": reading, "latency": "off"})
     found = measure(tiny["phi3"], tiny["phi3"], plan, tmp_path, console)
     verdicts = {claim.key: claim.verdict for claim in decide(example_record().audit, found)}
-    unread = {"inconclusive"} if reading == "generate" else set()  # noise, of which the parser reads next to nothing
-    assert {verdicts[key] for key in CHANGES} - unread <= {"contradicted"}
+    # Of 22 answers that stay the same many more may change elsewhere; perplexity is the same in each window.
+    assert {verdicts[key] for key in CHANGES} <= {"contradicted", "inconclusive"}
+    assert verdicts["perplexity_raised"] == "contradicted"
     assert found.bbq.reading == reading
     assert {test.p_value for test in found.bbq.tests} <= {1, None}
 

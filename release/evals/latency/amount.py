@@ -7,9 +7,13 @@ say in it, so that nobody stops at a favourable moment. Student's interval over 
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from release.evals.bbq.data import Item
+from release.evals.bbq.sample import draw, order
 from release.evals.engine.statistics import Floats, quantile
+from release.evals.latency.table import WARMUP
 
 AUTO = "auto"
 FIRST, MOST = 24, 96
@@ -43,3 +47,16 @@ class Amount(NamedTuple):
             return self.least
         reach = quantile(len(logs) - 1) * float(logs.std(ddof=1)) / HALF_WIDTH
         return min(max(self.least, math.ceil(reach**2)), self.most)
+
+
+def drawn(items: Sequence[Item], text: str, seed: int) -> tuple[Item, ...]:
+    """Draw the items that may be timed, those for warming up first.
+
+    Those that "auto" may leave out come last, so that any beginning holds all categories.
+
+    Args:
+        text: As for --latency.
+    """
+    if text == AUTO:
+        return tuple(order(items, seed)[: MOST + WARMUP])
+    return draw(items, str(int(text) + WARMUP), seed).items

@@ -68,6 +68,13 @@ def turns(index: int) -> tuple[int, int]:
     return (0, 1) if index % 2 == 0 else (1, 0)
 
 
+def logs_of(seconds: Floats) -> Floats:
+    """Return the natural logarithm of pruned / dense of each counted answer; of one process, (answers, 2, 2)."""
+    sums = seconds[WARMUP:].sum(axis=2)
+    logs: Floats = np.log(sums[:, 1] / sums[:, 0])
+    return logs
+
+
 def merged(parts: Sequence[Timings]) -> Timings:
     """Put the timings of several processes one after the other; what they share is taken from the first."""
     loads = [part.load for part in parts]

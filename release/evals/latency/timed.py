@@ -12,7 +12,7 @@ from release.evals.bbq.prompts import Prompter
 from release.evals.engine.statistics import Floats
 from release.evals.latency.amount import Amount
 from release.evals.latency.load import LoadMeter
-from release.evals.latency.table import WARMUP, Timings, turns
+from release.evals.latency.table import WARMUP, Timings, logs_of, turns
 from release.models.engines import engine, packages
 from release.models.load import read_tokenizer, stored_type
 from release.models.reader import name_of
@@ -61,7 +61,7 @@ def time_pair(
 
         label = f"Latency by {pair.engine}, dense and pruned in turns"
         seconds = _each(answered, range(WARMUP + amount.least), label, console)
-        further = range(len(seconds), WARMUP + amount.needed(_logs(seconds)))
+        further = range(len(seconds), WARMUP + amount.needed(logs_of(seconds)))
         if further:
             label = f"The first {amount.least} vary; {len(further)} more"
             seconds = np.concatenate([seconds, _each(answered, further, label, console)])
@@ -82,9 +82,3 @@ def _each(
             seconds.append(answered(index))
             advance(1)
     return np.array(seconds)
-
-
-def _logs(seconds: Floats) -> Floats:
-    sums = seconds[WARMUP:].sum(axis=2)
-    logs: Floats = np.log(sums[:, 1] / sums[:, 0])
-    return logs
