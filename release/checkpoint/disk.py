@@ -62,7 +62,7 @@ class DiskWriter:
     """
 
     def __init__(self, path: Path, size: int) -> None:
-        self._file = _File(path, os.O_RDWR | os.O_CREAT, direct=True)
+        self._file = _RawFile(path, os.O_RDWR | os.O_CREAT, direct=True)
         self._stage = _pages(STAGE)
         self._start = size - size % BLOCK
         self._filled = self._file.read(self._stage[: size % BLOCK], self._start)
@@ -121,7 +121,7 @@ class PieceReader:
 
     def __init__(self, path: Path, largest: int, keep: int, direct: bool) -> None:
         self._path = path
-        self._file = _File(path, os.O_RDONLY, direct)
+        self._file = _RawFile(path, os.O_RDONLY, direct)
         self._stamp = stamp_of(os.fstat(self._file.cached))
         self._rooms = cycle([_pages(largest + 2 * BLOCK) for _ in range(keep)])
 
@@ -196,7 +196,7 @@ class SteadyReader:
             raise changed(self._path.name)
 
 
-class _File:
+class _RawFile:
     """One file opened twice: through the cache, and past it where that is wanted and the file system lets."""
 
     def __init__(self, path: Path, flags: int, direct: bool) -> None:

@@ -34,7 +34,7 @@ DISTRIBUTION = "release"
 FROM_A_FOLDER = "Give --package with what pip would install `release` from, e.g. git+https://example.org/hf-release."
 
 
-class Job(Frozen):
+class HubJob(Frozen):
     """What a Job is asked to do; it holds no secret.
 
     Attributes:
@@ -50,9 +50,9 @@ class Job(Frozen):
     hours: int
 
 
-def job_for(repo_id: str, package: str, flavor: str) -> Job:
+def job_for(repo_id: str, package: str, flavor: str) -> HubJob:
     """Say what verifies a repository at every push."""
-    return Job(
+    return HubJob(
         image=IMAGE,
         command=("uvx", "--from", package, DISTRIBUTION, "watch", "--once", repo_id),
         variables={**VARIABLES, WATCHES: repo_id},

@@ -19,7 +19,7 @@ from release.hub.account import Account, check_names, login
 from release.hub.admission import told
 from release.hub.client import HubClient
 from release.hub.faults import FAULTS, refusal
-from release.hub.job import SECRET, WATCHES, Job, job_for
+from release.hub.job import SECRET, WATCHES, HubJob, job_for
 from release.hub.repos import Found, look
 from release.sources.contact import CLIENT_ERRORS, patience, status_of, without_tokens
 
@@ -62,7 +62,7 @@ class Watched(Frozen):
     url: str
     state: State
     webhooks: tuple[str, ...]
-    job: Job
+    job: HubJob
     first: str | None = None
 
     def lines(self) -> Iterator[str]:
@@ -141,7 +141,7 @@ def _surveyed(line: HubClient, repo_ids: Sequence[str], package: str, flavor: st
     return [_found(line, repo_id, job_for(repo_id, package, flavor), hooks) for repo_id in dict.fromkeys(repo_ids)]
 
 
-def _found(line: HubClient, repo_id: str, job: Job, hooks: Sequence[WebhookInfo]) -> Watched:
+def _found(line: HubClient, repo_id: str, job: HubJob, hooks: Sequence[WebhookInfo]) -> Watched:
     require_named(line, repo_id)
     ours = [hook for hook in hooks if _watches(hook, repo_id)]
     ids = tuple(hook.id for hook in ours)
@@ -174,7 +174,7 @@ def _watches(hook: WebhookInfo, repo_id: str) -> bool:
     return hook.job is not None and (hook.job.environment or {}).get(WATCHES) == repo_id
 
 
-def _state(hooks: Sequence[WebhookInfo], job: Job) -> State:
+def _state(hooks: Sequence[WebhookInfo], job: HubJob) -> State:
     if len(hooks) != 1:
         return "double" if hooks else "new"
     [hook] = hooks

@@ -16,7 +16,7 @@ MADE = "Verified: made here from {base}, the weights are those on record: it, wi
 
 
 @dataclass(frozen=True)
-class Question:
+class Grounds:
     """What a verification had to go by.
 
     Attributes:
@@ -30,7 +30,7 @@ class Question:
     again: bool
 
 
-def verdict(asked: Question, checks: Sequence[Check]) -> str:
+def verdict(asked: Grounds, checks: Sequence[Check]) -> str:
     """The answer in one sentence, without what is not proven."""
     failed = [check.name for check in checks if check.ok is False]
     if failed:
@@ -49,7 +49,7 @@ def verdict(asked: Question, checks: Sequence[Check]) -> str:
     )
 
 
-def unproven(asked: Question, checks: Sequence[Check]) -> Iterator[str]:
+def unproven(asked: Grounds, checks: Sequence[Check]) -> Iterator[str]:
     """What nobody may take from the answer, and the option that would prove it."""
     record = asked.record
     if not asked.base:

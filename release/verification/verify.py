@@ -38,7 +38,7 @@ from release.verification.closure import (
 from release.verification.inspection import Dense, Inspection, Seen, open_base, open_subject, read_record, read_weights
 from release.verification.recount import check_mask, check_numbers, check_table
 from release.verification.remask import Again, rebuilt
-from release.verification.verdict import Question, unproven, verdict
+from release.verification.verdict import Grounds, unproven, verdict
 
 
 class TensorReport(Frozen):
@@ -121,10 +121,10 @@ def verify(
     return _report(subject, seen, _asked(record, dense, again, lean), tuple(checks))
 
 
-def _asked(record: Record | None, dense: Dense | None, again: Again | None, lean: bool) -> Question:
+def _asked(record: Record | None, dense: Dense | None, again: Again | None, lean: bool) -> Grounds:
     """What there was to go by; weights that base and recipe alone gave are masks made again."""
     by_recipe = lean and dense is not None and record is not None and making.decides(record)
-    return Question(record, dense is not None, again is not None or by_recipe)
+    return Grounds(record, dense is not None, again is not None or by_recipe)
 
 
 def _dense(
@@ -257,7 +257,7 @@ def _against_base(subject: Inspection, seen: Seen, asked: str | None) -> Iterato
     yield check_finite(seen.counts)
 
 
-def _report(subject: Inspection, seen: Seen | None, asked: Question, checks: tuple[Check, ...]) -> Verification:
+def _report(subject: Inspection, seen: Seen | None, asked: Grounds, checks: tuple[Check, ...]) -> Verification:
     record, prunable = subject.record, seen.prunable if seen else ()
     parameters, zeros = sum(c.numel for c in prunable), sum(c.zeros for c in prunable)
     return Verification(

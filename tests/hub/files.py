@@ -66,7 +66,7 @@ def _paged(call: Call, items: list[dict[str, Any]]) -> Answer:
     if end >= len(items):
         return Answer.json(items[start:])
     query = urlencode({**{key: values[0] for key, values in call.query.items()}, "cursor": str(end)})
-    return Answer.json(items[start:end], Link=f'<{call.here}{quote(call.path)}?{query}>; rel="next"')
+    return Answer.json(items[start:end], headers={"Link": f'<{call.here}{quote(call.path)}?{query}>; rel="next"'})
 
 
 def paths_info(call: Call) -> Answer:

@@ -144,7 +144,9 @@ class Jobs:
             job.stage = "RUNNING"
         timer = threading.Timer(float(job.spec.get("timeoutSeconds", TIMEOUT)), _late, [job])
         timer.start()
-        job.log, _ = job.process.communicate()[0].splitlines(), timer.cancel()
+        said, _ = job.process.communicate()
+        timer.cancel()
+        job.log = said.splitlines()
         if job.stage == "RUNNING":
             code = job.process.returncode
             job.stage, job.message = (

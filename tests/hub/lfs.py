@@ -21,7 +21,7 @@ def batch(call: Call) -> Answer:
     ]
     in_parts = any("chunk_size" in item.get("actions", {}).get("upload", {}).get("header", {}) for item in objects)
     transfer = "multipart" if in_parts else "basic"
-    return Answer.json({"transfer": transfer, "objects": objects}, **{"Content-Type": OBJECTS})
+    return Answer.json({"transfer": transfer, "objects": objects}, headers={"Content-Type": OBJECTS})
 
 
 def _placed(call: Call, oid: str, size: int, may_be_parted: bool) -> dict[str, Any]:

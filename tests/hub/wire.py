@@ -2,11 +2,11 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from email.message import Message
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, Protocol
 from urllib.parse import parse_qs
 
 PIECE = 1 << 20
@@ -40,8 +40,8 @@ class Answer:
     length: int | None = None
 
     @classmethod
-    def json(cls, value: Any, status: int = 200, **headers: str) -> "Answer":
-        return cls(status, json.dumps(value).encode(), {"Content-Type": "application/json", **headers})
+    def json(cls, value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> "Answer":
+        return cls(status, json.dumps(value).encode(), {"Content-Type": "application/json", **(headers or {})})
 
     @property
     def size(self) -> int:
@@ -61,10 +61,18 @@ class Answer:
                 yield piece
 
 
+class Stream(Protocol):
+    """Where bytes of a request come from."""
+
+    def read(self, most: int, /) -> bytes: ...
+
+    def readline(self) -> bytes: ...
+
+
 class Body:
     """A request's body, read in pieces: of stated length, or in chunks where the length was not known."""
 
-    def __init__(self, stream: IO[bytes], headers: Message) -> None:
+    def __init__(self, stream: Stream, headers: Message) -> None:
         self._stream = stream
         self._chunked = "chunked" in (headers.get("Transfer-Encoding") or "").lower()
         self._left = 0 if self._chunked else int(headers.get("Content-Length") or 0)

@@ -87,12 +87,8 @@ def printed(raw: bytes) -> str:
 
 def token(view: Path) -> Answer:
     """Answer a request for a token, in the body and again in headers, as the two readers of it expect."""
-    facts = {"accessToken": "xet", "exp": int(time.time()) + 3600, "casUrl": f"local://{view}"}
+    name, end, store = "xet", int(time.time()) + 3600, f"local://{view}"
     return Answer.json(
-        facts,
-        **{
-            "X-Xet-Access-Token": facts["accessToken"],
-            "X-Xet-Token-Expiration": str(facts["exp"]),
-            "X-Xet-Cas-Url": facts["casUrl"],
-        },
+        {"accessToken": name, "exp": end, "casUrl": store},
+        headers={"X-Xet-Access-Token": name, "X-Xet-Token-Expiration": str(end), "X-Xet-Cas-Url": store},
     )
