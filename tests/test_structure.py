@@ -17,7 +17,7 @@ ARGUMENTS = 6
 LONG_FILES = {
     "release.cli": 530,
     "release.pipeline": 407,
-    "release.plan": 438,
+    "release.plan": 443,
 }
 LONG_FUNCTIONS = {
     "release.checkpoint.count.count": 41,
@@ -64,7 +64,7 @@ CIRCLES = {
     "package": [["release.hub", "release.space", "release.verification"]],
 }
 """What imports each other, in order of name; none is to be added."""
-LAZY_IMPORTS = 175
+LAZY_IMPORTS = 174
 """Import statements inside functions of release/; each costs a reader the list at the top of the file."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
