@@ -8,20 +8,17 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from release.checkpoint.prunable import LeftDense
-from release.evals.bbq.result import Bbq
 from release.evals.claims import across, decide
-from release.evals.latency.metrics import LATENCY
-from release.evals.latency.result import Latency
-from release.evals.metric import Metric
-from release.evals.metrics import METRICS, phrase
-from release.evals.perplexity.metrics import PERPLEXITY
+from release.evals.forms import ends, number, on_screen
+from release.evals.metrics import phrase
+from release.evals.registry import EVALS
 from release.format import escaped, listed, shown, visible
 from release.pipeline import Release
 from release.progress import Screen
 from release.pruning.method import Method
 from release.schema.measurements import Measurements
 from release.schema.record import ClaimRecord, Pruning
-from release.values import Estimate, Rate, Score
+from release.values import Estimate
 from release.verification.verify import Verification
 
 if TYPE_CHECKING:
@@ -33,7 +30,6 @@ if TYPE_CHECKING:
 MARKS = {True: "ok", False: "FAILED", None: "not checked"}
 WIDTH = 160
 """Columns a table may take where the terminal has fewer, or where there is none."""
-HUGE = 1e6
 MOST_LISTED = 5
 """Lists of blocks named on screen; the record holds all."""
 
@@ -228,94 +224,18 @@ def _measured(measurements: Measurements) -> Table:
 
 
 def _rows(measurements: Measurements) -> Iterator[tuple[str, ...]]:
-    yield from _bbq_rows(measurements)
-    if p := measurements.perplexity:
-        yield str(PERPLEXITY.screen), _perplexity(p.dense), _perplexity(p.pruned), *_ratio(p.ratio), f"{p.windows}"
-    for t in measurements.latencies:
-        yield from _latency_rows(t)
+    for row in EVALS:
+        for found in row.results(measurements):
+            yield from (on_screen(line) for line in row.lines(found) if line.metric.screen)
     yield from _between_masks(measurements)
-    if w := measurements.super_weights:
-        yield "super weights zeroed", "", f"{w.hits}", "", "", f"{len(w.candidates)}"
-    s = measurements.storage
-    yield (
-        "weight files, MB",
-        f"{s.dense_bytes / 1e6:,.1f}",
-        f"{s.pruned_bytes / 1e6:,.1f}",
-        f"{(s.pruned_bytes - s.dense_bytes) / 1e6:+,.1f}",
-        "",
-        "",
-    )
-
-
-def _latency_rows(t: Latency) -> Iterator[tuple[str, ...]]:
-    whole = f"{LATENCY.screen}{'' if t.engine == 'transformers' else f' by {t.engine}'}, ms"
-    for name, part in ((whole, t), ("  first token, ms", t.prefill), ("  other tokens, ms", t.decode)):
-        if part:
-            sides = (_ms(side.geometric_mean) for side in (part.dense, part.pruned))
-            yield name, *sides, *_ratio(part.ratio), f"{t.items}"
 
 
 def _between_masks(measurements: Measurements) -> Iterator[tuple[str, ...]]:
     if found := measurements.masks:
         for name in VARYING:
             deviation: Estimate = getattr(found, name).deviation
-            cells = (_number(deviation, ".4f"), _interval(deviation, ".4f"))
+            cells = (number(deviation.value, ".4f"), ends(deviation, ".4f"))
             yield f"SD between masks, {phrase(name)}", "", "", *cells, f"{len(found.masks)}"
-
-
-def _bbq_rows(measurements: Measurements) -> Iterator[tuple[str, ...]]:
-    bbq = measurements.bbq
-    if bbq is None:
-        return
-    for score in bbq.scores:
-        metric = METRICS.get(score.name)
-        if metric and metric.screen and score.over == "macro" and _worth_showing(metric, score, bbq):
-            difference = score.difference
-            yield (
-                metric.screen,
-                _number(score.dense),
-                _number(score.pruned),
-                _number(difference, "+.3f"),
-                _interval(difference, "+.3f"),
-                f"{score.items}",
-            )
-    yield _rate_row("answers changed", bbq.changed_answers)
-    if bbq.rounding:
-        yield _rate_row("changed by rounding", bbq.rounding)
-    yield _rate_row(f"newly biased (guess {bbq.guessing_level:.0%})", bbq.newly_biased)
-
-
-def _worth_showing(metric: Metric, score: Score, bbq: Bbq) -> bool:
-    """Whether a score can say anything: only generated texts can name no answer."""
-    return not metric.parsing or bbq.reading == "generate" or bool(score.dense.value or score.pruned.value)
-
-
-def _rate_row(name: str, rate: Rate) -> tuple[str, ...]:
-    share = Estimate(value=rate.value, low=rate.low, high=rate.high)
-    return name, "", f"{rate.count}", _number(share, ".1%"), _interval(share, ".1%"), f"{rate.n}"
-
-
-def _number(estimate: Estimate, form: str = ",.3f") -> str:
-    return "n/a" if estimate.value is None else format(estimate.value, form)
-
-
-def _perplexity(estimate: Estimate) -> str:
-    """Write a perplexity; one in the millions is a model in ruins, and its cents say nothing."""
-    return _number(estimate, ",.2f" if (estimate.value or 0) < HUGE else ",.4g")
-
-
-def _interval(estimate: Estimate, form: str) -> str:
-    if estimate.low is None or estimate.high is None:
-        return "n/a"
-    return f"{estimate.low:{form}} … {estimate.high:{form}}"
-
-
-def _ratio(ratio: Estimate) -> tuple[str, str]:
-    return (f"× {_number(ratio, ',.4g')}", _interval(ratio, ",.4g"))
-
-
-def _ms(seconds: float) -> str:
-    return f"{seconds * 1000:,.0f}"
 
 
 def _verification_tables(verification: Verification) -> Iterator[RenderableType]:

@@ -18,7 +18,7 @@ from release import format as text
 from release.card.parts import NOWHERE, CardPlace
 from release.card.render import compare
 from release.card.render import render as rendered
-from release.card.templates import environment
+from release.card.templates import bibliography, environment
 from release.errors import BadOption
 from release.evals.bbq.result import CategoryTest, Sampling
 from release.resources import resource
@@ -415,8 +415,7 @@ def test_every_template_compiles_and_every_method_has_a_paragraph():
 
 
 def test_every_citation_is_one_whole_entry():
-    entries = [path.read_text(encoding="utf-8") for path in (resource("templates") / "citation").glob("*.bib")]
-    for entry in (*entries, default_study().bibtex):
+    for entry in (*bibliography().values(), default_study().bibtex):
         assert entry.startswith("@")
         assert entry.count("{") == entry.count("}")
         assert entry.endswith("}\n")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from release.evals.bbq.metrics import METRICS as BBQ
+from release.evals.bbq.metrics import SCORES
 from release.evals.bbq.scores import FORMULAS
 from release.evals.claims import CLAIMS
 from release.evals.metrics import METRICS, phrase
@@ -21,7 +21,7 @@ READERS = [
 
 
 def test_every_score_has_a_row():
-    assert {metric.key for metric in BBQ} == FORMULAS.keys()
+    assert {metric.key for metric in SCORES} == FORMULAS.keys()
 
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)

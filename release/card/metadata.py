@@ -5,16 +5,14 @@ from typing import Any
 
 import yaml
 
-from release.evals.bbq.metrics import METRICS as BBQ
-from release.evals.bbq.result import Bbq
-from release.evals.claims import find_score
+from release.evals.eval import Eval
+from release.evals.line import Attribution
 from release.evals.metric import Hub
-from release.evals.metrics import on_the_hub
-from release.evals.perplexity.metrics import PERPLEXITY
+from release.evals.registry import EVALS
+from release.frozen import Frozen
 from release.names import LANGUAGE, LICENCE, REPO_ID
 from release.resources import resource
 from release.schema.record import Base, Licence, Record
-from release.values import DataSource
 
 TOOL = "release"
 """This tool, by whose name the Hub shows no way of loading."""
@@ -47,8 +45,8 @@ def front_matter(record: Record) -> dict[str, Any]:
     """Return the card's metadata.
 
     Licence, base and languages are as the base states them, never defaulted; what the Hub's rules do not let pass is
-    left out, and a licence with a name of its own is `other`. `datasets` is for what a model was trained on, so BBQ
-    stands among the results only.
+    left out, and a licence with a name of its own is `other`. `datasets` is for what a model was trained on, so what it
+    was evaluated on stands among the results only.
 
     Args:
         record: All that is known about the release.
@@ -87,38 +85,33 @@ def _licence(found: Licence) -> dict[str, str | None]:
 
 def _model_index(record: Record) -> list[dict[str, Any]] | None:
     """Return the pruned model's measured results in the Hub's form; None where nothing was measured."""
-    results = [*_bbq_results(record.measurements.bbq), *_perplexity_results(record)]
+    pairs = [(row, found) for row in EVALS for found in row.results(record.measurements)]
+    results = [result for row, found in pairs if (result := _result(row, found))]
     return [{"name": record.name or "model", "results": results}] if results else None
 
 
-def _bbq_results(bbq: Bbq | None) -> list[dict[str, Any]]:
-    if bbq is None:
-        return []
-    metrics = [
-        _metric(hub, score.pruned.value)
-        for metric, hub in on_the_hub(BBQ)
-        if (score := find_score(bbq, metric.key)) and score.pruned.value is not None
-        if not metric.parsing or bbq.reading == "generate"
-    ]
-    return [_result("question-answering", "Question answering", "bbq", "BBQ", bbq.data, metrics)] if metrics else []
+def _result(row: Eval[Any], found: Frozen) -> dict[str, Any] | None:
+    """Return one result in the Hub's form; None where the Hub has no word for its task, or none for its metrics."""
+    told = [(line.metric.hub, line.pruned) for line in row.lines(found)]
+    metrics = [_metric(hub, value) for hub, value in told if hub is not None and value is not None]
+    if row.task is None or not metrics:
+        return None
+    # Accuracy comes first, since that is what every reader there knows.
+    metrics.sort(key=lambda metric: metric["type"] != "accuracy")
+    sources = (_dataset(source) for source in row.sources(found))
+    return {
+        "task": row.task._asdict(),
+        "dataset": next(sources, {"type": row.key, "name": row.title}),
+        "metrics": metrics,
+    }
 
 
-def _perplexity_results(record: Record) -> list[dict[str, Any]]:
-    found = record.measurements.perplexity
-    if found is None or found.pruned.value is None:
-        return []
-    metrics = [_metric(hub, found.pruned.value) for _, hub in on_the_hub([PERPLEXITY])]
-    kind = re.sub(r"[^a-z0-9]+", "-", found.text.name.lower()).strip("-") or "text"
-    return [_result("text-generation", "Text generation", kind, found.text.name, found.text, metrics)]
+def _dataset(source: Attribution) -> dict[str, Any]:
+    name = source.data.name
+    kind, name = source.hub or (re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "text", name)
+    revision = {"revision": source.data.revision} if source.data.revision else {}
+    return {"type": kind, "name": name or kind, **revision}
 
 
 def _metric(hub: Hub, value: float) -> dict[str, Any]:
     return {"type": hub.type, "value": round(value, 6), "name": hub.name}
-
-
-def _result(
-    task: str, title: str, kind: str, name: str, data: DataSource, metrics: list[dict[str, Any]]
-) -> dict[str, Any]:
-    revision = {"revision": data.revision} if data.revision else {}
-    dataset = {"type": kind, "name": name or kind, **revision}
-    return {"task": {"type": task, "name": title}, "dataset": dataset, "metrics": metrics}

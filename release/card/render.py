@@ -16,12 +16,12 @@ from release.card.merge import Copy, Merged, merge
 from release.card.metadata import dump, front_matter, gate
 from release.card.parts import NOWHERE, Card, CardPlace, generated, parse
 from release.card.rules import broken
-from release.card.templates import HUB, environment, templates_digest
+from release.card.templates import HUB, bibliography, environment, templates_digest
 from release.errors import BadOption
 from release.evals.claims import CLAIMS, Claim, decide
+from release.evals.registry import EVALS
 from release.frozen import Frozen
 from release.names import REPO_ID
-from release.resources import resource
 from release.schema.record import Check, ClaimRecord, Record, Verdict
 
 _UNIT = re.compile(r"(?<=\d) (?=(?:%|s|min|[kMGTP]?B)(?!\w))")
@@ -163,17 +163,12 @@ def _state(claim: Claim, found: ClaimRecord | None) -> Statement:
 
 
 def references(record: Record) -> tuple[str, ...]:
-    """Return the BibTeX entries of all that the record rests on: its study, the method, BBQ, the text used."""
-    measured = record.measurements
+    """Return the BibTeX entries of all that the record rests on: its study, the method, the evaluations, the texts."""
     words = {record.pruning.method, record.pruning.allocation}
     if record.pruning.calibration:
         words |= record.pruning.calibration.text.words
-    if measured.bbq:
-        words.add("bbq")
-    if measured.perplexity:
-        words |= measured.perplexity.text.words
-    if measured.super_weights:
-        words.add("superweight")
-    files = sorted((resource("templates") / "citation").glob("*.bib"))
-    cited = (path.read_text(encoding="utf-8") for path in files if path.stem in words)
+    for row in EVALS:
+        for found in row.results(record.measurements):
+            words |= set(row.bibliography(found))
+    cited = (entry for name, entry in bibliography().items() if name in words)
     return (*([record.study.bibtex.strip() + "\n"] if record.study else []), *cited)

@@ -2,40 +2,56 @@
 
 import hashlib
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache, wraps
+from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, StrictUndefined, Undefined
 
 from release import __version__
 from release import format as text
 from release.evals.bbq.metrics import METRICS as BBQ
 from release.evals.metrics import METRICS
 from release.names import REPO_ID, is_litter
-from release.resources import resource
+from release.resources import PACKAGE, resource
 from release.values import Score
 
 HUB = "https://huggingface.co"
+EVALUATIONS = PACKAGE / "evals"
+"""Each evaluation's folder holds its part of the card and its papers."""
+
+
+def _sources() -> Iterator[tuple[str, Path]]:
+    """Yield every file that a card may be made of, by its name for `environment`."""
+    for prefix, folder, kinds in (("", resource("templates"), ("*",)), ("evals/", EVALUATIONS, ("*.md.j2", "*.bib"))):
+        for path in (path for kind in kinds for path in folder.rglob(kind) if path.is_file()):
+            yield prefix + path.relative_to(folder).as_posix(), path
 
 
 @cache
 def templates_digest() -> str:
     """Return a short digest over this version and all templates a card may use."""
-    folder = resource("templates")
     digest = hashlib.sha256(__version__.encode())
-    names = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    for name in sorted(names, key=lambda name: name.parts):  # Windows would put paths in another order
-        text = name.as_posix()
-        if not text.startswith(("space", "studies", "watch")) and not is_litter(text):
-            digest.update(f"\n{text}\n".encode() + (folder / name).read_bytes())
+    for name, path in sorted(_sources(), key=lambda source: source[0].split("/")):
+        if not name.startswith(("space", "studies", "watch")) and not is_litter(name):
+            digest.update(f"\n{name}\n".encode() + path.read_bytes())
     return digest.hexdigest()[:12]
+
+
+@cache
+def bibliography() -> Mapping[str, str]:
+    """Return every BibTeX entry by the name of its file, in their order."""
+    files = sorted((path for name, path in _sources() if name.endswith(".bib")), key=lambda path: path.name)
+    return {path.stem: path.read_text(encoding="utf-8") for path in files}
 
 
 @cache
 def environment() -> Environment:
     """Return the templates' environment, in which a misspelt name is an error and every string is escaped."""
     result = Environment(
-        loader=FileSystemLoader(resource("templates")),
+        loader=ChoiceLoader(
+            [FileSystemLoader(resource("templates")), PrefixLoader({"evals": FileSystemLoader(EVALUATIONS)})]
+        ),
         undefined=StrictUndefined,
         autoescape=True,
         finalize=_printed,

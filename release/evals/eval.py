@@ -9,18 +9,19 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from release.evals.line import Attribution, Line, Task
 from release.evals.metric import Metric
 from release.frozen import Frozen
-from release.values import DataSource
 
 if TYPE_CHECKING:
     from release.evals.claim import Claim
+    from release.schema.measurements import Measurements
 
 Result = TypeVar("Result", bound=Frozen)
 
 
 def nothing(_: Any) -> tuple[()]:
-    """Say that a result rests on no data set and no paper."""
+    """Say that a result has no lines, or rests on no data set or no paper."""
     return ()
 
 
@@ -35,9 +36,12 @@ class Eval(Generic[Result]):
         metrics: Its metrics, in the order in which they are shown.
         module: The module that holds its claims, as `CLAIMS`; imported when they are asked for, since to decide one
             takes numpy, and a record is read without.
-        sources: Returns the data that a result rests on: licence, digests and citations come from here.
-        bibliography: Returns the names of the files under `templates/citation` that a result cites.
+        lines: Returns what a result shows, dense beside pruned; the front matter, the glance and the screen read it.
+        sources: Returns the data that a result rests on: their licence and their digests on the card come from here.
+        bibliography: Returns the names, without an ending, of the `.bib` files that a result cites.
+        task: What a model is asked to do; None where the Hub has no word for it, and no front matter tells of it.
         always: Whether every release has a result, since no option switches it off.
+        expected: Whether a card says so where it was not measured.
         further: Key under which further results of the same kind stand as a list; None where there is one at most.
     """
 
@@ -46,9 +50,12 @@ class Eval(Generic[Result]):
     result: type[Result]
     metrics: tuple[Metric, ...] = ()
     module: str | None = None
-    sources: Callable[[Result], Iterable[DataSource]] = nothing
+    lines: Callable[[Result], Iterable[Line]] = nothing
+    sources: Callable[[Result], Iterable[Attribution]] = nothing
     bibliography: Callable[[Result], Iterable[str]] = nothing
+    task: Task | None = None
     always: bool = False
+    expected: bool = False
     further: str | None = None
 
     @property
@@ -59,5 +66,11 @@ class Eval(Generic[Result]):
 
     @property
     def fragment(self) -> str:
-        """Its part of the card, below `templates`."""
-        return f"card/{self.key}.md.j2"
+        """The template of its part of the card: macros, each of which takes its results."""
+        return f"evals/{self.key}/card.md.j2"
+
+    def results(self, measurements: "Measurements") -> tuple[Result, ...]:
+        """Return its results in a record; none where it was switched off."""
+        found: Result | None = getattr(measurements, self.key, None)
+        further: tuple[Result, ...] = getattr(measurements, self.further, ()) if self.further else ()
+        return (*([] if found is None else [found]), *further)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Better = Literal["lower", "higher", "neither"]
+Form = Literal["score", "perplexity", "seconds", "bytes", "rate", "count"]
+"""How a metric's numbers are written, see `release.evals.forms`."""
 ARROWS: Mapping[Better, str] = {"lower": " ↓", "higher": " ↑", "neither": ""}
 
 
@@ -51,6 +53,7 @@ class Metric:
         key: Its name in the record.
         label: What it is called in the card's tables.
         better: Which way is better, where there is one.
+        form: How its numbers are written.
         phrase: What it is called within a sentence.
         screen: What it is called on screen; None where it is not shown there.
         headline: What it is called at a glance; None where it does not stand there.
@@ -64,6 +67,7 @@ class Metric:
     label: str
     phrase: str
     better: Better = "neither"
+    form: Form = "score"
     screen: str | None = None
     headline: str | None = None
     claim: str | None = None

@@ -7,10 +7,10 @@ import sys
 import pytest
 from pydantic import ValidationError
 
+from release.card.templates import bibliography
 from release.evals.claims import CLAIMS, wording
 from release.evals.metrics import METRICS
 from release.evals.registry import BY_KEY, EVALS
-from release.resources import resource
 from release.schema.measurements import Measurements
 from tests.records import example_measurements
 
@@ -42,9 +42,16 @@ def test_a_result_names_its_data_and_its_papers(row):
     found = getattr(example_measurements(), row.key)
     if found is not None:
         assert isinstance(found, row.result)
-        assert all(len(source.sha256) == 64 for source in row.sources(found))
-        papers = {path.stem for path in (resource("templates") / "citation").glob("*.bib")}
-        assert not row.bibliography(found) or papers & set(row.bibliography(found))
+        assert all(len(source.data.sha256) == 64 for source in row.sources(found))
+        assert not row.bibliography(found) or bibliography().keys() & set(row.bibliography(found))
+
+
+@ROWS
+def test_a_line_of_a_result_is_one_of_the_row_s_metrics(row):
+    for found in row.results(example_measurements()):
+        lines = list(row.lines(found))
+        assert lines
+        assert {line.metric.key for line in lines} <= {metric.key for metric in row.metrics}
 
 
 def test_the_rows_are_read_without_numpy_and_torch():

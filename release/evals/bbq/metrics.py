@@ -5,7 +5,7 @@ from release.evals.metric import Hub, Metric, SpacePanel
 THIRD = 1 / 3
 """Share of every option where one of three is picked at random."""
 
-METRICS = (
+SCORES = (
     Metric(
         key="srs",
         label="Stereotype Reliance Score (SRS)",
@@ -98,3 +98,18 @@ METRICS = (
         hub=Hub("s_dis", "Bias score s_DIS (macro)"),
     ),
 )
+
+CHANGED = Metric(
+    key="changed_answers", label="Answers that changed", phrase="changed answers", form="rate", screen="answers changed"
+)
+ROUNDING = Metric(
+    key="rounding",
+    label="Answers that rounding alone changes",
+    phrase="answers that rounding changes",
+    form="rate",
+    screen="changed by rounding",
+)
+NEWLY_BIASED = Metric(
+    key="newly_biased", label="Newly biased", phrase="newly biased answers", form="rate", screen="newly biased"
+)
+METRICS = (*SCORES, CHANGED, ROUNDING, NEWLY_BIASED)

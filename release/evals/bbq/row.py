@@ -1,8 +1,33 @@
 """BBQ as an evaluation: bias and accuracy, by Parrish et al. (2022)."""
 
-from release.evals.bbq.metrics import METRICS
+from collections.abc import Iterator
+
+from release.evals.bbq.metrics import CHANGED, METRICS, NEWLY_BIASED, ROUNDING, SCORES
 from release.evals.bbq.result import Bbq
 from release.evals.eval import Eval
+from release.evals.line import Attribution, Line, Task, rate_line, score_lines
+
+
+def _lines(found: Bbq) -> Iterator[Line]:
+    generated = found.reading == "generate"  # only a generated text can name no answer
+    yield from score_lines((metric for metric in SCORES if generated or not metric.parsing), found.scores)
+    yield rate_line(CHANGED, found.changed_answers)
+    if found.rounding:
+        yield rate_line(ROUNDING, found.rounding)
+    yield rate_line(NEWLY_BIASED, found.newly_biased, f" (guess {found.guessing_level:.0%})")
+
+
+def _sources(found: Bbq) -> Iterator[Attribution]:
+    yield Attribution(
+        found.data,
+        title="BBQ",
+        used="BBQ items",
+        authors="Parrish et al. (2022)",
+        note="No BBQ text is part of this repository.",
+        facts={"seed of the permutations": found.permutation_seed},
+        hub=("bbq", "BBQ"),
+    )
+
 
 BBQ = Eval(
     key="bbq",
@@ -10,6 +35,9 @@ BBQ = Eval(
     result=Bbq,
     metrics=METRICS,
     module="release.evals.bbq.claims",
-    sources=lambda found: (found.data,),
+    lines=_lines,
+    sources=_sources,
     bibliography=lambda _: ("bbq",),
+    task=Task("question-answering", "Question answering"),
+    expected=True,
 )

@@ -1,4 +1,4 @@
-"""Latency as a row."""
+"""Latency and its parts, each as a row."""
 
 from release.evals.metric import Metric, SpacePanel
 
@@ -7,10 +7,28 @@ LATENCY = Metric(
     label="Latency per answer",
     phrase="latency",
     better="lower",
+    form="seconds",
     screen="latency",
     headline="Latency per answer",
     claim="no_latency_gain",
     panel=SpacePanel("Latency", r"\blatency\b", at="measurements.latency", value="geometric_mean", form="seconds"),
 )
 
-METRICS = (LATENCY,)
+PREFILL = Metric(
+    key="prefill",
+    label="Up to the first new token",
+    phrase="time to the first token",
+    better="lower",
+    form="seconds",
+    screen="  first token",
+)
+DECODE = Metric(
+    key="decode",
+    label="The other new tokens",
+    phrase="time of the other tokens",
+    better="lower",
+    form="seconds",
+    screen="  other tokens",
+)
+
+METRICS = (LATENCY, PREFILL, DECODE)

@@ -1,8 +1,21 @@
 """Latency as an evaluation."""
 
+from collections.abc import Iterator
+
 from release.evals.eval import Eval
-from release.evals.latency.metrics import METRICS
+from release.evals.latency.metrics import DECODE, METRICS, PREFILL
+from release.evals.latency.metrics import LATENCY as METRIC
 from release.evals.latency.result import Latency
+from release.evals.line import Line
+
+
+def _lines(found: Latency) -> Iterator[Line]:
+    by = "" if found.engine == "transformers" else f" by {found.engine}"
+    for metric, part, beside in ((METRIC, found, by), (PREFILL, found.prefill, ""), (DECODE, found.decode, "")):
+        if part:
+            sides = part.dense.geometric_mean, part.pruned.geometric_mean
+            yield Line(metric, *sides, part.ratio, found.items, beside, "geometric mean")
+
 
 LATENCY = Eval(
     key="latency",
@@ -10,6 +23,7 @@ LATENCY = Eval(
     result=Latency,
     metrics=METRICS,
     module="release.evals.latency.claims",
-    sources=lambda found: (found.prompts,),
+    lines=_lines,
+    expected=True,
     further="other_latencies",
 )

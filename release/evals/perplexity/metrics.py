@@ -7,6 +7,7 @@ PERPLEXITY = Metric(
     label="Perplexity",
     phrase="perplexity",
     better="lower",
+    form="perplexity",
     screen="perplexity",
     headline="Perplexity",
     claim="perplexity_raised",

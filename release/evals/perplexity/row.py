@@ -1,8 +1,21 @@
 """Perplexity as an evaluation."""
 
+from collections.abc import Iterator
+
 from release.evals.eval import Eval
+from release.evals.line import Attribution, Line, Task
 from release.evals.perplexity.metrics import METRICS
+from release.evals.perplexity.metrics import PERPLEXITY as METRIC
 from release.evals.perplexity.result import Perplexity
+
+
+def _lines(found: Perplexity) -> Iterator[Line]:
+    yield Line(METRIC, found.dense.value, found.pruned.value, found.ratio, found.windows)
+
+
+def _sources(found: Perplexity) -> Iterator[Attribution]:
+    yield Attribution(found.text, title="Text", used="Text", facts={"token ids": found.token_sha256})
+
 
 PERPLEXITY = Eval(
     key="perplexity",
@@ -10,6 +23,9 @@ PERPLEXITY = Eval(
     result=Perplexity,
     metrics=METRICS,
     module="release.evals.perplexity.claims",
-    sources=lambda found: (found.text,),
+    lines=_lines,
+    sources=_sources,
     bibliography=lambda found: found.text.words,
+    task=Task("text-generation", "Text generation"),
+    expected=True,
 )
