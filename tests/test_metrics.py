@@ -9,6 +9,7 @@ from release.evals.bbq.metrics import SCORES
 from release.evals.bbq.scores import FORMULAS
 from release.evals.claims import CLAIMS
 from release.evals.metrics import METRICS, phrase
+from release.evals.registry import BY_KEY
 from release.resources import resource
 from release.space import data
 
@@ -17,6 +18,7 @@ READERS = [
     *("release/report.py", "release/card/metadata.py", "release/evals/bbq/rules.py", "release/card/templates.py"),
     *("spaces/compare/records.py", "spaces/compare/cards.py", "spaces/compare/grid.py", "spaces/compare/page.py"),
     *("templates/macros.md.j2", "templates/card/measured.md.j2", "templates/card/glance.md.j2"),
+    *(f"release/evals/{key}/card.md.j2" for key in BY_KEY),
 ]
 
 

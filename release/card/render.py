@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from release import __version__
 from release.card.check import differences
+from release.card.glance import headlines, shown
 from release.card.merge import Copy, Merged, merge
 from release.card.metadata import dump, front_matter, gate
 from release.card.parts import NOWHERE, Card, CardPlace, generated, parse
@@ -125,6 +126,7 @@ def _set(body: str) -> str:
 
 def _context(record: Record, repo_id: str | None) -> dict[str, object]:
     method = f"methods/{record.pruning.method}.md.j2"
+    evaluations = shown(record.measurements)
     return {
         "record": record,
         "repo": repo_id,
@@ -132,6 +134,11 @@ def _context(record: Record, repo_id: str | None) -> dict[str, object]:
         "hub": HUB,
         "claims": {statement.key: statement for statement in statements(record)},
         "study": record.study,
+        "evals": evaluations,
+        "glance": headlines(evaluations),
+        "sources": [source for row, results in evaluations for found in results for source in row.sources(found)],
+        "compared": any(results for row, results in evaluations if not row.always and row.headlines),
+        "recalled": sum(getattr(found, "recalled", 0) for _, results in evaluations for found in results),
         "method_templates": [method, "methods/undescribed.md.j2"],
         "references": "\n".join(references(record)),
     }

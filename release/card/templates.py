@@ -10,7 +10,6 @@ from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, St
 
 from release import __version__
 from release import format as text
-from release.evals.bbq.metrics import METRICS as BBQ
 from release.evals.metrics import METRICS
 from release.names import REPO_ID, is_litter
 from release.resources import PACKAGE, resource
@@ -68,7 +67,7 @@ def environment() -> Environment:
     result.filters["plain"] = _written(str)
     result.filters["shell"] = lambda value: shlex.quote(text.one_line(value))
     result.filters["one_line"] = text.one_line
-    result.globals |= {"score": _any_score, "metrics": METRICS, "bbq_metrics": BBQ}
+    result.globals |= {"score": _any_score, "metrics": METRICS}
     return result
 
 

@@ -69,6 +69,11 @@ class Eval(Generic[Result]):
         """The template of its part of the card: macros, each of which takes its results."""
         return f"evals/{self.key}/card.md.j2"
 
+    @property
+    def headlines(self) -> tuple[Metric, ...]:
+        """Its metrics that stand at a glance."""
+        return tuple(metric for metric in self.metrics if metric.headline)
+
     def results(self, measurements: "Measurements") -> tuple[Result, ...]:
         """Return its results in a record; none where it was switched off."""
         found: Result | None = getattr(measurements, self.key, None)

@@ -77,8 +77,8 @@ def _ratio_on_screen(side: Callable[[float | None], str]) -> Callable[[Line], Ce
 
 
 def _bytes(line: Line) -> Cells:
-    sizes = (line.dense, line.pruned, line.change.value)
-    return Cells(*(text.UNDEFINED if each is None else text.size(int(each)) for each in sizes), NOTHING)
+    dense, pruned, change = (text.size(int(each or 0)) for each in (line.dense, line.pruned, line.change.value))
+    return Cells(dense, pruned, change, NOTHING)
 
 
 def _bytes_on_screen(line: Line) -> Cells:

@@ -64,7 +64,7 @@ class Task(NamedTuple):
 
 def score_lines(metrics: Iterable[Metric], scores: Iterable[Score], over: str = "macro") -> Iterable[Line]:
     """Return a line for each metric that was scored; one that a record lacks is taken from the one that equals it."""
-    found = {score.name: score for score in scores if score.over == over}
+    found = {score.name: score for score in reversed(tuple(scores)) if score.over == over}
     for metric in metrics:
         if score := found.get(metric.key) or found.get(metric.same_as or ""):
             yield Line(metric, score.dense.value, score.pruned.value, score.difference, score.items)

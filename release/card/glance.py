@@ -1,0 +1,55 @@
+"""What a card shows of the evaluations: which of them, and their headlines in one table."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from release.evals.eval import Eval
+from release.evals.forms import Cells, at_a_glance
+from release.evals.line import Line
+from release.evals.metric import Metric
+from release.evals.registry import EVALS
+from release.frozen import Frozen
+from release.schema.measurements import Measurements
+
+UNMEASURED = Cells("not measured", "not measured", "–", "–")
+
+
+class Evaluation(NamedTuple):
+    """A row and its results in a record; none where the card says that it was not measured."""
+
+    row: Eval[Any]
+    results: tuple[Frozen, ...]
+
+
+class Headline(NamedTuple):
+    """One line at a glance: its name, its numbers, and the claim whose verdict stands beside them."""
+
+    name: str
+    cells: Cells
+    claim: str
+
+
+def shown(measurements: Measurements) -> tuple[Evaluation, ...]:
+    """Return the evaluations that a card tells of: those that were measured, and those that are expected."""
+    found = (Evaluation(row, row.results(measurements)) for row in EVALS)
+    return tuple(each for each in found if each.results or each.row.expected)
+
+
+def headlines(evaluations: Sequence[Evaluation]) -> tuple[Headline, ...]:
+    """Return the headlines of all metrics that have one, in the order of their rows."""
+    return tuple(
+        headline
+        for row, results in evaluations
+        for metric in row.headlines
+        for headline in _headline(metric, [line for found in results for line in row.lines(found)])
+    )
+
+
+def _headline(metric: Metric, lines: Sequence[Line]) -> Iterator[Headline]:
+    name, claim = str(metric.headline), str(metric.claim)
+    found = [line for line in lines if line.metric.key == metric.key]
+    for line in found:
+        summary = f", {line.summary}" if line.summary else ""
+        yield Headline(f"{name}{line.beside}{summary}", at_a_glance(line), claim)
+    if not found:
+        yield Headline(name, UNMEASURED, claim)
