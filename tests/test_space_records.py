@@ -70,6 +70,16 @@ def test_a_record_and_its_card_state_the_same(golden: Path) -> None:
 
 
 @pytest.mark.parametrize("golden", GOLDENS, ids=lambda folder: folder.name)
+def test_the_grid_writes_what_the_card_says(golden: Path) -> None:
+    found = records.read((golden / "release.json").read_text(encoding="utf-8"))
+    table = grid.table({"me/pruned": found})
+    tiles = dict(found.measurements)
+    for panel in grid.PANELS:
+        tile = dict(tiles[panel.label])
+        assert f"<td>{tile['Pruned']}<br><small>dense {tile['Dense']}</small>" in table
+
+
+@pytest.mark.parametrize("golden", GOLDENS, ids=lambda folder: folder.name)
 def test_the_values_of_the_grid_are_the_records_to_the_last_digit(golden: Path) -> None:
     record = json.loads((golden / "release.json").read_text(encoding="utf-8"))
     numbers = records.read(json.dumps(record)).numbers
@@ -77,11 +87,11 @@ def test_the_values_of_the_grid_are_the_records_to_the_last_digit(golden: Path) 
     perplexity = record["measurements"]["perplexity"]
     dense, change = score["dense"]["value"], score["difference"]
     assert numbers["srs"] == facts.Measured(
-        score["pruned"]["value"], dense, dense + change["low"], dense + change["high"]
+        score["pruned"]["value"], dense, dense + change["low"], dense + change["high"], ",.4f"
     )
     dense, change = perplexity["dense"]["value"], perplexity["ratio"]
     assert numbers["perplexity"] == facts.Measured(
-        perplexity["pruned"]["value"], dense, dense * change["low"], dense * change["high"]
+        perplexity["pruned"]["value"], dense, dense * change["low"], dense * change["high"], ",.2f"
     )
 
 
@@ -110,7 +120,7 @@ def test_a_metric_that_is_added_as_data_stands_on_the_page(tmp_path: Path) -> No
     told = subprocess.run(command, cwd=app, capture_output=True, text=True, check=True, timeout=60).stdout
     score = next(each for each in RECORD["measurements"]["bbq"]["scores"] if each["name"] == "usr")
     assert "Says unknown" in told
-    assert f"{score['pruned']['value']:.4g}" in told
+    assert f"{score['pruned']['value']:.4f}" in told
 
 
 # A stranger's model

@@ -1,5 +1,6 @@
 """What the page says about a pruned model: plain text without markup, which the page has to escape."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,6 +10,8 @@ LONGEST = 300
 """Characters of one fact that are shown."""
 LONGEST_PROSE = 700
 """Characters of a warning or a caveat; what is longer ends with its last whole sentence."""
+
+UNDEFINED = "n/a"
 
 Values = tuple[tuple[str, str], ...]
 """The parts of a tile, each with its name ("" where there is none)."""
@@ -23,12 +26,14 @@ class Measured:
         pruned: The pruned model's.
         low: Lower end of the 95 % interval of the change, laid at the dense value.
         high: Upper end.
+        form: Python's format of these numbers, or `seconds`.
     """
 
     pruned: float
     dense: float | None = None
     low: float | None = None
     high: float | None = None
+    form: str = ",.4g"
 
 
 @dataclass(frozen=True)
@@ -86,3 +91,21 @@ def whole_sentences(text: str) -> str:
     if len(text) <= LONGEST_PROSE:
         return text
     return text[:LONGEST_PROSE].rpartition(". ")[0] + " …"
+
+
+def written(value: float | None, form: str) -> str:
+    """Write a number: in powers of ten from a thousand million on, a minus as "−", and no sign before a zero."""
+    if value is None or not math.isfinite(value):
+        return UNDEFINED
+    if form == "seconds":
+        return _seconds(value)
+    text = format(value, form if abs(value) < 1e9 or form.endswith(".0f") else form.replace("f", "e"))
+    return text.lstrip("+-") if not text.strip("+-0.,") else text.replace("-", "−", 1)[:LONGEST]
+
+
+def _seconds(value: float) -> str:
+    if value < 60:
+        return f"{value:.{3 if value < 1 else 2 if value < 10 else 1}f} s"
+    minutes, rest = divmod(round(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from facts import Facts, Measured
+from facts import Facts, Measured, written
 from metrics import METRICS, ShownMetric
 
 WIDTH, HEIGHT = 420, 250
 LEFT, RIGHT, TOP, BOTTOM = 58, 22, 12, 40
 PANELS = tuple(metric for metric in METRICS if metric.note)
-BETTER = {"lower": "Lower is better.", "higher": "Higher is better."}
+ARROWS = {"lower": " ↓", "higher": " ↑"}
 MARKERS = ("circle", "square", "triangle", "diamond")
 
 
@@ -91,18 +91,14 @@ def _key(shape: str) -> str:
 
 
 def _panel(metric: ShownMetric, found: Sequence[Point], methods: Sequence[str]) -> str:
-    head = f"<h3>{escape(metric.label)}</h3><p>{escape(_note(metric))}</p>"
+    head = f"<h3>{escape(metric.label)}{ARROWS.get(metric.better, '')}</h3><p>{escape(metric.note or '')}</p>"
     if not found:
         return f"<figure>{head}<p>Not measured.</p></figure>"
     scale = _scale(found, metric.logarithmic)
-    told = "; ".join(f"{point.name}: {100 * point.sparsity:.0f} % zeros, {point.value.pruned:.4g}" for point in found)
+    told = "; ".join(f"{each.name}: {100 * each.sparsity:.0f} % zeros, {_pruned(each.value)}" for each in found)
     drawn = "".join((_axes(scale), _dense(found, scale), *(_mark(each, scale, methods) for each in found)))
     label = escape(f"{metric.label}. {told}")
     return f'<figure>{head}<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{drawn}</svg></figure>'
-
-
-def _note(metric: ShownMetric) -> str:
-    return " ".join(part for part in (metric.note, BETTER.get(metric.better)) if part)
 
 
 def _scale(found: Sequence[Point], logarithmic: bool) -> AxisScale:
@@ -167,7 +163,7 @@ def _mark(point: Point, scale: AxisScale, methods: Sequence[str]) -> str:
     if value.low is not None and value.high is not None:
         top, bottom = _y(scale, value.high), _y(scale, value.low)
         bar = f'<path class="m{index % 4}" d="M{x - 4:.1f} {top:.1f}h8m-4 0V{bottom:.1f}m-4 0h8"/>'
-    title = f"<title>{escape(point.name)}: {value.pruned:.4g}</title>"
+    title = f"<title>{escape(point.name)}: {_pruned(value)}</title>"
     return f"<g>{title}{bar}{_marker(x, _y(scale, value.pruned), index)}</g>"
 
 
@@ -202,9 +198,14 @@ def table(variants: Mapping[str, Facts]) -> str:
 def _cell(value: Measured | None) -> str:
     if value is None:
         return "not measured"
-    parts = [f"{value.pruned:,.4g}"]
+    dense, low, high = (written(each, value.form) for each in (value.dense, value.low, value.high))
+    parts = [_pruned(value)]
     if value.dense is not None:
-        parts.append(f"<small>dense {value.dense:,.4g}</small>")
+        parts.append(f"<small>dense {dense}</small>")
     if value.low is not None and value.high is not None:
-        parts.append(f"<small>interval {value.low:,.4g} to {value.high:,.4g}</small>")
-    return "<br>".join(parts).replace("-", "−")
+        parts.append(f"<small>interval {low} to {high}</small>")
+    return "<br>".join(parts)
+
+
+def _pruned(value: Measured) -> str:
+    return written(value.pruned, value.form)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from facts import HUB_ID, LONGEST, Facts, Measured, Said, Values, one_line, whole_sentences
+from facts import HUB_ID, LONGEST, UNDEFINED, Facts, Measured, Said, Values, one_line, whole_sentences, written
 from metrics import CLAIMS, METRICS, ShownMetric
 
 NAME = "release.json"
@@ -26,7 +26,6 @@ PAPER = re.compile(r"\d{4}\.\d{4,5}", re.ASCII)
 MARKS = {"supported": "●", "contradicted": "○", "inconclusive": "◐", "not measured": "–"}
 RESEARCH = "Research artefact only — not for production use."
 NOT_DEPLOYED = "Do not deploy it in any user-facing or decision-making system."
-UNDEFINED = "n/a"
 NOT_MEASURED: Values = (("", "not measured"),)
 
 
@@ -129,34 +128,15 @@ def _cells(found: Mapping[str, Any], metric: ShownMetric) -> Values:
     )
 
 
-def written(value: float | None, form: str) -> str:
-    """Write a number: in powers of ten from a thousand million on, a minus as "−", and no sign before a zero."""
-    if value is None:
-        return UNDEFINED
-    if form == "seconds":
-        return _seconds(value)
-    text = format(value, form if abs(value) < 1e9 or form.endswith(".0f") else form.replace("f", "e"))
-    return text.lstrip("+-") if not text.strip("+-0.,") else text.replace("-", "−", 1)[:LONGEST]
-
-
-def _seconds(value: float) -> str:
-    if value < 60:
-        return f"{value:.{3 if value < 1 else 2 if value < 10 else 1}f} s"
-    minutes, rest = divmod(round(value), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
 def _numbers(found: Any, metric: ShownMetric) -> Measured | None:
     dense, pruned = (number(at(found, f"{name}.{metric.value}")) for name in ("dense", "pruned"))
     low, high = (number(at(found, f"{metric.change}.{end}")) for end in ("low", "high"))
     if pruned is None:
         return None
     if dense is None or low is None or high is None:
-        return Measured(pruned, dense)
-    if metric.change == "ratio":
-        return Measured(pruned, dense, dense * low, dense * high)
-    return Measured(pruned, dense, dense + low, dense + high)
+        return Measured(pruned, dense, form=metric.form)
+    ends = (dense * low, dense * high) if metric.change == "ratio" else (dense + low, dense + high)
+    return Measured(pruned, dense, *ends, metric.form)
 
 
 def _verdicts(record: Any) -> Iterator[tuple[str, str]]:

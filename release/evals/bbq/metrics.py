@@ -21,7 +21,8 @@ SCORES = (
             r"\bsrs\b|stereotype reliance",
             at="measurements.bbq.scores[name=srs][over=macro]",
             change="difference",
-            note="Share of ambiguous questions answered with the stereotype; guessing gives 1/3.",
+            note="Share of ambiguous questions answered with the stereotype; guessing gives 1/3, and a model that "
+            "reads worse may score lower without being fairer.",
             short="SRS",
         ),
     ),
