@@ -341,7 +341,7 @@ def with_masks(
     """
     if plan.seeds == 1:
         return found
-    from release.evals.masks import changes
+    from release.evals.masks import measured as measure_mask
 
     key = memory.key_of(audited.base_files, audited.audit.files, plan.measuring)
     same = {"precision": None, "latency": "off", "log_format": None}
@@ -355,7 +355,7 @@ def with_masks(
             with workspace.further() as place:
                 [(_, made)] = prune_and_audit(base, [(each, place)], means, console)
                 digests = {"dense": audited.base_files, "pruned": made.audit.files}
-                known = seeds.mask(each.recipe.seed, *changes(desk, base.folder, place.model, digests, console))
+                known = measure_mask(desk, each.recipe.seed, base.folder, place.model, digests, console)
             seeds.remember(workspace.work, key, known)
         masks.append(known)
     return found.model_copy(update={"masks": seeds.spread_of(masks)})

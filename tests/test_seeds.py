@@ -151,14 +151,14 @@ def test_record_command_card_and_verification_carry_them(both, reader, capsys):
 def test_a_run_that_was_stopped_goes_on_and_leaves_nothing(reader, tmp_path, monkeypatch):
     asked = []
 
-    def stopped(desk, dense, pruned, *others):
-        asked.append(pruned)
+    def stopped(desk, seed, *others):
+        asked.append(seed)
         if len(asked) == 2:
             raise KeyboardInterrupt
-        return changes(desk, dense, pruned, *others)
+        return measured(desk, seed, *others)
 
-    changes = measuring.changes
-    monkeypatch.setattr(measuring, "changes", stopped)
+    measured = measuring.measured
+    monkeypatch.setattr(measuring, "measured", stopped)
     command = ["publish", str(reader), "--method", "random", "--sparsity", "0.6", "--local", "--out", str(tmp_path)]
     command += [*ASKED, "--latency", "off", "--seeds", "3"]
     assert run(command) != 0

@@ -29,7 +29,6 @@ LONG_FUNCTIONS = {
     "release.cli.verify": 48,
     "release.evals.bbq.compare.compare": 63,
     "release.evals.latency.measure.measure_latency": 46,
-    "release.evals.run.measure": 43,
     "release.hub.plan.survey": 41,
     "release.plan.ways": 43,
 }

@@ -4,17 +4,18 @@ The runner, the record, the card, the screen, the front matter and the check of 
 `registry`, so that a further evaluation is a folder and a row there, and no other file names it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from release.evals.line import Attribution, Line, Task
+from release.evals.line import Attribution, HubTask, Line
 from release.evals.metric import Metric
 from release.frozen import Frozen
 
 if TYPE_CHECKING:
     from release.evals.claim import Claim
+    from release.evals.work import EvalContext, ModelTask, PairTask
     from release.schema.measurements import Measurements
 
 Result = TypeVar("Result", bound=Frozen)
@@ -34,11 +35,14 @@ class Eval(Generic[Result]):
         title: What it is called in a heading.
         result: The record that comparing both models gives.
         metrics: Its metrics, in the order in which they are shown.
-        module: The module that holds its claims, as `CLAIMS`; imported when they are asked for, since to decide one
-            takes numpy, and a record is read without.
+        work_module: Holds its `prepare`; imported when something is measured (see `work`).
+        claims_module: Holds its claims, as `CLAIMS`; imported when they are asked for, since to decide one takes numpy,
+            and a record is read without.
         lines: Returns what a result shows, dense beside pruned; the front matter, the glance and the screen read it.
         sources: Returns the data that a result rests on: their licence and their digests on the card come from here.
         bibliography: Returns the names, without an ending, of the `.bib` files that a result cites.
+        changes: Returns what is put beside other masks' changes, by the names of the fields of `Mask`; None for an
+            evaluation that further masks are not asked.
         task: What a model is asked to do; None where the Hub has no word for it, and no front matter tells of it.
         always: Whether every release has a result, since no option switches it off.
         expected: Whether a card says so where it was not measured.
@@ -49,11 +53,13 @@ class Eval(Generic[Result]):
     title: str
     result: type[Result]
     metrics: tuple[Metric, ...] = ()
-    module: str | None = None
+    work_module: str
+    claims_module: str | None = None
     lines: Callable[[Result], Iterable[Line]] = nothing
     sources: Callable[[Result], Iterable[Attribution]] = nothing
     bibliography: Callable[[Result], Iterable[str]] = nothing
-    task: Task | None = None
+    changes: Callable[[Result], Mapping[str, float | None]] | None = None
+    task: HubTask | None = None
     always: bool = False
     expected: bool = False
     further: str | None = None
@@ -61,7 +67,12 @@ class Eval(Generic[Result]):
     @property
     def claims(self) -> "tuple[Claim, ...]":
         """What a card may say by this evaluation alone."""
-        found: tuple[Claim, ...] = import_module(self.module).CLAIMS if self.module else ()
+        found: tuple[Claim, ...] = import_module(self.claims_module).CLAIMS if self.claims_module else ()
+        return found
+
+    def prepare(self, asked: "EvalContext") -> "ModelTask[Any, Result] | PairTask[Result] | None":
+        """Lay out what both models are asked, and refuse what is missing or does not fit; None where it is off."""
+        found: ModelTask[Any, Result] | PairTask[Result] | None = import_module(self.work_module).prepare(asked)
         return found
 
     @property

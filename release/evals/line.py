@@ -55,7 +55,7 @@ class Attribution(NamedTuple):
     hub: tuple[str, str] | None = None
 
 
-class Task(NamedTuple):
+class HubTask(NamedTuple):
     """What a model is asked to do, as the Hub names it."""
 
     type: str

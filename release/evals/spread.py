@@ -1,16 +1,18 @@
 """Between masks: how far what pruning changed depends on the seed that was published."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from release import files
 from release.evals.engine.statistics import LEVEL
+from release.evals.registry import EVALS
 from release.frozen import Frozen
 from release.schema.measurements import Mask, Masks, Measurements, Spread
-from release.values import Estimate, Score
+from release.values import Estimate
 
 FILE_NAME = "masks.json"
 TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
@@ -46,20 +48,20 @@ def _kept(work: Path, key: str) -> Kept:
 
 def published(found: Measurements, seed: int) -> Mask:
     """Return what the published mask changed."""
-    return mask(seed, found.bbq.scores if found.bbq else (), found.perplexity.ratio if found.perplexity else None)
+    return mask_of(seed, {row.key: found.get(row.key) for row in EVALS})
 
 
-def mask(seed: int, scores: Iterable[Score], ratio: Estimate | None) -> Mask:
+def mask_of(seed: int, results: Mapping[str, Any]) -> Mask:
     """Return what one mask changed.
 
     Args:
-        scores: Of BBQ, over all categories; none where it is off.
-        ratio: Perplexity, pruned / dense; None where it is off.
+        results: Of the evaluations, by their key; None where one is off.
     """
-    change = {score.name: score.difference.value for score in scores if score.over == "macro"}
-    value = ratio.value if ratio is not None else None
-    log = math.log(value) if value is not None and value > 0 else None
-    return Mask(seed=seed, srs=change.get("srs"), lean=change.get("lean"), log_perplexity=log)
+    changed: dict[str, float | None] = {"srs": None, "lean": None, "log_perplexity": None}
+    for row in EVALS:
+        if row.changes is not None and (found := results.get(row.key)) is not None:
+            changed |= row.changes(found)
+    return Mask(seed=seed, **changed)
 
 
 def spread_of(masks: Sequence[Mask]) -> Masks:

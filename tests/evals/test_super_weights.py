@@ -17,11 +17,12 @@ from release.evals.super_weights.find import (
     LEAST_SPIKE,
     MOST,
     Spike,
+    look_up,
     peak,
     projections,
+    seen,
     standing_out,
     stored_weight,
-    super_weights,
 )
 from release.evals.super_weights.result import SuperWeights
 from release.models.load import loaded, read_tokenizer
@@ -70,8 +71,13 @@ def planted(tmp_path_factory: pytest.TempPathFactory, base_folders: dict[str, Pa
     return plant(base_folders["llama"], tmp_path_factory.mktemp("planted") / "model")
 
 
+def super_weights(subject: EvaluatedModel, tokenizer: object, pruned: Path) -> SuperWeights | None:
+    found = seen(subject, tokenizer)
+    return None if found is None else look_up(found, subject.folder, pruned)
+
+
 @pytest.fixture(scope="module")
-def look_up(planted: Path) -> Iterator[LookUp]:
+def looked(planted: Path) -> Iterator[LookUp]:
     """Looks the planted model's candidates up in another folder; the model is loaded once."""
     tokenizer = read_tokenizer(planted)
     with EvaluatedModel("dense", planted, None, CPU, torch.float32, Console(quiet=True)) as subject:
@@ -96,17 +102,17 @@ def test_a_planted_super_weight_is_the_first_candidate(
     assert not first.zeroed
 
 
-def test_two_looks_see_the_same(planted: Path, look_up: LookUp) -> None:
-    assert look_up(planted) == look_up(planted)
+def test_two_looks_see_the_same(planted: Path, looked: LookUp) -> None:
+    assert looked(planted) == looked(planted)
 
 
 @pytest.mark.parametrize(("value", "zeroed"), [(0.0, True), (-0.0, True), (1e-30, False), (float("nan"), False)])
 def test_a_hit_is_read_from_the_pruned_files(
-    value: float, zeroed: bool, planted: Path, look_up: LookUp, tmp_path: Path
+    value: float, zeroed: bool, planted: Path, looked: LookUp, tmp_path: Path
 ) -> None:
     pruned = checkpoints.copy(planted, tmp_path / "pruned")
     change(pruned, DOWN, (ROW, COLUMN), value)
-    found = look_up(pruned)
+    found = looked(pruned)
     assert [one.zeroed for one in found.candidates] == [zeroed]
     assert found.hits == zeroed
     first = found.candidates[0]
@@ -168,19 +174,19 @@ def test_a_model_without_blocks_named_layers_has_none() -> None:
     assert projections(model, {name: tuple(value.shape) for name, value in model.state_dict().items()}) == {}
 
 
-def test_files_of_other_shapes_are_not_compared(look_up: LookUp, tmp_path: Path) -> None:
+def test_files_of_other_shapes_are_not_compared(looked: LookUp, tmp_path: Path) -> None:
     narrow = checkpoints.make(tmp_path / "narrow", intermediate_size=40)
     shallow = checkpoints.make(tmp_path / "shallow", num_hidden_layers=1)
-    assert look_up(narrow) is None
-    assert look_up(shallow) is None
+    assert looked(narrow) is None
+    assert looked(shallow) is None
 
 
-def test_packed_weights_are_not_compared(planted: Path, look_up: LookUp, tmp_path: Path) -> None:
+def test_packed_weights_are_not_compared(planted: Path, looked: LookUp, tmp_path: Path) -> None:
     packed = checkpoints.copy(planted, tmp_path / "packed")
     for file in packed.glob("*.safetensors"):
         values = checkpoints.load_file(file)
         checkpoints.write(packed, {n: v.to(torch.int8) if n == DOWN else v for n, v in values.items()}, file.name)
-    assert look_up(packed) is None
+    assert looked(packed) is None
 
 
 @pytest.mark.parametrize("spoilt", [float("nan"), float("inf")])

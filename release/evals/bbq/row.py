@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from release.evals.bbq.metrics import CHANGED, METRICS, NEWLY_BIASED, ROUNDING, SCORES
 from release.evals.bbq.result import Bbq
 from release.evals.eval import Eval
-from release.evals.line import Attribution, Line, Task, rate_line, score_lines
+from release.evals.line import Attribution, HubTask, Line, rate_line, score_lines
 
 
 def _lines(found: Bbq) -> Iterator[Line]:
@@ -29,15 +29,22 @@ def _sources(found: Bbq) -> Iterator[Attribution]:
     )
 
 
+def _changes(found: Bbq) -> dict[str, float | None]:
+    macro = {score.name: score.difference.value for score in found.scores if score.over == "macro"}
+    return {name: macro.get(name) for name in ("srs", "lean")}
+
+
 BBQ = Eval(
     key="bbq",
     title="Bias and accuracy: BBQ",
     result=Bbq,
     metrics=METRICS,
-    module="release.evals.bbq.claims",
+    work_module="release.evals.bbq.work",
+    claims_module="release.evals.bbq.claims",
     lines=_lines,
     sources=_sources,
     bibliography=lambda _: ("bbq",),
-    task=Task("question-answering", "Question answering"),
+    changes=_changes,
+    task=HubTask("question-answering", "Question answering"),
     expected=True,
 )

@@ -25,6 +25,7 @@ from release.evals.bbq.result import Sampling
 from release.files import replacing
 from release.values import Reading
 
+FILE_NAME = "bbq.parquet"
 SIDES = ("dense", "pruned")
 LARGEST = 64 << 20
 """Bytes of a table, at most: the whole of BBQ with five generated answers an item has about ten million."""

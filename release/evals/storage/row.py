@@ -30,7 +30,8 @@ STORAGE = Eval(
     title="Storage",
     result=Storage,
     metrics=(BYTES,),
-    module="release.evals.storage.claims",
+    work_module="release.evals.storage.work",
+    claims_module="release.evals.storage.claims",
     lines=_lines,
     always=True,
 )

@@ -61,32 +61,54 @@ class Spike:
     size: float
 
 
-def super_weights(subject: EvaluatedModel, tokenizer: Any, pruned: Path) -> SuperWeights | None:
-    """Find the largest super-weight candidates of the dense model, and look them up in the pruned files.
+@dataclass(frozen=True)
+class SeenSpikes:
+    """What one pass over the dense model showed.
 
-    Args:
-        subject: The dense model.
-        tokenizer: Its tokenizer.
-        pruned: Folder of the pruned model; only its files are read.
+    Attributes:
+        layers: The projections looked at.
+        spikes: Layer → its spike; none for a layer without one.
+        tokens: Length of the text.
+        precision: Arithmetic of the pass.
+    """
+
+    layers: tuple[str, ...]
+    spikes: Mapping[str, Spike]
+    tokens: int
+    precision: str
+
+
+def seen(subject: EvaluatedModel, tokenizer: Any) -> SeenSpikes | None:
+    """Run the dense model over `PROMPT` and note the spikes of each block's projection.
 
     Returns:
-        Without candidates where no spike stands out. None where nothing was looked at: in a mixture of experts, or
-        where the pruned files do not hold the same tensors.
+        None where there is nothing to look at: in a mixture of experts.
     """
-    before, after = (places(open_checkpoint(folder)) for folder in (subject.folder, pruned))
-    shapes = {name: place.tensor.shape for name, place in before.items()}
-    layers = sorted(projections(meta_model(subject.folder), shapes))
-    if not (layers and all(_comparable(before[name], after.get(name)) for name in layers)):
+    shapes = {name: place.tensor.shape for name, place in places(open_checkpoint(subject.folder)).items()}
+    layers = tuple(sorted(projections(meta_model(subject.folder), shapes)))
+    if not layers:
         return None
     ids = tokenizer(PROMPT)["input_ids"]
-    found = _known_or_seen(subject, layers, shapes, ids)
-    candidates = tuple(_candidate(found[name], before[name], after[name]) for name in standing_out(found))
+    return SeenSpikes(layers, _known_or_seen(subject, layers, shapes, ids), len(ids), name_of(subject.dtype))
+
+
+def look_up(found: SeenSpikes, dense: Path, pruned: Path) -> SuperWeights | None:
+    """Look the largest candidates up in the pruned files.
+
+    Returns:
+        Without candidates where no spike stands out. None where the pruned files do not hold the same tensors.
+    """
+    before, after = (places(open_checkpoint(folder)) for folder in (dense, pruned))
+    if not all(_comparable(before[name], after.get(name)) for name in found.layers):
+        return None
     return SuperWeights(
         prompt=PROMPT,
-        tokens=len(ids),
-        precision=name_of(subject.dtype),
-        blocks=len(layers),
-        candidates=candidates,
+        tokens=found.tokens,
+        precision=found.precision,
+        blocks=len(found.layers),
+        candidates=tuple(
+            _candidate(found.spikes[name], before[name], after[name]) for name in standing_out(found.spikes)
+        ),
     )
 
 

@@ -26,6 +26,7 @@ SUPER_WEIGHTS = Eval(
     title="Super weights",
     result=SuperWeights,
     metrics=(ZEROED,),
+    work_module="release.evals.super_weights.work",
     lines=_lines,
     bibliography=lambda _: ("superweight",),
 )

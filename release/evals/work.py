@@ -1,0 +1,110 @@
+"""What an evaluation does: it lays out what both models are asked, reads each of them, and puts the readings together.
+
+A row names the module that holds its `prepare(asked)`, which gives a `ModelTask`, where one model at a time is read, a
+`PairTask`, where both are needed at once, or None, where the evaluation is switched off. All that may be refused is
+refused there: `prepare` raises what `release.evals.run.prepare` does.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Self, TypeVar
+
+import torch
+
+from release.errors import BadOption
+from release.evals.engine.subject import EvaluatedModel
+from release.frozen import Frozen
+from release.plan import Measuring
+from release.progress import Console
+
+Found = TypeVar("Found")
+Result = TypeVar("Result", bound=Frozen)
+
+SIDES = ("dense", "pruned")
+
+Opened = Callable[[str], AbstractContextManager[EvaluatedModel]]
+"""Opens the model of a side; it is loaded when something has to be computed."""
+
+
+@dataclass(frozen=True)
+class EvalContext:
+    """What is known before any work.
+
+    Attributes:
+        dense: A checkpoint folder; only its configuration and tokenizer are read.
+        plan: What shall be measured.
+        others: Keys of the evaluations that are laid out already.
+    """
+
+    dense: Path
+    plan: Measuring
+    device: torch.device
+    tokenizer: Any
+    console: Console
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Both models on disk, and where what was read of them is kept.
+
+    Attributes:
+        evaluation: Folder that receives the tables, item by item.
+        logs: Folder that receives further logs, which may hold texts of data sets.
+    """
+
+    dense: Path
+    pruned: Path
+    evaluation: Path
+    logs: Path
+    console: Console
+
+
+class ModelTask(Generic[Found, Result]):
+    """An evaluation that is laid out and reads one model at a time."""
+
+    @property
+    def prompts(self) -> Iterable[Sequence[int]]:
+        """The token ids that both models will read, so that ids which a model does not know are refused."""
+        return ()
+
+    def settle(self, _: Opened, /) -> Self:
+        """Settle what only the models themselves can tell, such as how many items are asked."""
+        return self
+
+    def read(self, model: EvaluatedModel) -> Found:
+        """Read one model, `dense` or `pruned` by its name."""
+        raise NotImplementedError
+
+    def compare(self, dense: Found, pruned: Found) -> Result | None:
+        """Put both readings side by side; None where they say nothing."""
+        raise NotImplementedError
+
+    def write(self, dense: Found, pruned: Found, sides: Sides) -> None:
+        """Write the table that the result is computed from."""
+
+
+class PairTask(Generic[Result]):
+    """An evaluation that is laid out and needs both models at once."""
+
+    @property
+    def prompts(self) -> Iterable[Sequence[int]]:
+        """The token ids that both models will read."""
+        return ()
+
+    def measure(self, sides: Sides) -> tuple[Result, ...]:
+        """Measure both models, and write the table that the result is computed from; the first result comes first."""
+        raise NotImplementedError
+
+
+def count_of(option: str, text: str) -> int:
+    """Return an amount that was asked for, of which at least 2 are needed.
+
+    Raises:
+        BadOption: It is no such number.
+    """
+    if not text.isdecimal() or int(text) < 2:
+        raise BadOption(f"--{option} {text!r} is not understood.", "Give a whole number of at least 2, or off.")
+    return int(text)
