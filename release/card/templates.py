@@ -22,7 +22,10 @@ EVALUATIONS = PACKAGE / "evals"
 
 def _sources() -> Iterator[tuple[str, Path]]:
     """Yield every file that a card may be made of, by its name for `environment`."""
-    for prefix, folder, kinds in (("", resource("templates"), ("*",)), ("evals/", EVALUATIONS, ("*.md.j2", "*.bib"))):
+    for prefix, folder, kinds in (
+        ("", resource("templates"), ("*",)),
+        ("evals/", EVALUATIONS, ("*.md.j2", "*.bib", "*.yaml")),
+    ):
         for path in (path for kind in kinds for path in folder.rglob(kind) if path.is_file()):
             yield prefix + path.relative_to(folder).as_posix(), path
 

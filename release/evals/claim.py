@@ -8,7 +8,7 @@ from typing import NamedTuple
 import yaml
 
 from release.evals.verdicts import Finding
-from release.resources import resource
+from release.resources import PACKAGE, resource
 from release.schema.measurements import Measurements
 from release.schema.record import Audit, Verdict
 
@@ -31,7 +31,7 @@ class Guard(NamedTuple):
 
 @dataclass(frozen=True)
 class Claim:
-    """One thing a card might say; its words are in `templates/claims.yaml`, in the order of a card.
+    """One thing a card might say; its words are in `templates/claims.yaml`, in the order of a card, or beside its evaluation.
 
     Attributes:
         key: Its name in `release.json`.
@@ -70,7 +70,8 @@ class Claim:
 
 @cache
 def wording() -> Mapping[str, Mapping[str, str]]:
-    """Read the words of all claims: key → `title` and one text per verdict."""
-    path = resource("templates") / "claims.yaml"
-    words: dict[str, dict[str, str]] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    """Read the words of all claims: key → `title` and one text per verdict; an evaluation's own come last."""
+    words: dict[str, dict[str, str]] = {}
+    for path in (resource("templates") / "claims.yaml", *sorted((PACKAGE / "evals").glob("*/claims.yaml"))):
+        words |= yaml.safe_load(path.read_text(encoding="utf-8"))
     return words

@@ -1,0 +1,30 @@
+"""What a command's result looks like: one JSON object on stdout, or plain tables for people."""
+
+from release.report.checks import show_verification
+from release.report.measurements import show_measurements
+from release.report.plans import show_preview, show_previews, show_push_plan
+from release.report.releases import show_release, show_releases
+from release.report.short import (
+    show_changes,
+    show_facts,
+    show_methods,
+    show_models,
+    show_reported,
+    show_watched,
+)
+
+__all__ = [
+    "show_changes",
+    "show_facts",
+    "show_measurements",
+    "show_methods",
+    "show_models",
+    "show_preview",
+    "show_previews",
+    "show_push_plan",
+    "show_release",
+    "show_releases",
+    "show_reported",
+    "show_verification",
+    "show_watched",
+]

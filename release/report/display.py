@@ -1,0 +1,47 @@
+"""One JSON object on stdout, or plain tables for people."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import RenderableType
+
+from release.checkpoint.prunable import LeftDense
+from release.format import escaped, shown
+from release.progress import Screen
+
+WIDTH = 160
+"""Columns a table may take where the terminal has fewer, or where there is none."""
+MOST_LISTED = 5
+"""Lists of blocks named on screen; the record holds all."""
+
+
+def display(data: dict[str, Any], as_json: bool, tables: Iterable[RenderableType]) -> None:
+    """Print a result: its data as one JSON object, or the tables."""
+    console = Screen(highlight=False, soft_wrap=True, emoji=False)
+    console.width = max(console.width, WIDTH)  # a cell that is cut short loses what it says
+    if as_json:
+        console.print(escaped(json.dumps(data, indent=2, ensure_ascii=not _takes_all(console))), markup=False)
+        return
+    for table in tables:
+        console.print(table, markup=False)
+
+
+def _takes_all(console: Screen) -> bool:
+    """Whether every letter can be printed; on Windows that is not so of a pipe or file."""
+    return console.encoding.lower().replace("-", "").startswith("utf")
+
+
+def listing(title: str, facts: Mapping[str, str]) -> str:
+    """Write one fact a line; lines are never broken, so that what is read from a pipe is whole."""
+    named = {shown(name): shown(value) for name, value in facts.items()}
+    width = max(map(len, named), default=0)
+    lines = [f"{name:<{width}}  {value}".rstrip() for name, value in named.items()]
+    return "\n".join([title, *lines] if title else lines)
+
+
+def left_dense(lists: Sequence[LeftDense]) -> dict[str, str]:
+    """What is told of blocks that stay dense, where there are any."""
+    names = ", ".join(f"{each.blocks} ({each.parameters:,} weights)" for each in lists[:MOST_LISTED])
+    more = f" and {len(lists) - MOST_LISTED} more" if len(lists) > MOST_LISTED else ""
+    return {"Left dense": shown(names + more)} if lists else {}

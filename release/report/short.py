@@ -1,0 +1,47 @@
+"""What takes a few lines."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from release.format import visible
+from release.report.display import display, listing
+
+if TYPE_CHECKING:
+    from release.hub.watch import Watched
+    from release.pruning.method import Method
+    from release.verification.standing import Reported
+
+
+def show_watched(watched: "Sequence[Watched]", as_json: bool) -> None:
+    """Show what watches repositories, or would."""
+    facts = {"watched": [each.model_dump(mode="json") for each in watched]}
+    display(facts, as_json, [visible(line) for each in watched for line in each.lines()])
+
+
+def show_reported(reported: "Sequence[Reported]", as_json: bool) -> None:
+    """Show what checks came to that were reported elsewhere."""
+    facts = {"reported": [each.model_dump(mode="json") for each in reported]}
+    display(facts, as_json, [visible(f"{each.repository}: {each.said}") for each in reported])
+
+
+def show_facts(facts: Mapping[str, Any], as_json: bool) -> None:
+    """Show a few named facts; people see those that there are."""
+    named = {key.replace("_", " "): str(value) for key, value in facts.items() if value not in (None, [], ())}
+    display(dict(facts), as_json, [listing("", named)])
+
+
+def show_changes(changes: str, as_json: bool) -> None:
+    """Show how a card would change."""
+    lines = "\n".join(map(visible, changes.split("\n"))) or "The card would stay as it is."
+    display({"changed": bool(changes), "difference": changes}, as_json, [lines])
+
+
+def show_methods(methods: "Iterable[Method]", as_json: bool) -> None:
+    """List the pruning methods."""
+    rows = [{"key": m.key, "title": m.title, "paper": m.paper and f"{m.paper.title} ({m.paper.year})"} for m in methods]
+    display({"methods": rows}, as_json, [listing("", {str(r["key"]): str(r["paper"] or r["title"]) for r in rows})])
+
+
+def show_models(models: Mapping[str, str], as_json: bool) -> None:
+    """List the aliases."""
+    display({"models": dict(models)}, as_json, [listing("", models)])
