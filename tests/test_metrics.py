@@ -15,7 +15,12 @@ from release.space import data
 
 APP = Path(__file__).parent.parent / "spaces" / "compare"
 READERS = [
-    *("release/report/measurements.py", "release/card/metadata.py", "release/evals/bbq/rules.py", "release/card/templates.py"),
+    *(
+        "release/report/measurements.py",
+        "release/card/metadata.py",
+        "release/evals/bbq/rules.py",
+        "release/card/templates.py",
+    ),
     *("spaces/compare/records.py", "spaces/compare/cards.py", "spaces/compare/grid.py", "spaces/compare/page.py"),
     *("templates/macros.md.j2", "templates/card/measured.md.j2", "templates/card/glance.md.j2"),
     *(f"release/evals/{key}/card.md.j2" for key in BY_KEY),

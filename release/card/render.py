@@ -151,9 +151,11 @@ def base_asked(record: Record) -> str:
 
 
 def statements(record: Record) -> tuple[Statement, ...]:
-    """Word the record's claims; one that the record lacks was not measured."""
+    """Word the record's claims; one that it lacks was not measured, and is left out where nobody expected it."""
     found = {claim.key: claim for claim in record.claims}
-    return tuple(_state(claim, found.get(claim.key)) for claim in CLAIMS)
+    told = {row.key for row, _ in shown(record.measurements)}
+    silent = {claim.key for row in EVALS if row.key not in told for claim in row.claims}
+    return tuple(_state(claim, found.get(claim.key)) for claim in CLAIMS if claim.key not in silent)
 
 
 def _state(claim: Claim, found: ClaimRecord | None) -> Statement:

@@ -17,7 +17,8 @@ from release.values import Score
 
 HUB = "https://huggingface.co"
 EVALUATIONS = PACKAGE / "evals"
-"""Each evaluation's folder holds its part of the card and its papers."""
+"""Each evaluation's folder holds its part of the card, its papers, and the words of its claims."""
+KINDS = ("*.md.j2", "*.bib", "*.yaml")
 
 
 def _sources() -> Iterator[tuple[str, Path]]:

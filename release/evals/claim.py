@@ -31,7 +31,9 @@ class Guard(NamedTuple):
 
 @dataclass(frozen=True)
 class Claim:
-    """One thing a card might say; its words are in `templates/claims.yaml`, in the order of a card, or beside its evaluation.
+    """One thing a card might say.
+
+    Its words are in `templates/claims.yaml`, in the order of a card, or in `claims.yaml` beside its evaluation.
 
     Attributes:
         key: Its name in `release.json`.
