@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,14 @@ settings.load_profile("any machine")  # what takes long on a busy machine is no 
 def _readings(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Readings of earlier runs are not used, and the user's are left alone; commands that tests start inherit this."""
     os.environ["RELEASE_READINGS"] = str(tmp_path_factory.mktemp("readings"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_waiting_for_the_disk() -> Iterator[None]:
+    """A test kills processes and never the machine, so what is written need not have reached the disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
 
 
 @pytest.fixture(scope="session")

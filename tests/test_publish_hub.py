@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests import checkpoints
+from tests.commands import OFF, at_a_hub, commands
 from tests.hub import HubServer
 
 ROOT = Path(__file__).parent.parent
 NAME = "tiny-llama-random-s30"
-OFF = ["--bbq", "off", "--perplexity", "off", "--latency", "off"]
 CARD = "---\nlicense: other\nlicense_name: tiny\nlicense_link: LICENSE\nlanguage: [en, de]\n---\n# Tiny\n"
 
 LOAD = """
@@ -67,21 +67,27 @@ class Desk:
         return self.release(*words, **changes)
 
 
+def lay(hub: HubServer, base: Path) -> None:
+    """Lay the base on the Hub, with files that no release carries."""
+    repo = hub.store.create("models", "ada/tiny-llama", False, None)
+    contents = {p.name: p.read_bytes() for p in base.iterdir()}
+    contents |= {"README.md": CARD.encode(), "LICENSE": b"Be kind.\n", "modeling_tiny.py": b"raise SystemExit\n"}
+    contents |= {"consolidated.safetensors": b"another form of the same weights"}
+    entries = {n: hub.store.keep([data], lfs=n.endswith(".safetensors")) for n, data in contents.items()}
+    repo.branches["main"] = repo.record(repo.branches["main"], "base", "", entries)
+    repo.save()
+
+
 @pytest.fixture
 def desk(tmp_path: Path, base_folders: dict[str, Path]) -> Iterator[Desk]:
     with HubServer(tmp_path / "hub") as hub:
         hub.site.looks = 0
-        repo = hub.store.create("models", "ada/tiny-llama", False, None)
-        contents = {p.name: p.read_bytes() for p in base_folders["llama"].iterdir()}
-        contents |= {"README.md": CARD.encode(), "LICENSE": b"Be kind.\n", "modeling_tiny.py": b"raise SystemExit\n"}
-        contents |= {"consolidated.safetensors": b"another form of the same weights"}
-        entries = {n: hub.store.keep([data], lfs=n.endswith(".safetensors")) for n, data in contents.items()}
-        repo.branches["main"] = repo.record(repo.branches["main"], "base", "", entries)
-        repo.save()
+        lay(hub, base_folders["llama"])
         yield Desk(hub, tmp_path)
 
 
-@pytest.mark.parametrize("xet", [pytest.param("0", marks=pytest.mark.long), "1"], ids=["xet", "lfs"])
+@pytest.mark.long
+@pytest.mark.parametrize("xet", ["0", "1"], ids=["xet", "lfs"])
 def test_a_release_from_the_hub_to_the_hub_loads_counts_and_verifies(xet, desk, base_folders):
     said = desk.publish("--to", "lab", HF_HUB_DISABLE_XET=xet)
     total = round(0.3 * checkpoints.PRUNABLE["llama"])
@@ -113,16 +119,24 @@ def test_a_release_from_the_hub_to_the_hub_loads_counts_and_verifies(xet, desk, 
     assert f"- ada/tiny-llama\n- lab/{NAME}" in (space / "README.md").read_text(encoding="utf-8")
 
 
-def test_a_dry_run_reads_headers_from_the_hub_and_creates_nothing(desk):
-    said = desk.publish("--dry-run", "--to", "lab")
-    assert said["prunable_parameters"] == checkpoints.PRUNABLE["llama"]
-    assert said["repositories"] == [f"lab/{NAME}", f"spaces/lab/{NAME}"]
-    assert desk.hub.store.repo("models", f"lab/{NAME}") is None
-    assert not (desk.folder / "releases").exists()
-
-
-def test_without_a_token_nothing_is_pruned(desk):
-    refused = desk.release("publish", "ada/tiny-llama", "--method", "random", "--sparsity", "0.3", code=2, HF_TOKEN="")
-    assert "hf auth login" in refused["remedy"]
-    assert "--local" in refused["remedy"]
-    assert not (desk.folder / "releases").exists()
+def test_a_dry_run_reads_headers_from_the_hub_and_creates_nothing(tmp_path, base_folders, monkeypatch, capsys):
+    with at_a_hub(tmp_path, monkeypatch) as hub:
+        lay(hub, base_folders["llama"])
+        words = [
+            "publish",
+            "ada/tiny-llama",
+            "--method",
+            "random",
+            "--sparsity",
+            "0.3",
+            *OFF,
+            "--dry-run",
+            "--to",
+            "lab",
+        ]
+        said = commands(hub, capsys)(*words)
+        assert said["prunable_parameters"] == checkpoints.PRUNABLE["llama"]
+        assert said["repositories"] == [f"lab/{NAME}", f"spaces/lab/{NAME}"]
+        assert hub.store.repo("models", f"lab/{NAME}") is None
+        assert {seen.method for seen in hub.seen} <= {"GET", "HEAD"}
+    assert not (tmp_path / "releases").exists()
