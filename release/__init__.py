@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from release.api import measure, prune, publish, push, rebuild, verify
     from release.errors import ReleaseError
+    from release.evals.again import Spot
     from release.pipeline import Release
     from release.plan import Measuring, Plan, PublishOptions
     from release.progress import Console
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from release.schema.record import Record
     from release.verification.keyless import SignerIdentity
     from release.verification.remask import Again
-    from release.verification.spot_check import Spot
     from release.verification.verify import Verification
 
 __version__ = "0.1.0"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from release import pipeline
+from release.evals.again import Spot
 from release.pipeline import Release
 from release.plan import Measuring, Plan, PublishOptions
 from release.progress import Console
@@ -17,7 +18,6 @@ from release.sources.base import base_files, pruned_files, pruned_folder
 from release.verification import verify as verification
 from release.verification.remask import Again
 from release.verification.signing import Who
-from release.verification.spot_check import Spot
 from release.verification.verify import Verification
 
 if TYPE_CHECKING:

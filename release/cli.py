@@ -325,11 +325,11 @@ def verify(
 ) -> None:
     """Read every weight again and compare with record, card and base; exit 1 where they disagree."""
     from release import report
+    from release.evals.again import Spot
     from release.sources.base import base_files, changed_since, pruned_files
     from release.sources.changes import told_where_it_fails
     from release.verification.keyless import whose
     from release.verification.remask import Again
-    from release.verification.spot_check import Spot
     from release.verification.verify import verify as verify_files
 
     console, who = Console(), whose(key, identity, identity_provider)

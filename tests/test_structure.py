@@ -54,7 +54,6 @@ MANY_ARGUMENTS = {
     "release.pruning.recipe.Recipe.of": 9,
     "release.publishing.upload.push_release": 8,
     "release.verification.audit._checks": 7,
-    "release.verification.spot_check._of_bbq": 7,
     "release.verification.verify.verify": 7,
 }
 TWICE: set[str] = set()

@@ -4,7 +4,7 @@ The runner, the record, the card, the screen, the front matter and the check of 
 `registry`, so that a further evaluation is a folder and a row there, and no other file names it.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -14,9 +14,11 @@ from release.evals.metric import Metric
 from release.frozen import Frozen
 
 if TYPE_CHECKING:
+    from release.evals.again import Question, Spotted, Table
     from release.evals.claim import Claim
     from release.evals.work import EvalContext, ModelTask, PairTask
     from release.schema.measurements import Measurements
+    from release.schema.record import Record
 
 Result = TypeVar("Result", bound=Frozen)
 
@@ -36,6 +38,9 @@ class Eval(Generic[Result]):
         result: The record that comparing both models gives.
         metrics: Its metrics, in the order in which they are shown.
         work_module: Holds its `prepare`; imported when something is measured (see `work`).
+        check_module: Holds `tables(record, result)`, by which a check of a release computes its numbers again without a
+            model; None where nothing can be.
+        spot_module: Holds `question(spotted, result)`, by which it asks both models again.
         claims_module: Holds its claims, as `CLAIMS`; imported when they are asked for, since to decide one takes numpy,
             and a record is read without.
         lines: Returns what a result shows, dense beside pruned; the front matter, the glance and the screen read it.
@@ -54,6 +59,8 @@ class Eval(Generic[Result]):
     result: type[Result]
     metrics: tuple[Metric, ...] = ()
     work_module: str
+    check_module: str | None = None
+    spot_module: str | None = None
     claims_module: str | None = None
     lines: Callable[[Result], Iterable[Line]] = nothing
     sources: Callable[[Result], Iterable[Attribution]] = nothing
@@ -73,6 +80,16 @@ class Eval(Generic[Result]):
     def prepare(self, asked: "EvalContext") -> "ModelTask[Any, Result] | PairTask[Result] | None":
         """Lay out what both models are asked, and refuse what is missing or does not fit; None where it is off."""
         found: ModelTask[Any, Result] | PairTask[Result] | None = import_module(self.work_module).prepare(asked)
+        return found
+
+    def tables(self, record: "Record", result: Result) -> "Iterator[Table]":
+        """Return the tables that a result of a release is computed from."""
+        if self.check_module is not None:
+            yield from import_module(self.check_module).tables(record, result)
+
+    def question(self, spotted: "Spotted", result: Result) -> "Question":
+        """Lay out what both models are asked again; only of a row that has a `spot_module`."""
+        found: Question = import_module(str(self.spot_module)).question(spotted, result)
         return found
 
     @property

@@ -14,6 +14,7 @@ from release.card import render as card
 from release.checkpoint.files import Files, Folder
 from release.checkpoint.loading import INDEX
 from release.errors import OutputConflict, ReleaseError
+from release.evals.again import Spot
 from release.format import shown
 from release.frozen import Frozen
 from release.names import MASK
@@ -87,7 +88,7 @@ def verify(
     console: Console,
     again: Again | None = None,
     who: signing.Who | None = None,
-    spot: spot_check.Spot | None = None,
+    spot: Spot | None = None,
     asked: str | None = None,
 ) -> Verification:
     """Verify a release's model folder, or any other pruned checkpoint, wherever its files lie.

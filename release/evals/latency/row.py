@@ -23,6 +23,7 @@ LATENCY = Eval(
     result=Latency,
     metrics=METRICS,
     work_module="release.evals.latency.work",
+    check_module="release.evals.latency.again",
     claims_module="release.evals.latency.claims",
     lines=_lines,
     expected=True,

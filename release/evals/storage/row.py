@@ -31,6 +31,7 @@ STORAGE = Eval(
     result=Storage,
     metrics=(BYTES,),
     work_module="release.evals.storage.work",
+    check_module="release.evals.storage.again",
     claims_module="release.evals.storage.claims",
     lines=_lines,
     always=True,
