@@ -25,7 +25,8 @@ import torch
 from answers import encode, stream
 from app import build
 from decoding import Decoding
-from models import SHELF, Lineup, Source
+from lineup import Lineup, Source
+from models import SHELF
 
 QUESTION = "Tell me a long story about the sea, and leave nothing out."
 

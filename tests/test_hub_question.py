@@ -22,10 +22,10 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Addresses of the app with models that it finds, and with models that it cannot load."""
     folder = tmp_path_factory.mktemp("models")
     dense, pruned = checkpoint(folder / "dense"), checkpoint(folder / "pruned", zeroed=0.5)
-    app, models = module("app"), module("models")
+    app, lineup = module("app"), module("lineup")
     pages = {
-        "answers": app.build(models.from_variable(variable(dense, pruned))),
-        "refuses": app.build(models.from_variable(variable(None, folder / "missing"))),
+        "answers": app.build(lineup.from_variable(variable(dense, pruned))),
+        "refuses": app.build(lineup.from_variable(variable(None, folder / "missing"))),
     }
     try:
         yield {

@@ -25,7 +25,7 @@ from tests.space_fixtures import (
     module,
 )
 
-answers, cards, models, page, reading = map(module, ("answers", "cards", "models", "page", "reading"))
+answers, cards, lineup, page, reading = map(module, ("answers", "cards", "lineup", "page", "reading"))
 
 IDS = ("org/dense", "me/pruned")
 
@@ -89,8 +89,8 @@ def test_a_base_that_is_not_on_the_hub_is_neither_listed_nor_linked(tmp_path: Pa
     front, body = front_and_body(tmp_path / "space")
     assert front["models"] == ["me/pruned"]
     assert "not on the Hub" in body
-    lineup = models.from_readme(tmp_path / "space" / "README.md")
-    assert (lineup.dense, [source.id for source in lineup.pruned]) == (None, ["me/pruned"])
+    found = lineup.from_readme(tmp_path / "space" / "README.md")
+    assert (found.dense, [source.id for source in found.pruned]) == (None, ["me/pruned"])
 
 
 def test_bbq_is_credited_where_its_questions_are_shown(tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_list_items_serve_where_there_is_no_table() -> None:
 def test_no_card_breaks_the_reader_or_gets_markup_onto_the_page(card: str) -> None:
     table = f"{card}\n\n## Pruning configuration\n| k | v |\n|--|--|\n| Method | {card} |\n"
     for text in (card, table):
-        shown = page.about(models.Source("me/pruned"), cards.read(text))
+        shown = page.about(lineup.Source("me/pruned"), cards.read(text))
         for raw in ("<script", "<img", "onerror=alert(1)>", 'javascript:alert(1)"', "<!--"):
             assert raw not in shown
 
@@ -204,8 +204,8 @@ def test_only_a_hub_id_is_linked_as_base(base: str) -> None:
 
 
 def test_a_missing_card_is_said_not_raised(tmp_path: Path) -> None:
-    facts = reading.facts(models.Source("me/x", str(tmp_path)))
-    assert "could not be read" in page.about(models.Source("me/x"), facts)
+    facts = reading.facts(lineup.Source("me/x", str(tmp_path)))
+    assert "could not be read" in page.about(lineup.Source("me/x"), facts)
 
 
 @given(st.text(), st.data())
@@ -240,12 +240,12 @@ def _opens(text: str) -> list[int]:
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "{}", '{"pruned": []}', '{"pruned": [{"id": "x"}]}', "{"])
 def test_a_broken_list_of_models_is_refused_by_name(text: str) -> None:
-    with pytest.raises(models.SetupError, match="COMPARE_MODELS"):
-        models.from_variable(text)
+    with pytest.raises(lineup.SetupError, match="COMPARE_MODELS"):
+        lineup.from_variable(text)
 
 
 @pytest.mark.parametrize("text", ["", "# no front matter", "---\nmodels: 3\n---\n", "---\nmodels: []\n---\n"])
 def test_a_readme_without_models_is_refused_by_name(tmp_path: Path, text: str) -> None:
     (tmp_path / "README.md").write_text(text)
-    with pytest.raises(models.SetupError, match=r"README\.md"):
-        models.from_readme(tmp_path / "README.md")
+    with pytest.raises(lineup.SetupError, match=r"README\.md"):
+        lineup.from_readme(tmp_path / "README.md")

@@ -39,7 +39,8 @@ from tests.space_fixtures import (
     variable,
 )
 
-answers, compare, decoding, models, page = map(module, ("answers", "compare", "decoding", "models", "page"))
+NAMES = ("answers", "compare", "decoding", "lineup", "models", "page")
+answers, compare, decoding, lineup, models, page = map(module, NAMES)
 
 OF_RECORD = (example_record().base.id, example_record().name)
 SECRETS = {"HF_TOKEN": "hf_verysecret", "MY_API_KEY": "verysecret", "GH_TOKEN": "ghp_verysecret"}
@@ -61,7 +62,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture
 def comparison(folders: tuple[Path, Path]) -> Any:
-    return compare.SideBySide(models.from_variable(variable(*folders)))
+    return compare.SideBySide(lineup.from_variable(variable(*folders)))
 
 
 def last(steps: Iterator[Any]) -> Any:
@@ -75,7 +76,7 @@ def said(side: Any) -> list[str]:
 
 def alone(folder: Path, tokens: int) -> Any:
     """What a model says to a question by transformers' own greedy search, and its scores at each token."""
-    loaded = models.load(models.Source("x/y", str(folder)))
+    loaded = models.load(lineup.Source("x/y", str(folder)))
     prompt = answers.encode(loaded, [{"role": "user", "content": "why is the sky blue"}], tokens)
     options = {"do_sample": False, "return_dict_in_generate": True, "output_logits": True}
     found = loaded.model.generate(answers.torch.tensor([prompt]), max_new_tokens=tokens, **options)
@@ -93,7 +94,7 @@ def test_both_answers_grow_to_what_each_model_says_alone(comparison: Any, folder
 
 def test_the_first_difference_carries_both_models_own_probabilities(tmp_path: Path, folders: tuple[Path, Path]) -> None:
     near = checkpoint(tmp_path / "near", zeroed=0.003)
-    lined = models.from_variable(variable(folders[0], near))
+    lined = lineup.from_variable(variable(folders[0], near))
     ends = last(compare.SideBySide(lined).compare("why is the sky blue", max_new_tokens=64))
     (tokenizer, ours, our_scores), (_, theirs, their_scores) = alone(folders[0], 64), alone(near, 64)
     place = next(at for at, (one, other) in enumerate(zip(ours, theirs, strict=False)) if one != other)
@@ -107,7 +108,7 @@ def test_the_first_difference_carries_both_models_own_probabilities(tmp_path: Pa
 
 
 def test_equal_answers_have_no_difference_and_speed_is_tokens_over_seconds(folders: tuple[Path, Path]) -> None:
-    twins = compare.SideBySide(models.from_variable(variable(folders[0], folders[0])))
+    twins = compare.SideBySide(lineup.from_variable(variable(folders[0], folders[0])))
     dense, pruned = last(twins.compare("why", max_new_tokens=8))
     assert dense[-1]["first_difference"] is None
     assert said(dense) == said(pruned)
@@ -120,14 +121,14 @@ def test_other_tokens_are_not_compared(tmp_path: Path, folders: tuple[Path, Path
     words = json.loads((foreign / "tokenizer.json").read_text())
     words["model"]["vocab"] = {word: (place + 7) % 320 for word, place in words["model"]["vocab"].items()}
     (foreign / "tokenizer.json").write_text(json.dumps(words))
-    lined = models.from_variable(variable(folders[0], foreign))
+    lined = lineup.from_variable(variable(folders[0], foreign))
     step = last(compare.SideBySide(lined).ask("me", "why", decoding.Decoding(max_new_tokens=8), None, ()))
     assert (step.progress.comparable, step.progress.difference) == (False, None)
     assert "different tokens" in page.status(step)
 
 
 def test_a_seed_repeats_an_answer_and_equal_models_then_say_the_same(folders: tuple[Path, Path]) -> None:
-    twins = compare.SideBySide(models.from_variable(variable(folders[0], folders[0])))
+    twins = compare.SideBySide(lineup.from_variable(variable(folders[0], folders[0])))
     first, again, other = ([said(s) for s in last(twins.compare("why", 1.5, 32, seed))] for seed in (1, 1, 2))
     assert first == again
     assert first[0] == first[1]
@@ -188,13 +189,13 @@ def test_roles_alternate_even_after_an_answer_that_never_came() -> None:
 
 
 def test_a_tokenizer_without_template_gets_the_texts_line_by_line(tmp_path: Path) -> None:
-    loaded = models.load(models.Source("x/y", str(checkpoint(tmp_path / "plain", template=None))))
+    loaded = models.load(lineup.Source("x/y", str(checkpoint(tmp_path / "plain", template=None))))
     tokens = answers.encode(loaded, [{"role": "user", "content": "why is"}, {"role": "assistant", "content": "sky"}], 1)
     assert loaded.tokenizer.decode(tokens) == "why is\nsky".replace("\n", "")
 
 
 def test_the_pruned_model_answers_alone_where_there_is_no_dense_one(folders: tuple[Path, Path]) -> None:
-    dense, pruned = last(compare.SideBySide(models.from_variable(variable(None, folders[1]))).compare("why", 0, 8))
+    dense, pruned = last(compare.SideBySide(lineup.from_variable(variable(None, folders[1]))).compare("why", 0, 8))
     assert dense == []
     assert len(pruned) == 2
 
@@ -241,13 +242,13 @@ def test_a_model_that_cannot_be_loaded_is_a_message_without_its_path(
         (broken / "config.json").write_text(json.dumps(config | named))
         (broken / "evil.py").write_text("raise SystemExit('ran')")
     with pytest.raises(models.LoadError, match="could not be loaded") as caught:
-        models.load(models.Source("me/broken", str(broken)))
+        models.load(lineup.Source("me/broken", str(broken)))
     assert str(tmp_path) not in str(caught.value)
     assert "Check" in str(caught.value)
 
 
 def test_closing_the_stream_ends_both_answers(folders: tuple[Path, Path]) -> None:
-    sources = {side: models.Source(side, str(folder)) for side, folder in zip(("a", "b"), folders, strict=True)}
+    sources = {side: lineup.Source(side, str(folder)) for side, folder in zip(("a", "b"), folders, strict=True)}
     prompts = {side: [5, 6, 7] for side in sources}
     steps = answers.stream(sources, prompts, decoding.Decoding(max_new_tokens=1500))
     next(steps)
@@ -261,7 +262,7 @@ def test_a_model_larger_than_the_memory_is_refused_with_its_size(
 ) -> None:
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=4096))
     with pytest.raises(models.LoadError, match=r"GB of memory and 0\.0 GB are free"):
-        models.load(models.Source("me/big", str(folders[0])))
+        models.load(lineup.Source("me/big", str(folders[0])))
 
 
 @pytest.mark.parametrize(("cuda", "mps", "kind"), [(True, True, "cuda"), (False, True, "mps"), (False, False, "cpu")])
@@ -277,19 +278,19 @@ def test_on_an_apple_chip_weights_are_float32(folders: tuple[Path, Path], monkey
     where: list[object] = []
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     monkeypatch.setattr(torch.nn.Module, "to", lambda model, *place: (where.extend(place), model)[1])
-    assert models.load(models.Source("me/bf16", str(folders[0]))).model.dtype == torch.float32
+    assert models.load(lineup.Source("me/bf16", str(folders[0]))).model.dtype == torch.float32
     assert where == ["mps"]
 
 
 def test_equal_tokenizers_are_kept_once(folders: tuple[Path, Path]) -> None:
     shelf = models.Shelf()
-    dense, pruned = (shelf.get(models.Source(name, str(folder))) for name, folder in zip("ab", folders, strict=True))
+    dense, pruned = (shelf.get(lineup.Source(name, str(folder))) for name, folder in zip("ab", folders, strict=True))
     assert dense.tokenizer is pruned.tokenizer
 
 
 def test_the_shelf_keeps_the_two_models_used_last(folders: tuple[Path, Path]) -> None:
     shelf = models.Shelf(room=2)
-    dense, one, two = (models.Source(name, str(folders[0])) for name in ("dense", "one", "two"))
+    dense, one, two = (lineup.Source(name, str(folders[0])) for name in ("dense", "one", "two"))
     for source in (dense, one, dense, two):
         shelf.get(source)
     assert [source in shelf for source in (dense, one, two)] == [True, False, True]

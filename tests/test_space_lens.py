@@ -22,8 +22,8 @@ from tests.space_fixtures import (
     write_answers,
 )
 
-NAMES = ("cards", "compare", "facts", "grid", "lens", "models", "page", "records")
-cards, compare, facts, grid, lens, models, page, records = map(module, NAMES)
+NAMES = ("cards", "compare", "facts", "grid", "lens", "lineup", "page", "records")
+cards, compare, facts, grid, lens, lineup, page, records = map(module, NAMES)
 
 
 # The bias lens and the grid
@@ -36,7 +36,7 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     texts.write_text(json.dumps({"attribution": "BBQ", "examples": ITEMS}))
     monkeypatch.setattr(lens, "TEXTS", texts)
     lens.texts.cache_clear()
-    yield models.Source("me/pruned", str(write_answers(tmp_path / "pruned")))
+    yield lineup.Source("me/pruned", str(write_answers(tmp_path / "pruned")))
     lens.texts.cache_clear()
 
 
@@ -83,7 +83,7 @@ def test_answers_that_cannot_be_read_are_said_not_raised(measured: Any, harm: st
 
 
 def test_the_items_of_a_program_are_those_of_the_page(measured: Any) -> None:
-    comparison = compare.SideBySide(models.Lineup(None, (measured,)))
+    comparison = compare.SideBySide(lineup.Lineup(None, (measured,)))
     found = comparison.items(kind="to")
     assert (found["total"], found["items"][0]["choices"]) == (1, {"dense": 2, "pruned": 0})
     assert comparison.items(limit=1, offset=3)["items"][0]["category"] == "SES"
@@ -120,7 +120,7 @@ def test_every_value_of_a_panel_lies_within_it(one: float, other: float, logarit
 
 def test_the_warning_the_caveats_and_the_verdicts_are_on_the_page() -> None:
     record = example_record()
-    about = page.about(models.Source("me/pruned"), records.read(record.to_json()))
+    about = page.about(lineup.Source("me/pruned"), records.read(record.to_json()))
     wanted = ("Research artefact only", "Do not deploy it", "storage gain", "https://huggingface.co/me/pruned")
     verdicts = (f"{claim.title}: {claim.verdict}" for claim in statements(record))
     for words in (*wanted, *verdicts):

@@ -2,9 +2,6 @@
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,7 +26,7 @@ from release.verification import weightless
 from tests import checkpoints
 from tests.hub import HubServer
 from tests.remote import lay
-from tests.space_fixtures import APP, module
+from tests.space_fixtures import module, told
 
 rebuild = module("rebuild")
 
@@ -94,7 +91,8 @@ UNREACHABLE = """
 import json, sys
 from cards import card
 from lens import lens
-from models import LoadError, Source, load
+from lineup import Source
+from models import LoadError, load
 source = Source("ada/there", base="ada/base")
 try:
     load(source)
@@ -103,7 +101,8 @@ except LoadError as error:
 """
 SCRIPT = """
 import json, sys
-from models import from_readme, load
+from lineup import from_readme
+from models import load
 from pathlib import Path
 found = from_readme(Path(sys.argv[1]))
 load(found.dense)
@@ -131,16 +130,6 @@ def hub(base: Path, tmp_path: Path) -> Iterator[HubServer]:
     with HubServer(tmp_path / "hub") as server:
         lay(server, BASE, base)
         yield server
-
-
-def told(url: str, folder: Path, script: str, *words: str) -> list[Any]:
-    """Run a script among the app's modules, with a Hub in reach and a cache of its own; returns what it told."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
-    ours = {"HF_ENDPOINT": url, "HF_HOME": str(folder / "home"), "HF_HUB_DISABLE_XET": "1", "PYTHONPATH": str(APP)}
-    command = [sys.executable, "-c", script, *words]
-    done = subprocess.run(command, env=kept | ours, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def loaded(hub: HubServer, folder: Path, *names: str) -> dict[str, int]:
@@ -218,7 +207,8 @@ def test_a_repository_without_weights_is_made_whole_from_its_base_at_the_commit_
 
 SPOILT_LEAN = """
 import json
-from models import LoadError, Source, load
+from lineup import Source
+from models import LoadError, load
 load(Source("ada/base"))
 try:
     load(Source("ada/spoilt", base="ada/base"))

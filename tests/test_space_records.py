@@ -14,11 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from release.evals.metrics import METRICS
+from tests.hub import HubServer
 from tests.random_records import HOSTILE
-from tests.space_fixtures import APP, module
+from tests.remote import lay
+from tests.space_fixtures import APP, module, told
 
-NAMES = ("cards", "facts", "grid", "models", "page", "reading", "records")
-cards, facts, grid, models, page, reading, records = map(module, NAMES)
+NAMES = ("cards", "facts", "grid", "lineup", "page", "reading", "records")
+cards, facts, grid, lineup, page, reading, records = map(module, NAMES)
 
 GOLDENS = sorted((Path(__file__).parent / "goldens").iterdir())
 RECORD: Any = json.loads((GOLDENS[0] / "release.json").read_text(encoding="utf-8"))
@@ -28,7 +30,7 @@ TAGS = {"h2", "p", "dl", "div", "dt", "dd", "small", "details", "summary", "ul",
 
 def everything(found: Any) -> str:
     """All that the page makes of a model's facts."""
-    source = models.Source("me/pruned")
+    source = lineup.Source("me/pruned")
     drawn = grid.picture({source.id: found}) + grid.table({source.id: found})
     assert page.menu(source, found)
     assert drawn
@@ -51,7 +53,7 @@ def release(folder: Path, golden: Path = GOLDENS[0], card: str | None = None, re
     """A model's folder with a golden's card and record, unless others are given."""
     for name, text in (("README.md", card), ("release.json", record)):
         (folder / name).write_text(text if text is not None else (golden / name).read_text(encoding="utf-8"))
-    return models.Source("me/pruned", str(folder))
+    return lineup.Source("me/pruned", str(folder))
 
 
 # From the record as from the card
@@ -123,6 +125,29 @@ def test_a_metric_that_is_added_as_data_stands_on_the_page(tmp_path: Path) -> No
     assert f"{score['pruned']['value']:.4f}" in told
 
 
+READ = """
+import json, sys
+import reading
+from lineup import Source
+
+for name in sys.argv[1:]:
+    found = reading.facts(Source(name))
+    print(json.dumps([found.method, found.numbers["perplexity"].pruned, len(found.claims)]))
+"""
+
+
+def test_a_record_on_the_hub_is_read_there_and_a_stranger_has_its_card(tmp_path: Path) -> None:
+    stranger = tmp_path / "stranger"
+    stranger.mkdir()
+    (stranger / "README.md").write_text("# x\n- Method: wanda\n\n## Results\n- Perplexity: 9.5\n")
+    with HubServer(tmp_path / "hub") as server:
+        lay(server, "ada/ours", GOLDENS[0])
+        lay(server, "ada/theirs", stranger)
+        found = told(server.url, tmp_path, READ, "ada/ours", "ada/theirs")
+    perplexity = RECORD["measurements"]["perplexity"]["pruned"]["value"]
+    assert found == [["magnitude", perplexity, len(RECORD["claims"])], ["wanda", 9.5, 0]]
+
+
 # A stranger's model
 
 
@@ -130,7 +155,7 @@ def test_a_strangers_card_is_read(tmp_path: Path) -> None:
     table = "| Metric | Dense | Pruned |\n|--|--|--|\n| Perplexity (WikiText) | 8.1 | 9.5 |\n"
     card = f"# x\n\n- Method: wanda\n- Target sparsity: 50 %\n\n## Evaluation\n\n{table}"
     (tmp_path / "README.md").write_text(card)
-    found = reading.facts(models.Source("me/x", str(tmp_path)))
+    found = reading.facts(lineup.Source("me/x", str(tmp_path)))
     assert (found.method, found.sparsity) == ("wanda", 0.5)
     assert found.numbers == {"perplexity": facts.Measured(9.5, 8.1)}
     assert found.claims == ()

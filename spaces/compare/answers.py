@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from decoding import Decoding, Sampler
 from gpu import on_gpu
-from models import SHELF, LoadedModel, Source
+from lineup import Source
+from models import SHELF, LoadedModel
 
 CONTEXT = 4096
 """Tokens of conversation and answer together, at most; fewer where a model was made for fewer."""

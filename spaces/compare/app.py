@@ -11,7 +11,8 @@ from gpu import ZERO_GPU
 from grid import picture, table
 from lens_tab import LensTab
 from limits import Limits, Page
-from models import SHELF, Lineup, LoadError, SetupError, Source, lineup
+from lineup import Lineup, SetupError, Source, lineup
+from models import SHELF, LoadError
 from page import CSS, TITLE, intro, menu
 from reading import facts
 

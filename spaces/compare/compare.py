@@ -11,7 +11,8 @@ import gradio as gr
 from answers import Answer, AnswerError, Message, Progress, conversation, encode, plain, stream
 from decoding import Decoding
 from lens import ANY, KINDS, SIDES, Asked, attribution, lens
-from models import SHELF, Lineup, LoadError, Source
+from lineup import Lineup, Source
+from models import SHELF, LoadError
 
 LONGEST_QUESTION = 4000
 """Characters."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow
 from huggingface_hub import hf_hub_download
-from models import HERE, Source, once
+from lineup import HERE, Source, once
 from pyarrow import parquet
 from trouble import UNREADABLE
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import gradio as gr
 from conversation import Conversation, Screen
 from lens import ANY, KINDS, attribution, lens
-from models import Source
+from lineup import Source
 from page import about, item, lens_head, side
 from reading import facts
 

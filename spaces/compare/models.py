@@ -1,20 +1,14 @@
-"""Which models are compared, and those that are in memory."""
+"""The models that are in memory, and how one gets there."""
 
 import gc
-import json
-import os
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
-from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import gpu
 import recipe
 import torch
-import yaml
-from facts import HUB_ID
+from lineup import Source
 from memory import free_bytes, weight_bytes
 from rebuild import rebuild
 from safetensors import SafetensorError
@@ -28,135 +22,9 @@ from transformers import (
 )
 from trouble import UNREADABLE
 
-HERE = Path(__file__).parent
-VARIABLE = "COMPARE_MODELS"
-
-
-class SetupError(Exception):
-    """The app does not know what to compare; says what to write where."""
-
 
 class LoadError(Exception):
     """A model cannot be loaded; says what was seen and what to do."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """A model to show.
-
-    Attributes:
-        id: Its name on the Hub, or the name it will have there.
-        path: A local folder that is used instead of the Hub.
-        base: Hub id of the dense model beside it, of which it is a pruned copy.
-    """
-
-    id: str
-    path: str | None = None
-    base: str | None = None
-
-    @property
-    def on_hub(self) -> bool:
-        """Whether `id` has the form of a Hub id, so that it can be linked."""
-        return HUB_ID.fullmatch(self.id) is not None
-
-
-class Told(Protocol):
-    """What was read of a model, or why it could not be."""
-
-    @property
-    def trouble(self) -> str | None:
-        """Why there is nothing, where there is nothing."""
-
-
-Found = TypeVar("Found", bound=Told)
-
-
-def once(read: Callable[[Source], Found]) -> Callable[[Source], Found]:
-    """Read each model's facts once; what could not be read is tried again the next time."""
-    known: dict[Source, Found] = {}
-
-    @wraps(read)
-    def call(source: Source) -> Found:
-        found = known.get(source) or read(source)
-        if found.trouble is None:
-            known[source] = found
-        return found
-
-    return call
-
-
-@dataclass(frozen=True)
-class Lineup:
-    """What is compared: at most one dense model, and at least one pruned one."""
-
-    dense: Source | None
-    pruned: tuple[Source, ...]
-
-    @property
-    def all(self) -> tuple[Source, ...]:
-        """All models, the dense one first."""
-        return (self.dense, *self.pruned) if self.dense else self.pruned
-
-    def variant(self, name: str | None) -> Source:
-        """Return the pruned model called `name`; the first where no name is given.
-
-        Raises:
-            KeyError: There is no such model here.
-        """
-        if name is None:
-            return self.pruned[0]
-        found = next((source for source in self.pruned if source.id == name), None)
-        if found is None:
-            raise KeyError(name)
-        return found
-
-
-def lineup() -> Lineup:
-    """Read the models from the environment, or else from the front matter of this folder's README.md.
-
-    Raises:
-        SetupError: Neither names a pruned model.
-    """
-    stated = os.environ.get(VARIABLE)
-    return from_variable(stated) if stated else from_readme(HERE / "README.md")
-
-
-def from_variable(text: str) -> Lineup:
-    """Read `{"dense": {"id": …, "path": …} | null, "pruned": [{"id": …, "path": …}, …]}`.
-
-    Raises:
-        SetupError: It is not of that form.
-    """
-    try:
-        stated = json.loads(text)
-        dense = stated.get("dense")
-        pruned = tuple(Source(each["id"], each["path"]) for each in stated["pruned"])
-        found = Lineup(Source(dense["id"], dense["path"]) if dense else None, pruned)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SetupError(f'{VARIABLE} must be JSON like {{"dense": …, "pruned": […]}}: {error!r}') from error
-    return _checked(found, VARIABLE)
-
-
-def from_readme(readme: Path) -> Lineup:
-    """Read `models:` of a Space's README.md: the dense model first, unless there is only one, the pruned one.
-
-    Raises:
-        SetupError: There is no such list.
-    """
-    try:
-        front = yaml.safe_load(readme.read_text(encoding="utf-8").split("---")[1])
-        names = [str(name) for name in front["models"]]
-    except (OSError, yaml.YAMLError, LookupError, TypeError) as error:
-        raise SetupError(f"README.md needs front matter with `models: [dense, pruned]`: {error!r}") from error
-    base, pruned = (names[0], names[1:]) if len(names) > 1 else (None, names)
-    sources = tuple(Source(name, base=base) for name in pruned)
-    return _checked(Lineup(Source(base) if base else None, sources), "README.md")
-
-
-def _checked(found: Lineup, where: str) -> Lineup:
-    if not found.pruned:
-        raise SetupError(f"{where} names no pruned model; there is nothing to compare.")
-    return found
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from answers import Answer, Difference, Progress
 from compare import Step, Turn
 from facts import Facts, Values
 from lens import KINDS, SIDES, Asked, Lens
+from lineup import HERE, Source
 from metrics import METRICS
-from models import HERE, Source
 
 TITLE = "Dense and pruned, side by side"
 NOTICE = (

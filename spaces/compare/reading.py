@@ -9,7 +9,7 @@ import cards
 import records
 from facts import Facts
 from huggingface_hub import hf_hub_download
-from models import Source, once
+from lineup import Source, once
 from trouble import UNREADABLE
 
 
