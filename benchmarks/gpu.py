@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from release.checkpoint.count import Place, places, read_tensor
 from release.checkpoint.folder import open_checkpoint
 from release.checkpoint.prunable import prunable
+from release.commands.prune import prune_only
 from release.environment import environment
 from release.evals.bbq import ask as bbq
 from release.evals.bbq.data import read_bbq
@@ -44,7 +45,6 @@ from release.evals.latency.table import WARMUP
 from release.evals.perplexity.windows import cut_windows, losses_of
 from release.models.device import CPU, choose_device, device_name
 from release.models.load import read_tokenizer
-from release.pipeline import prune_only
 from release.plan import Measuring, Plan, parse_calibration
 from release.progress import Console
 from release.pruning.recipe import Recipe

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from release.api import measure, prune, publish, push, rebuild, verify
+    from release.build import Release
     from release.errors import ReleaseError
     from release.evals.again import Spot
-    from release.pipeline import Release
     from release.plan import Measuring, Plan, PublishOptions
     from release.progress import Console
     from release.pruning.recipe import Recipe
@@ -56,8 +56,8 @@ __all__ = [
 
 _HOMES = {
     "release.api": ("measure", "prune", "publish", "push", "rebuild", "verify"),
+    "release.build": ("Release",),
     "release.errors": ("ReleaseError",),
-    "release.pipeline": ("Release",),
     "release.plan": ("Measuring", "Plan", "PublishOptions"),
     "release.progress": ("Console",),
     "release.pruning.recipe": ("Recipe",),

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from release import pipeline
+from release.build import Release
+from release.commands import rebuild as commands
+from release.commands.prune import prune_only
 from release.evals.again import Spot
-from release.pipeline import Release
 from release.plan import Measuring, Plan, PublishOptions
 from release.progress import Console
 from release.publishing import upload
@@ -44,17 +46,17 @@ def publish(plan: Plan, key: Path | None = None, console: Console | None = None)
     return pipeline.publish(plan, console or Console(), key)
 
 
-def prune(*plans: Plan, console: Console | None = None) -> list[Release]:
+def prune(plan: Plan, *further: Plan, console: Console | None = None) -> list[Release]:
     """Write complete pruned model folders, audited, with their records and cards; nothing is measured or uploaded.
 
     Args:
-        plans: They differ in sparsity alone, and all are made from one read of the base. One is written to its `out`,
-            several to folders of their own inside it.
+        plan: A single one is written to its `out`; several to folders of their own inside.
+        further: More plans for the same base. Those that differ in sparsity alone are made from one read of it.
 
     Raises:
         ReleaseError: See `release.errors`.
     """
-    return pipeline.prune_only([plan.unmeasured() for plan in plans], console or Console())
+    return prune_only([plan.unmeasured() for plan in (plan, *further)], console or Console())
 
 
 def measure(
@@ -74,7 +76,9 @@ def measure(
     Raises:
         ReleaseError: See `release.errors`.
     """
-    return pipeline.measure_only(Path(pruned), base, measuring, out, console or Console())
+    from release.commands.measure import measure_only  # torch and transformers take seconds
+
+    return measure_only(Path(pruned), base, measuring, out, console or Console())
 
 
 def verify(
@@ -115,7 +119,7 @@ def rebuild(release: Path | str, base: str, out: Path, console: Console | None =
         ReleaseError: See `release.errors`.
     """
     console = console or Console()
-    return pipeline.rebuild(pruned_folder(str(release), console), base, out, console)
+    return commands.rebuild(pruned_folder(str(release), console), base, out, console)
 
 
 def push(

@@ -254,7 +254,8 @@ def prune(
     debug: Debug = False,
 ) -> None:
     """Write a complete pruned model folder, audited, with its record and card; or one for each sparsity."""
-    from release import pipeline, report
+    from release import report
+    from release.commands.prune import prune_only
     from release.plan import Measuring, Plan, parse_calibration, parse_sparsities, recipe_of
     from release.preview import preview
     from release.schema.study import study_of
@@ -290,7 +291,7 @@ def prune(
     if dry_run:
         report.show_previews([preview(plan) for plan in plans], json)
     else:
-        report.show_releases(pipeline.prune_only(plans, Console()), json)
+        report.show_releases(prune_only(plans, Console()), json)
 
 
 @app.command()
@@ -353,12 +354,13 @@ def rebuild(
     debug: Debug = False,
 ) -> None:
     """Make a pruned model from its base without downloading it; every file is checked by hash."""
-    from release import pipeline, report
+    from release import report
+    from release.commands import rebuild as command
     from release.sources.base import pruned_folder
 
     console = Console()
     folder = pruned_folder(release_or_repo, console)
-    report.show_facts({"folder": str(pipeline.rebuild(folder, base, out, console))}, json)
+    report.show_facts({"folder": str(command.rebuild(folder, base, out, console))}, json)
 
 
 @app.command()
@@ -385,7 +387,8 @@ def measure(
     debug: Debug = False,
 ) -> None:
     """Measure any pruned model beside its base; changes neither."""
-    from release import pipeline, report
+    from release import report
+    from release.commands.measure import measure_only
     from release.plan import measuring
 
     asked = measuring(
@@ -404,7 +407,7 @@ def measure(
         seed=seed,
         precision=precision,
     )
-    report.show_measurements(pipeline.measure_only(pruned, base, asked, out, Console()), json)
+    report.show_measurements(measure_only(pruned, base, asked, out, Console()), json)
 
 
 @app.command()
@@ -415,12 +418,13 @@ def card(
     debug: Debug = False,
 ) -> None:
     """Write the card anew from the record alone; what you wrote around it stays."""
-    from release import pipeline, report
+    from release import report
+    from release.commands.card import card_changes, render_again
 
     if diff:
-        report.show_changes(pipeline.card_changes(release), json)
+        report.show_changes(card_changes(release), json)
     else:
-        report.show_facts({"card": str(pipeline.render_again(release))}, json)
+        report.show_facts({"card": str(render_again(release))}, json)
 
 
 @app.command()
@@ -506,9 +510,9 @@ def watch(
 @app.command()
 def demo(releases: Releases, base: Base = None, debug: Debug = False) -> None:
     """Run a release's Space on this machine; GRADIO_SERVER_NAME and GRADIO_SERVER_PORT are honoured."""
-    from release import pipeline
+    from release.commands.demo import run_space
 
-    pipeline.run_space(releases, base, Console())
+    run_space(releases, base, Console())
 
 
 @app.command()

@@ -25,6 +25,7 @@ from release.progress import Console
 from release.pruning.budget import rounded_share
 from release.pruning.prune import SPARE
 from release.pruning.prune_tensor import require_rows
+from release.release_folder import ReleaseFolder
 from release.sources.base import require_said
 
 Tensors = Mapping[str, tuple[str, tuple[int, ...]]]
@@ -165,9 +166,9 @@ def _at_the_hub(plan: Plan, name: str) -> tuple[PushPlan | None, str | None]:
         return None, None
     console = Console(quiet=True)
     try:
-        publisher = publishing.login_for(plan.namespace, plan.ways)
-        parcel = publishing.parcel_of(plan.out / name, name, publisher, plan.space, plan.ways)
-        return hub.survey(parcel, plan.ways, publisher.account, console), None
+        publisher = publishing.login_for(plan.namespace, plan.ways, plan.space)
+        upload = publishing.upload_of(ReleaseFolder(plan.out / name), name, publisher)
+        return hub.survey(upload, plan.ways, publisher.account, console), None
     except (NotLoggedIn, HubUnreachable) as error:
         return None, f"not asked. {error.seen}"
 

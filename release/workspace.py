@@ -15,6 +15,7 @@ from release.contents import carried, carried_names
 from release.errors import GateError, InputError, OutputConflict, UnusableBase
 from release.names import alike, is_litter, understood
 from release.pruning.recipe import Recipe
+from release.release_folder import ReleaseFolder
 from release.schema.record import FILE_NAME, Pruning, Record
 
 MARKER = "recipe.txt"
@@ -27,15 +28,19 @@ TAG = re.compile(r"[0-9a-f]{16}")
 
 @dataclass(frozen=True)
 class Workspace:
-    """Where one release is built.
+    """Where one release is built."""
 
-    Attributes:
-        model: What is uploaded as the model repository.
-        work: Markers and caches; never uploaded.
-    """
+    folder: ReleaseFolder
 
-    model: Path
-    work: Path
+    @property
+    def model(self) -> Path:
+        """What is uploaded as the model repository."""
+        return self.folder.model
+
+    @property
+    def work(self) -> Path:
+        """Markers and caches; never uploaded."""
+        return self.folder.work
 
     @contextmanager
     def claimed(self, base: Checkpoint, recipe: Recipe) -> Iterator[None]:
@@ -47,15 +52,15 @@ class Workspace:
             OutputConflict: It holds something else, or another run is at work there.
             UnusableBase: The model folder is a link that leads out of the release.
         """
-        if self.model != self.work.parent:
-            files.require_inside(self.work.parent, self.model.name)
+        if not self.folder.alone:
+            files.require_inside(self.folder.root, self.model.name)
         tag, fresh = recipe.tag(base), not self.model.exists()
         with files.locked(self.work):
             if not self._is_ours(base, recipe, tag):
                 raise OutputConflict(
                     f"{self.model} holds something else.", "Give another --out, or remove that folder first."
                 )
-            files.sweep(self.work.parent)
+            files.sweep(self.folder.root)
             files.remove(self.work / FURTHER)
             files.write(self.work / MARKER, tag)
             self.model.mkdir(exist_ok=True)
@@ -88,13 +93,13 @@ class Workspace:
     @contextmanager
     def further(self) -> "Iterator[Workspace]":
         """Give a place for a model that is not published, removed at the end; after a kill `claimed` removes it."""
-        folder = self.work / FURTHER
-        files.remove(folder)
-        (folder / "model").mkdir(parents=True)
+        folder = ReleaseFolder(self.work / FURTHER)
+        files.remove(folder.root)
+        folder.model.mkdir(parents=True)
         try:
-            yield Workspace(folder / "model", folder / "work")
+            yield Workspace(folder)
         finally:
-            files.remove(folder)
+            files.remove(folder.root)
 
     def pruned(self) -> Pruning | None:
         """How the weight files here were made, where a run before this one saw it from beginning to end."""

@@ -14,9 +14,10 @@ from release.__main__ import run
 from release.evals.bbq import data as bbq
 from release.evals.bbq.examples import example
 from release.progress import Console
-from release.publishing.upload import write_space
+from release.release_folder import ReleaseFolder
 from release.schema.record import Record
 from release.space import build as space
+from release.space.write import write_space
 from release.verification import space_check
 from tests import checkpoints
 
@@ -151,7 +152,7 @@ def test_an_honest_space_passes_under_any_namespace(
     name: str | None, release: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     record = Record.read(release / "model")
-    write_space(record, release, None, Console(quiet=True), name and name.format(record.name))
+    write_space(record, ReleaseFolder(release), None, Console(quiet=True), name and name.format(record.name))
     assert list(space_check.problems(release / "space", record)) == []
     capsys.readouterr()
     assert run(["verify", str(release), "--json"]) == 0
@@ -160,7 +161,7 @@ def test_an_honest_space_passes_under_any_namespace(
 
 def test_the_remedy_of_a_forged_space_works(release: Path) -> None:
     (release / "space" / "app.py").write_text("")
-    write_space(Record.read(release / "model"), release, None, Console(quiet=True))
+    write_space(Record.read(release / "model"), ReleaseFolder(release), None, Console(quiet=True))
     assert run(["verify", str(release)]) == 0
 
 

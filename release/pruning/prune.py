@@ -117,7 +117,7 @@ def sizes_of(checkpoint: Checkpoint) -> dict[str, int]:
     return {name: sizes[name] for name in prunable(checkpoint)}
 
 
-def prune(base: Checkpoint, jobs: Sequence[Job], console: Console, means: PruneContext) -> tuple[Pruned, ...]:
+def prune(base: Checkpoint, jobs: Sequence[Job], console: Console, context: PruneContext) -> tuple[Pruned, ...]:
     """Write `base`'s weight files, pruned, once for each job, all from one read.
 
     Files that an earlier, interrupted run of the same recipe finished are kept; one that it left half is continued.
@@ -134,14 +134,14 @@ def prune(base: Checkpoint, jobs: Sequence[Job], console: Console, means: PruneC
     continued = [_left_from_before(base, job) for job in jobs]
     busy = StageTimer()
     with busy.on("decide"):
-        decided = [_decide(base, job, console, means) for job in jobs]
+        decided = [_decide(base, job, console, context) for job in jobs]
     first = jobs[0].recipe
     with console.step(f"Prune ({first.method}, {_listed(jobs)})", base.size * len(jobs)) as advance:
-        written = _write_shards(base, decided, means.workers, advance, busy)
+        written = _write_shards(base, decided, context.workers, advance, busy)
     seconds = None if any(continued) else time.perf_counter() - started
     work = None if any(continued) else _work(busy)
     return tuple(
-        Pruned(_describe(base, each, seconds, work, means.workers, len(jobs)), files, each.budgets)
+        Pruned(_describe(base, each, seconds, work, context.workers, len(jobs)), files, each.budgets)
         for each, files in zip(decided, written, strict=True)
     )
 
@@ -150,11 +150,11 @@ def _listed(jobs: Sequence[Job]) -> str:
     return ", ".join(f"{job.recipe.sparsity:f}" for job in jobs)
 
 
-def _decide(base: Checkpoint, job: Job, console: Console, means: PruneContext) -> _Decided:
+def _decide(base: Checkpoint, job: Job, console: Console, context: PruneContext) -> _Decided:
     """Settle how many weights each tensor loses and, for calibrated methods, which."""
-    if means.calibrating is not None:
-        return _calibrated(base, job, console, means.calibrating, means.workers)
-    return _Decided(job, _known(base, job) or budgets_of(base, job.recipe, console, means.workers))
+    if context.calibrating is not None:
+        return _calibrated(base, job, console, context.calibrating, context.workers)
+    return _Decided(job, _known(base, job) or budgets_of(base, job.recipe, console, context.workers))
 
 
 def _known(base: Checkpoint, job: Job) -> Budgets | None:
@@ -172,13 +172,13 @@ def budgets_of(base: Checkpoint, recipe: Recipe, console: Console, threads: int)
     return uniform(sizes, recipe.sparsity)
 
 
-def _calibrated(base: Checkpoint, job: Job, console: Console, means: Calibrating, threads: int) -> _Decided:
+def _calibrated(base: Checkpoint, job: Job, console: Console, calibrating: Calibrating, threads: int) -> _Decided:
     from release.pruning.calibrate import Calibrator
 
     store = BlockStore(_blocks(job), job.recipe.row.updates_kept_weights)
-    calibrator = Calibrator(base, job.recipe, means.text.ids, store, means.device, threads)
+    calibrator = Calibrator(base, job.recipe, calibrating.text.ids, store, calibrating.device, threads)
     budgets = _known(base, job) or calibrator.run(console)
-    return _Decided(job, budgets, store, means.text.described(means.device.type), store.unreached())
+    return _Decided(job, budgets, store, calibrating.text.described(calibrating.device.type), store.unreached())
 
 
 def _left_from_before(base: Checkpoint, job: Job) -> bool:

@@ -75,7 +75,9 @@ class Agreement:
         return self.agreeing / self.total
 
 
-def agreement(base: Checkpoint, written: Checkpoint, recipe: Recipe, means: Calibrating, console: Console) -> Agreement:
+def agreement(
+    base: Checkpoint, written: Checkpoint, recipe: Recipe, calibrating: Calibrating, console: Console
+) -> Agreement:
     """Calibrate again, and compare every prunable tensor with what was written.
 
     Raises:
@@ -88,7 +90,7 @@ def agreement(base: Checkpoint, written: Checkpoint, recipe: Recipe, means: Cali
     dense, known = places(base), places(written)
     with TemporaryDirectory() as scratch:
         store = BlockStore(Path(scratch), recipe.row.updates_kept_weights)
-        budgets = Calibrator(base, recipe, means.text.ids, store, means.device, cores()).run(console)
+        budgets = Calibrator(base, recipe, calibrating.text.ids, store, calibrating.device, cores()).run(console)
         for name in budgets.parts:
             if name not in known or known[name].tensor.nbytes != dense[name].tensor.nbytes:
                 raise UnusableBase(

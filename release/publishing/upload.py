@@ -10,14 +10,15 @@ from release import files
 from release.card import file as card_file
 from release.card.parts import CardPlace, parse
 from release.checkpoint.files import Folder, is_hidden
-from release.checkpoint.folder import model_folder
 from release.errors import BadOption
 from release.names import MASK, SIGNATURE
 from release.plan import PublishOptions
 from release.progress import Console
 from release.pruning.recipe import Recipe
 from release.publishing import leaks
+from release.release_folder import ReleaseFolder
 from release.schema.record import CARD, FILE_NAME, Record
+from release.space.write import write_space
 from release.verification import signing, weightless
 from release.verification.audit import refuse_failed
 from release.verification.signing import Signer
@@ -29,10 +30,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Publisher:
-    """Who publishes, and under which name."""
+    """Who publishes, under which name, and how.
+
+    Attributes:
+        space: Whether the demo Space goes along.
+    """
 
     account: "Account"
     namespace: str
+    ways: PublishOptions
+    space: bool
 
 
 def push_only(
@@ -49,25 +56,24 @@ def push_only(
         OutputConflict: Another run is at work there, or the release may not go where it is to go.
         UnusableBase: See `require_own_files`.
     """
-    record = _publishable(folder, ways)
+    release = ReleaseFolder.found(folder)
+    record = _publishable(release, ways)
     signer = signing.signer(key) if key else None
-    publisher = login_for(namespace, ways)
-    require_admitted(parcel_of(folder, record.name, publisher, space, ways), ways, publisher)
-    with files.locked(work_folder(folder)):
-        found = verify(Folder(model_folder(folder)), None, console).checks
+    publisher = login_for(namespace, ways, space)
+    require_admitted(upload_of(release, record.name, publisher), publisher)
+    with files.locked(release.work):
+        found = verify(Folder(release.model), None, console).checks
         # A run that was stopped before it signed leaves a record that names the signer; what is written here is right.
         refuse_failed([check for check in found if check.name != signing.AS_RECORDED])
         if signer:
             record = record.model_copy(update={"signed_as": signer.signed_as(console)})
-        return push_release(folder, record, publisher, ways, space, console, signer)
+        return push_release(release, record, publisher, console, signer)
 
 
 def push_release(
-    folder: Path,
+    folder: ReleaseFolder,
     record: Record,
     publisher: Publisher,
-    ways: PublishOptions,
-    space: bool,
     console: Console,
     signer: Signer | None = None,
     claimed: "Upload | None" = None,
@@ -85,21 +91,21 @@ def push_release(
     from release import hub
 
     require_own_files(folder)
-    parcel, changes = _prepared(folder, record, publisher, ways, space, console)
+    upload, changes = _prepared(folder, record, publisher, console)
     if claimed:
-        hub.require_no_release(parcel, claimed, ways)
-    signing.settle(parcel.model, signer, console, record.audit.files)
-    if record.signed_as and not (parcel.model / SIGNATURE).exists():
+        hub.require_no_release(upload, claimed, publisher.ways)
+    signing.settle(upload.model, signer, console, record.audit.files)
+    if record.signed_as and not (upload.model / SIGNATURE).exists():
         record = record.model_copy(update={"signed_as": None})
-        parcel, changes = _prepared(folder, record, publisher, ways, space, console)
-    for line in hub.survey(parcel, ways, publisher.account, console, card_diff=changes).lines():
+        upload, changes = _prepared(folder, record, publisher, console)
+    for line in hub.survey(upload, publisher.ways, publisher.account, console, card_diff=changes).lines():
         console.say(line)
-    pushed = hub.push(parcel, ways, console)
-    card_file.remember(model_folder(folder), parcel.work)
+    pushed = hub.push(upload, publisher.ways, console)
+    card_file.remember(folder.model, upload.work)
     return pushed
 
 
-def _publishable(folder: Path, ways: PublishOptions) -> Record:
+def _publishable(folder: ReleaseFolder, ways: PublishOptions) -> Record:
     """Read the record of a release that can be published as asked, its weights at hand.
 
     Raises:
@@ -107,16 +113,15 @@ def _publishable(folder: Path, ways: PublishOptions) -> Record:
         OutputConflict: There is no record, or the weights are not there.
         UnusableBase: See `require_own_files`.
     """
-    model = model_folder(folder)
-    record = required_record(model)
-    weightless.require_whole(record, folder)
+    record = required_record(folder.model)
+    weightless.require_whole(record, folder.root)
     require_own_files(folder)
     if ways.weights == "none":
-        weightless.require_enough(Recipe.recorded(record.pruning), (model / MASK).is_file())
+        weightless.require_enough(Recipe.recorded(record.pruning), (folder.model / MASK).is_file())
     return record
 
 
-def require_own_files(folder: Path) -> None:
+def require_own_files(folder: ReleaseFolder) -> None:
     """Refuse a release in which something is a link that leads out of it: what is uploaded would be somebody else's.
 
     Hidden files are never uploaded.
@@ -124,7 +129,7 @@ def require_own_files(folder: Path) -> None:
     Raises:
         UnusableBase: Names it.
     """
-    for part in (model_folder(folder), files.require_inside(folder, "space")):
+    for part in (folder.model, files.require_inside(folder.root, folder.space.name)):
         found = Folder(part)
         for names, require in ((found.sizes, files.require_own), (found.others, files.require_inside)):
             for name in names:
@@ -143,22 +148,23 @@ def push_preview(
     """
     from release import hub
 
-    record = _publishable(folder, ways)
-    publisher = login_for(namespace, ways)
+    record = _publishable(ReleaseFolder.found(folder), ways)
+    publisher = login_for(namespace, ways, space)
     with TemporaryDirectory() as scratch:
         copy = _mirrored(folder.resolve(), Path(scratch) / folder.resolve().name)
-        parcel, changes = _prepared(copy, record, publisher, ways, space, console)
-        return hub.survey(parcel, ways, publisher.account, console, card_diff=changes)
+        upload, changes = _prepared(copy, record, publisher, console)
+        return hub.survey(upload, publisher.ways, publisher.account, console, card_diff=changes)
 
 
-def _mirrored(folder: Path, copy: Path) -> Path:
+def _mirrored(folder: Path, copy: Path) -> ReleaseFolder:
     """Make a folder of links to a release's files; its card is a copy, for it will be written."""
     # symlinks: what the folder itself links to may lie outside, and is not looked at.
     shutil.copytree(folder, copy, symlinks=True, copy_function=_linked)
-    path = model_folder(copy) / CARD
+    release = ReleaseFolder.found(copy)
+    path = release.model / CARD
     if path.is_file():
         files.write(path, path.read_bytes())
-    return copy
+    return release
 
 
 def _linked(source: str, target: str) -> None:
@@ -169,34 +175,35 @@ def _linked(source: str, target: str) -> None:
         shutil.copyfile(source, target)
 
 
-def _prepared(
-    folder: Path, record: Record, publisher: Publisher, ways: PublishOptions, space: bool, console: Console
-) -> tuple["Upload", str]:
+def _prepared(folder: ReleaseFolder, record: Record, publisher: Publisher, console: Console) -> tuple["Upload", str]:
     """Write card and Space for the repositories they go to, and say how the card on the Hub would change."""
     from release import hub
 
-    parcel = parcel_of(folder, record.name, publisher, space and (folder / "space").is_dir(), ways)
-    on_hub, adopted, sight = hub.standing_card(parcel, ways)
+    ways = publisher.ways
+    upload = upload_of(folder, record.name, publisher)
+    if not folder.space.is_dir():
+        upload = replace(upload, space=None)
+    on_hub, adopted, sight = hub.standing_card(upload, ways)
     if ways.weights == "none":
-        record, parcel = _without_weights(record, parcel)
-    target = CardPlace(parcel.id, _behind_a_gate(ways, on_hub))
-    merged = card_file.renewed(parcel.model, record, target, on_hub, parcel.work, adopted)
+        record, upload = _without_weights(record, upload)
+    target = CardPlace(upload.id, _behind_a_gate(ways, on_hub))
+    merged = card_file.renewed(upload.model, record, target, on_hub, upload.work, adopted)
     changes = card_file.changes(merged, on_hub) if on_hub is not None else ""
-    card_file.write(parcel.model, merged)
-    if (path := parcel.model / FILE_NAME).read_bytes() != (text := record.to_json()).encode():
+    card_file.write(upload.model, merged)
+    if (path := upload.model / FILE_NAME).read_bytes() != (text := record.to_json()).encode():
         files.write(path, text)
-    if parcel.space:
-        write_space(record, folder, None, console, parcel.id, parcel.space_id)
-    leaks.refuse([folder for folder in (parcel.model, parcel.space) if folder], record.signed_as)
-    return replace(parcel, expects=sight), changes
+    if upload.space:
+        write_space(record, folder, None, console, upload.id, upload.space_id)
+    leaks.refuse([folder for folder in (upload.model, upload.space) if folder], record.signed_as)
+    return replace(upload, expects=sight), changes
 
 
-def _without_weights(record: Record, parcel: "Upload") -> tuple[Record, "Upload"]:
+def _without_weights(record: Record, upload: "Upload") -> tuple[Record, "Upload"]:
     """Lay out the view that goes in the place of the whole model folder, and the record that says so."""
-    if parcel.space:
-        weightless.require_for_space(record, (parcel.model / MASK).is_file())
-    view = weightless.lay_out(parcel.model, parcel.work / weightless.VIEW, record)
-    return weightless.recipe_of(record), replace(parcel, model=view)
+    if upload.space:
+        weightless.require_for_space(record, (upload.model / MASK).is_file())
+    view = weightless.lay_out(upload.model, upload.work / weightless.VIEW, record)
+    return weightless.recipe_of(record), replace(upload, model=view)
 
 
 def _behind_a_gate(ways: PublishOptions, on_hub: str | None) -> bool:
@@ -205,7 +212,7 @@ def _behind_a_gate(ways: PublishOptions, on_hub: str | None) -> bool:
     return ways.gated is not None or (there is not None and there.target.gated)
 
 
-def parcel_of(folder: Path, name: str, publisher: Publisher, space: bool, ways: PublishOptions) -> "Upload":
+def upload_of(folder: ReleaseFolder, name: str, publisher: Publisher) -> "Upload":
     """Say which folders go where; they need not be there yet.
 
     Raises:
@@ -213,21 +220,15 @@ def parcel_of(folder: Path, name: str, publisher: Publisher, space: bool, ways: 
     """
     from release import hub
 
-    repo_id = ways.into or f"{publisher.namespace}/{name}"
-    space_id = ways.space_into or repo_id
+    repo_id = publisher.ways.into or f"{publisher.namespace}/{name}"
+    space_id = publisher.ways.space_into or repo_id
     hub.check_names(repo_id, space_id)
     hub.check_namespace(publisher.account, space_id.split("/")[0])
-    model = model_folder(folder) if folder.is_dir() else folder / "model"
-    return hub.Upload(model, folder / "space" if space else None, repo_id, work_folder(folder), space_id=space_id)
+    space = folder.space if publisher.space else None
+    return hub.Upload(folder.model, space, repo_id, folder.work, space_id=space_id)
 
 
-def work_folder(folder: Path) -> Path:
-    """Where a release's markers and caches lie: beside its model folder, or hidden inside it."""
-    alone = folder.is_dir() and model_folder(folder) == folder
-    return folder / (".release" if alone else "work")
-
-
-def login_for(namespace: str | None, ways: PublishOptions) -> Publisher:
+def login_for(namespace: str | None, ways: PublishOptions, space: bool) -> Publisher:
     """Return who publishes and under which name, once the Hub has accepted who is asking.
 
     Nothing is pruned before this is settled.
@@ -243,10 +244,10 @@ def login_for(namespace: str | None, ways: PublishOptions) -> Publisher:
         raise BadOption(f"--to {namespace} and --into {ways.into} name two namespaces.", "Leave out --to.")
     namespace = owner
     account = hub.login("publishing")
-    return Publisher(account, hub.check_namespace(account, namespace))
+    return Publisher(account, hub.check_namespace(account, namespace), ways, space)
 
 
-def require_admitted(parcel: "Upload", ways: PublishOptions, publisher: Publisher) -> None:
+def require_admitted(upload: "Upload", publisher: Publisher) -> None:
     """Refuse, before any work, to go where this release, or this token, may not; changes nothing.
 
     Raises:
@@ -255,34 +256,17 @@ def require_admitted(parcel: "Upload", ways: PublishOptions, publisher: Publishe
     """
     from release import hub
 
-    hub.require_rights(publisher.account, [target.id for target in parcel.targets(ways.revision)])
-    hub.standing_card(parcel, ways)
+    hub.require_rights(publisher.account, [target.id for target in upload.targets(publisher.ways.revision)])
+    hub.standing_card(upload, publisher.ways)
 
 
-def take_names(parcel: "Upload", ways: PublishOptions, publisher: Publisher, console: Console) -> "Upload":
+def take_names(upload: "Upload", publisher: Publisher, console: Console) -> "Upload":
     """Make both repositories, private and empty: what the Hub refuses is known before any work.
 
     Returns:
-        The parcel, and what its repositories hold.
+        What will be uploaded, and what its repositories hold.
     """
     from release import hub
 
-    require_admitted(parcel, ways, publisher)
-    return replace(parcel, expects=hub.claim(parcel, ways, console=console))
-
-
-def write_space(
-    record: Record,
-    folder: Path,
-    bbq_data: Path | None,
-    console: Console,
-    repo_id: str | None = None,
-    space_id: str | None = None,
-) -> None:
-    """Write the Space of a release, for the repositories that the model and it go to where these are known."""
-    from release.evals.bbq.examples import examples
-    from release.space import build as space
-
-    dense_id = record.base.id if record.base.on_hub else None
-    chosen = examples(folder / "model", bbq_data, console)
-    space.write_folder(record, folder / "space", dense_id, repo_id or record.name, chosen, space_id or repo_id)
+    require_admitted(upload, publisher)
+    return replace(upload, expects=hub.claim(upload, publisher.ways, console=console))
