@@ -156,7 +156,7 @@ def publish(
     debug: Debug = False,
 ) -> None:
     """Prune, audit, measure, write the card and the Space, and upload them."""
-    from release import pipeline, report
+    from release import api, report
     from release.plan import Plan, measuring, parse_calibration, parse_sparsity, recipe_of, ways
     from release.preview import preview
     from release.schema.study import study_of
@@ -221,7 +221,7 @@ def publish(
     if dry_run:
         report.show_preview(preview(plan), json)
     else:
-        report.show_release(pipeline.publish(plan, Console(), sign), json)
+        report.show_release(api.publish(plan, sign), json)
 
 
 @app.command()
@@ -254,8 +254,7 @@ def prune(
     debug: Debug = False,
 ) -> None:
     """Write a complete pruned model folder, audited, with its record and card; or one for each sparsity."""
-    from release import report
-    from release.commands.prune import prune_only
+    from release import api, report
     from release.plan import Measuring, Plan, parse_calibration, parse_sparsities, recipe_of
     from release.preview import preview
     from release.schema.study import study_of
@@ -291,7 +290,7 @@ def prune(
     if dry_run:
         report.show_previews([preview(plan) for plan in plans], json)
     else:
-        report.show_releases(prune_only(plans, Console()), json)
+        report.show_releases(api.prune(*plans), json)
 
 
 @app.command()
@@ -354,13 +353,9 @@ def rebuild(
     debug: Debug = False,
 ) -> None:
     """Make a pruned model from its base without downloading it; every file is checked by hash."""
-    from release import report
-    from release.commands import rebuild as command
-    from release.sources.base import pruned_folder
+    from release import api, report
 
-    console = Console()
-    folder = pruned_folder(release_or_repo, console)
-    report.show_facts({"folder": str(command.rebuild(folder, base, out, console))}, json)
+    report.show_facts({"folder": str(api.rebuild(release_or_repo, base, out))}, json)
 
 
 @app.command()
@@ -387,8 +382,7 @@ def measure(
     debug: Debug = False,
 ) -> None:
     """Measure any pruned model beside its base; changes neither."""
-    from release import report
-    from release.commands.measure import measure_only
+    from release import api, report
     from release.plan import measuring
 
     asked = measuring(
@@ -407,7 +401,7 @@ def measure(
         seed=seed,
         precision=precision,
     )
-    report.show_measurements(measure_only(pruned, base, asked, out, Console()), json)
+    report.show_measurements(api.measure(pruned, base, asked, out), json)
 
 
 @app.command()

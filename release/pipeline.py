@@ -1,6 +1,7 @@
 """How a release is published, top to bottom.
 
-    Plan ─check→ Job ─claim→ folder, names on the Hub ─build→ Release [─sign→ model.sig] ─push→ Hub (model repo + Space)
+    Plan ─check→ CheckedPlan ─claim→ folder here, names on the Hub
+         ─build→ Release [─sign→ model.sig] ─push→ Hub (model repository and Space)
 
 This is the one place that knows the order. `release.build` holds the arrows inside *build*: prune, audit, measure,
 record, card, space. Every step takes frozen values and gives one; nothing flows backwards.
@@ -42,13 +43,12 @@ def publish(plan: Plan, console: Console, key: Path | None = None) -> Release:
             signing.settle(job.folder.model, job.signer, console, release.record.audit.files)
             return release
         record = _signed(job, release.record)
-        return Release(
-            release.folder, record, push_release(job.folder, record, job.publisher, console, job.signer, upload)
-        )
+        pushed = push_release(job.folder, record, job.publisher, console, job.signer, upload)
+        return Release(release.folder, record, pushed)
 
 
 @dataclass(frozen=True)
-class Job:
+class CheckedPlan:
     """A plan that nothing refused, and all that it is carried out with.
 
     Attributes:
@@ -74,7 +74,7 @@ class Job:
         return self.plan.ways.weights == "all"
 
 
-def checked(plan: Plan, console: Console, key: Path | None) -> Job:
+def checked(plan: Plan, console: Console, key: Path | None) -> CheckedPlan:
     """Find all that a release takes, and refuse whatever cannot be done, before any work; nothing is written.
 
     Raises:
@@ -85,11 +85,11 @@ def checked(plan: Plan, console: Console, key: Path | None) -> Job:
     bench = open_bench([plan], console)
     folder = ReleaseFolder(plan.out / plan.name(bench.base.slug))
     upload = upload_of(folder, folder.root.name, publisher) if publisher else None
-    return Job(plan, bench, folder, publisher, upload, signer)
+    return CheckedPlan(plan, bench, folder, publisher, upload, signer)
 
 
 @contextmanager
-def _claimed(job: Job) -> "Iterator[Upload | None]":
+def _claimed(job: CheckedPlan) -> "Iterator[Upload | None]":
     """Take the folder here and then the names on the Hub, so that what either refuses is known before any work."""
     with claimed(job.bench, [job.planned]):
         if job.upload and job.publisher:
@@ -98,7 +98,7 @@ def _claimed(job: Job) -> "Iterator[Upload | None]":
             yield None
 
 
-def _signed(job: Job, record: Record) -> Record:
+def _signed(job: CheckedPlan, record: Record) -> Record:
     """The record as it is uploaded: it names who signs, which the one of a folder that stays unsigned does not."""
     if job.signer is None or job.whole:
         return record

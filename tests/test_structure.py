@@ -16,7 +16,6 @@ ARGUMENTS = 6
 
 LONG_FILES = {
     "release.cli": 530,
-    "release.pipeline": 407,
     "release.plan": 443,
 }
 LONG_FUNCTIONS = {
@@ -45,14 +44,11 @@ MANY_ARGUMENTS = {
     "release.evals.engine.subject.EvaluatedModel.__init__": 8,
     "release.evals.latency.measure.measure_latency": 9,
     "release.evals.run.measure": 7,
-    "release.pipeline.with_masks": 7,
-    "release.pipeline.write_record": 7,
     "release.plan.measuring": 14,
     "release.plan.recipe_of": 9,
     "release.plan.ways": 12,
     "release.pruning.calibration.calibration_text": 7,
     "release.pruning.recipe.Recipe.of": 9,
-    "release.publishing.upload.push_release": 8,
     "release.verification.audit._checks": 7,
     "release.verification.verify.verify": 7,
 }
