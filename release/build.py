@@ -332,15 +332,13 @@ def _beside_other_masks(bench: Bench, each: PlannedRelease, copy: PrunedCopy, fo
 
 
 def _further_mask(bench: Bench, each: PlannedRelease, further: Plan, eval_plan: "EvalPlan") -> Mask:
-    from release.evals.masks import changes
+    from release.evals.masks import measured
 
-    bench.console.say(f"A further mask, of seed {further.recipe.seed}, is measured and removed again.")
+    seed, dense = further.recipe.seed, bench.checkpoint.folder
+    bench.console.say(f"A further mask, of seed {seed}, is measured and removed again.")
     with each.workspace.further() as place:
         copies = pruned(bench, [PlannedRelease(further, place)], bench.contexts[_text_key(each.plan)])
-        dense = bench.checkpoint.folder
-        return seeds.mask(
-            further.recipe.seed, *changes(eval_plan, dense, place.model, _weights(copies[0]), bench.console)
-        )
+        return measured(eval_plan, seed, dense, place.model, _weights(copies[0]), bench.console)
 
 
 def _weights(copy: PrunedCopy) -> dict[str, tuple[FileDigest, ...]]:
