@@ -10,8 +10,8 @@ from release.report.display import display, left_dense, listing
 from release.report.measurements import measured, verdicts
 
 if TYPE_CHECKING:
+    from release.build import Release
     from release.hub import Pushed
-    from release.pipeline import Release
     from release.schema.record import Pruning
 
 
