@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from release import files
-from release.card import render as card
 from release.card.merge import Copy, Merged, difference, required
 from release.card.parts import NOWHERE, CardPlace, parse
+from release.card.render import renew
 from release.schema.record import CARD, Record
 
 PUBLISHED = "README.published.md"
@@ -29,7 +29,7 @@ def renewed(
         adopted: Whether a person wrote all of the card on the Hub, before any release went there.
     """
     published = _read(work / PUBLISHED) if work is not None else None
-    return card.renew(record, target or _target_of(model), _copies(model, on_hub, adopted), published)
+    return renew(record, target or _target_of(model), _copies(model, on_hub, adopted), published)
 
 
 def write(model: Path, merged: Merged) -> Path:

@@ -55,7 +55,7 @@ def render(record: Record, target: CardPlace = NOWHERE) -> str:
 
 
 def renew(record: Record, target: CardPlace, copies: Sequence[Copy], published: str | None = None) -> Merged:
-    """Render a card in the place of others, and carry over what people wrote there; see `card_merge.merge`."""
+    """Render a card in the place of others, and carry over what people wrote there; see `release.card.merge.merge`."""
     return merge(_generate(record, target), copies, published)
 
 
