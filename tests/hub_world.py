@@ -26,8 +26,8 @@ model, space = Path(sys.argv[1]) / "model", Path(sys.argv[1]) / "space"
 LINE = hub.HubClient(waits=(0, 0), poll=0.01)
 
 def push(console=Console(), space=space, **ways):
-    parcel = hub.Upload(model, space, "ada/tiny", Path(sys.argv[1]) / "work")
-    return hub.push(parcel, hub.PublishOptions(**ways), console, LINE)
+    upload = hub.Upload(model, space, "ada/tiny", Path(sys.argv[1]) / "work")
+    return hub.push(upload, hub.PublishOptions(**ways), console, LINE)
 
 def tell(action):
     try:

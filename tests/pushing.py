@@ -100,16 +100,16 @@ class Bench:
         return hub.HubClient(api, waits=(1, 2), sleep=self.sleep, clock=lambda: self.now, answered_within=20)
 
     @property
-    def parcel(self) -> hub.Upload:
+    def upload(self) -> hub.Upload:
         return hub.Upload(self.folder / "model", self.folder / "space", ID, self.folder / "work")
 
     def push(self, space: bool = True, **ways: object) -> hub.Pushed:
-        parcel = self.parcel if space else hub.Upload(self.folder / "model", None, ID, self.folder / "work")
-        return hub.push(parcel, hub.PublishOptions.model_validate(ways), Console(), self.line)
+        upload = self.upload if space else hub.Upload(self.folder / "model", None, ID, self.folder / "work")
+        return hub.push(upload, hub.PublishOptions.model_validate(ways), Console(), self.line)
 
     def survey(self, **ways: object) -> hub.PushPlan:
         account = hub.login(line=self.line)
-        return hub.survey(self.parcel, hub.PublishOptions.model_validate(ways), account, Console(quiet=True), self.line)
+        return hub.survey(self.upload, hub.PublishOptions.model_validate(ways), account, Console(quiet=True), self.line)
 
     def failing(self, **ways: object) -> ReleaseError:
         """Push, and return the error that it must end with."""

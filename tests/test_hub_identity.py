@@ -49,10 +49,10 @@ def heads(at: Bench) -> dict[str, str]:
 
 
 LOOKS: dict[str, Callable[[Bench, hub.PublishOptions], object]] = {
-    "survey": lambda at, ways: hub.survey(at.parcel, ways, hub.login(line=at.line), Console(quiet=True), at.line),
-    "card": lambda at, ways: hub.standing_card(at.parcel, ways, at.line),
-    "claim": lambda at, ways: hub.claim(at.parcel, ways, at.line),
-    "push": lambda at, ways: hub.push(at.parcel, ways, Console(quiet=True), at.line),
+    "survey": lambda at, ways: hub.survey(at.upload, ways, hub.login(line=at.line), Console(quiet=True), at.line),
+    "card": lambda at, ways: hub.standing_card(at.upload, ways, at.line),
+    "claim": lambda at, ways: hub.claim(at.upload, ways, at.line),
+    "push": lambda at, ways: hub.push(at.upload, ways, Console(quiet=True), at.line),
 }
 
 
@@ -96,9 +96,9 @@ NAMES = {
 
 
 def into(at: Bench, options: str) -> hub.Upload:
-    """The parcel that these options make."""
+    """The upload that these options make."""
     model, space = parse_into(options.replace("--into ", "").split())
-    return replace(at.parcel, id=model or ID, space_id=space or model or ID)
+    return replace(at.upload, id=model or ID, space_id=space or model or ID)
 
 
 @pytest.mark.parametrize("edited", [False, True], ids=["same release", "another"])
@@ -222,13 +222,13 @@ APPEARS = {"model": ("models", {"release.json": RECORD, "w": b"x"}), "space": ("
 
 
 def looked_at(at: Bench) -> hub.Upload:
-    """The parcel as it is once the card was read."""
-    return replace(at.parcel, expects=hub.standing_card(at.parcel, hub.PublishOptions(), at.line).sight)
+    """The upload as it is once the card was read."""
+    return replace(at.upload, expects=hub.standing_card(at.upload, hub.PublishOptions(), at.line).sight)
 
 
-def stopped(at: Bench, parcel: hub.Upload) -> ReleaseError:
+def stopped(at: Bench, upload: hub.Upload) -> ReleaseError:
     with pytest.raises(ReleaseError) as caught:
-        hub.push(parcel, hub.PublishOptions(), Console(quiet=True), at.line)
+        hub.push(upload, hub.PublishOptions(), Console(quiet=True), at.line)
     return caught.value
 
 
@@ -240,9 +240,9 @@ def test_a_release_that_appears_after_the_card_was_read_stops_the_push_and_is_na
     if before:
         at.push()
         (at.folder / "model" / "more.txt").write_text("more")
-    parcel = looked_at(at)
+    upload = looked_at(at)
     theirs = put(at, kind, files)
-    error = stopped(at, parcel)
+    error = stopped(at, upload)
     assert isinstance(error, OutputConflict)
     for word in (theirs.branches["main"][:8], "'Theirs'", f"by {VERA}"):
         assert word in error.seen
@@ -262,18 +262,18 @@ def test_a_release_that_appears_while_the_names_are_claimed_stops_the_push(
 
 
 def test_an_empty_repository_that_appears_is_taken_from_its_first_commit_on(at: Bench) -> None:
-    parcel = looked_at(at)
+    upload = looked_at(at)
     for kind in ("models", "spaces"):
         at.hub.store.create(kind, ID, True, "gradio" if kind == "spaces" else None)
     first = {kind: at.repo(kind).branches["main"] for kind in ("models", "spaces")}
-    assert hub.push(parcel, hub.PublishOptions(), Console(quiet=True), at.line).changed
+    assert hub.push(upload, hub.PublishOptions(), Console(quiet=True), at.line).changed
     for kind, sha in first.items():
         assert at.repo(kind).resolve("main").parent == sha
 
 
 def test_a_repository_that_vanishes_after_the_card_was_read_is_told(at: Bench) -> None:
     at.push()
-    parcel = looked_at(at)
+    upload = looked_at(at)
     at.line.api.delete_repo(ID)
-    assert "was removed or renamed" in stopped(at, parcel).seen
+    assert "was removed or renamed" in stopped(at, upload).seen
     assert at.push().changed

@@ -269,7 +269,7 @@ def test_a_space_that_is_there_gets_the_hardware_that_is_wished_for(at: Bench) -
 
 def test_names_are_taken_before_any_work_and_taking_them_again_does_nothing(at: Bench) -> None:
     for _ in range(2):
-        hub.claim(at.parcel, hub.PublishOptions(), at.line)
+        hub.claim(at.upload, hub.PublishOptions(), at.line)
     assert at.asked("POST", "/api/repos/create") == 2
     assert at.repo().private
     assert at.repo("spaces").private
@@ -286,7 +286,7 @@ def test_two_pushes_at_once_give_one_commit_and_no_mixture(
     (other.folder / "model" / "config.json").write_text('{"model_type": "other"}')
     other.folder.joinpath("model", "model.safetensors").write_bytes(b"other" * 2000)
     at.hub.watchers.clear()
-    hub.claim(at.parcel, hub.PublishOptions(), at.line)
+    hub.claim(at.upload, hub.PublishOptions(), at.line)
     both = threading.Barrier(2, timeout=20)
     at.fault("POST", f"/api/models/{ID}/commit/", action=both.wait, times=2)
     told: dict[str, str] = {}

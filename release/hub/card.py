@@ -26,7 +26,7 @@ class Standing(NamedTuple):
     sight: Sight
 
 
-def standing_card(parcel: Upload, ways: PublishOptions, line: HubClient | None = None) -> Standing:
+def standing_card(upload: Upload, ways: PublishOptions, line: HubClient | None = None) -> Standing:
     """Read the card of the model repository as it is now, where the release may go there.
 
     Raises:
@@ -35,7 +35,7 @@ def standing_card(parcel: Upload, ways: PublishOptions, line: HubClient | None =
     """
     line = line or HubClient()
     patience()
-    targets = parcel.targets(ways.revision)
+    targets = upload.targets(ways.revision)
     found = admitted(line, targets, ways)
     sight = {target.kind: there for target, there in zip(targets, found, strict=True)}
     model = found[0]

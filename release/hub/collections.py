@@ -55,14 +55,14 @@ def _check_slug(line: HubClient, wanted: str, owner: str) -> None:
         raise BadOption(f"The collection {wanted} leads on to {plain(found)}.", f"Give --collection {plain(found)}.")
 
 
-def collect(delivery: PushContext, parcel: Upload) -> str | None:
+def collect(delivery: PushContext, upload: Upload) -> str | None:
     """Put the repositories into the collection that was asked for, and return its address."""
     wanted = delivery.ways.collection
     if wanted is None:
         return None
-    collection = delivery.ask("collection", wanted, lambda: _collection(delivery, wanted, parcel.id.split("/")[0]))
+    collection = delivery.ask("collection", wanted, lambda: _collection(delivery, wanted, upload.id.split("/")[0]))
     held = {(item.item_type, item.item_id) for item in collection.items}
-    for target in parcel.targets():
+    for target in upload.targets():
         if (target.kind, target.id) not in held:
             _add(delivery, collection.slug, target.kind, target.id)
     return f"{delivery.line.endpoint}/collections/{collection.slug}"

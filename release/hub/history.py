@@ -53,18 +53,18 @@ def require_unmoved(
             raise _overtaken(line, target, before, there)
 
 
-def require_no_release(parcel: Upload, claimed: Upload, ways: PublishOptions, line: HubClient | None = None) -> None:
+def require_no_release(upload: Upload, claimed: Upload, ways: PublishOptions, line: HubClient | None = None) -> None:
     """Refuse to replace what was uploaded while a release was built; words around a card are kept, and refuse nothing.
 
     Args:
-        parcel: With what is there now.
+        upload: With what is there now.
         claimed: With what was there before the work.
 
     Raises:
         OutputConflict: Files other than the model's card differ; names the commits.
     """
-    before, now = claimed.expects or {}, parcel.expects or {}
-    for target in parcel.targets(ways.revision):
+    before, now = claimed.expects or {}, upload.expects or {}
+    for target in upload.targets(ways.revision):
         was, there = before.get(target.kind), now.get(target.kind)
         if _contents(target, was) != _contents(target, there):
             raise _overtaken(line or HubClient(), target, was, there)

@@ -125,7 +125,7 @@ def _lines(repo: PlannedRepo, pull_request: bool) -> Iterator[str]:
 
 
 def survey(
-    parcel: Upload,
+    upload: Upload,
     ways: PublishOptions,
     account: Account,
     console: Console,
@@ -144,14 +144,14 @@ def survey(
     """
     line = line or HubClient()
     check_hardware(ways)
-    collections.check(line, ways.collection, parcel.id.split("/")[0])
-    targets = parcel.targets(ways.revision)
+    collections.check(line, ways.collection, upload.id.split("/")[0])
+    targets = upload.targets(ways.revision)
     found = admitted(line, targets, ways)
     model, *others = (_planned(line, *pair, ways, console) for pair in zip(targets, found, strict=True))
     repos = (model.model_copy(update={"card_diff": card_diff or None}), *others)
     space = next((repo for repo in repos if repo.kind == "space"), None)
     hardware = _hardware(line, space, ways) if space else None
-    namespace = parcel.id.split("/")[0]
+    namespace = upload.id.split("/")[0]
     return PushPlan(
         account=account.name,
         namespace=namespace,
@@ -162,7 +162,7 @@ def survey(
         may_host=may_host(account, namespace, hardware, space.exists) if space and hardware else None,
         collection=ways.collection,
         rights=rights(account, [target.id for target in targets]),
-        disk_free=shutil.disk_usage(_existing(parcel.model)).free,
+        disk_free=shutil.disk_usage(_existing(upload.model)).free,
         weights=ways.weights,
     )
 

@@ -60,7 +60,7 @@ class Pushed(Frozen):
     collection: str | None = None
 
 
-def push(parcel: Upload, ways: PublishOptions, console: Console, line: HubClient | None = None) -> Pushed:
+def push(upload: Upload, ways: PublishOptions, console: Console, line: HubClient | None = None) -> Pushed:
     """Upload a release: make both repositories, fill each by one commit, compare, and only then show them.
 
     A rerun after success changes nothing; a rerun after a failure goes on where it stopped.
@@ -74,20 +74,20 @@ def push(parcel: Upload, ways: PublishOptions, console: Console, line: HubClient
     """
     patience()
     limit_memory()
-    with quietly(console), opened(parcel.work) as journal:
+    with quietly(console), opened(upload.work) as journal:
         delivery = PushContext(line or HubClient(), ways, console, journal)
-        targets = parcel.targets(ways.revision)
-        found = _claimed(delivery, targets, parcel.expects)
+        targets = upload.targets(ways.revision)
+        found = _claimed(delivery, targets, upload.expects)
         filled = [fill(delivery, *pair) for pair in zip(targets, found, strict=True)]
         pushed = _pushed(delivery, targets, filled)
         if not ways.proposes:
-            pushed = _finished(delivery, parcel, found, pushed)
+            pushed = _finished(delivery, upload, found, pushed)
     if not delivery.journal.done:
         console.say("Already published, identical: the Hub holds exactly these files, and nothing was changed.")
     return pushed.model_copy(update={"changed": bool(delivery.journal.done)})
 
 
-def claim(parcel: Upload, ways: PublishOptions, line: HubClient | None = None, console: Console | None = None) -> Sight:
+def claim(upload: Upload, ways: PublishOptions, line: HubClient | None = None, console: Console | None = None) -> Sight:
     """Take both names, private and empty, so that whatever the Hub refuses is known before any work.
 
     Returns:
@@ -99,8 +99,8 @@ def claim(parcel: Upload, ways: PublishOptions, line: HubClient | None = None, c
     """
     patience()
     console = console or Console(quiet=True)
-    with quietly(console), opened(parcel.work) as journal:
-        delivery, targets = PushContext(line or HubClient(), ways, console, journal), parcel.targets(ways.revision)
+    with quietly(console), opened(upload.work) as journal:
+        delivery, targets = PushContext(line or HubClient(), ways, console, journal), upload.targets(ways.revision)
         found = _claimed(delivery, targets)
     for target, there in zip(targets, found, strict=True):
         if said := adoption(delivery.line.url(target.kind, target.id), there, target.kind):
@@ -168,9 +168,9 @@ def _branched(delivery: PushContext, target: RepoFolder, found: Found | None) ->
     return found
 
 
-def _finished(delivery: PushContext, parcel: Upload, found: Sequence[Found], pushed: Pushed) -> Pushed:
+def _finished(delivery: PushContext, upload: Upload, found: Sequence[Found], pushed: Pushed) -> Pushed:
     """Bring the Space up and have it answer, then show and mark what is whole."""
-    model, *spaces = parcel.targets()
+    model, *spaces = upload.targets()
     trial, demo = Trial(delivery, model, found[0]), None
     trial.recover()
     if spaces:
@@ -181,7 +181,7 @@ def _finished(delivery: PushContext, parcel: Upload, found: Sequence[Found], pus
         for target, there in zip((model, *spaces), (trial.found, *found[1:]), strict=True):
             settings.show(delivery, target, there)
     tag = settings.tag(delivery, model, pushed.model_commit)
-    collection = collections.collect(delivery, parcel)
+    collection = collections.collect(delivery, upload)
     stage = demo.stage if demo else None
     return pushed.model_copy(update={"space_stage": stage, "answer": answer, "tag": tag, "collection": collection})
 

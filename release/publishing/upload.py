@@ -176,7 +176,13 @@ def _linked(source: str, target: str) -> None:
 
 
 def _prepared(folder: ReleaseFolder, record: Record, publisher: Publisher, console: Console) -> tuple["Upload", str]:
-    """Write card and Space for the repositories they go to, and say how the card on the Hub would change."""
+    """Write card and Space for the repositories they go to, and say how the card on the Hub would change.
+
+    This card is another one than `release.build` wrote. It names its repository, says whether readers must ask, keeps
+    what people wrote on the Hub, and may be the card of a recipe without weights; all that is read from the Hub now,
+    since a release may be built long before it is pushed. The one that was built stands by itself: a release that stays
+    here, or whose push is refused, is whole.
+    """
     from release import hub
 
     ways = publisher.ways
