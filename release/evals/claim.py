@@ -3,16 +3,36 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 
-from release.evals.verdicts import Finding
 from release.resources import PACKAGE, resource
-from release.schema.measurements import Measurements
-from release.schema.record import Audit, Verdict
 
-Rule = Callable[[Audit | None, Measurements], Finding]
+if TYPE_CHECKING:
+    from release.schema.measurements import Measurements
+    from release.schema.record import Audit, Verdict
+
+
+class Finding(NamedTuple):
+    """A verdict and the numbers that led to it.
+
+    Attributes:
+        evidence: The numbers, as one line.
+        p_value: Two-sided, of the test that decides; None where nothing was inferred.
+    """
+
+    verdict: "Verdict"
+    evidence: str
+    p_value: float | None = None
+
+
+def missing(what: str) -> Finding:
+    """Say that something was not measured."""
+    return Finding("not measured", f"{what} was not measured")
+
+
+Rule = Callable[["Audit | None", "Measurements"], Finding]
 
 
 class Guard(NamedTuple):
@@ -25,7 +45,7 @@ class Guard(NamedTuple):
     """
 
     name: str
-    doubt: Callable[[Measurements], str | None]
+    doubt: "Callable[[Measurements], str | None]"
     always: bool = False
 
 
@@ -55,11 +75,11 @@ class Claim:
         """What is claimed, in a few words."""
         return wording()[self.key]["title"]
 
-    def says(self, verdict: Verdict) -> str:
+    def says(self, verdict: "Verdict") -> str:
         """Return what a card says where the evidence gives this verdict: whole sentences."""
         return wording()[self.key][verdict]
 
-    def found(self, audit: Audit | None, measurements: Measurements) -> Finding:
+    def found(self, audit: "Audit | None", measurements: "Measurements") -> Finding:
         """Decide it by itself, guards included; nothing is adjusted for other claims yet."""
         found = self.rule(audit, measurements)
         if found.verdict == "not measured":

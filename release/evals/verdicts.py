@@ -9,24 +9,6 @@ from release.schema.record import Verdict
 from release.values import Estimate, Rate
 
 
-class Finding(NamedTuple):
-    """A verdict and the numbers that led to it.
-
-    Attributes:
-        evidence: The numbers, as one line.
-        p_value: Two-sided, of the test that decides; None where nothing was inferred.
-    """
-
-    verdict: Verdict
-    evidence: str
-    p_value: float | None = None
-
-
-def missing(what: str) -> Finding:
-    """Say that something was not measured."""
-    return Finding("not measured", f"{what} was not measured")
-
-
 class Decision(NamedTuple):
     """A verdict and its p-value, before any words."""
 

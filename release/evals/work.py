@@ -9,22 +9,24 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Self, TypeVar
-
-import torch
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from release.errors import BadOption
-from release.evals.engine.subject import EvaluatedModel
 from release.frozen import Frozen
-from release.plan import Measuring
-from release.progress import Console
+
+if TYPE_CHECKING:
+    import torch
+
+    from release.evals.engine.subject import EvaluatedModel
+    from release.plan import Measuring
+    from release.progress import Console
 
 Found = TypeVar("Found")
 Result = TypeVar("Result", bound=Frozen)
 
 SIDES = ("dense", "pruned")
 
-Opened = Callable[[str], AbstractContextManager[EvaluatedModel]]
+Opened = Callable[[str], "AbstractContextManager[EvaluatedModel]"]
 """Opens the model of a side; it is loaded when something has to be computed."""
 
 
@@ -39,10 +41,10 @@ class EvalContext:
     """
 
     dense: Path
-    plan: Measuring
-    device: torch.device
+    plan: "Measuring"
+    device: "torch.device"
     tokenizer: Any
-    console: Console
+    console: "Console"
     others: tuple[str, ...] = ()
 
 
@@ -59,7 +61,7 @@ class Sides:
     pruned: Path
     evaluation: Path
     logs: Path
-    console: Console
+    console: "Console"
 
 
 class ModelTask(Generic[Found, Result]):
@@ -74,7 +76,7 @@ class ModelTask(Generic[Found, Result]):
         """Settle what only the models themselves can tell, such as how many items are asked."""
         return self
 
-    def read(self, model: EvaluatedModel) -> Found:
+    def read(self, model: "EvaluatedModel") -> Found:
         """Read one model, `dense` or `pruned` by its name."""
         raise NotImplementedError
 

@@ -18,11 +18,10 @@ FOLDER = {
     "__init__.py": '"""Vowels in what a model says."""\n',
     "row.py": '''"""Vowels as an evaluation."""
 
-from release.evals.claim import Claim
+from release.evals.claim import Claim, Finding
 from release.evals.eval import Eval
 from release.evals.line import Attribution, HubTask, Line
 from release.evals.metric import Hub, Metric
-from release.evals.verdicts import Finding
 from release.frozen import Frozen
 from release.values import DataSource, Estimate
 

@@ -3,11 +3,10 @@
 from release import format as text
 from release.evals.bbq.metrics import THIRD
 from release.evals.bbq.result import Bbq
-from release.evals.claim import Rule
+from release.evals.claim import Finding, Rule, missing
 from release.evals.metrics import METRICS, phrase
 from release.evals.verdicts import (
     Decision,
-    Finding,
     Side,
     above,
     all_of,
@@ -15,7 +14,6 @@ from release.evals.verdicts import (
     beside,
     ends,
     inside,
-    missing,
     share_beside,
 )
 from release.schema.measurements import Measurements

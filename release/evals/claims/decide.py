@@ -4,9 +4,9 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import TypeVar
 
 from release import format as text
+from release.evals.claim import Finding
 from release.evals.claims.rows import CLAIMS
 from release.evals.engine.statistics import ALPHA, holm
-from release.evals.verdicts import Finding
 from release.schema.measurements import Measurements
 from release.schema.record import Audit, ClaimRecord, Record
 

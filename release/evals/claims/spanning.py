@@ -6,11 +6,11 @@ from release import format as text
 from release.evals.bbq.claims import BIAS
 from release.evals.bbq.guards import OF_BIAS
 from release.evals.bbq.rules import find_score, leaned, unmoved
-from release.evals.claim import Claim
+from release.evals.claim import Claim, Finding, missing
 from release.evals.engine.statistics import LOG, exponential, standard_error, t_interval
 from release.evals.perplexity.claims import RATIO
 from release.evals.perplexity.result import Perplexity
-from release.evals.verdicts import Decision, Finding, above, all_of, beside, missing
+from release.evals.verdicts import Decision, above, all_of, beside
 from release.pruning.budget import rounded_share
 from release.schema.measurements import Measurements
 from release.schema.record import Audit

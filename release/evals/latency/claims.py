@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 from release import format as text
-from release.evals.claim import Claim, Guard, Rule
+from release.evals.claim import Claim, Finding, Guard, Rule, missing
 from release.evals.engine.statistics import LOG
 from release.evals.latency.result import Latency, Load
-from release.evals.verdicts import Decision, Finding, above, all_of, beside, inside, missing, ratio
+from release.evals.verdicts import Decision, above, all_of, beside, inside, ratio
 from release.schema.measurements import Measurements
 from release.schema.record import Audit
 

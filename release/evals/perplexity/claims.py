@@ -1,8 +1,8 @@
 """What may be said about perplexity."""
 
-from release.evals.claim import Claim
+from release.evals.claim import Claim, Finding, missing
 from release.evals.engine.statistics import LOG
-from release.evals.verdicts import Finding, above, beside, missing, ratio
+from release.evals.verdicts import above, beside, ratio
 from release.schema.measurements import Measurements
 from release.schema.record import Audit
 

@@ -1,8 +1,7 @@
 """What may be said about the bytes of the weight files."""
 
 from release import format as text
-from release.evals.claim import Claim
-from release.evals.verdicts import Finding
+from release.evals.claim import Claim, Finding
 from release.schema.measurements import Measurements
 from release.schema.record import Audit
 

@@ -1,0 +1,54 @@
+"""Run in a copy of the source that an evaluation and a method were added to: prints what shows them, as JSON."""
+
+import json
+import sys
+import tempfile
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+
+from release.evals.repetition import row
+
+from release.card.metadata import front_matter
+from release.card.render import render
+from release.checkpoint.files import Folder
+from release.evals.claims import decide
+from release.evals.work import Sides
+from release.progress import Console
+from release.report import show_measurements
+from release.schema.record import Record, schema
+from release.verification import recompute
+from tests.records import example_measurements, example_pruning, example_record
+
+
+def shown() -> dict[str, object]:
+    """What a record, a card, a screen, a front matter and a check say of both."""
+    result = row.RepetitionTask(()).compare(-1.0, -3.0)
+    measured = example_measurements(repetition=result, bbq=None, perplexity=None, latency=None)
+    record = example_record(measurements=measured, pruning=example_pruning(method="largest"))
+    screen = StringIO()
+    with redirect_stdout(screen):
+        show_measurements(measured, as_json=False)
+    return {
+        "record": Record.model_validate_json(record.to_json()).measurements.get("repetition") == result,
+        "schema": "repetition" in schema()["$defs"]["Measurements"]["properties"],
+        "claims": [claim.verdict for claim in decide(record.audit, measured) if claim.key == "repetition_lost"],
+        "card": render(record),
+        "front": json.dumps(front_matter(record)),
+        "screen": screen.getvalue(),
+        "checks": [checked(record, numbers) for numbers in ([-1.0, -3.0], [-1.0, -1.0])],
+        "without torch": "torch" not in sys.modules,
+    }
+
+
+def checked(record: Record, numbers: list[float]) -> bool | None:
+    """Compute the result again from a table that holds these numbers."""
+    with tempfile.TemporaryDirectory() as folder:
+        sides = Sides(Path(), Path(), Path(folder) / "evaluation", Path(), Console(quiet=True))
+        row.RepetitionTask(()).write(*numbers, sides)
+        found = {check.name: check.ok for check in recompute.checks(Folder(Path(folder)), record)}
+    return found["repetition"]
+
+
+if __name__ == "__main__":
+    print(json.dumps(shown()))

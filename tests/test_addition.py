@@ -1,0 +1,131 @@
+"""A further evaluation is a folder and a row, a further method a file and a row: a copy of the source gets both."""
+
+import filecmp
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import checkpoints
+
+ROOT = Path(__file__).parent.parent
+PARTS = Path(__file__).parent / "addition"
+COPIED = ("release", "templates", "spaces")
+
+
+def put(root: Path, name: str, part: str) -> None:
+    target = root / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(PARTS / part, target)
+
+
+def edit(path: Path, *changes: tuple[str, str]) -> None:
+    text = path.read_text(encoding="utf-8")
+    for old, new in changes:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    path.write_text(text, encoding="utf-8")
+
+
+def add_evaluation(root: Path) -> None:
+    put(root, "release/evals/repetition/row.py", "evaluation.py")
+    put(root, "release/evals/repetition/card.md.j2", "card.md.j2")
+    last = "from release.evals.storage.row"
+    row = (last, f"from release.evals.repetition.row import REPETITION\n{last}")
+    edit(root / "release/evals/registry.py", row, ("(BBQ, ", "(REPETITION, BBQ, "))
+    with (root / "templates/claims.yaml").open("a", encoding="utf-8") as words:
+        words.write((PARTS / "claims.yaml").read_text(encoding="utf-8"))
+
+
+def add_method(root: Path) -> None:
+    put(root, "release/pruning/largest.py", "method.py")
+    put(root, "templates/methods/largest.md.j2", "method.md.j2")
+    last = "from release.pruning.magnitude"
+    row = (last, f"from release.pruning.largest import LARGEST\n{last}")
+    edit(root / "release/pruning/registry.py", row, ("(RANDOM, ", "(LARGEST, RANDOM, "))
+
+
+def files(root: Path) -> set[Path]:
+    paths = (path for name in COPIED for path in (root / name).rglob("*") if path.is_file())
+    return {path.relative_to(root) for path in paths if "__pycache__" not in path.parts}
+
+
+def copied(root: Path) -> Path:
+    for name in COPIED:
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return root
+
+
+def touched(root: Path) -> set[str]:
+    """The files that a copy has and the source has not, or has otherwise."""
+    known = files(ROOT)
+    return {
+        path.as_posix()
+        for path in files(root)
+        if path not in known or not filecmp.cmp(root / path, ROOT / path, shallow=False)
+    }
+
+
+@pytest.mark.parametrize("add", [add_evaluation, add_method])
+def test_an_addition_takes_four_files_at_most(add, tmp_path):
+    root = copied(tmp_path)
+    assert touched(root) == set()
+    add(root)
+    assert 0 < len(touched(root)) <= 4
+
+
+@pytest.fixture(scope="module")
+def added(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the source with both."""
+    root = copied(tmp_path_factory.mktemp("added"))
+    add_evaluation(root)
+    add_method(root)
+    return root
+
+
+def python(root: Path, *words: str) -> str:
+    """Run Python on a copy of the source and the tests of this one."""
+    environment = os.environ | {"PYTHONPATH": f"{root}{os.pathsep}{ROOT}"}
+    done = subprocess.run(
+        [sys.executable, *words], cwd=root, env=environment, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_record_card_screen_front_matter_and_verify_show_an_evaluation_and_a_method_that_were_added(added):
+    found = json.loads(python(added, "-m", "tests.addition.shows"))
+    assert found["record"]
+    assert found["schema"]
+    assert found["claims"] == ["supported"]
+    assert found["checks"] == [True, False]
+    assert found["without torch"]
+    for said in (
+        "| Repetition of a sentence |",  # at a glance
+        "### Repetition",
+        "The pruned model finds a repeated sentence less likely.",
+        "●&nbsp;repetition lost: supported",
+        "**Sentence.** A sentence, ",  # licence
+        "**Largest-first pruning** zeroes",
+    ):
+        assert said in found["card"]
+    assert "Repetition (mean log-probability)" in found["front"]
+    assert "repetition" in found["screen"]
+
+
+@pytest.mark.long
+def test_both_run_on_a_real_checkpoint(added, base_folders, tmp_path):
+    base = checkpoints.copy(base_folders["llama"], tmp_path / "base")
+    asked = ["--method", "largest", "--sparsity", "0.5", "--bbq", "off", "--perplexity", "off", "--latency", "off"]
+    asked += ["--local", "--device", "cpu", "--out", str(tmp_path / "out")]
+    python(added, "-m", "release", "publish", str(base), *asked)
+    [model] = (tmp_path / "out").glob("*/model")
+    measured = json.loads((model / "release.json").read_text(encoding="utf-8"))["measurements"]
+    assert measured["repetition"]["dense"] != measured["repetition"]["pruned"]
+    answer = json.loads(python(added, "-m", "release", "verify", str(model), "--base", str(base), "--json"))
+    assert answer["ok"]
+    assert [check["ok"] for check in answer["checks"] if check["name"] == "repetition"] == [True]
