@@ -8,6 +8,7 @@ import errno
 import hashlib
 import os
 import random
+import shutil
 import signal
 import sys
 import time
@@ -228,6 +229,29 @@ def test_killed_at_a_write_the_same_command_ends_in_the_same_bytes(base, whole, 
 def test_without_room_at_a_write_it_says_so_and_ends_in_the_same_bytes_later(base, whole, writes, tmp_path, share):
     refused_for_want_of_room(base, tmp_path / "out", tmp_path / "said", 1 + int(share * writes))
     again(base, tmp_path / "out", tmp_path / "said", whole)
+
+
+MARKERS = ("work/recipe.txt", "work/pruning.json", "work/measurements.json", "model/release.json")
+"""What a rerun asks first; all are there when the last steps of a run begin."""
+
+
+@pytest.fixture(scope="module")
+def almost(base: Path, kills: int, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that was killed shortly before its end."""
+    folder = tmp_path_factory.mktemp("almost")
+    killed(base, folder / "out", folder / "said", kills - 10)
+    return folder / "out"
+
+
+@pytest.mark.parametrize("left", [0, 0.5])
+@pytest.mark.parametrize("name", MARKERS)
+def test_a_marker_or_cache_that_was_cut_counts_as_absent(base, whole, almost, tmp_path, name, left):
+    out = Path(shutil.copytree(almost, tmp_path / "out"))
+    [marker] = out.glob(f"*/{name}")
+    content = marker.read_bytes()
+    marker.write_bytes(content[: int(left * len(content))])
+    again(base, out, tmp_path / "said", whole)
+    assert "Traceback" not in (tmp_path / "said").read_text()
 
 
 @pytest.mark.long
