@@ -15,7 +15,7 @@ LINES_OF_A_FUNCTION = 40
 ARGUMENTS = 6
 
 LONG_FILES = {
-    "release.cli": 530,
+    "release.cli": 528,
     "release.plan": 443,
 }
 LONG_FUNCTIONS = {
@@ -58,7 +58,7 @@ CIRCLES: dict[str, list[list[str]]] = {
     "package": [],
 }
 """What imports each other, in order of name; none is to be added."""
-LAZY_IMPORTS = 175
+LAZY_IMPORTS = 147
 """Import statements inside functions of release/; each costs a reader the list at the top of the file."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
