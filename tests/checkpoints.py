@@ -2,9 +2,13 @@
 
 import json
 import shutil
+from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -169,3 +173,11 @@ def broken(source: Path, target: Path) -> Path:
 def as_bits(values: torch.Tensor) -> np.ndarray:
     width = {2: torch.int16, 4: torch.int32, 8: torch.int64}[values.element_size()]
     return values.contiguous().view(width).numpy()
+
+
+def crossed(rows: Iterable[Any], *everywhere: Any) -> list[Any]:
+    """Parameters: every row with every architecture; the quick suite has some rows everywhere, and all of the Llama."""
+    return [
+        pytest.param(row, name, marks=() if name == "llama" or row in everywhere else pytest.mark.long)
+        for row, name in product(rows, ARCHITECTURES)
+    ]

@@ -64,8 +64,7 @@ NESTED = [key for key, row in METHODS.items() if not row.calibrated]
 PLAIN = [key for key, row in METHODS.items() if not row.calibrated]
 
 
-@pytest.mark.parametrize("architecture", checkpoints.ARCHITECTURES)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("method", "architecture"), checkpoints.crossed(METHODS, "random", "wanda"))
 def test_zeros_are_exact_and_all_else_is_bit_identical(method, architecture, base_folders, tmp_path, console):
     base = base_folders[architecture]
     for sparsity in SPARSITIES:
