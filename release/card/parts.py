@@ -1,6 +1,6 @@
 """A card in its parts: what is generated, and what a person wrote around it.
 
-Generated are the front matter's fields and everything between the two marks. The opening mark holds a digest of both,
+The front matter's fields and everything between the two marks are generated. The opening mark holds a digest of both,
 by which a later run tells whether anybody wrote in them, whatever templates made them.
 """
 

@@ -1,4 +1,4 @@
-"""Safetensors on disk: headers, which tensors are prunable, and the streaming rewrite.
+"""Safetensors on disk: headers, which tensors are prunable, counting, and the streaming rewrite.
 
-Knows no model class at run time but one cross-check (`prunable.cross_check`), and no Hub.
+Knows no model class, no record and no Hub.
 """

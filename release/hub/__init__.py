@@ -17,10 +17,10 @@ own store or from HF_TOKEN, goes to the Hub and to one's own Space alone, and st
     space       a Space's build, its log, one question
     settings    gate, visibility, tag
     collections the collection, checked first and filled last
-    line        the client, and the patience with it
+    client      the client, and the patience with it
     faults      what can go wrong, and what it means
     journal     what was done, for the next run
-    delivery    what all of these share while one push is at work
+    context     what all of these share while one push is at work
 """
 
 from release.hub.account import Account, check_names, check_namespace, login, require_rights

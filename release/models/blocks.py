@@ -1,6 +1,6 @@
 """A causal language model run block by block from its files.
 
-In memory are the parts outside the blocks, one block (and the next, where there is room), and the activations that the
+Memory holds the parts outside the blocks, one block (and the next, where there is room), and the activations that the
 caller holds. The model class stays on the meta device; weights are lent to it for each call. Blocks are never called
 with made-up arguments: the real decoder runs once per batch shape with its blocks standing still, and each block is
 replayed with the arguments that the decoder gave it.

@@ -1,7 +1,7 @@
 """Prune by calibration: block after block, each on what the pruned blocks before it give.
 
 Every block is read from disk, run once dense to see what its weights are multiplied with, pruned, and run again to
-give the next block its inputs. In memory are one block and the activations of the calibration text.
+give the next block its inputs. Memory holds one block and the activations of the calibration text.
 """
 
 from collections.abc import Iterator, Mapping
