@@ -28,7 +28,7 @@ from release.pruning.calibrate import TOKENS, Calibrator
 from release.pruning.calibration import calibration_text
 from release.pruning.recipe import Recipe
 from release.pruning.store import BlockStore
-from release.schema.record import CalibrationPlan
+from release.settings.recipe import CalibrationPlan
 from release.sources.base import resolve
 
 

@@ -45,9 +45,11 @@ from release.evals.latency.table import WARMUP
 from release.evals.perplexity.windows import cut_windows, losses_of
 from release.models.device import CPU, choose_device, device_name
 from release.models.load import read_tokenizer
-from release.plan import Measuring, Plan, parse_calibration
+from release.plan import Plan
 from release.progress import Console
 from release.pruning.recipe import Recipe
+from release.settings.measuring import Measuring
+from release.settings.recipe import CalibrationPlan
 from release.sources import demo
 from release.sources.text import read_text
 
@@ -150,7 +152,7 @@ class Desk:
         return found.model_dump(mode="json", include=TIMED)
 
     def _prune(self, device: torch.device, out: Path) -> None:
-        text, _ = parse_calibration("wikipedia", 32, 512)
+        text = CalibrationPlan(text="wikipedia", samples=32, length=512)
         measuring = Measuring(bbq="off", perplexity="off", latency="off", device=str(device))
         recipe = Recipe.of("wanda", Decimal("0.5"), 42, calibration=text)
         prune_only([Plan(model=str(self._base), recipe=recipe, measuring=measuring, out=out, local=True)], Console())

@@ -22,11 +22,14 @@ if TYPE_CHECKING:
     from release.build import Release
     from release.errors import ReleaseError
     from release.evals.again import Spot
-    from release.plan import Measuring, Plan, PublishOptions
+    from release.plan import Plan
     from release.progress import Console
     from release.pruning.recipe import Recipe
     from release.schema.measurements import Measurements
     from release.schema.record import Record
+    from release.settings.building import BuildOptions
+    from release.settings.measuring import Measuring
+    from release.settings.publication import PublishOptions
     from release.verification.keyless import SignerIdentity
     from release.verification.remask import Again
     from release.verification.verify import Verification
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Again",
+    "BuildOptions",
     "Console",
     "Measurements",
     "Measuring",
@@ -58,11 +62,14 @@ _HOMES = {
     "release.api": ("measure", "prune", "publish", "push", "rebuild", "verify"),
     "release.build": ("Release",),
     "release.errors": ("ReleaseError",),
-    "release.plan": ("Measuring", "Plan", "PublishOptions"),
+    "release.plan": ("Plan",),
     "release.progress": ("Console",),
     "release.pruning.recipe": ("Recipe",),
     "release.schema.measurements": ("Measurements",),
     "release.schema.record": ("Record",),
+    "release.settings.building": ("BuildOptions",),
+    "release.settings.measuring": ("Measuring",),
+    "release.settings.publication": ("PublishOptions",),
     "release.verification.keyless": ("SignerIdentity",),
     "release.verification.remask": ("Again",),
     "release.verification.spot_check": ("Spot",),

@@ -12,10 +12,12 @@ from release.build import Release
 from release.commands import rebuild as commands
 from release.commands.prune import prune_only
 from release.evals.again import Spot
-from release.plan import Measuring, Plan, PublishOptions
+from release.plan import Plan
 from release.progress import Console
 from release.publishing import upload
 from release.schema.measurements import Measurements
+from release.settings.measuring import Measuring
+from release.settings.publication import PublishOptions
 from release.sources.base import base_files, pruned_files, pruned_folder
 from release.verification import verify as verification
 from release.verification.remask import Again

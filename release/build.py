@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from release import files
-from release.build_record import describe, settled
+from release.asked import settled
+from release.build_record import describe
 from release.card import file as card_file
 from release.checkpoint.files import Folder
 from release.checkpoint.folder import Checkpoint, open_checkpoint
@@ -36,7 +37,8 @@ from release.pruning.prune import Calibrating, Job, PruneContext, forget_blocks,
 from release.pruning.prune_tensor import require_rows
 from release.publishing import leaks
 from release.schema.measurements import Mask, Measurements
-from release.schema.record import FILE_NAME, CalibrationPlan, Pruning, Record
+from release.schema.record import FILE_NAME, Pruning, Record
+from release.settings.recipe import CalibrationPlan
 from release.sources.base import BaseModel, resolve
 from release.space.write import write_space
 from release.verification import sparsity_table as sparsity

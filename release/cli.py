@@ -1,6 +1,7 @@
 """The commands, thin: read options, call one function, show its result.
 
-Heavy imports (torch, transformers, gradio) happen inside the commands, so that `release --help` is quick.
+A command takes records, whose fields declare the options (`release.settings`). Heavy imports (torch, transformers,
+gradio) happen inside the commands, so that `release --help` is quick.
 """
 
 from functools import partial
@@ -10,72 +11,25 @@ from typing import Annotated
 import typer
 
 from release import __version__
-from release.options import (
-    Adopt,
-    Allocation,
-    AllowNonfinite,
-    Base,
-    BaseId,
-    BaseNote,
-    Bbq,
-    BbqCategories,
-    BbqData,
-    BbqEngine,
-    BbqPrecision,
-    BbqScoring,
-    Calibration,
-    CalibrationLength,
-    CalibrationSamples,
-    Collection,
-    Debug,
-    Device,
-    DryRun,
-    EvalDtype,
-    Flavor,
-    Gated,
-    Into,
-    Json,
-    Latency,
-    LatencyEngine,
-    License,
-    Local,
-    LogFormat,
-    MaxMemory,
-    Method,
-    Model,
-    NoSpace,
-    Out,
-    Package,
-    PathOrRepo,
-    Pattern,
-    Perplexity,
-    Private,
-    PullRequest,
-    ReleaseFolder,
-    Releases,
-    Repositories,
-    ResourceGroup,
-    Revision,
-    Scope,
-    Seed,
-    Seeds,
-    ShowUnasked,
-    Sign,
-    Since,
-    SpaceHardware,
-    SpaceTimeout,
-    Sparsities,
-    Sparsity,
-    StudyFile,
-    Text,
-    Threads,
-    To,
-    TokenFrom,
-    Uncalibrated,
-    Weights,
-    WithMask,
-)
 from release.progress import Console
+from release.settings.base import Identity
+from release.settings.building import BuildOptions
+from release.settings.command import command, option
+from release.settings.common import (
+    Base,
+    Debug,
+    DryRun,
+    Json,
+    MaxMemory,
+    Model,
+    PathOrRepo,
+    PrivateKey,
+    ReleaseFolder,
+)
+from release.settings.measuring import Measuring
+from release.settings.option import HelpPanel, shares
+from release.settings.publication import PublishOptions
+from release.settings.recipe import RecipeOptions
 
 app = typer.Typer(
     help="Publish pruned language models that can be believed.",
@@ -99,194 +53,67 @@ def release(
     """Publish pruned language models that can be believed."""
 
 
-@app.command()
+@command(app)
 def publish(
+    *,
     model: Model,
-    method: Method,
-    sparsity: Sparsity = None,
-    seed: Seed = 42,
-    pattern: Pattern = None,
-    scope: Scope = None,
-    allocation: Allocation = "uniform",
-    calibration: Calibration = "auto",
-    calibration_samples: CalibrationSamples = 128,
-    calibration_length: CalibrationLength = None,
-    uncalibrated: Uncalibrated = "refuse",
-    allow_nonfinite: AllowNonfinite = False,
-    with_mask: WithMask = False,
-    base_id: BaseId = None,
-    licence: License = None,
-    base_note: BaseNote = None,
-    study: StudyFile = None,
-    to: To = None,
-    into: Into = None,
-    adopt: Adopt = False,
-    local: Local = False,
-    private: Private = False,
-    gated: Gated = None,
-    pr: PullRequest = False,
-    revision: Revision = "main",
-    collection: Collection = None,
-    no_space: NoSpace = False,
-    space_hardware: SpaceHardware = None,
-    space_timeout: SpaceTimeout = None,
-    show_unasked: ShowUnasked = False,
-    weights: Weights = "all",
-    resource_group: ResourceGroup = None,
-    sign: Sign = None,
-    bbq: Bbq = "auto",
-    seeds: Seeds = 1,
-    precision: BbqPrecision = None,
-    bbq_scoring: BbqScoring = "letters",
-    bbq_engine: BbqEngine = "transformers",
-    bbq_categories: BbqCategories = None,
-    bbq_data: BbqData = None,
-    perplexity: Perplexity = "32",
-    text: Text = None,
-    latency: Latency = "auto",
-    latency_engine: LatencyEngine = "transformers",
-    eval_dtype: EvalDtype = "float32",
-    log_format: LogFormat = None,
-    device: Device = "auto",
+    recipe: RecipeOptions,
+    identity: Identity,
+    local: Annotated[
+        bool, typer.Option("--local", help="Build and verify, upload nothing.", rich_help_panel=HelpPanel.PUBLISH)
+    ] = False,
+    ways: PublishOptions,
+    sign: PrivateKey = None,
+    measuring: Measuring,
     max_memory: MaxMemory = None,
-    out: Out = Path("releases"),
-    threads: Threads = 0,
+    out: Annotated[Path, typer.Option("--out", help="Folder that releases are built in.")] = Path("releases"),
+    building: BuildOptions,
     dry_run: DryRun = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Prune, audit, measure, write the card and the Space, and upload them."""
     from release import api, report
-    from release.plan import Plan, measuring, parse_calibration, parse_sparsity, recipe_of, ways
+    from release.plan import Plan
     from release.preview import preview
-    from release.schema.study import study_of
-    from release.sources.identity import identity
 
-    text_plan, text_file = parse_calibration(calibration, calibration_samples, calibration_length)
-    plan = Plan(
-        model=model,
-        recipe=recipe_of(
-            method,
-            parse_sparsity(sparsity) if sparsity is not None else None,
-            seed,
-            scope=scope,
-            pattern=pattern,
-            allocation=allocation,
-            calibration=text_plan,
-            uncalibrated=uncalibrated,
-            allow_nonfinite=allow_nonfinite,
-        ),
-        measuring=measuring(
-            bbq=bbq,
-            bbq_scoring=bbq_scoring,
-            bbq_engine=bbq_engine,
-            bbq_categories=bbq_categories,
-            bbq_data=bbq_data,
-            perplexity=perplexity,
-            text=text,
-            latency=latency,
-            latency_engine=latency_engine,
-            eval_dtype=eval_dtype,
-            log_format=log_format,
-            device=device,
-            seed=seed,
-            precision=precision,
-        ),
-        out=out,
-        local=local,
-        namespace=to,
-        ways=ways(
-            private=private,
-            gated=gated,
-            pull_request=pr,
-            revision=revision,
-            collection=collection,
-            space_hardware=space_hardware,
-            into=into or (),
-            adopt=adopt,
-            space_timeout=space_timeout,
-            show_unasked=show_unasked,
-            weights=weights,
-            resource_group=resource_group,
-        ),
-        space=not no_space,
-        threads=threads,
-        calibration_file=text_file,
-        with_mask=with_mask,
-        study=study_of(study),
-        study_file=Path(study).name if study else None,
-        identity=identity(base_id=base_id, licence=licence, base_note=base_note),
-        seeds=seeds,
-    )
+    where = {"model": model, "identity": identity, "out": out, "local": local}
+    plan = Plan.of(recipe, building, measuring=measuring, ways=ways, **where)
     if dry_run:
         report.show_preview(preview(plan), json)
     else:
         report.show_release(api.publish(plan, sign), json)
 
 
-@app.command()
+@command(app, omit=("seeds",))
 def prune(
+    *,
     model: Model,
-    method: Method,
     out: Annotated[
         Path, typer.Option("--out", help="The model folder to write; several lie inside.", show_default=False)
     ],
-    sparsity: Sparsities = None,
-    seed: Seed = 42,
-    pattern: Pattern = None,
-    scope: Scope = None,
-    allocation: Allocation = "uniform",
-    calibration: Calibration = "auto",
-    calibration_samples: CalibrationSamples = 128,
-    calibration_length: CalibrationLength = None,
-    uncalibrated: Uncalibrated = "refuse",
-    allow_nonfinite: AllowNonfinite = False,
-    with_mask: WithMask = False,
-    base_id: BaseId = None,
-    licence: License = None,
-    base_note: BaseNote = None,
-    study: StudyFile = None,
-    device: Device = "auto",
+    recipe: RecipeOptions,
+    identity: Identity,
+    sparsity: Annotated[
+        str | None,
+        typer.Option("--sparsity", help="Share to zero, or several: 0.1,0.3,0.5 from one read.", show_default=False),
+    ] = None,
+    device: Annotated[str, option(Measuring, "device")] = "auto",
     max_memory: MaxMemory = None,
-    threads: Threads = 0,
+    building: BuildOptions,
     dry_run: DryRun = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Write a complete pruned model folder, audited, with its record and card; or one for each sparsity."""
     from release import api, report
-    from release.plan import Measuring, Plan, parse_calibration, parse_sparsities, recipe_of
+    from release.plan import Plan
     from release.preview import preview
-    from release.schema.study import study_of
-    from release.sources.identity import identity
 
-    text_plan, text_file = parse_calibration(calibration, calibration_samples, calibration_length)
-    plans = [
-        Plan(
-            model=model,
-            recipe=recipe_of(
-                method,
-                share,
-                seed,
-                scope=scope,
-                pattern=pattern,
-                allocation=allocation,
-                calibration=text_plan,
-                uncalibrated=uncalibrated,
-                allow_nonfinite=allow_nonfinite,
-            ),
-            measuring=Measuring(bbq="off", perplexity="off", latency="off", device=device, seed=seed),
-            out=out,
-            local=True,
-            threads=threads,
-            calibration_file=text_file,
-            with_mask=with_mask,
-            study=study_of(study),
-            study_file=Path(study).name if study else None,
-            identity=identity(base_id=base_id, licence=licence, base_note=base_note),
-        )
-        for share in parse_sparsities(sparsity)
-    ]
+    nothing = Measuring(bbq="off", perplexity="off", latency="off", device=device, seed=recipe.seed)
+    where = {"model": model, "identity": identity, "out": out, "local": True}
+    each = (recipe.model_copy(update={"sparsity": share}) for share in shares(sparsity))
+    plans = [Plan.of(one, building, measuring=nothing, **where) for one in each]
     if dry_run:
         report.show_previews([preview(plan) for plan in plans], json)
     else:
@@ -315,10 +142,13 @@ def verify(
     spot_seed: Annotated[
         int | None, typer.Option("--spot-seed", min=0, max=2**32 - 1, help="Draws them; by default a fresh one.")
     ] = None,
-    since: Since = None,
-    bbq_data: BbqData = None,
-    text: Text = None,
-    device: Device = "auto",
+    since: Annotated[
+        str | None,
+        typer.Option("--since", help="Say what changed on the Hub since this commit or tag.", metavar="REVISION"),
+    ] = None,
+    bbq_data: Annotated[Path | None, option(Measuring, "bbq_data")] = None,
+    text: Annotated[Path | None, option(Measuring, "text")] = None,
+    device: Annotated[str, option(Measuring, "device")] = "auto",
     max_memory: MaxMemory = None,
     json: Json = False,
     debug: Debug = False,
@@ -358,24 +188,12 @@ def rebuild(
     report.show_facts({"folder": str(api.rebuild(release_or_repo, base, out))}, json)
 
 
-@app.command()
+@command(app)
 def measure(
+    *,
     pruned: Annotated[Path, typer.Argument(help="A pruned model folder.", show_default=False)],
     base: Annotated[str, typer.Option("--base", help="The dense model.", show_default=False)],
-    seed: Seed = 42,
-    bbq: Bbq = "auto",
-    precision: BbqPrecision = None,
-    bbq_scoring: BbqScoring = "letters",
-    bbq_engine: BbqEngine = "transformers",
-    bbq_categories: BbqCategories = None,
-    bbq_data: BbqData = None,
-    perplexity: Perplexity = "32",
-    text: Text = None,
-    latency: Latency = "auto",
-    latency_engine: LatencyEngine = "transformers",
-    eval_dtype: EvalDtype = "float32",
-    log_format: LogFormat = None,
-    device: Device = "auto",
+    measuring: Measuring,
     max_memory: MaxMemory = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for per-item answers and figures.")] = None,
     json: Json = False,
@@ -383,25 +201,8 @@ def measure(
 ) -> None:
     """Measure any pruned model beside its base; changes neither."""
     from release import api, report
-    from release.plan import measuring
 
-    asked = measuring(
-        bbq=bbq,
-        bbq_scoring=bbq_scoring,
-        bbq_engine=bbq_engine,
-        bbq_categories=bbq_categories,
-        bbq_data=bbq_data,
-        perplexity=perplexity,
-        text=text,
-        latency=latency,
-        latency_engine=latency_engine,
-        eval_dtype=eval_dtype,
-        log_format=log_format,
-        device=device,
-        seed=seed,
-        precision=precision,
-    )
-    report.show_measurements(api.measure(pruned, base, asked, out), json)
+    report.show_measurements(api.measure(pruned, base, measuring, out), json)
 
 
 @app.command()
@@ -421,62 +222,45 @@ def card(
         report.show_facts({"card": str(render_again(release))}, json)
 
 
-@app.command()
+@command(app)
 def push(
+    *,
     release: ReleaseFolder,
-    to: To = None,
-    into: Into = None,
-    adopt: Adopt = False,
-    private: Private = False,
-    gated: Gated = None,
-    pr: PullRequest = False,
-    revision: Revision = "main",
-    collection: Collection = None,
-    no_space: NoSpace = False,
-    space_hardware: SpaceHardware = None,
-    space_timeout: SpaceTimeout = None,
-    show_unasked: ShowUnasked = False,
-    weights: Weights = "all",
-    resource_group: ResourceGroup = None,
-    sign: Sign = None,
+    ways: PublishOptions,
+    sign: PrivateKey = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be uploaded and changed.")] = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Upload a release that was built before."""
     from release import report
-    from release.plan import ways
     from release.publishing import upload as publishing
 
-    how = ways(
-        private=private,
-        gated=gated,
-        pull_request=pr,
-        revision=revision,
-        collection=collection,
-        space_hardware=space_hardware,
-        into=into or (),
-        adopt=adopt,
-        space_timeout=space_timeout,
-        show_unasked=show_unasked,
-        weights=weights,
-        resource_group=resource_group,
-    )
     if dry_run:
-        report.show_push_plan(publishing.push_preview(release, to, how, not no_space, Console()), json)
+        report.show_push_plan(publishing.push_preview(release, ways.namespace, ways, ways.space, Console()), json)
     else:
-        pushed = publishing.push_only(release, to, how, not no_space, Console(), sign)
+        pushed = publishing.push_only(release, ways.namespace, ways, ways.space, Console(), sign)
         report.show_facts(pushed.model_dump(mode="json"), json)
 
 
 @app.command()
 def watch(
-    repositories: Repositories,
+    repositories: Annotated[list[str], typer.Argument(help="Models on the Hub, org/name.", show_default=False)],
     stop: Annotated[bool, typer.Option("--stop", help="Take away what watches them.")] = False,
     once: Annotated[bool, typer.Option("--once", help="Verify and report here and now; what the Job runs.")] = False,
-    package: Package = None,
-    flavor: Flavor = "cpu-basic",
-    token_from: TokenFrom = None,
+    package: Annotated[
+        str | None,
+        typer.Option(
+            "--package", help="What pip installs `release` from in a Job.", show_default="where this one is from"
+        ),
+    ] = None,
+    flavor: Annotated[str, typer.Option("--flavor", help="What the Job runs on.")] = "cpu-basic",
+    token_from: Annotated[
+        str | None,
+        typer.Option(
+            "--token-from", help="The variable that holds the Job's token.", show_default="yours", metavar="VARIABLE"
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be made.")] = False,
     json: Json = False,
     debug: Debug = False,
@@ -502,7 +286,11 @@ def watch(
 
 
 @app.command()
-def demo(releases: Releases, base: Base = None, debug: Debug = False) -> None:
+def demo(
+    releases: Annotated[list[Path], typer.Argument(help="Release folders.", show_default=False)],
+    base: Base = None,
+    debug: Debug = False,
+) -> None:
     """Run a release's Space on this machine; GRADIO_SERVER_NAME and GRADIO_SERVER_PORT are honoured."""
     from release.commands.demo import run_space
 

@@ -20,12 +20,13 @@ from release.frozen import Frozen
 from release.hub import PushPlan
 from release.models.classes import matrices, meta_model, require_prunable
 from release.models.fitness import require_fit, require_language_model
-from release.plan import Measuring, Plan
+from release.plan import Plan
 from release.progress import Console
 from release.pruning.budget import rounded_share
 from release.pruning.prune import SPARE
 from release.pruning.prune_tensor import require_rows
 from release.release_folder import ReleaseFolder
+from release.settings.measuring import Measuring
 from release.sources.base import require_said
 
 Tensors = Mapping[str, tuple[str, tuple[int, ...]]]

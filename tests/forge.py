@@ -69,8 +69,11 @@ def agree(folder: Path, **pruning: Any) -> None:
         return
     record = json.loads(path.read_text())
     record["pruning"] |= pruning
-    record["plan"] |= {field: value for field, value in pruning.items() if field in record["plan"]}
-    record["plan"]["sparsity"] = record["pruning"]["target_sparsity"]
+    recipe = record["plan"]["recipe"]
+    recipe |= {field: value for field, value in pruning.items() if field in recipe}
+    recipe["sparsity"] = record["pruning"]["target_sparsity"]
+    if "calibration" in pruning:
+        recipe["calibration"] = pruning["calibration"] and pruning["calibration"]["plan"]
     names = _weights(folder)
     results = [count(read_header(folder / name), (), None, lambda _: None) for name in names]
     rows = _table(folder, [c for _, counts in results for c in counts])

@@ -477,8 +477,8 @@ NUMBERS: dict[str, tuple[tuple[str | int, ...], Any]] = {
     "another_architecture": (("base", "architecture"), "Phi3ForCausalLM"),
     "another_stored_type": (("base", "dtypes"), ["F32"]),
     "another_budget": (("pruning", "budget"), 1),
-    "another_seed_in_the_plan": (("plan", "seed"), 7),
-    "another_scope_in_the_plan": (("plan", "scope"), "row"),
+    "another_seed_in_the_plan": (("plan", "recipe", "seed"), 7),
+    "another_scope_in_the_plan": (("plan", "recipe", "scope"), "row"),
 }
 for title, (place, value) in NUMBERS.items():
     made = on_record(*place, value=value)

@@ -334,7 +334,7 @@ def records(draw: st.DrawFn) -> Record:
         example_pruning,
         method=strings() | st.sampled_from(("random", "magnitude")),
         updates_kept_weights=st.booleans(),
-        scope=st.sampled_from(("tensor", "row", "model")),
+        scope=st.sampled_from(("tensor", "row", "global")),
         pattern=st.none() | st.just("2:4"),
         seed=st.integers(0, 2**63),
         target_sparsity=sparsities(),

@@ -26,6 +26,8 @@ from release.schema.record import (
     Record,
 )
 from release.schema.study import default_study
+from release.settings.measuring import Measuring
+from release.settings.recipe import RecipeOptions
 from release.values import DataSource, Estimate, Package, Rate, Score
 
 CATEGORIES = ("Age", "Gender_identity", "Race_ethnicity", "Religion", "SES")
@@ -264,14 +266,8 @@ def example_record(**changes: Any) -> Record:
         "created": "2026-11-24",
         "plan": PlanRecord(
             model="microsoft/Phi-3.5-mini-instruct",
-            method="random",
-            sparsity=Decimal("0.1"),
-            scope="tensor",
-            pattern=None,
-            seed=42,
-            bbq="200",
-            perplexity="32",
-            latency="24",
+            recipe=RecipeOptions(method="random", sparsity=Decimal("0.1"), scope="tensor"),
+            measuring=Measuring(bbq="200"),
             command="release publish microsoft/Phi-3.5-mini-instruct --method random --sparsity 0.1 --seed 42",
         ),
         "base": example_base(),

@@ -6,18 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from release.build_record import command
-from release.plan import Measuring, Plan
+from release.asked import command
+from release.plan import Plan
 from release.progress import Console
 from release.pruning.recipe import Recipe
+from release.settings.measuring import Measuring
 from release.sources.base import resolve
 from tests.records import example_bbq
 
 
 def stated(base: Path, measuring: Measuring, **asked: object) -> list[str]:
-    plan = Plan(
-        model=str(base), recipe=Recipe.of("random", Decimal("0.1"), 42), measuring=measuring, out=base, local=True
-    )
+    plan = Plan(model=str(base), recipe=Recipe.of("random", Decimal("0.1"), 42), measuring=measuring, out=base)
     found = example_bbq(**asked) if asked else None
     return shlex.split(command(plan, resolve(str(base), Console()), found))
 

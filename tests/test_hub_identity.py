@@ -9,8 +9,8 @@ import pytest
 
 from release import hub
 from release.errors import OutputConflict, ReleaseError
-from release.plan import parse_into
 from release.progress import Console
+from release.settings.publication import PublishOptions
 from release.space.mark import EARLIER
 from tests.hub.state import Repo
 from tests.pushing import ID, KINDS, RECORD, SPACE, Bench, bench, contents, on_hub
@@ -97,8 +97,8 @@ NAMES = {
 
 def into(at: Bench, options: str) -> hub.Upload:
     """The upload that these options make."""
-    model, space = parse_into(options.replace("--into ", "").split())
-    return replace(at.upload, id=model or ID, space_id=space or model or ID)
+    asked = PublishOptions.of(repositories=tuple(options.replace("--into ", "").split()))
+    return replace(at.upload, id=asked.into or ID, space_id=asked.space_into or asked.into or ID)
 
 
 @pytest.mark.parametrize("edited", [False, True], ids=["same release", "another"])

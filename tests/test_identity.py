@@ -12,9 +12,11 @@ from release.__main__ import run
 from release.errors import BadOption
 from release.progress import Console
 from release.schema.record import Record
+from release.settings.base import Identity
+from release.settings.command import understood
 from release.sources.base import resolve
 from release.sources.demo import HUB_ID, NOTE
-from release.sources.identity import Identity, gguf_note, identity
+from release.sources.identity import gguf_note
 from tests import checkpoints
 
 STATED = ["--base-id", "lab/Model-1B", "--license", "apache-2.0", "--base-note", "Merged from two runs."]
@@ -53,8 +55,8 @@ def test_a_folder_of_which_nothing_is_stated_is_called_by_its_name(llama: Path, 
         ({"base_id": "a/b/c"}, "--base-id"),
         ({"base_id": "../b"}, "--base-id"),
         ({"base_id": "a/" + "b" * 100}, "--base-id"),
-        ({"licence": "Apache 2"}, "--license"),
-        ({"licence": ""}, "--license"),
+        ({"license": "Apache 2"}, "--license"),
+        ({"license": ""}, "--license"),
         ({"base_note": ""}, "--base-note"),
         ({"base_note": "two\nlines"}, "--base-note"),
         ({"base_note": "a" * 501}, "--base-note"),
@@ -63,7 +65,7 @@ def test_a_folder_of_which_nothing_is_stated_is_called_by_its_name(llama: Path, 
 )
 def test_what_the_hub_would_not_take_is_refused(words: dict[str, str], seen: str) -> None:
     with pytest.raises(BadOption, match=seen):
-        identity(**{"base_id": None, "licence": None, "base_note": None} | words)
+        understood(Identity, words)
 
 
 def test_a_licence_that_the_folder_contradicts_is_refused(llama: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from release import machine
 from release.errors import BadOption
-from release.options import limit_memory
+from release.settings.common import limit_memory
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,7 @@ from release.pruning.registry import METHODS
 from release.report import show_measurements
 from release.schema.measurements import Mask
 from release.schema.record import Record
+from release.settings.building import BuildOptions
 from release.verification import recompute
 from tests import checkpoints
 from tests.random_records import VOID_WORDS
@@ -134,7 +135,7 @@ def test_nothing_is_left_of_further_masks(both):
 def test_record_command_card_and_verification_carry_them(both, reader, capsys):
     model = both[1] / "model"
     record = Record.read(model)
-    assert record.plan.seeds == 3
+    assert record.plan.building.seeds == 3
     assert "--seeds 3" in record.plan.command
     assert "### Between masks" in (model / "README.md").read_text(encoding="utf-8")
     assert "One mask was made" in (both[0] / "model" / "README.md").read_text(encoding="utf-8")
@@ -192,7 +193,7 @@ OTHER_FIRST = (mask(42, 0.5), mask(43, 0.02), mask(44, 0.03))
     ],
 )
 def test_a_spread_that_does_not_follow_from_its_masks_is_noticed(masks, seeds, ok, tmp_path):
-    plan = example_record().plan.model_copy(update={"seeds": seeds})
+    plan = example_record().plan.model_copy(update={"building": BuildOptions(seeds=seeds)})
     record = example_record(plan=plan, measurements=example_measurements(masks=masks))
     [found] = [check for check in recompute.checks(Folder(tmp_path), record) if check.name == "masks"]
     assert found.ok is ok

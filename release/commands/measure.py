@@ -5,9 +5,9 @@ from pathlib import Path
 from release.checkpoint.folder import model_folder, open_checkpoint
 from release.checkpoint.steady import steady
 from release.evals.run import measure, prepare
-from release.plan import Measuring
 from release.progress import Console
 from release.schema.measurements import Measurements
+from release.settings.measuring import Measuring
 from release.sources.base import resolve
 from release.workspace import place_for_answers
 

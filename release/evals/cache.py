@@ -8,8 +8,8 @@ from pathlib import Path
 from release import __version__, files
 from release.digests import FileDigest, digest_of
 from release.frozen import Frozen
-from release.plan import Measuring
 from release.schema.measurements import Measurements
+from release.settings.measuring import Measuring
 from release.workspace import Workspace
 
 FILE_NAME = "measurements.json"

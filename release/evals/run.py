@@ -15,9 +15,9 @@ from release.evals.registry import BY_KEY, EVALS
 from release.evals.work import SIDES, EvalContext, ModelTask, PairTask, Sides
 from release.models.device import choose_device, fallbacks_told
 from release.models.load import read_tokenizer, require_known
-from release.plan import Measuring
 from release.progress import Console
 from release.schema.measurements import Measurements
+from release.settings.measuring import Measuring
 
 Files = Mapping[str, Sequence[FileDigest]]
 """The weight files of both sides, where their digests are known."""

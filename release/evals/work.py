@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import torch
 
     from release.evals.engine.subject import EvaluatedModel
-    from release.plan import Measuring
     from release.progress import Console
+    from release.settings.measuring import Measuring
 
 Found = TypeVar("Found")
 Result = TypeVar("Result", bound=Frozen)

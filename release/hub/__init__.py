@@ -30,7 +30,7 @@ from release.hub.history import require_no_release
 from release.hub.plan import PushPlan, survey
 from release.hub.push import Pushed, claim, push
 from release.hub.repos import Upload
-from release.plan import PublishOptions
+from release.settings.publication import PublishOptions
 
 __all__ = [
     "Account",

@@ -14,7 +14,7 @@ from release.hub.faults import FAULTS, refusal
 from release.hub.identity import require_same
 from release.hub.makers import holding, maker, names, strange
 from release.hub.repos import Found, RepoFolder, look
-from release.plan import PublishOptions
+from release.settings.publication import PublishOptions
 from release.sources.contact import without_tokens
 
 

@@ -7,8 +7,8 @@ from release.hub.admission import admitted, told
 from release.hub.client import HubClient
 from release.hub.makers import read
 from release.hub.repos import Found, RepoFolder, Sight, Upload
-from release.plan import PublishOptions
 from release.schema.record import CARD
+from release.settings.publication import PublishOptions
 from release.sources.contact import patience
 
 

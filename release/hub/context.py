@@ -9,8 +9,8 @@ from release.errors import HubFailed
 from release.hub.client import HubClient
 from release.hub.faults import FAULTS, refusal
 from release.hub.journal import Journal
-from release.plan import PublishOptions
 from release.progress import Console
+from release.settings.publication import PublishOptions
 from release.sources.contact import without_tokens
 
 T = TypeVar("T")

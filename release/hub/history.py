@@ -8,8 +8,8 @@ from release.errors import OutputConflict
 from release.hub.admission import told
 from release.hub.client import HubClient
 from release.hub.repos import Found, RepoFolder, Sight, Upload
-from release.plan import PublishOptions
 from release.schema.record import CARD
+from release.settings.publication import PublishOptions
 from release.sources.contact import plain
 
 MOST_NAMED = 3

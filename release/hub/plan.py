@@ -16,9 +16,8 @@ from release.hub.client import HubClient
 from release.hub.makers import adoption
 from release.hub.repos import Compared, Found, Kind, RepoFolder, Upload, compare
 from release.hub.space import requested_hardware
-from release.plan import PublishOptions
 from release.progress import Console
-from release.schema.record import Weights
+from release.settings.publication import PublishOptions, WeightFiles
 from release.sources.refusals import WAYS_TO_A_SPACE
 
 MARKS = {"there": "=", "new": "+", "changed": "~", "gone": "-"}
@@ -88,7 +87,7 @@ class PushPlan(Frozen):
     collection: str | None
     disk_free: int
     rights: str | None = None
-    weights: Weights = "all"
+    weights: WeightFiles = "all"
 
     @property
     def changes(self) -> bool:
@@ -103,7 +102,7 @@ class PushPlan(Frozen):
         for repo in self.repos:
             yield from _lines(repo, self.pull_request)
         if self.weights == "none":
-            yield "Weights       none: they stay here, and `release rebuild` makes them from base and recipe"
+            yield "WeightFiles       none: they stay here, and `release rebuild` makes them from base and recipe"
         yield f"To send       at most {self.bytes_to_send:,} bytes"
         if self.hardware:
             yield f"Space runs on {self.hardware}; may be made: {self.may_host}"

@@ -27,8 +27,8 @@ from release.hub.makers import adoption
 from release.hub.plan import check_hardware
 from release.hub.repos import MAIN, Found, RepoFolder, Sight, Upload
 from release.hub.trial import Trial
-from release.plan import PublishOptions
 from release.progress import Console
+from release.settings.publication import PublishOptions
 from release.sources.contact import patience, quietly
 
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from release.errors import BadOption, UnusableData
 from release.progress import Console
 from release.pruning.mask_rng import MaskRng
-from release.schema.record import Calibration, CalibrationPlan, Record
+from release.schema.record import Calibration, Record
+from release.settings.recipe import CalibrationPlan
 from release.sources import c4
 from release.sources.text import opening, require_apart, text_file, tokenise, wikipedia, windows
 from release.values import DataSource

@@ -16,7 +16,7 @@ MAGNITUDE = Method(
     "magnitude",
     "Magnitude",
     scorer,
-    scopes=("tensor", "row", "model"),
+    scopes=("tensor", "row", "global"),
     paper=Paper(
         "Learning both Weights and Connections for Efficient Neural Networks",
         "Han, Pool, Tran and Dally",

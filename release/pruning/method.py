@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from release.checkpoint.header import Bits, Tensor
 from release.pruning.mask_rng import MaskRng
+from release.settings.recipe import Scope
 
 if TYPE_CHECKING:
     from release.models.activations import ActivationStats
 
-Scope = Literal["tensor", "row", "model"]
 Needs = Literal["nothing", "norms", "gram"]
 Scores = NDArray[np.unsignedinteger[Any]]
 

@@ -167,7 +167,7 @@ def _known(base: Checkpoint, job: Job) -> Budgets | None:
 def budgets_of(base: Checkpoint, recipe: Recipe, console: Console, threads: int) -> Budgets:
     """What each tensor owes where shapes, or shapes and weights, decide it."""
     sizes = sizes_of(base)
-    if recipe.scope == "model":
+    if recipe.scope == "global":
         return global_budgets(base, list(sizes), recipe.sparsity, console, threads)
     return uniform(sizes, recipe.sparsity)
 

@@ -3,95 +3,81 @@
 import hashlib
 import re
 from decimal import Decimal
-from typing import Literal, Self
+from typing import Any, Self
 
 from pydantic import model_validator
 
 from release.checkpoint.folder import Checkpoint
 from release.errors import BadOption
 from release.format import quoted
-from release.frozen import Frozen
+from release.frozen import Share
 from release.pruning.mask_rng import MaskRng
-from release.pruning.method import Method, Scope
+from release.pruning.method import Method
 from release.pruning.registry import method_named
-from release.schema.record import CalibrationPlan, Pruning
+from release.schema.record import Pruning
+from release.settings.recipe import CalibrationPlan, RecipeOptions, Scope
 
 PATTERN = re.compile(r"([0-9]{1,4}):([0-9]{1,4})")
 WIDEST = 64
 """Largest m of a pattern n:m."""
 
 
-class Recipe(Frozen):
-    """Everything a mask depends on besides the base weights.
+class Recipe(RecipeOptions):
+    """Everything a mask depends on besides the base weights: what was asked for, and the method's own choices.
 
     Attributes:
         version: The method's algorithm version.
         sparsity: Exact, 0 < s < 1.
-        pattern: None, or "n:m": n of every m neighbouring inputs are kept.
-        allocation: How the zeros are shared out over the blocks.
-        calibration: Which text, for methods that need one.
-        uncalibrated: What happens to an expert that saw no calibration token.
-        allow_nonfinite: Whether a base with NaN or infinities is pruned all the same.
     """
 
-    method: str
-    version: int
-    sparsity: Decimal
+    sparsity: Share
     scope: Scope
-    pattern: str | None = None
-    allocation: Literal["uniform", "owl"] = "uniform"
-    seed: int
-    calibration: CalibrationPlan | None = None
-    uncalibrated: Literal["refuse", "magnitude"] = "refuse"
-    allow_nonfinite: bool = False
+    version: int
 
     @classmethod
-    def of(
-        cls,
-        method: str,
-        sparsity: Decimal | None,
-        seed: int,
-        *,
-        scope: Scope | None = None,
-        pattern: str | None = None,
-        allocation: Literal["uniform", "owl"] = "uniform",
-        calibration: CalibrationPlan | None = None,
-        uncalibrated: Literal["refuse", "magnitude"] = "refuse",
-        allow_nonfinite: bool = False,
-    ) -> "Recipe":
+    def of(cls, method: str, sparsity: Decimal | None, seed: int, **choices: Any) -> "Recipe":
         """Build the recipe of a method's current version.
 
         Args:
             sparsity: May be None where a pattern says it.
-            scope: None for the method's own.
-            calibration: Ignored by methods that need none.
+            choices: Other fields of `RecipeOptions`; a calibration is ignored by methods that need none.
 
         Raises:
             UnknownName: There is no such method.
             BadOption: A choice that the method does not have, or choices that contradict each other.
         """
-        row = method_named(method)
-        needs_text = row.calibrated or allocation == "owl"
-        return cls(
-            method=row.key,
-            version=row.version,
-            sparsity=_density(sparsity, pattern),
-            scope=scope or row.scopes[0],
-            pattern=pattern,
-            allocation=allocation,
-            seed=seed,
-            calibration=(calibration or CalibrationPlan()) if needs_text else None,
-            uncalibrated=uncalibrated,
-            allow_nonfinite=allow_nonfinite,
-        )
+        return cls.asked(RecipeOptions(method=method, sparsity=sparsity, seed=seed, **choices))
+
+    @classmethod
+    def asked(cls, options: RecipeOptions) -> "Recipe":
+        """Build the recipe of a method's current version of what was asked for; errors as for `of`."""
+        row = method_named(options.method)
+        needs_text = row.calibrated or options.allocation == "owl"
+        choices = dict(options) | {
+            "method": row.key,
+            "sparsity": _density(options.sparsity, options.pattern),
+            "scope": options.scope or row.scopes[0],
+            "calibration": (options.calibration or CalibrationPlan()) if needs_text else None,
+        }
+        return cls(version=row.version, **choices)
+
+    @property
+    def options(self) -> RecipeOptions:
+        """What was asked for, with everything stated."""
+        return RecipeOptions(**{name: getattr(self, name) for name in RecipeOptions.model_fields})
+
+    @property
+    def brief(self) -> RecipeOptions:
+        """What was asked for, without a scope that is the method's own."""
+        return self.options.model_copy(update={"scope": None} if self.scope == self.row.scopes[0] else {})
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         row = self.row
         if self.scope not in row.scopes:
-            known = ", ".join("global" if scope == "model" else scope for scope in row.scopes)
-            raise BadOption(f"{row.title} pruning knows no scope {self.scope!r}.", f"Its scopes are: {known}.")
-        if self.pattern and self.scope == "model":
+            seen = f"{row.title} pruning knows no scope {self.scope!r}."
+            raise BadOption(seen, f"Its scopes are: {', '.join(row.scopes)}.")
+        if self.pattern and self.scope == "global":
             raise BadOption("A pattern leaves nothing for a global cut to decide.", "Give --pattern or --scope global.")
         if self.allocation == "owl" and (not row.calibrated or self.pattern):
             raise BadOption(
@@ -102,20 +88,12 @@ class Recipe(Frozen):
 
     @classmethod
     def recorded(cls, pruning: Pruning) -> "Recipe":
-        """Take the recipe out of a record."""
-        known = pruning.calibration
-        return cls(
-            method=pruning.method,
-            version=pruning.algorithm_version,
-            sparsity=pruning.target_sparsity,
-            scope=pruning.scope,
-            pattern=pruning.pattern,
-            allocation=pruning.allocation,
-            seed=pruning.seed,
-            calibration=known.plan if known else None,
-            uncalibrated=pruning.uncalibrated,
-            allow_nonfinite=pruning.allow_nonfinite,
-        )
+        """Take the recipe out of a record.
+
+        Raises:
+            InputError: There is no such method, or its choices contradict each other.
+        """
+        return cls(version=pruning.algorithm_version, **dict(recorded_options(pruning)))
 
     @property
     def row(self) -> Method:
@@ -130,7 +108,7 @@ class Recipe(Frozen):
     @property
     def shares_by_weights(self) -> bool:
         """Whether the base's weights decide how many zeros each tensor gets."""
-        return self.scope == "model" or self.allocation != "uniform"
+        return self.scope == "global" or self.allocation != "uniform"
 
     def draws(self, tensor: str) -> MaskRng:
         """The randomness of one tensor."""
@@ -143,6 +121,13 @@ class Recipe(Frozen):
             stat = header.path.stat()
             digest.update(header.raw + f"{header.path.name}\x1f{stat.st_size}\x1f{stat.st_mtime_ns}".encode())
         return digest.hexdigest()[:16]
+
+
+def recorded_options(pruning: Pruning) -> RecipeOptions:
+    """Take what was asked for out of a record, whether it fits or not."""
+    known = pruning.calibration
+    same = {name: getattr(pruning, name) for name in RecipeOptions.model_fields.keys() & type(pruning).model_fields}
+    return RecipeOptions(**same | {"sparsity": pruning.target_sparsity, "calibration": known.plan if known else None})
 
 
 def parse_pattern(text: str) -> tuple[int, int]:

@@ -12,12 +12,12 @@ from release.card.parts import CardPlace, parse
 from release.checkpoint.files import Folder, is_hidden
 from release.errors import BadOption
 from release.names import MASK, SIGNATURE
-from release.plan import PublishOptions
 from release.progress import Console
 from release.pruning.recipe import Recipe
 from release.publishing import leaks
 from release.release_folder import ReleaseFolder
 from release.schema.record import CARD, FILE_NAME, Record
+from release.settings.publication import PublishOptions
 from release.space.write import write_space
 from release.verification import signing, weightless
 from release.verification.audit import refuse_failed

@@ -5,7 +5,6 @@ a local path, a user name or a host name. `schema()` is the JSON Schema of the w
 """
 
 import json
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -17,7 +16,12 @@ from release.frozen import Frozen, Share
 from release.names import RECORD
 from release.schema.measurements import Measurements
 from release.schema.study import Study
-from release.values import DataSource, EngineName, Precision, Reading
+from release.settings.base import Identity
+from release.settings.building import BuildOptions
+from release.settings.measuring import Measuring
+from release.settings.publication import WeightFiles
+from release.settings.recipe import CalibrationPlan, RecipeOptions, Scope
+from release.values import DataSource
 
 SCHEMA_VERSION: Literal[1] = 1
 LONGEST_NAME = 320
@@ -27,48 +31,27 @@ CARD = "README.md"
 
 Stated = Literal["id", "licence", "note"]
 """What a publisher may state of a base that is a folder."""
-Weights = Literal["all", "none"]
-"""Which weight files a release holds: all, or none but the recipe that makes them from the base."""
 Verdict = Literal["supported", "contradicted", "inconclusive", "not measured"]
 
 
 class PlanRecord(Frozen):
-    """What was asked for, as far as it may be published.
+    """What was asked for, as far as it may be published: of a folder or a file the name alone.
 
     Attributes:
         model: The alias or Hub id that was asked for, or only the name of a local folder.
-        sparsity: Share of the prunable weights to zero, 0 < s < 1, exact.
-        scope: Where weights compete: within a tensor, an output row, or the whole model.
-        pattern: None, or "n:m".
-        bbq: "auto", "off", "full", "study", or the number of items asked for.
-        perplexity: "off" or the number of windows asked for.
-        latency: "auto", "off" or the number of prompts asked for.
-        latency_engine: What was to run the timed models.
-        bbq_engine: What was to run the models that were asked.
-        bbq_categories: The categories asked for; none means all.
-        precision: Half width of the change in SRS that was asked for; None for a number of items.
-        seeds: Masks that were measured, the published one first; each has the seed after the last.
+        recipe: What decides the mask, with the method's own choices stated.
+        measuring: What was to be measured.
+        building: What else was to go into it, and how many masks were to be measured.
+        identity: What the publisher stated of the base.
         command: The command line that repeats this release.
     """
 
     model: str
-    method: str
-    sparsity: Share
-    scope: Literal["tensor", "row", "model"]
-    pattern: str | None
-    seed: int
-    bbq: str
-    perplexity: str
-    latency: str
+    recipe: RecipeOptions
+    measuring: Measuring
+    building: BuildOptions = BuildOptions()
+    identity: Identity = Identity()
     command: str
-    allocation: Literal["uniform", "owl"] = "uniform"
-    bbq_scoring: Reading = "letters"
-    bbq_categories: tuple[str, ...] = ()
-    eval_dtype: Precision = "float32"
-    precision: Decimal | None = None
-    seeds: int = 1
-    latency_engine: tuple[EngineName, ...] = ("transformers",)
-    bbq_engine: EngineName = "transformers"
 
 
 class Licence(Frozen):
@@ -121,22 +104,6 @@ class Base(Frozen):
     languages: tuple[str, ...]
     files: tuple[FileDigest, ...]
     stated: tuple[Stated, ...] = ()
-
-
-class CalibrationPlan(Frozen):
-    """Which text a method is calibrated on, as asked for.
-
-    Attributes:
-        text: "auto" (C4 for a base from the Hub, the Wikipedia half otherwise), "c4", "wikipedia", or a file's name.
-        samples: Windows of text.
-        length: Tokens per window; None for 2,048, or as many as the model reads where that is less.
-        file_sha256: Digest of a text file of one's own.
-    """
-
-    text: str = "auto"
-    samples: int = 128
-    length: int | None = None
-    file_sha256: str | None = None
 
 
 class Calibration(Frozen):
@@ -197,7 +164,7 @@ class Pruning(Frozen):
     method: str
     algorithm_version: int
     updates_kept_weights: bool
-    scope: Literal["tensor", "row", "model"]
+    scope: Scope
     pattern: str | None
     seed: int
     target_sparsity: Share
@@ -349,7 +316,7 @@ class Record(Frozen):
     files: tuple[FileDigest, ...]
     study: Study | None = None
     signed_as: Signed | None = None
-    weights: Weights = "all"
+    weights: WeightFiles = "all"
 
     def to_json(self) -> str:
         """Return the text of `release.json`: indented, keys in the order of the schema."""

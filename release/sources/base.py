@@ -12,8 +12,9 @@ from release.contents import left_behind
 from release.errors import BadOption, HubUnreachable, UnknownName
 from release.progress import Console
 from release.schema.record import Licence, Stated
+from release.settings.base import Identity
 from release.sources.changes import History
-from release.sources.identity import Identity, gguf_note, require_agreement
+from release.sources.identity import gguf_note, require_agreement
 from release.sources.provenance import origin_of
 from release.sources.stated import stated
 

@@ -1,4 +1,4 @@
-"""What a base that is a folder is: what its publisher states, and what the folder shows of itself."""
+"""What a base that is a folder is: whether that contradicts what its publisher states, and what it shows of itself."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -8,52 +8,12 @@ from typing import Any
 import numpy as np
 
 from release.errors import BadOption
-from release.format import shown
-from release.frozen import Frozen
-from release.names import LICENCE, REPO_ID
+from release.settings.base import Identity
 
-LONGEST_NOTE = 500
-"""Characters of a note on the base."""
 GGUF_KEY = "_model_name_or_path"
 """What transformers makes of a GGUF file's `general.name` in config.json; no other way of loading writes this key."""
 EPSILONS = ("rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_eps")
 """Numbers of config.json that a GGUF file holds in 32 bits."""
-
-
-class Identity(Frozen):
-    """What the publisher states of a base; None where nothing is stated."""
-
-    id: str | None = None
-    licence: str | None = None
-    note: str | None = None
-
-
-def identity(*, base_id: str | None, licence: str | None, base_note: str | None) -> Identity:
-    """Read what is stated of a base from the words of the command line.
-
-    Raises:
-        BadOption: An id or a licence is none that the Hub takes, or a note is empty, too long or not printable.
-    """
-    if base_id is not None and not _is_hub_id(base_id):
-        raise BadOption(f"--base-id {base_id!r} is no Hub id.", "Give it as ORG/NAME.")
-    if licence is not None and not LICENCE.fullmatch(licence):
-        raise BadOption(f"--license {licence!r} is no licence's id.", "Give the Hub's id, like apache-2.0 or mit.")
-    if base_note is not None and not (base_note.strip() and base_note == shown(base_note, LONGEST_NOTE)):
-        raise BadOption(
-            "--base-note is not understood.", f"Give one line of at most {LONGEST_NOTE} printable characters."
-        )
-    return Identity(id=base_id, licence=licence, note=base_note)
-
-
-def _is_hub_id(text: str) -> bool:
-    """Ask the Hub's own client, which knows more than that there is a slash."""
-    from huggingface_hub.utils import HFValidationError, validate_repo_id
-
-    try:
-        validate_repo_id(text)
-    except HFValidationError:
-        return False
-    return REPO_ID.fullmatch(text) is not None
 
 
 def require_agreement(said: Identity, known: Identity, where: str) -> None:

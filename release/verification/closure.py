@@ -13,7 +13,7 @@ from release.checkpoint.loading import INDEX
 from release.checkpoint.tally import Movement, TensorCount
 from release.errors import InputError
 from release.format import listed
-from release.pruning.recipe import Recipe
+from release.pruning.recipe import Recipe, recorded_options
 from release.pruning.registry import METHODS
 from release.schema.record import Check, Pruning, Record
 from release.verification.inspection import Inspection
@@ -65,10 +65,9 @@ def theirs_of(files: Files, record: Record | None) -> tuple[str, ...]:
 
 def check_plan(record: Record) -> Check:
     """What was asked for is what the record says was done."""
-    plan, pruning = record.plan, record.pruning
-    same = ("method", "scope", "pattern", "seed", "allocation")
-    wrong = [field for field in same if getattr(plan, field) != getattr(pruning, field)]
-    wrong += ["sparsity"] * (plan.sparsity != pruning.target_sparsity)
+    plan, done = record.plan, recorded_options(record.pruning)
+    wrong = [field for field in type(done).model_fields if getattr(plan.recipe, field) != getattr(done, field)]
+    wrong += ["seed of the samples"] * (plan.measuring.seed != plan.recipe.seed)
     return Check(name="plan", ok=not wrong, detail=listed(wrong) or "what was asked for is what was done")
 
 

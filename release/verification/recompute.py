@@ -29,7 +29,7 @@ def checks(files: Files, record: Record) -> Iterator[Check]:
         for result in row.results(record.measurements):
             for table in row.tables(record, result):
                 yield _check(files, table)
-    if record.measurements.masks is not None or record.plan.seeds > 1:
+    if record.measurements.masks is not None or record.plan.building.seeds > 1:
         yield _masks(record)
     decided = claims.decide(record.audit, record.measurements)
     wrong = list(differences(record.claims, decided, "claims"))
@@ -55,9 +55,9 @@ def _masks(record: Record) -> Check:
         return Check(name="masks", ok=False, detail="several were asked for, and none is on record")
     if [mask.seed - seed for mask in held.masks] != list(range(len(held.masks))):
         return Check(name="masks", ok=False, detail=f"the seeds are not those from {seed} on")
-    if len(held.masks) != record.plan.seeds:
+    if len(held.masks) != record.plan.building.seeds:
         return Check(
-            name="masks", ok=False, detail=f"{len(held.masks)} masks, where {record.plan.seeds} were asked for"
+            name="masks", ok=False, detail=f"{len(held.masks)} masks, where {record.plan.building.seeds} were asked for"
         )
     again = seeds.spread_of((seeds.published(record.measurements, seed), *held.masks[1:]))
     wrong = listed(list(differences(held, again, "masks")))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from release.evals.bbq.amount import ALLOWANCE, OVERHEAD, TOKENS, affordable, asked, other_tokens, seconds_per_token
 from release.evals.bbq.sample import LADDER
-from release.plan import Measuring
+from release.settings.measuring import Measuring
 
 ALL = 58_492
 

@@ -12,8 +12,8 @@ from release.evals.bbq.looks import Round, amount, constant, look, planned, wide
 from release.evals.bbq.result import Looks
 from release.evals.bbq.sample import draw
 from release.evals.run import measure, prepare
-from release.plan import Measuring
 from release.progress import Console
+from release.settings.measuring import Measuring
 from release.values import DataSource, Estimate
 
 Bbq = tuple[tuple[Item, ...], DataSource]

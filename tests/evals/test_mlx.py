@@ -26,11 +26,12 @@ from release.models.load import read_tokenizer
 from release.models.logprobs import read
 from release.models.timed_answer import NEW_TOKENS
 from release.models.tree import Query
-from release.plan import Measuring, parse_engines
 from release.progress import Console
 from release.report import show_measurements
 from release.schema.measurements import Measurements
 from release.schema.record import Record
+from release.settings.command import understood
+from release.settings.measuring import Measuring
 from release.values import DataSource, EngineName
 from tests import checkpoints, records
 
@@ -239,13 +240,13 @@ def test_where_it_is_not_installed_the_line_that_installs_it_is_named(tiny: dict
     [("mlx", ("mlx",)), ("transformers,mlx", ("transformers", "mlx")), ("mlx, transformers", ("mlx", "transformers"))],
 )
 def test_engines_are_named_with_commas_between_them(text: str, names: tuple[str, ...]) -> None:
-    assert parse_engines(text) == names
+    assert understood(Measuring, {"latency_engine": text}).latency_engine == names
 
 
 @pytest.mark.parametrize(("text", "seen"), [("", "understood"), ("onnx", "understood"), ("mlx,mlx", "twice")])
 def test_an_engine_that_is_not_known_or_named_twice_is_refused(text: str, seen: str) -> None:
     with pytest.raises(BadOption, match=seen):
-        parse_engines(text)
+        understood(Measuring, {"latency_engine": text})
 
 
 def test_card_and_screen_have_a_row_for_each_engine(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,9 +9,9 @@ from release.evals.claims import decide
 from release.evals.run import measure as measure_prepared
 from release.evals.run import prepare
 from release.models import load as model
-from release.plan import Measuring
 from release.progress import Console
 from release.schema.measurements import Measurements
+from release.settings.measuring import Measuring
 from tests import checkpoints
 from tests.records import example_record
 

@@ -26,9 +26,9 @@ from release.evals.super_weights.find import (
 )
 from release.evals.super_weights.result import SuperWeights
 from release.models.load import loaded, read_tokenizer
-from release.plan import Measuring
 from release.progress import Console
 from release.report import show_measurements
+from release.settings.measuring import Measuring
 from tests import checkpoints
 from tests.records import example_measurements, example_record
 

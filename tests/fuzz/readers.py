@@ -25,11 +25,15 @@ from release.errors import ReleaseError
 from release.evals.bbq.table import read_answers
 from release.evals.perplexity.table import read_losses
 from release.names import SIGNATURE
-from release.plan import parse_amount, parse_sparsities, recipe_of, release_name
+from release.plan import release_name
 from release.progress import Console
 from release.pruning.recipe import Recipe
-from release.schema.record import FILE_NAME, CalibrationPlan
+from release.schema.record import FILE_NAME
 from release.schema.study import read_study
+from release.settings.command import understood
+from release.settings.measuring import Measuring
+from release.settings.option import shares
+from release.settings.recipe import RecipeOptions
 from release.verification import signing
 from release.verification import sparsity_table as sparsity
 from release.verification.inspection import read_record
@@ -207,20 +211,11 @@ def plan(data: bytes) -> None:
     """Read the words of a command line, and name the release they ask for."""
     words = [*data.decode("utf-8", "replace").split("\n"), *[""] * 9]
     sparsities, method, pattern, scope, allocation, uncalibrated, bbq, windows, seed = words[:9]
-    parse_amount("bbq", bbq, ("auto", "full", "study", "off"))
-    parse_amount("perplexity", windows, ("off",))
-    for share in parse_sparsities(sparsities or None):
-        recipe = recipe_of(
-            method,
-            share,
-            len(seed),
-            scope=scope or None,
-            pattern=pattern or None,
-            allocation=allocation,
-            calibration=CalibrationPlan(),
-            uncalibrated=uncalibrated,
-            allow_nonfinite=False,
-        )
+    understood(Measuring, {"bbq": bbq, "perplexity": windows})
+    for share in shares(sparsities or None):
+        asked = {"method": method, "seed": len(seed), "scope": scope or None, "pattern": pattern or None}
+        options = understood(RecipeOptions, asked | {"allocation": allocation, "uncalibrated": uncalibrated})
+        recipe = Recipe.asked(options.model_copy(update={"sparsity": share}))
         assert len(release_name("base", recipe)) < 255, "no disk takes such a name"
 
 

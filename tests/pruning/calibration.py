@@ -5,7 +5,7 @@ import torch
 
 from release.pruning.calibration import Text
 from release.pruning.prune import Calibrating, PruneContext
-from release.schema.record import CalibrationPlan
+from release.settings.recipe import CalibrationPlan
 from release.values import DataSource
 
 SOURCE = DataSource(name="random tokens", origin="a test", revision=None, licence=None, sha256="0" * 64)

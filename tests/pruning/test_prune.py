@@ -253,7 +253,7 @@ def test_a_pattern_keeps_n_of_every_m_inputs(method, pattern, base_folders, tmp_
     assert pruned.budgets.total == rounded_share(made.sparsity, checkpoints.PRUNABLE["llama"])
 
 
-SCOPES = [(name, scope) for name, method in METHODS.items() for scope in method.scopes if scope != "model"]
+SCOPES = [(name, scope) for name, method in METHODS.items() for scope in method.scopes if scope != "global"]
 
 
 @pytest.mark.parametrize(("method", "scope"), SCOPES)
@@ -270,7 +270,7 @@ def test_every_scope_a_method_knows_holds_the_budget(method, scope, base_folders
 
 def test_a_global_cut_prunes_the_smallest_weights_of_the_whole_model(base_folders, tmp_path, console):
     base = base_folders["llama"]
-    pruned = write(base, tmp_path / "out", recipe("magnitude", "0.5", scope="model"), console)
+    pruned = write(base, tmp_path / "out", recipe("magnitude", "0.5", scope="global"), console)
     dense, after = checkpoints.tensors(base), checkpoints.tensors(tmp_path / "out")
     names = names_of(open_checkpoint(base))
     gone = torch.cat([dense[name][after[name] == 0].abs() for name in names])

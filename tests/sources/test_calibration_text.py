@@ -24,7 +24,8 @@ from transformers import PreTrainedTokenizerFast
 from release.errors import BadOption, ReleaseError, UnusableData
 from release.progress import Console
 from release.pruning.calibration import Text, calibration_text, text_again
-from release.schema.record import Calibration, CalibrationPlan
+from release.schema.record import Calibration
+from release.settings.recipe import CalibrationPlan
 from release.sources import c4
 from release.sources.text import RUN, require_apart, text_file, tokenise, wikipedia, windows
 from tests import checkpoints
@@ -57,7 +58,7 @@ def read():
 def calibrate(text):
     from transformers import PreTrainedTokenizerFast
     from release.pruning.calibration import calibration_text
-    from release.schema.record import CalibrationPlan
+    from release.settings.recipe import CalibrationPlan
 
     tokenizer = PreTrainedTokenizerFast.from_pretrained(sys.argv[1])
     plan = CalibrationPlan(text=text, samples=6, length=50)

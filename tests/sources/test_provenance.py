@@ -13,8 +13,8 @@ from release.__main__ import run
 from release.errors import BadOption
 from release.progress import Console
 from release.schema.record import Record
+from release.settings.base import Identity
 from release.sources.base import resolve
-from release.sources.identity import Identity
 from release.sources.provenance import SEEN, Origin, origin_of
 
 ID, COMMIT, OTHER = "org/Model-1B", "0123456789abcdef0123456789abcdef01234567", "f" * 40

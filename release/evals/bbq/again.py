@@ -44,7 +44,7 @@ def again(record: Record, known: Bbq, data: bytes) -> Bbq:
         asked.dense,
         asked.pruned,
         source(known.data),
-        record.plan.seed,
+        record.plan.measuring.seed,
         known.rounding,
         known.precision,
         known.sampling,
@@ -99,7 +99,7 @@ def sample_of(record: Record, known: Bbq, asked: AnswerTable) -> Sample:
         UnusableData: Other items would have been drawn.
         UnknownName: The record names a category that BBQ has not.
     """
-    plan = record.plan
+    plan = record.plan.measuring
     if known.sample_seed not in (None, plan.seed):
         raise wrong(f"was drawn with seed {known.sample_seed}, where the release has seed {plan.seed}")
     if data := data_at_hand():

@@ -8,7 +8,7 @@ from release.evals.bbq.sample import LADDER
 from release.evals.latency.amount import Amount
 from release.evals.latency.table import WARMUP
 from release.evals.perplexity.windows import WINDOW
-from release.plan import Measuring
+from release.settings.measuring import Measuring
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

@@ -25,7 +25,7 @@ def again(record: Record, known: Latency, data: bytes) -> Latency:
     Raises:
         InputError: The table is not what measuring writes, or other items were timed than are drawn.
     """
-    plan = record.plan
+    plan = record.plan.measuring
     items, timings = read_timings(data, known)
     if found := data_at_hand():
         due = drawn(of_categories(found[0], plan.bbq_categories), plan.latency, plan.seed)

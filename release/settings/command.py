@@ -1,0 +1,149 @@
+"""A command's parameters, made of the records that it takes; and the records, made of its words."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from release.errors import BadOption
+from release.frozen import Frozen
+from release.settings.option import Setting, settings_of, written
+
+Function = Callable[..., None]
+
+
+def option(record: type[Frozen], name: str) -> Any:
+    """Return typer's description of one field's option, for a command that takes no more of the record."""
+    return next(_described(each) for each in _settings(record) if each.name == name)
+
+
+def command(app: typer.Typer, *, omit: tuple[str, ...] = ()) -> Callable[[Function], Function]:
+    """Make a function a command: each record that it takes becomes the options of its fields, in their order.
+
+    A parameter of the function's own comes before an option of the same name, and an option that two records share is
+    given once.
+
+    Args:
+        omit: Fields that this command has no option for.
+    """
+
+    def register(function: Function) -> Function:
+        flat = _flattened(function, omit)
+
+        def run(**words: Any) -> None:
+            function(**collected(function, words))
+
+        run.__name__, run.__doc__, run.__module__ = function.__name__, function.__doc__, function.__module__
+        run.__annotations__ = {name: each.annotation for name, each in flat.items()}
+        vars(run)["__signature__"] = inspect.Signature(list(flat.values()))
+        app.command()(run)
+        return function
+
+    return register
+
+
+def collected(function: Function, words: Mapping[str, Any]) -> dict[str, Any]:
+    """Put the words of a command line together into what the command's function takes.
+
+    Raises:
+        BadOption: A word is not understood, or two contradict each other.
+    """
+    own = inspect.signature(function, eval_str=True).parameters
+    return {
+        name: understood(each.annotation, words) if _is_record(each.annotation) else words[name]
+        for name, each in own.items()
+    }
+
+
+def understood(record: type[Frozen], words: Mapping[str, Any]) -> Any:
+    """Make a record of words.
+
+    Args:
+        words: Field → what typer read; None, or nothing, for the default.
+
+    Raises:
+        BadOption: One of them is not understood, or two contradict each other.
+    """
+    values: dict[str, Any] = {}
+    for name, each in settings_of(record):
+        if not isinstance(each, Setting):
+            values[name] = understood(each, words)
+        elif (word := words.get(parameter(each))) is not None:
+            values[name] = each.value(word)
+    try:
+        made: Frozen = getattr(record, "of", record)(**values)
+    except ValidationError as error:
+        name = str(error.errors()[0]["loc"][0])
+        raise BadOption(f"The option for {name} is not understood.", "`--help` shows what is taken.") from None
+    return made
+
+
+def parameter(setting: Setting) -> str:
+    """The name of an option's parameter, which is its word's: fields of two records may have the same name."""
+    return setting.option.word.strip("-").replace("-", "_")
+
+
+def _is_record(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Frozen)
+
+
+def _flattened(function: Function, omit: tuple[str, ...]) -> dict[str, inspect.Parameter]:
+    """The parameters that typer shall see; one of the function's own stands where its record has the option."""
+    own = inspect.signature(function, eval_str=True).parameters
+    flat: dict[str, inspect.Parameter] = {}
+    for name, each in own.items():
+        if _is_record(each.annotation):
+            for setting in _settings(each.annotation):
+                word = parameter(setting)
+                if word not in (*flat, *omit):
+                    flat[word] = own[word] if word in own else _parameter(word, setting)
+        elif name not in flat:
+            flat[name] = each
+    return {name: each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for name, each in flat.items()}
+
+
+def _settings(record: type[Frozen]) -> Iterator[Setting]:
+    for _, each in settings_of(record):
+        if isinstance(each, Setting):
+            yield each
+        else:
+            yield from _settings(each)
+
+
+def _parameter(name: str, setting: Setting) -> inspect.Parameter:
+    kind, said = _kind(setting), _described(setting)
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=_default(setting), annotation=Annotated[kind, said]
+    )
+
+
+def _described(setting: Setting) -> Any:
+    said = setting.option
+    return typer.Option(
+        said.word,
+        help=said.help,
+        rich_help_panel=said.panel,
+        show_default=said.shows_default,
+        min=said.least,
+        max=said.most,
+    )
+
+
+def _kind(setting: Setting) -> Any:
+    """The type of what typer reads: a flag, a number, a path, several words, or one."""
+    kind: Any = setting.kind if setting.kind in (bool, int, Path) else list[str] if setting.repeated else str
+    return kind | None if _default(setting) is None else kind
+
+
+def _default(setting: Setting) -> Any:
+    if setting.field.is_required():
+        return inspect.Parameter.empty
+    default = setting.default
+    if setting.kind is bool:
+        return False
+    if default is None or default == ():
+        return None
+    return default if setting.kind in (int, Path) else written(default)

@@ -1,0 +1,57 @@
+"""Options and arguments that several commands share and no record holds: what is worked on, and what is printed."""
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from release.errors import BadOption
+from release.format import quoted
+from release.settings.option import HelpPanel
+
+UNITS = {"": 1, "MB": 10**6, "GB": 10**9, "MIB": 1 << 20, "GIB": 1 << 30}
+
+
+def limit_memory(text: str | None) -> str | None:
+    """Let this process, and those that it starts, hold so many bytes at most.
+
+    Raises:
+        BadOption: It is no such number.
+    """
+    if text is not None:
+        from release.machine import MOST_MEMORY
+
+        match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([MG]i?B)?", text.strip(), re.IGNORECASE)
+        if not match or float(match[1]) == 0:
+            raise BadOption(f"--max-memory {quoted(text)} is no amount of memory.", "Give it as in 8GB or 512MiB.")
+        os.environ[MOST_MEMORY] = str(int(float(match[1]) * UNITS[(match[2] or "").upper()]))
+    return text
+
+
+Model = Annotated[
+    str, typer.Argument(help="An alias, a Hub id org/name[@revision], a folder, or demo.", show_default=False)
+]
+PathOrRepo = Annotated[
+    str, typer.Argument(help="A release, a model folder, or a Hub id org/name[@revision].", show_default=False)
+]
+ReleaseFolder = Annotated[Path, typer.Argument(help="A release folder.", show_default=False)]
+Base = Annotated[str | None, typer.Option("--base", help="The dense model to compare with.")]
+PrivateKey = Annotated[
+    Path | None,
+    typer.Option(
+        "--sign", help="Sign with this private key (PEM), or as yourself: sigstore.", rich_help_panel=HelpPanel.PUBLISH
+    ),
+]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option(
+        "--max-memory",
+        help="Memory to stay within, as in 8GB; larger models are read block by block.",
+        callback=limit_memory,
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; needs only config and headers.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]

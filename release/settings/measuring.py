@@ -1,0 +1,148 @@
+"""What to measure, and on what."""
+
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args
+
+from release.errors import BadOption
+from release.format import quoted
+from release.frozen import Frozen
+from release.settings.option import HelpPanel, Option, listed, share
+from release.settings.recipe import Seed
+from release.values import EngineName, Precision, Reading
+
+AMOUNT = re.compile(r"0*[1-9][0-9]{0,8}")
+
+
+def amount(option: str, *words: str) -> Callable[[str], str]:
+    """Return a reader of a positive whole number or one of some words."""
+
+    def read(text: str) -> str:
+        plain = text.strip().casefold()
+        if plain in words or AMOUNT.fullmatch(plain):
+            return plain
+        raise BadOption(
+            f"--{option} {quoted(text)} is not understood.",
+            f"Give {', '.join(words)} or a whole number from 1 to 999,999,999.",
+        )
+
+    return read
+
+
+def half_width(text: str) -> Decimal:
+    """Read a half width of the change in SRS as an exact decimal, 0 < h < 1.
+
+    Raises:
+        BadOption: It is no number, or outside the range.
+    """
+    try:
+        return share(text)
+    except BadOption:
+        raise BadOption(f"--precision {text!r} is no half width between 0 and 1.", "Give one like 0.03.") from None
+
+
+def categories(text: str) -> tuple[str, ...]:
+    """Read names with commas between them; the data tell later whether there are such."""
+    return tuple(sorted({name.strip() for name in text.split(",")}))
+
+
+class Measuring(Frozen):
+    """What to measure, and on what.
+
+    Attributes:
+        seed: Seed of the samples and of the permutation tests.
+        bbq: "auto" (as many items as this machine reads in about the time of the rest), "off", "full", "study" (the
+            12,148 ambiguous items of the study's five categories), or a number of items.
+        precision: Half width of the change in SRS at which no further items are asked; None for a fixed number.
+        bbq_scoring: How an answer is read.
+        bbq_engine: What runs the models that are asked.
+        bbq_categories: Categories to ask; none means all.
+        bbq_data: A folder in nyu-mll/BBQ's layout instead of the catalogue's copy.
+        perplexity: "off" or a number of windows.
+        text: A UTF-8 text file instead of the catalogue's Wikipedia half.
+        latency: "auto" (24 prompts, up to 96 where these leave the ratio less certain than ±3 %), "off", or a number
+            of prompts.
+        latency_engine: What runs the models that are timed; of several engines, the first stands first on the card.
+        eval_dtype: Arithmetic of BBQ and perplexity.
+        log_format: Form of a further log of every answer, or None.
+        device: A torch device, or "auto".
+    """
+
+    seed: Seed = 42
+    bbq: Annotated[
+        str,
+        Option(
+            "--bbq",
+            "Items: auto (what takes about as long as the rest), full, study, off, a number.",
+            HelpPanel.MEASURE,
+            amount("bbq", "auto", "full", "study", "off"),
+        ),
+    ] = "auto"
+    precision: Annotated[
+        Decimal | None,
+        Option(
+            "--precision",
+            "Ask until the change in SRS is known to this half width, e.g. 0.03.",
+            HelpPanel.MEASURE,
+            half_width,
+            shows_default=False,
+        ),
+    ] = None
+    bbq_scoring: Annotated[
+        Reading, Option("--bbq-scoring", "How answers are read: letters, answers, generate.", HelpPanel.MEASURE)
+    ] = "letters"
+    bbq_engine: Annotated[
+        EngineName,
+        Option("--bbq-engine", "What runs the models that are asked: transformers, mlx.", HelpPanel.MEASURE),
+    ] = "transformers"
+    bbq_categories: Annotated[
+        tuple[str, ...],
+        Option("--bbq-categories", "Some of BBQ's, e.g. Age,SES; all by default.", HelpPanel.MEASURE, categories),
+    ] = ()
+    bbq_data: Annotated[Path | None, Option("--bbq-data", "A folder in nyu-mll/BBQ's layout.", HelpPanel.MEASURE)] = (
+        None
+    )
+    perplexity: Annotated[
+        str, Option("--perplexity", "Windows, or off.", HelpPanel.MEASURE, amount("perplexity", "off"))
+    ] = "32"
+    text: Annotated[Path | None, Option("--text", "A UTF-8 text for perplexity.", HelpPanel.MEASURE)] = None
+    latency: Annotated[
+        str,
+        Option(
+            "--latency",
+            "Prompts: auto (24, more where they vary), off, a number.",
+            HelpPanel.MEASURE,
+            amount("latency", "auto", "off"),
+        ),
+    ] = "auto"
+    latency_engine: Annotated[
+        tuple[EngineName, ...],
+        Option(
+            "--latency-engine",
+            "What runs the timed models: transformers, mlx, or both with a comma.",
+            HelpPanel.MEASURE,
+            listed("--latency-engine", get_args(EngineName), "an engine"),
+        ),
+    ] = ("transformers",)
+    eval_dtype: Annotated[
+        Precision,
+        Option("--eval-dtype", "Arithmetic of BBQ and perplexity: float32, bfloat16, float16.", HelpPanel.MEASURE),
+    ] = "float32"
+    log_format: Annotated[
+        Literal["lm-eval"] | None, Option("--log-format", "Log every answer once more, as lm-eval.", HelpPanel.MEASURE)
+    ] = None
+    device: Annotated[str, Option("--device", "A torch device, or auto.", repeats=False)] = "auto"
+
+    @classmethod
+    def of(cls, **values: Any) -> Self:
+        """Build it from what was asked for.
+
+        Raises:
+            BadOption: Two options contradict each other.
+        """
+        asked = cls(**values)
+        if asked.precision is not None and asked.bbq != "auto":
+            raise BadOption("--precision and --bbq exclude each other.", "Leave one out: precision decides the items.")
+        return asked
