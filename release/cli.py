@@ -25,6 +25,7 @@ from release.settings.common import (
     PathOrRepo,
     PrivateKey,
     ReleaseFolder,
+    Since,
 )
 from release.settings.measuring import Measuring
 from release.settings.option import HelpPanel, shares
@@ -142,10 +143,7 @@ def verify(
     spot_seed: Annotated[
         int | None, typer.Option("--spot-seed", min=0, max=2**32 - 1, help="Draws them; by default a fresh one.")
     ] = None,
-    since: Annotated[
-        str | None,
-        typer.Option("--since", help="Say what changed on the Hub since this commit or tag.", metavar="REVISION"),
-    ] = None,
+    since: Since = None,
     bbq_data: Annotated[Path | None, option(Measuring, "bbq_data")] = None,
     text: Annotated[Path | None, option(Measuring, "text")] = None,
     device: Annotated[str, option(Measuring, "device")] = "auto",

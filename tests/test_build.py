@@ -8,10 +8,10 @@ import pytest
 from release.build import Bench, PlannedRelease, build, claimed, open_bench
 from release.errors import BadOption, OutputConflict
 from release.plan import Plan
-from release.settings.measuring import Measuring
 from release.pruning.recipe import Recipe
 from release.release_folder import ReleaseFolder
 from release.schema.record import Record
+from release.settings.measuring import Measuring
 from release.workspace import Workspace
 
 OFF = Measuring(bbq="off", perplexity="off", latency="off")

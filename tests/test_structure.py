@@ -14,41 +14,28 @@ LINES_OF_A_FILE = 400
 LINES_OF_A_FUNCTION = 40
 ARGUMENTS = 6
 
-LONG_FILES = {
-    "release.cli": 528,
-    "release.plan": 443,
-}
+LONG_FILES = {}
 LONG_FUNCTIONS = {
     "release.checkpoint.count.count": 41,
     "release.checkpoint.rewrite.rewrite": 46,
-    "release.cli.measure": 43,
-    "release.cli.prune": 66,
-    "release.cli.publish": 122,
-    "release.cli.push": 45,
     "release.cli.verify": 48,
     "release.evals.bbq.compare.compare": 63,
     "release.evals.latency.measure.measure_latency": 46,
     "release.hub.plan.survey": 41,
-    "release.plan.ways": 43,
 }
 MANY_ARGUMENTS = {
     "release.checkpoint.count.count": 9,
     "release.checkpoint.rewrite.rewrite": 8,
-    "release.cli.measure": 20,
-    "release.cli.prune": 24,
-    "release.cli.publish": 53,
-    "release.cli.push": 19,
+    "release.cli.measure": 7,
+    "release.cli.prune": 11,
+    "release.cli.publish": 13,
     "release.cli.verify": 16,
     "release.cli.watch": 9,
     "release.evals.bbq.compare.compare": 9,
     "release.evals.engine.subject.EvaluatedModel.__init__": 8,
     "release.evals.latency.measure.measure_latency": 9,
     "release.evals.run.measure": 7,
-    "release.plan.measuring": 14,
-    "release.plan.recipe_of": 9,
-    "release.plan.ways": 12,
     "release.pruning.calibration.calibration_text": 7,
-    "release.pruning.recipe.Recipe.of": 9,
     "release.verification.audit._checks": 7,
     "release.verification.verify.verify": 7,
 }

@@ -28,7 +28,7 @@ def hub_id(text: str) -> str:
     raise BadOption(f"--base-id {text!r} is no Hub id.", "Give it as ORG/NAME.")
 
 
-def licence(text: str) -> str:
+def licence_id(text: str) -> str:
     """Read the id of a licence.
 
     Raises:
@@ -39,7 +39,7 @@ def licence(text: str) -> str:
     raise BadOption(f"--license {text!r} is no licence's id.", "Give the Hub's id, like apache-2.0 or mit.")
 
 
-def note(text: str) -> str:
+def sentence(text: str) -> str:
     """Read a sentence.
 
     Raises:
@@ -65,7 +65,7 @@ class Identity(Frozen):
             "--license",
             "Licence of such a base, by the Hub's id, e.g. apache-2.0.",
             HelpPanel.PUBLISH,
-            licence,
+            licence_id,
             shows_default=False,
         ),
     ] = None
@@ -75,7 +75,7 @@ class Identity(Frozen):
             "--base-note",
             "A sentence on such a base that readers must know.",
             HelpPanel.PUBLISH,
-            note,
+            sentence,
             shows_default=False,
         ),
     ] = None

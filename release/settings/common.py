@@ -38,6 +38,10 @@ PathOrRepo = Annotated[
 ]
 ReleaseFolder = Annotated[Path, typer.Argument(help="A release folder.", show_default=False)]
 Base = Annotated[str | None, typer.Option("--base", help="The dense model to compare with.")]
+Since = Annotated[
+    str | None,
+    typer.Option("--since", help="Say what changed on the Hub since this commit or tag.", metavar="REVISION"),
+]
 PrivateKey = Annotated[
     Path | None,
     typer.Option(

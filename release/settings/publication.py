@@ -18,7 +18,7 @@ WeightFiles = Literal["all", "none"]
 """Which weight files a release holds: all, or none but the recipe that makes them from the base."""
 
 
-def resource_group(text: str) -> str:
+def group_id(text: str) -> str:
     """Read the id of a resource group.
 
     Raises:
@@ -110,7 +110,7 @@ class PublishOptions(Frozen):
             "--resource-group",
             "Id of the organisation's resource group for new repositories.",
             HelpPanel.PUBLISH,
-            resource_group,
+            group_id,
             shows_default=False,
         ),
     ] = None

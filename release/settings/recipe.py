@@ -20,7 +20,7 @@ Scope = Literal["tensor", "row", "global"]
 Seed = Annotated[int, Option("--seed", "Seed of masks, samples and permutations.", least=0, most=LARGEST_SEED)]
 
 
-def method(text: str) -> str:
+def method_key(text: str) -> str:
     """Read the key of a method in any case; the registry tells whether there is such a method."""
     return text.strip().casefold()
 
@@ -88,7 +88,7 @@ class RecipeOptions(Frozen):
     """
 
     method: Annotated[
-        str, Option("--method", "Pruning method; `release methods` lists them.", read=method, shows_default=False)
+        str, Option("--method", "Pruning method; `release methods` lists them.", read=method_key, shows_default=False)
     ]
     sparsity: Annotated[
         Share | None,

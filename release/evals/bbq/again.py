@@ -59,7 +59,7 @@ def _looked_again(record: Record, known: Bbq, asked: AnswerTable) -> Looks | Non
     Raises:
         UnusableData: Further items would have been looked at.
     """
-    plan, data = record.plan, data_at_hand()
+    plan, data = record.plan.measuring, data_at_hand()
     if plan.precision is None or data is None:
         return None if plan.precision is None else known.looks
     items = of_categories(data[0], plan.bbq_categories)
