@@ -52,8 +52,9 @@ def collected(function: Function, words: Mapping[str, Any]) -> dict[str, Any]:
         BadOption: A word is not understood, or two contradict each other.
     """
     own = inspect.signature(function, eval_str=True).parameters
+    others = {name: word for name, word in words.items() if name not in own}
     return {
-        name: understood(each.annotation, words) if _is_record(each.annotation) else words[name]
+        name: understood(each.annotation, others) if _is_record(each.annotation) else words[name]
         for name, each in own.items()
     }
 
