@@ -126,21 +126,18 @@ def rebuild(release: Path | str, base: str, out: Path, console: Console | None =
 
 def push(
     release: Path | str,
-    namespace: str | None = None,
     options: PublishOptions = OPTIONS,
     *,
-    space: bool = True,
     key: Path | None = None,
     console: Console | None = None,
 ) -> "Pushed":
     """Upload a release that was built before, once it has verified.
 
     Args:
-        namespace: Hub user or organisation; None for one's own.
-        space: Whether the demo Space goes along.
+        options: Under which name, whether the demo Space goes along, and how.
         key: The private key (PEM) that the release is signed with.
 
     Raises:
         ReleaseError: See `release.errors`.
     """
-    return upload.push_only(Path(release), namespace, options, space, console or Console(), key)
+    return upload.push_only(Path(release), options.namespace, options, options.space, console or Console(), key)
