@@ -248,12 +248,12 @@ def agreed(change: Change) -> Change:
 
 
 def another_seed(files: dict[str, bytes]) -> None:
-    for part in ("plan", "pruning"):
-        of_record(part, "seed", value=7)(files)
+    for part in (("plan", "recipe"), ("plan", "measuring"), ("pruning",)):
+        of_record(*part, "seed", value=7)(files)
 
 
 def another_sparsity(files: dict[str, bytes]) -> None:
-    of_record("plan", "sparsity", value="0.4")(files)
+    of_record("plan", "recipe", "sparsity", value="0.4")(files)
     for part in ("pruning", "audit"):
         of_record(part, "target_sparsity", value="0.4")(files)
 

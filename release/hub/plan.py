@@ -102,7 +102,7 @@ class PushPlan(Frozen):
         for repo in self.repos:
             yield from _lines(repo, self.pull_request)
         if self.weights == "none":
-            yield "WeightFiles       none: they stay here, and `release rebuild` makes them from base and recipe"
+            yield "Weights       none: they stay here, and `release rebuild` makes them from base and recipe"
         yield f"To send       at most {self.bytes_to_send:,} bytes"
         if self.hardware:
             yield f"Space runs on {self.hardware}; may be made: {self.may_host}"

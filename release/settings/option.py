@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, Overflow
 from enum import StrEnum
 from pathlib import Path
 from types import UnionType
@@ -163,8 +163,9 @@ def share(text: str) -> Decimal:
     """
     plain = text.strip()
     try:
-        value = Decimal(plain.removesuffix("%").strip()[:LONGEST_NUMBER])
-    except InvalidOperation:
+        # What is smaller than any number here becomes 0, and is refused as such.
+        value = Decimal(plain.removesuffix("%").strip()[:LONGEST_NUMBER]).normalize()
+    except (InvalidOperation, Overflow):
         raise BadOption(f"Sparsity {quoted(text)} is not a number.", "Give a share like 0.1 for 10 %.") from None
     if plain.endswith("%") and value.is_finite():
         value = value.scaleb(-2)

@@ -128,7 +128,8 @@ class PublishOptions(Frozen):
         for name in asked.repositories:
             if not REPO_ID.fullmatch(name.removeprefix(SPACES)):
                 raise BadOption(
-                    f"--into {quoted(name)} is no repository.", "Give org/name, or spaces/org/name for a Space."
+                    f"--into {quoted(name.removeprefix(SPACES))} is no repository.",
+                    "Give org/name, or spaces/org/name for a Space.",
                 )
         if max(len(asked._named(False)), len(asked._named(True))) > 1:
             raise BadOption(
