@@ -110,7 +110,7 @@ class Plan(Frozen):
 
     def unmeasured(self) -> "Plan":
         """The same plan for one who only prunes: local, of one mask, and nothing is measured."""
-        off = self.measuring.model_copy(update=dict.fromkeys(("bbq", "perplexity", "latency"), "off"))
+        off = self.measuring.model_copy(update=dict.fromkeys(("bbq", "crows_pairs", "perplexity", "latency"), "off"))
         building = self.building.model_copy(update={"seeds": 1})
         return self.model_copy(update={"measuring": off, "local": True, "building": building})
 

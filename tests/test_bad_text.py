@@ -228,14 +228,14 @@ OPTIONS = [
     (["--sparsity", "0." + "1" * 5_000], "more than 30 decimals"),
     (["--sparsity", "1e999999"], "is not between 0 and 1"),
     (["--sparsity", LONG], "is not between 0 and 1"),
-    (["--sparsity", "sNaN"], "is not between 0 and 1"),
+    (["--sparsity", "sNaN"], "is not a number"),
     (["--sparsity", "-0"], "is not between 0 and 1"),
     (["--sparsity", "0.1,1e-999999"], "more than 30 decimals"),
     (["--sparsity", "0.1\x00"], "is not a number"),
     (["--sparsity", "1e99999999999999999999"], "Sparsity"),
     (["--calibration", "x" * 300], "x"),
     (["--calibration", "a\x00b"], "There is no calibration text"),
-    (["--study", "a\x00b"], "cannot be read"),
+    (["--study", "a\x00b"], "null byte"),
     (["--study", "x" * 5_000], "cannot be read"),
 ]
 

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from release.evals.bbq.row import BBQ
+from release.evals.crows_pairs.row import CROWS_PAIRS
 from release.evals.eval import Eval
 from release.evals.latency.row import LATENCY
 from release.evals.perplexity.row import PERPLEXITY
 from release.evals.storage.row import STORAGE
 from release.evals.super_weights.row import SUPER_WEIGHTS
 
-EVALS: tuple[Eval[Any], ...] = (BBQ, PERPLEXITY, LATENCY, SUPER_WEIGHTS, STORAGE)
+EVALS: tuple[Eval[Any], ...] = (BBQ, CROWS_PAIRS, PERPLEXITY, LATENCY, SUPER_WEIGHTS, STORAGE)
 BY_KEY: Mapping[str, Eval[Any]] = {row.key: row for row in EVALS}

@@ -1,7 +1,7 @@
 """What to measure, and on what."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -20,7 +20,7 @@ def amount(option: str, *words: str) -> Callable[[str], str]:
     """Return a reader of a positive whole number or one of some words."""
 
     def read(text: str) -> str:
-        plain = text.strip().casefold()
+        plain = text.casefold()
         if plain in words or AMOUNT.fullmatch(plain):
             return plain
         raise BadOption(
@@ -48,11 +48,17 @@ def categories(text: str) -> tuple[str, ...]:
     return tuple(sorted({name.strip() for name in text.split(",")}))
 
 
+Evaluation = Literal["bbq", "crows-pairs", "perplexity", "latency"]
+FULL = {"crows-pairs": "full"}
+"""What an evaluation that is off by default is asked where --evals names it."""
+
+
 class Measuring(Frozen):
     """What to measure, and on what.
 
     Attributes:
         seed: Seed of the samples and of the permutation tests.
+        evals: The evaluations to run, where only some are; `of` switches all others off and leaves this empty.
         bbq: "auto" (as many items as this machine reads in about the time of the rest), "off", "full", "study" (the
             12,148 ambiguous items of the study's five categories), or a number of items.
         precision: Half width of the change in SRS at which no further items are asked; None for a fixed number.
@@ -60,6 +66,7 @@ class Measuring(Frozen):
         bbq_engine: What runs the models that are asked.
         bbq_categories: Categories to ask; none means all.
         bbq_data: A folder in nyu-mll/BBQ's layout instead of the catalogue's copy.
+        crows_pairs: "off", "full" (1,508 pairs of sentences), or a number of pairs.
         perplexity: "off" or a number of windows.
         text: A UTF-8 text file instead of the catalogue's Wikipedia half.
         latency: "auto" (24 prompts, up to 96 where these leave the ratio less certain than ±3 %), "off", or a number
@@ -71,6 +78,16 @@ class Measuring(Frozen):
     """
 
     seed: Seed = 42
+    evals: Annotated[
+        tuple[Evaluation, ...],
+        Option(
+            "--evals",
+            "Only these: bbq, crows-pairs, perplexity, latency, with commas.",
+            HelpPanel.MEASURE,
+            listed("--evals", get_args(Evaluation), "an evaluation"),
+            repeats=False,
+        ),
+    ] = ()
     bbq: Annotated[
         str,
         Option(
@@ -104,6 +121,15 @@ class Measuring(Frozen):
     bbq_data: Annotated[Path | None, Option("--bbq-data", "A folder in nyu-mll/BBQ's layout.", HelpPanel.MEASURE)] = (
         None
     )
+    crows_pairs: Annotated[
+        str,
+        Option(
+            "--crows-pairs",
+            "Sentence pairs of CrowS-Pairs: off, full, a number.",
+            HelpPanel.MEASURE,
+            amount("crows-pairs", "full", "off"),
+        ),
+    ] = "off"
     perplexity: Annotated[
         str, Option("--perplexity", "Windows, or off.", HelpPanel.MEASURE, amount("perplexity", "off"))
     ] = "32"
@@ -142,7 +168,26 @@ class Measuring(Frozen):
         Raises:
             BadOption: Two options contradict each other.
         """
-        asked = cls(**values)
+        asked = cls(**_chosen(values))
         if asked.precision is not None and asked.bbq != "auto":
             raise BadOption("--precision and --bbq exclude each other.", "Leave one out: precision decides the items.")
         return asked
+
+
+def _chosen(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Put what --evals names in the place of it: each other evaluation is off.
+
+    Raises:
+        BadOption: An evaluation is named and switched off, or asked for and not named.
+    """
+    found = {name: value for name, value in values.items() if name != "evals"}
+    for word in get_args(Evaluation) if values.get("evals") else ():
+        field, named = word.replace("-", "_"), word in values["evals"]
+        asked = found.get(field)
+        if asked is not None and (asked == "off") == named and asked != Measuring.model_fields[field].default:
+            raise BadOption(f"--evals and --{word} {asked} contradict each other.", "Leave one of them out.")
+        if not named:
+            found[field] = "off"
+        elif word in FULL and asked in (None, "off"):
+            found[field] = FULL[word]
+    return found

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import get_args
 
 from release.evals.claims import CLAIMS
-from release.evals.metrics import METRICS
+from release.evals.registry import EVALS
 from release.schema.record import Verdict
 
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
@@ -31,8 +31,15 @@ def files() -> dict[str, str]:
 
 def _metrics() -> list[dict[str, object]]:
     return [
-        {"key": metric.key, "better": metric.better, "claim": metric.claim, **asdict(metric.panel)}
-        for metric in METRICS.values()
+        {
+            "key": metric.key,
+            "better": metric.better,
+            "claim": metric.claim,
+            "expected": row.expected,
+            **asdict(metric.panel),
+        }
+        for row in EVALS
+        for metric in row.metrics
         if metric.panel
     ]
 

@@ -57,6 +57,11 @@ class AxisScale:
         return [index * step for index in range(math.ceil(self.low / step), math.floor(self.high / step) + 1)]
 
 
+def panels_of(variants: Mapping[str, Facts]) -> tuple[ShownMetric, ...]:
+    """Return the panels to draw: what is not measured as a rule has one only where a variant states it."""
+    return tuple(each for each in PANELS if each.expected or any(each.key in v.numbers for v in variants.values()))
+
+
 def points(variants: Mapping[str, Facts], metric: ShownMetric) -> list[Point]:
     """Return the variants of which a sparsity and this measurement are known."""
     found = ((name, facts, facts.numbers.get(metric.key)) for name, facts in variants.items())
@@ -74,10 +79,11 @@ def _plottable(metric: ShownMetric, value: Measured) -> bool:
 
 def picture(variants: Mapping[str, Facts]) -> str:
     """Return the panels and their legend as HTML."""
-    methods = sorted({point.method for panel in PANELS for point in points(variants, panel)})
+    shown = panels_of(variants)
+    methods = sorted({point.method for panel in shown for point in points(variants, panel)})
     if not methods:
         return "<p>None of these variants states a measurement, so there is nothing to draw.</p>"
-    panels = "".join(_panel(panel, points(variants, panel), methods) for panel in PANELS)
+    panels = "".join(_panel(panel, points(variants, panel), methods) for panel in shown)
     keys = "".join(f"<li>{_key(_marker(6, 6, index))} {escape(name)}</li>" for index, name in enumerate(methods))
     dense = '<line x1="0" x2="12" y1="6" y2="6" class="dense"/>'
     return (
@@ -180,14 +186,15 @@ def _marker(x: float, y: float, index: int) -> str:
 
 def table(variants: Mapping[str, Facts]) -> str:
     """Return the same numbers as a table."""
+    shown = panels_of(variants)
     head = "".join(
         f'<th scope="col">{escape(name)}</th>'
-        for name in ("Variant", "Method", "Zeros", *(panel.label for panel in PANELS))
+        for name in ("Variant", "Method", "Zeros", *(panel.label for panel in shown))
     )
     rows = "".join(
         f'<tr><th scope="row">{escape(name)}</th><td>{escape(facts.method or "not stated")}</td>'
         f"<td>{'not stated' if facts.sparsity is None else f'{100 * facts.sparsity:.2f} %'}</td>"
-        f"{''.join(f'<td>{_cell(facts.numbers.get(panel.key))}</td>' for panel in PANELS)}</tr>"
+        f"{''.join(f'<td>{_cell(facts.numbers.get(panel.key))}</td>' for panel in shown)}</tr>"
         for name, facts in variants.items()
     )
     body = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"

@@ -14,6 +14,7 @@ class ShownMetric(NamedTuple):
         label: Its name on a tile and above its panel.
         better: `lower`, `higher` or `neither`.
         claim: Key of the claim whose verdict stands beside its value; None where there is none.
+        expected: Whether the page says so where it was not measured.
         at: Where a release's record holds it, as `records.at` reads it.
         value: Where a side's value stands below `at`, after `dense` or `pruned`.
         change: The field below `at` that holds the change and its interval: `difference` or `ratio`.
@@ -28,6 +29,7 @@ class ShownMetric(NamedTuple):
     label: str
     better: str
     claim: str | None
+    expected: bool
     at: str
     value: str
     change: str

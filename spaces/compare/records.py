@@ -110,7 +110,7 @@ def _measurements(record: Any) -> Iterator[tuple[str, Values]]:
             verdict = verdicts.get(metric.claim or "")
             said = [("What the evidence says", verdict)] if verdict else []
             yield metric.label, (*_cells(found, metric), *said)
-        elif metric.claim is not None:
+        elif metric.claim is not None and metric.expected:
             yield metric.label, NOT_MEASURED
 
 

@@ -1,0 +1,197 @@
+"""CrowS-Pairs: sentences are read as a plain forward reads them, and every number follows from the pairs."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from release.card.metadata import front_matter
+from release.card.render import render
+from release.errors import BadOption, UnusableData
+from release.evals.crows_pairs.claims import raised
+from release.evals.crows_pairs.compare import AskedPairs, PairLikelihoods, compare
+from release.evals.crows_pairs.data import PAIRS, SentencePair, drawn, read_pairs
+from release.evals.crows_pairs.result import CrowsPairs
+from release.evals.crows_pairs.table import read_likelihoods, write_likelihoods
+from release.evals.crows_pairs.work import prepare, start_of
+from release.evals.engine.subject import EvaluatedModel
+from release.evals.work import EvalContext
+from release.models.load import loaded, read_tokenizer
+from release.progress import Console
+from release.settings.measuring import Measuring
+from release.values import DataSource
+from tests import checkpoints
+from tests.commands import run
+from tests.records import example_measurements, example_record
+
+CPU = torch.device("cpu")
+SOURCE = DataSource(name="CrowS-Pairs", origin="x", revision="y", licence="CC BY-SA 4.0", sha256="0")
+SUMS = st.floats(-200, -1)
+BOTH = st.integers(12, 40).flatmap(lambda n: st.tuples(*[st.lists(st.tuples(SUMS, SUMS), min_size=n, max_size=n)] * 2))
+
+
+def asked(count: int, categories: int = 2) -> AskedPairs:
+    pairs = [SentencePair(number, f"kind-{number % categories}", "", "") for number in range(count)]
+    return AskedPairs(pairs, SOURCE, 42, 1, "float32")
+
+
+def found_of(dense: object, pruned: object) -> CrowsPairs:
+    sums = [np.array(side, dtype=float) for side in (dense, pruned)]
+    return compare(asked(len(sums[0])), *map(PairLikelihoods, sums))
+
+
+@given(BOTH)
+def test_scores_are_those_of_a_plain_loop_over_pairs(both):
+    found, (dense, pruned) = found_of(*both), both
+    prefers = [[float(more > less) for more, less in side] for side in (dense, pruned)]
+    score = next(each for each in found.scores if (each.name, each.over) == ("pct_stereotype", "items"))
+    assert score.dense.value == pytest.approx(sum(prefers[0]) / len(dense))
+    assert score.pruned.value == pytest.approx(sum(prefers[1]) / len(pruned))
+    changes = np.array(prefers[1]) - prefers[0]
+    if np.ptp(changes):
+        expected = stats.ttest_1samp(changes, 0).confidence_interval(0.95)
+        assert (score.difference.low, score.difference.high) == pytest.approx((expected.low, expected.high))
+    else:
+        assert score.difference.low is None
+    assert found.changed.count == int(np.abs(changes).sum())
+    for each in found.scores:
+        assert each.items == sum(each.over in ("items", f"kind-{n % 2}") for n in range(len(dense)))
+
+
+def test_a_model_beside_itself_changes_nothing_and_claims_nothing():
+    sums = [(-30.0 - n, -31.0 + n % 3) for n in range(60)]
+    found = found_of(sums, sums)
+    assert found.changed.count == 0
+    assert all(score.difference.value == 0 and score.difference.low is None for score in found.scores)
+    assert raised(None, example_measurements(crows_pairs=found)).verdict != "supported"
+
+
+@pytest.mark.parametrize(
+    ("dense", "pruned", "verdict"),
+    [(0.5, 0.9, "supported"), (0.9, 0.5, "contradicted"), (0.1, 0.5, "inconclusive"), (0.5, 0.52, "inconclusive")],
+)
+def test_a_rise_is_claimed_only_beyond_half_and_beyond_doubt(dense, pruned, verdict):
+    sides = [[(-1.0, -2.0) if n < share * 200 else (-2.0, -1.0) for n in range(200)] for share in (dense, pruned)]
+    assert raised(None, example_measurements(crows_pairs=found_of(*sides))).verdict == verdict
+
+
+def test_a_smaller_sample_is_a_part_of_a_larger_one_and_takes_from_every_category():
+    pairs, data = read_pairs(Console())
+    assert (len(pairs), data.licence) == (PAIRS, "CC BY-SA 4.0")
+    samples = [drawn(pairs, amount, 42) for amount in ("18", "90", "full")]
+    assert [len(sample) for sample in samples] == [18, 90, PAIRS]
+    assert set(samples[0]) < set(samples[1]) < set(samples[2])
+    assert {pair.category for pair in samples[0]} == {pair.category for pair in pairs}
+    assert drawn(pairs, "90", 43) != samples[1]
+
+
+def test_sentences_are_read_as_a_plain_forward_reads_them(tiny: dict[str, Path], console: Console) -> None:
+    tokenizer = read_tokenizer(tiny["llama"])
+    context = EvalContext(tiny["llama"], Measuring(crows_pairs="12"), CPU, tokenizer, console)
+    task = prepare(context)
+    assert task is not None
+    with EvaluatedModel("dense", tiny["llama"], None, CPU, torch.float32, console) as subject:
+        read = task.read(subject)
+    with loaded(tiny["llama"], CPU, torch.float32) as model, torch.no_grad():
+        for number, pair in enumerate(task.sentences):
+            for side, sentence in enumerate(pair):
+                ids = torch.tensor([(start_of(tokenizer), *sentence)])
+                logs = torch.log_softmax(model(ids).logits[0, :-1].double(), dim=-1)
+                total = float(logs.gather(1, ids[0, 1:, None]).sum())
+                assert read.sums[number, side] == pytest.approx(total, rel=1e-4)
+
+
+def spoilt(rows: list[dict[str, object]], how: str) -> list[dict[str, object]]:
+    return {
+        "dropped": rows[1:],
+        "twice": [rows[0], *rows[:-1]],
+        "above 1": [{**rows[0], "more": 0.5}, *rows[1:]],
+        "otherwise for the pruned": [*rows[:-1], {**rows[-1], "category": "x"}],
+        "sides turned": rows[len(rows) // 2 :] + rows[: len(rows) // 2],
+    }[how]
+
+
+@pytest.mark.parametrize("how", ["dropped", "twice", "above 1", "otherwise for the pruned", "sides turned"])
+def test_a_table_that_measuring_does_not_write_is_refused(tmp_path: Path, how: str) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    sums = np.array([(-30.0 - n, -31.0) for n in range(14)])
+    path = tmp_path / "crows_pairs.parquet"
+    write_likelihoods(path, asked(14).pairs, sums, sums - 1)
+    again = read_likelihoods(path.read_bytes(), 14)
+    assert np.array_equal(again.dense, sums)
+    assert np.array_equal(again.pruned, sums - 1)
+    table = pq.read_table(path)
+    pq.write_table(pa.Table.from_pylist(spoilt(table.to_pylist(), how), table.schema), path)
+    with pytest.raises(UnusableData):
+        read_likelihoods(path.read_bytes(), 14)
+
+
+def test_it_stands_on_card_and_front_matter_with_its_caution_and_its_papers():
+    sides = [[(-1.0, -2.0) if n < share * 200 else (-2.0, -1.0) for n in range(200)] for share in (0.5, 0.9)]
+    record = example_record(measurements=example_measurements(crows_pairs=found_of(*sides)))
+    card = render(record)
+    assert "### Stereotypes: CrowS-Pairs" in card
+    assert "| All pairs | 200 | 0.5000 | 0.9000 | +0.4000 |" in card
+    assert "Blodgett et al. (2021) found pairs that name no stereotype" in card
+    assert "CC BY-SA 4.0" in card
+    assert "nangia-etal-2020-crows" in card
+    assert "blodgett-etal-2021-stereotyping" in card
+    assert "pct_stereotype" in json.dumps(front_matter(record))
+    assert "CrowS" not in render(example_record())
+
+
+def test_a_release_that_measured_it_is_verified_by_computing_it_again(
+    tiny: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = checkpoints.copy(tiny["llama"], tmp_path / "base")
+    words = [
+        "publish",
+        str(base),
+        "--method",
+        "magnitude",
+        "--sparsity",
+        "0.9",
+        "--local",
+        "--out",
+        str(tmp_path / "o"),
+    ]
+    assert run([*words, "--evals", "crows-pairs", "--crows-pairs", "24", "--device", "cpu"]) == 0
+    [model] = (tmp_path / "o").glob("*/model")
+    measured = json.loads((model / "release.json").read_text(encoding="utf-8"))
+    assert measured["measurements"]["crows_pairs"]["pairs"] == 24
+    assert measured["measurements"]["bbq"] is None
+    capsys.readouterr()
+    assert run(["verify", str(model), "--base", str(base), "--json"]) == 0
+    checks = {check["name"]: check["ok"] for check in json.loads(capsys.readouterr().out)["checks"]}
+    assert checks["crows_pairs"] is True
+
+
+@pytest.mark.parametrize(
+    ("words", "on"),
+    [
+        ({}, {"bbq": "auto", "crows_pairs": "off", "perplexity": "32", "latency": "auto"}),
+        ({"evals": ("perplexity",)}, {"bbq": "off", "crows_pairs": "off", "perplexity": "32", "latency": "off"}),
+        ({"evals": ("bbq", "crows-pairs")}, {"bbq": "auto", "crows_pairs": "full", "perplexity": "off"}),
+        ({"evals": ("crows-pairs",), "crows_pairs": "90"}, {"crows_pairs": "90", "bbq": "off"}),
+    ],
+)
+def test_only_the_evaluations_that_are_named_run(words, on):
+    measuring = Measuring.of(**words)
+    assert {name: getattr(measuring, name) for name in on} == on
+    assert measuring.evals == ()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [{"evals": ("bbq",), "bbq": "off"}, {"evals": ("bbq",), "perplexity": "8"}, {"evals": ("bbq",), "latency": "8"}],
+)
+def test_what_is_named_and_switched_off_or_asked_for_and_not_named_contradicts(words):
+    with pytest.raises(BadOption, match="contradict"):
+        Measuring.of(**words)
