@@ -110,9 +110,8 @@ class Plan(Frozen):
 
     def unmeasured(self) -> "Plan":
         """The same plan for one who only prunes: local, of one mask, and nothing is measured."""
-        off = self.measuring.model_copy(update=dict.fromkeys(("bbq", "crows_pairs", "perplexity", "latency"), "off"))
         building = self.building.model_copy(update={"seeds": 1})
-        return self.model_copy(update={"measuring": off, "local": True, "building": building})
+        return self.model_copy(update={"measuring": self.measuring.nothing(), "local": True, "building": building})
 
     def name(self, base_slug: str) -> str:
         """The name of the release and of its repository."""

@@ -100,7 +100,7 @@ def test_a_records_numbers_become_points_with_their_intervals() -> None:
     assert perplexity.low < perplexity.pruned < perplexity.high
     assert (found.method, found.sparsity) == ("random", pytest.approx(0.1))
     drawn = grid.picture({"me/pruned": found}) + grid.table({"me/pruned": found})
-    assert drawn.count('role="img"') == len(grid.PANELS)
+    assert drawn.count('role="img"') == len(grid.panels_of({"me/pruned": found}))
     assert "0.0704" in drawn
 
 

@@ -161,6 +161,10 @@ class Measuring(Frozen):
     ] = None
     device: Annotated[str, Option("--device", "A torch device, or auto.", repeats=False)] = "auto"
 
+    def nothing(self) -> Self:
+        """The same with every evaluation switched off."""
+        return self.model_copy(update={word.replace("-", "_"): "off" for word in get_args(Evaluation)})
+
     @classmethod
     def of(cls, **values: Any) -> Self:
         """Build it from what was asked for.

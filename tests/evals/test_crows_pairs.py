@@ -1,6 +1,7 @@
 """CrowS-Pairs: sentences are read as a plain forward reads them, and every number follows from the pairs."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,17 @@ from tests.records import example_measurements, example_record
 
 CPU = torch.device("cpu")
 SOURCE = DataSource(name="CrowS-Pairs", origin="x", revision="y", licence="CC BY-SA 4.0", sha256="0")
+SIZES = {
+    "race-color": 516,
+    "gender": 262,
+    "socioeconomic": 172,
+    "nationality": 159,
+    "religion": 105,
+    "age": 87,
+    "sexual-orientation": 84,
+    "physical-appearance": 63,
+    "disability": 60,
+}
 SUMS = st.floats(-200, -1)
 BOTH = st.integers(12, 40).flatmap(lambda n: st.tuples(*[st.lists(st.tuples(SUMS, SUMS), min_size=n, max_size=n)] * 2))
 
@@ -82,12 +94,22 @@ def test_a_rise_is_claimed_only_beyond_half_and_beyond_doubt(dense, pruned, verd
 
 def test_a_smaller_sample_is_a_part_of_a_larger_one_and_takes_from_every_category():
     pairs, data = read_pairs(Console())
+    assert Counter(pair.category for pair in pairs) == SIZES
     assert (len(pairs), data.licence) == (PAIRS, "CC BY-SA 4.0")
     samples = [drawn(pairs, amount, 42) for amount in ("18", "90", "full")]
     assert [len(sample) for sample in samples] == [18, 90, PAIRS]
     assert set(samples[0]) < set(samples[1]) < set(samples[2])
     assert {pair.category for pair in samples[0]} == {pair.category for pair in pairs}
+    for sample in samples[1:]:
+        for name, count in Counter(pair.category for pair in sample).items():
+            assert abs(count / len(sample) - SIZES[name] / PAIRS) < 0.02
     assert drawn(pairs, "90", 43) != samples[1]
+
+
+@pytest.mark.parametrize("amount", ["many", "-3", "0", "", "٣", "9" * 5_000])
+def test_an_amount_that_only_a_forged_record_holds_is_an_error_and_no_crash(amount):
+    with pytest.raises(UnusableData, match="no number of pairs"):
+        drawn(read_pairs(Console())[0], amount, 42)
 
 
 def test_sentences_are_read_as_a_plain_forward_reads_them(tiny: dict[str, Path], console: Console) -> None:

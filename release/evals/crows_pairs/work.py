@@ -14,7 +14,7 @@ from release.evals.crows_pairs.table import FILE_NAME, write_likelihoods
 from release.evals.engine.likelihood import Ask, likelihoods
 from release.evals.engine.subject import EvaluatedModel
 from release.evals.work import EvalContext, ModelTask, Sides
-from release.sources.text import opening
+from release.sources.text import opening, tokenise
 
 Tokens = tuple[int, ...]
 
@@ -67,7 +67,8 @@ def prepare(asked: EvalContext) -> CrowsPairsTask | None:
 
     Raises:
         MissingSource: The data cannot be fetched.
-        UnusableData: The tokenizer has no token that a text could begin with.
+        UnusableBase: The tokenizer cannot read them.
+        UnusableData: It has no token that a text could begin with.
     """
     plan = asked.plan
     if plan.crows_pairs == "off":
@@ -75,9 +76,9 @@ def prepare(asked: EvalContext) -> CrowsPairsTask | None:
     pairs, data = read_pairs(asked.console)
     chosen = drawn(pairs, plan.crows_pairs, plan.seed)
     start, tokenizer = start_of(asked.tokenizer), asked.tokenizer
-    ids = [tokenizer(list(each), add_special_tokens=False)["input_ids"] for each in ((p.more, p.less) for p in chosen)]
+    ids = [tuple(each.tolist()) for each in tokenise([text for pair in chosen for text in pair[2:]], tokenizer)]
     seed = None if len(chosen) == len(pairs) else plan.seed
-    sentences = [(tuple(more), tuple(less)) for more, less in ids]
+    sentences = list(zip(ids[::2], ids[1::2], strict=True))
     return CrowsPairsTask(AskedPairs(chosen, data, seed, start, plan.eval_dtype), sentences)
 
 
