@@ -25,8 +25,10 @@ def show_measurements(measurements: Measurements, as_json: bool) -> None:
 
 
 def verdicts(claims: Iterable[ClaimRecord]) -> str:
-    """List every claim with its verdict."""
-    found = {claim.key.replace("_", " "): claim.verdict for claim in claims}
+    """List every claim with its verdict, but for those of an evaluation that nobody expects and nobody measured."""
+    silent = {claim.key for row in EVALS if not (row.expected or row.always) for claim in row.claims}
+    told = (claim for claim in claims if claim.verdict != "not measured" or claim.key not in silent)
+    found = {claim.key.replace("_", " "): claim.verdict for claim in told}
     return listing("What this evidence says (the reasons are on the card)", found)
 
 

@@ -31,10 +31,10 @@ def limit_memory(text: str | None) -> str | None:
 
 
 Model = Annotated[
-    str, typer.Argument(help="An alias, a Hub id org/name[@revision], a folder, or demo.", show_default=False)
+    str, typer.Argument(help="An alias, a Hub id org/name\\[@revision], a folder, or demo.", show_default=False)
 ]
 PathOrRepo = Annotated[
-    str, typer.Argument(help="A release, a model folder, or a Hub id org/name[@revision].", show_default=False)
+    str, typer.Argument(help="A release, a model folder, or a Hub id org/name\\[@revision].", show_default=False)
 ]
 ReleaseFolder = Annotated[Path, typer.Argument(help="A release folder.", show_default=False)]
 Base = Annotated[str | None, typer.Option("--base", help="The dense model to compare with.")]

@@ -24,6 +24,7 @@ from release.evals.engine.subject import EvaluatedModel
 from release.evals.work import EvalContext
 from release.models.load import loaded, read_tokenizer
 from release.progress import Console
+from release.report import show_measurements
 from release.settings.measuring import Measuring
 from release.values import DataSource
 from tests import checkpoints
@@ -167,6 +168,15 @@ def test_it_stands_on_card_and_front_matter_with_its_caution_and_its_papers():
     assert "blodgett-etal-2021-stereotyping" in card
     assert "pct_stereotype" in json.dumps(front_matter(record))
     assert "CrowS" not in render(example_record())
+
+
+def test_the_screen_tells_of_it_only_where_it_was_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    sums = [(-30.0 - n, -31.0 + n % 3) for n in range(60)]
+    told = []
+    for measured in (example_measurements(), example_measurements(crows_pairs=found_of(sums, sums))):
+        show_measurements(measured, as_json=False)
+        told.append(capsys.readouterr().out)
+    assert ["crows" in each.lower() for each in told] == [False, True]
 
 
 def test_a_release_that_measured_it_is_verified_by_computing_it_again(
