@@ -72,6 +72,7 @@ def agree(folder: Path, **pruning: Any) -> None:
     recipe = record["plan"]["recipe"]
     recipe |= {field: value for field, value in pruning.items() if field in recipe}
     recipe["sparsity"] = record["pruning"]["target_sparsity"]
+    record["plan"]["measuring"]["seed"] = record["pruning"]["seed"]  # one option says both
     if "calibration" in pruning:
         recipe["calibration"] = pruning["calibration"] and pruning["calibration"]["plan"]
     names = _weights(folder)

@@ -89,15 +89,15 @@ VARIANTS = {
 REBUILT = ("random", "magnitude")
 UNREACHABLE = """
 import json, sys
-from cards import card
 from lens import lens
 from lineup import Source
 from models import LoadError, load
+from reading import facts
 source = Source("ada/there", base="ada/base")
 try:
     load(source)
 except LoadError as error:
-    print(json.dumps([str(error), card(source).trouble, lens(source).trouble]))
+    print(json.dumps([str(error), facts(source).trouble, lens(source).trouble]))
 """
 SCRIPT = """
 import json, sys
