@@ -17,6 +17,7 @@ from release.evals.bbq.sample import draw
 from release.evals.claims import CLAIMS, HALF_WAY, across, decide, wording
 from release.evals.engine.statistics import clustered_wilson
 from release.evals.latency.result import Load
+from release.evals.registry import BY_KEY
 from release.evals.storage.result import Storage
 from release.progress import Console
 from release.schema.measurements import Measurements
@@ -406,6 +407,8 @@ def test_every_claim_names_fields_that_exist(path):
     found: object = example_record()
     for name in whole.split("."):
         found = getattr(found, name)
+        if found is None and name in BY_KEY:  # off by default; its row says what it would be
+            found = BY_KEY[name].result.model_construct(**BY_KEY[name].result.model_fields)
     if chosen:
         wanted = tuple(chosen.rstrip("]").split(", "))
         assert wanted in {(score.name, score.over) for score in found}
