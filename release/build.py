@@ -129,8 +129,9 @@ def open_bench(plans: Sequence[Plan], console: Console, measured: bool = True) -
     base = resolve(first.model, console, first.identity)
     if base.left:
         console.say(f"Left behind, since no loader of weights or tokenizer reads them: {listed(base.left, 20)}.")
+    _require_prunable(base.checkpoint)
     for plan in plans:
-        require_prunable(base.checkpoint, plan)
+        _require_recipe(base.checkpoint, plan)
     eval_plan = _eval_plan(base.checkpoint, first, console) if measured else None
     contexts: dict[TextKey, PruneContext] = {}
     for plan in plans:
@@ -148,12 +149,11 @@ def _require_one_base(plans: Sequence[Plan]) -> None:
         )
 
 
-def require_prunable(base: Checkpoint, plan: Plan) -> None:
-    """Refuse a checkpoint that cannot be pruned as asked, before any work.
+def _require_prunable(base: Checkpoint) -> None:
+    """Refuse a checkpoint that cannot be pruned, before any work; its class is built for this once, whatever the plans.
 
     Raises:
         UnusableBase: Names the tensor or module.
-        BadOption: See `require_rows`; or the method leaves no mask to publish.
     """
     from release.models.fitness import require_fit
 
@@ -161,6 +161,14 @@ def require_prunable(base: Checkpoint, plan: Plan) -> None:
     refuse_embeddings(Folder(base.folder).name, Folder(base.folder).sizes)
     model = require_fit(base.folder, base.shapes)
     classes.require_prunable(model, base.config, {t.name: (t.dtype, t.shape) for t in base.tensors()})
+
+
+def _require_recipe(base: Checkpoint, plan: Plan) -> None:
+    """Refuse a plan whose recipe does not fit the base.
+
+    Raises:
+        BadOption: See `require_rows`; or the method leaves no mask to publish.
+    """
     require_rows(base.folder, {name: base.shapes[name] for name in prunable(base)}, plan.recipe)
     if plan.with_mask:
         masks.require_enough(plan.recipe)
@@ -288,7 +296,7 @@ def pruned(bench: Bench, batch: Sequence[PlannedRelease], context: PruneContext 
 def _measured(bench: Bench, each: PlannedRelease, copy: PrunedCopy) -> Measurements:
     """Put dense and pruned side by side, and one mask beside others of its kind, as the plan asks for."""
     if bench.eval_plan is None:
-        return Measurements(bbq=None, perplexity=None, latency=None, storage=storage_of(copy.audited))
+        return Measurements.model_validate({"storage": storage_of(copy.audited)})
     with steady(bench.checkpoint.stamps):
         found = _side_by_side(bench, bench.eval_plan, each, copy)
         return _beside_other_masks(bench, each, copy, found)

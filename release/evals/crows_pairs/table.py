@@ -63,13 +63,12 @@ def read_likelihoods(data: bytes, count: int) -> ReadTable:
         raise wrong(f"holds {table.num_rows:,} rows where {2 * count:,} are due, one per model and pair")
     if table.column("model").to_pylist() != [name for name in SIDES for _ in range(count)]:
         raise wrong("does not hold the dense model's pairs first and then the pruned one's")
-    numbers, categories = table.column("pair").to_pylist(), table.column("category").to_pylist()
-    if (numbers[:count], categories[:count]) != (numbers[count:], categories[count:]) or numbers[:count] != sorted(
-        set(numbers[:count])
-    ):
+    pairs = list(zip(table.column("pair").to_pylist(), table.column("category").to_pylist(), strict=True))
+    numbers = [number for number, _ in pairs[:count]]
+    if pairs[:count] != pairs[count:] or numbers != sorted(set(numbers)):
         raise wrong("does not hold the same pairs of both models, each once and in order")
     sums = np.stack([np.asarray(table.column(name).to_numpy()) for name in ("more", "less")], axis=1)
     if (sums > 0).any():
         raise wrong("holds a likelihood above 1")
-    pairs = (SentencePair(*each, "", "") for each in zip(numbers[:count], categories[:count], strict=True))
-    return ReadTable(tuple(pairs), sums[:count], sums[count:])
+    held = tuple(SentencePair(number, category, "", "") for number, category in pairs[:count])
+    return ReadTable(held, sums[:count], sums[count:])

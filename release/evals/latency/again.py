@@ -9,7 +9,7 @@ from release.evals.bbq.sample import of_categories
 from release.evals.bbq.table import wrong
 from release.evals.latency.amount import Amount, drawn
 from release.evals.latency.result import Latency
-from release.evals.latency.table import file_name, logs_of, read_timings, record_of
+from release.evals.latency.table import WARMUP, file_name, logs_of, read_timings, record_of
 from release.schema.record import Record
 
 
@@ -29,8 +29,8 @@ def again(record: Record, known: Latency, data: bytes) -> Latency:
     items, timings = read_timings(data, known)
     if found := data_at_hand():
         due = drawn(of_categories(found[0], plan.bbq_categories), plan.latency, plan.seed)
-        amount = Amount.of(plan.latency).within(len(due) - known.warmup)
-        needed = known.warmup + amount.needed(logs_of(timings.seconds)[: amount.least])
+        amount = Amount.of(plan.latency).within(len(due) - WARMUP)
+        needed = WARMUP + amount.needed(logs_of(timings.seconds)[: amount.least])
         if [(item.category, item.example_id) for item in due[:needed]] != items:
             raise wrong("does not hold the items that are drawn for this seed")
     return record_of(timings, source(known.prompts), 0.0)

@@ -10,10 +10,12 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from release.errors import UnusableData
 from release.evals.bbq.data import Item
 from release.evals.bbq.sample import draw, order
 from release.evals.engine.statistics import Floats, quantile
 from release.evals.latency.table import WARMUP
+from release.settings.measuring import AMOUNT
 
 AUTO = "auto"
 FIRST, MOST = 24, 96
@@ -30,8 +32,16 @@ class Amount(NamedTuple):
 
     @classmethod
     def of(cls, text: str) -> "Amount":
-        """Read --latency: "auto" or a number."""
-        return cls(FIRST, MOST) if text == AUTO else cls(int(text), int(text))
+        """Read --latency: "auto" or a number.
+
+        Raises:
+            UnusableData: It is neither, as in a record that nobody vouches for.
+        """
+        if text == AUTO:
+            return cls(FIRST, MOST)
+        if not AMOUNT.fullmatch(text):
+            raise UnusableData(f"{text[:40]!a} is no number of prompts.", "Fetch the release again.")
+        return cls(int(text), int(text))
 
     def within(self, there: int) -> "Amount":
         """Return it for a set of so many prompts."""
@@ -56,7 +66,9 @@ def drawn(items: Sequence[Item], text: str, seed: int) -> tuple[Item, ...]:
 
     Args:
         text: As for --latency.
+
+    Raises:
+        UnusableData: See `Amount.of`.
     """
-    if text == AUTO:
-        return tuple(order(items, seed)[: MOST + WARMUP])
-    return draw(items, str(int(text) + WARMUP), seed).items
+    most = Amount.of(text).most + WARMUP
+    return tuple(order(items, seed)[:most]) if text == AUTO else draw(items, str(most), seed).items
