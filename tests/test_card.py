@@ -104,7 +104,7 @@ def problems(record: Record, card: str) -> list[str]:
 # Laws of every record
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(records(), st.sampled_from((NOWHERE, CardPlace(REPO), CardPlace(REPO, gated=True))))
 def test_any_record_gives_a_card_that_agrees_with_it(record, target):
     card = rendered(record, target)
@@ -112,7 +112,7 @@ def test_any_record_gives_a_card_that_agrees_with_it(record, target):
     assert problems(record, card) == []
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(records())
 def test_any_record_gives_the_same_page_structure(record):
     page = Page(render(record))

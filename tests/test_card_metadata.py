@@ -17,7 +17,7 @@ def metadata(card: str) -> dict[str, object]:
     return yaml.safe_load(card[4 : card.index("\n---\n")])
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(records())
 def test_any_front_matter_reads_back_as_it_was(record):
     facts = front_matter(record)

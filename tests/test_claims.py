@@ -386,7 +386,7 @@ def test_what_was_switched_off_is_not_measured():
     assert undecided == {claim.key for claim in CLAIMS} - {"no_storage_gain", "counts_as_targeted"}
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(audits(), measurements())
 def test_every_evidence_decides_every_claim_in_one_line(audit, measured):
     found = decide(audit, measured)
@@ -554,7 +554,7 @@ def test_claims_on_the_same_question_count_once_and_get_the_same_treatment():
     assert len(asked) < sum(claim.p_value is not None for claim in claims.values())
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(audits(), measurements())
 def test_adjusting_lowers_no_p_and_nothing_is_inferred_without_one(audit, measured):
     for claim in decide(audit, measured):

@@ -140,3 +140,11 @@ def test_a_dry_run_reads_headers_from_the_hub_and_creates_nothing(tmp_path, base
         assert hub.store.repo("models", f"lab/{NAME}") is None
         assert {seen.method for seen in hub.seen} <= {"GET", "HEAD"}
     assert not (tmp_path / "releases").exists()
+
+
+@pytest.mark.long
+def test_without_a_token_nothing_is_pruned(desk):
+    refused = desk.release("publish", "ada/tiny-llama", "--method", "random", "--sparsity", "0.3", code=2, HF_TOKEN="")
+    assert "hf auth login" in refused["remedy"]
+    assert "--local" in refused["remedy"]
+    assert not (desk.folder / "releases").exists()

@@ -21,7 +21,7 @@ def test_the_published_schema_is_the_record_s(request):
     assert SCHEMA.read_text(encoding="utf-8") == text, "run pytest with --refresh after a change to record.py"
 
 
-@settings(max_examples=20)
+@settings(max_examples=40)
 @given(records())
 def test_a_record_reads_back_as_it_was_written(record):
     assert Record.model_validate_json(record.to_json()) == record

@@ -178,7 +178,7 @@ CHOICES = st.lists(st.lists(st.integers(0, 2), min_size=3, max_size=3), min_size
 SOME_UNPARSED = st.lists(st.lists(st.integers(-1, 2), min_size=3, max_size=3), min_size=2, max_size=24)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(deadline=None)
 @given(SOME_UNPARSED, st.data())
 def test_s_amb_is_srs_minus_anti_of_whatever_parses(answers: list[list[int]], data: st.DataObject) -> None:
     targets = data.draw(st.lists(st.sampled_from((0, 1)), min_size=len(answers), max_size=len(answers)))
@@ -228,7 +228,7 @@ def test_every_answer_counts_once_and_every_item_alike(answers: list[list[int]])
         assert own[5] == 1
 
 
-@settings(max_examples=50, deadline=None)
+@settings(deadline=None)
 @given(CHOICES, st.integers(1, 5))
 def test_the_same_answer_given_again_changes_no_score(answers: list[list[int]], runs: int) -> None:
     once = np.array(answers)[:, :1]
