@@ -29,7 +29,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from release.evals.claims.cost import as_fast, busy, no_faster
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -37,6 +36,7 @@ from release.evals.bbq.data import Item, read_bbq
 from release.evals.bbq.prompts import Prompter
 from release.evals.bbq.sample import draw
 from release.evals.engine.statistics import Floats
+from release.evals.latency.claims import as_fast, no_faster
 from release.evals.latency.result import Load
 from release.evals.latency.table import WARMUP, Timings, record_of, turns
 from release.evals.latency.timed import Pair, time_pair
@@ -169,7 +169,7 @@ def window_of(design: str, run: int, timings: Timings) -> Window:
     ratio = found.ratio.model_copy(update={"low": low, "high": high})
     found = found.model_copy(update={"ratio": ratio})
     verdicts = (no_faster(found).verdict, as_fast(found).verdict)
-    if busy(found.load):
+    if found.load.busy:
         verdicts = ("inconclusive", "inconclusive")
     return Window(design, run, logs.tolist(), ratio.value or 0, low or 0, high or 0, verdicts, found.load.others)
 

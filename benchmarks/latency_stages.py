@@ -61,7 +61,7 @@ def row(name: str, draw: Draw, worlds: int) -> str:
     held, counts, halves = 0, [], []
     for _ in range(worlds):
         logs = draw(rng, amount.most)
-        counts.append(amount.needed(logs[: amount.least]))
+        counts.append(amount.needed(logs[: amount.least], busy=False))
         found = mean_interval(logs[: counts[-1]])
         low, high = found.low or 0, found.high or 0
         held += low <= 0 <= high

@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "spaces" / "compare"))
 
-from rebuild import Recipe, prune
+from rebuild import MaskRecipe, prune
 
 from benchmarks.prune import make
 from release.checkpoint.folder import open_checkpoint
@@ -56,7 +56,7 @@ def main() -> None:
         size = sum(file.stat().st_size for file in files)
         base = open_checkpoint(folder / "base")
         budgets = {name: math.prod(base.shapes[name]) // 2 for name in prunable(base)}
-        recipes = {key: Recipe(key, 42, budgets) for key in ("random", "magnitude")}
+        recipes = {key: MaskRecipe(key, 42, budgets) for key in ("random", "magnitude")}
         work = {"copy and hash": lambda file: copied(file, folder / "made")} | {
             key: lambda file, recipe=recipe: prune(file, folder / "made", recipe) for key, recipe in recipes.items()
         }

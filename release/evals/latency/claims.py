@@ -5,15 +5,10 @@ from collections.abc import Callable
 from release import format as text
 from release.evals.claim import Claim, Finding, Guard, Rule, missing
 from release.evals.engine.statistics import LOG
-from release.evals.latency.result import Latency, Load
+from release.evals.latency.result import MOST_OTHERS, MOST_SWITCHES, Latency, Load
 from release.evals.verdicts import Decision, above, all_of, beside, inside, ratio
 from release.schema.measurements import Measurements
 from release.schema.record import Audit
-
-MOST_OTHERS = 0.1
-"""Share of the processors' time that others may take while answers are timed."""
-MOST_SWITCHES = 100
-"""How often a second the timing process may be put aside, where the system does not tell what others took."""
 
 
 def _each(decision: Callable[[Latency], Decision]) -> Rule:
@@ -35,15 +30,8 @@ def _evidence(found: Latency, named: bool) -> str:
     return f"{ratio(f'latency{by}', found.ratio)}, margin {text.percent(found.margin, 0)}"
 
 
-def busy(load: Load) -> bool:
-    """Whether others kept the machine so busy that its clock tells nothing about a model."""
-    if load.others is not None:
-        return load.others > MOST_OTHERS
-    return load.switches is not None and load.switches > MOST_SWITCHES
-
-
 def _busy(measurements: Measurements) -> str | None:
-    disturbed = next((each.load for each in measurements.latencies if busy(each.load)), None)
+    disturbed = next((each.load for each in measurements.latencies if each.load.busy), None)
     return None if disturbed is None else f"no verdict from a busy machine ({_others(disturbed)})"
 
 

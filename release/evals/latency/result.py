@@ -32,6 +32,12 @@ class LatencyPart(Frozen):
     ratio: Estimate
 
 
+MOST_OTHERS = 0.1
+"""Share of the processors' time that others may take while answers are timed."""
+MOST_SWITCHES = 100
+"""How often a second the timing process may be put aside, where the system does not tell what others took."""
+
+
 class Load(Frozen):
     """What else a machine did while answers were timed.
 
@@ -42,6 +48,13 @@ class Load(Frozen):
 
     others: float | None
     switches: float | None
+
+    @property
+    def busy(self) -> bool:
+        """Whether others kept the machine so busy that its clock tells nothing about a model."""
+        if self.others is not None:
+            return self.others > MOST_OTHERS
+        return self.switches is not None and self.switches > MOST_SWITCHES
 
 
 class Latency(Frozen):

@@ -61,9 +61,9 @@ def time_pair(
 
         label = f"Latency by {pair.engine}, dense and pruned in turns"
         seconds = _each(answered, range(WARMUP + amount.least), label, console)
-        further = range(len(seconds), WARMUP + amount.needed(logs_of(seconds)))
+        further = range(len(seconds), WARMUP + amount.needed(logs_of(seconds), meter.load().busy))
         if further:
-            label = f"The first {amount.least} vary; {len(further)} more"
+            label = f"Latency: the first {amount.least} prompts vary, {len(further)} more"
             seconds = np.concatenate([seconds, _each(answered, further, label, console)])
         place = runs.place(device)
     dtype = name_of(stored_type(pair.dense))
