@@ -29,7 +29,7 @@ from release.progress import Advance
 
 Change = Callable[[Tensor, Raw], Sequence[Raw]]
 """A tensor's bytes in, those of each target out. The bytes that came in may be changed and be one of them; the others
-come from `rooms.room_like`."""
+come from `buffers.room_like`."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

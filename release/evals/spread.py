@@ -23,7 +23,7 @@ class Kept(Frozen):
     """Masks that a run measured before it was stopped, or that the run before this one measured.
 
     Attributes:
-        key: What they were measured beside and on; see `memory.key_of`.
+        key: What they were measured beside and on; see `cache.key_of`.
     """
 
     key: str

@@ -116,7 +116,7 @@ class Resident:
 
     @torch.inference_mode()
     def run(self, passes: Iterable[Pass], advance: Advance) -> Iterator[tuple[Pass, torch.Tensor]]:
-        """Run pass by pass; see `Reader`."""
+        """Run pass by pass; see `ModelReader`."""
         for each, ready in made_ready(passes, self.device, self.dtype):
             with ready.attention():
                 found = self.module(**ready.arguments, logits_to_keep=ready.keep, use_cache=False)
@@ -160,7 +160,7 @@ class Blockwise:
 
     @torch.inference_mode()
     def run(self, passes: Iterable[Pass], advance: Advance) -> Iterator[tuple[Pass, torch.Tensor]]:
-        """Run as many passes at a time as their activations fit into memory; see `Reader`."""
+        """Run as many passes at a time as their activations fit into memory; see `ModelReader`."""
         held: list[_Entered] = []
         room = left = max(LEAST, int(ROOM * (memory_free(self.device) or 0)))
         for each, ready in made_ready(passes, self.device, self.dtype):
