@@ -4,7 +4,7 @@ The runner, the record, the card, the screen, the front matter and the check of 
 `registry`, so that a further evaluation is a folder and a row there, and no other file names it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -14,8 +14,11 @@ from release.evals.metric import Metric
 from release.frozen import Frozen
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from release.evals.again import Question, Spotted, Table
     from release.evals.claim import Claim
+    from release.evals.drawing import Figures
     from release.evals.work import EvalContext, ModelTask, PairTask
     from release.schema.measurements import Measurements
     from release.schema.record import Record
@@ -43,6 +46,8 @@ class Eval(Generic[Result]):
         spot_module: Holds `question(spotted, result)`, by which it asks both models again.
         claims_module: Holds its claims, as `CLAIMS`; imported when they are asked for, since to decide one takes numpy,
             and a record is read without.
+        figures_module: Holds `figures(results, evaluation)`, which draws what was measured, by the name of a file; None
+            where nothing is drawn.
         lines: Returns what a result shows, dense beside pruned; the front matter, the glance and the screen read it.
         sources: Returns the data that a result rests on: their licence and their digests on the card come from here.
         bibliography: Returns the names, without an ending, of the `.bib` files that a result cites.
@@ -62,6 +67,7 @@ class Eval(Generic[Result]):
     check_module: str | None = None
     spot_module: str | None = None
     claims_module: str | None = None
+    figures_module: str | None = None
     lines: Callable[[Result], Iterable[Line]] = nothing
     sources: Callable[[Result], Iterable[Attribution]] = nothing
     bibliography: Callable[[Result], Iterable[str]] = nothing
@@ -90,6 +96,17 @@ class Eval(Generic[Result]):
     def question(self, spotted: "Spotted", result: Result) -> "Question":
         """Lay out what both models are asked again; only of a row that has a `spot_module`."""
         found: Question = import_module(str(self.spot_module)).question(spotted, result)
+        return found
+
+    def figures(self, results: Sequence[Result], evaluation: "Path") -> "Figures":
+        """Draw its results, none where it was switched off; `evaluation` holds its tables.
+
+        Returns:
+            Every figure it may have, by the name of the file without its ending; None for one that has nothing to show.
+        """
+        if self.figures_module is None:
+            return {}
+        found: Figures = import_module(self.figures_module).figures(results, evaluation)
         return found
 
     @property

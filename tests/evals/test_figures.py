@@ -14,7 +14,8 @@ from PIL import Image
 from release.card.render import render
 from release.digests import FileDigest
 from release.evals.bbq.data import Item
-from release.evals.figures import COLOURS, FILLS, INK, LINES, MARKERS, WIDTH, draw
+from release.evals.drawing import COLOURS, FILLS, INK, LINES, MARKERS, WIDTH
+from release.evals.figures import draw
 from release.evals.latency.result import Load
 from release.evals.latency.table import Timings, file_name, record_of, write_timings
 from release.schema.measurements import Measurements

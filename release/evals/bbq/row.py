@@ -43,6 +43,7 @@ BBQ = Eval(
     check_module="release.evals.bbq.again",
     spot_module="release.evals.bbq.spot",
     claims_module="release.evals.bbq.claims",
+    figures_module="release.evals.bbq.figures",
     lines=_lines,
     sources=_sources,
     bibliography=lambda _: ("bbq",),

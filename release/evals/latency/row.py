@@ -25,6 +25,7 @@ LATENCY = Eval(
     work_module="release.evals.latency.work",
     check_module="release.evals.latency.again",
     claims_module="release.evals.latency.claims",
+    figures_module="release.evals.latency.figures",
     lines=_lines,
     expected=True,
     further="other_latencies",
