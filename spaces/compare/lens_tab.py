@@ -5,8 +5,9 @@ from collections.abc import Callable
 import gradio as gr
 from conversation import Conversation, Screen
 from lens import ANY, KINDS, attribution, lens
+from lens_html import item, lens_head
 from lineup import Source
-from page import about, item, lens_head, side
+from page import about, side
 from reading import facts
 
 

@@ -1,4 +1,4 @@
-"""The page's own HTML. Every value that is put in is escaped here or in `grid`, and nowhere else is HTML made."""
+"""The page's own HTML. Every value is escaped where it is put in: here, in `lens_html` and in `grid`."""
 
 import re
 import shlex
@@ -9,7 +9,7 @@ from typing import Any
 from answers import Answer, Difference, Progress
 from compare import Step, Turn
 from facts import Facts, Values
-from lens import KINDS, SIDES, Asked, Lens
+from lens import SIDES
 from lineup import HERE, Source
 from metrics import METRICS
 
@@ -18,16 +18,7 @@ NOTICE = (
     "<strong>Research only.</strong> Pruned models are shown here so that what pruning does to answers can be seen. "
     "They may be biased, wrong or offensive. Do not use them in products or for decisions about people."
 )
-CONTENT_NOTE = (
-    "<strong>Content note.</strong> These questions come from a benchmark of social stereotypes about age, disability, "
-    "gender, nationality, looks, race, religion, class and sexual orientation. They probe them on purpose, state no "
-    "facts, and many people will find them unpleasant."
-)
 CSS = (HERE / "style.css").read_text(encoding="utf-8")
-CONDITIONS = {
-    "ambig": "The text leaves the answer open: “unknown” is right.",
-    "disambig": "The text settles the answer.",
-}
 
 
 def intro(alone: bool) -> str:
@@ -144,7 +135,7 @@ def _difference(found: Difference) -> str:
     heads = "".join(f'<th scope="col">{name} gave it</th>' for name in SIDES)
     rows = "".join(
         f'<tr><th scope="row">{name} said {_token(token.text)}</th>'
-        f"{''.join(f'<td>{_bar(token.probabilities[other], other)}</td>' for other in SIDES)}</tr>"
+        f"{''.join(f'<td>{bar(token.probabilities[other], other)}</td>' for other in SIDES)}</tr>"
         for name, token in found.tokens.items()
     )
     head = f'<tr><th scope="col">First difference: {place}</th>{heads}</tr>'
@@ -156,7 +147,8 @@ def _token(text: str) -> str:
     return f"<q>{escape(visible)}</q>" if text else "<em>nothing more</em>"
 
 
-def _bar(share: float, name: str, chosen: bool = False) -> str:
+def bar(share: float, name: str, chosen: bool = False) -> str:
+    """Return a share, 0 to 1, of a side as a bar with its number."""
     number = f"{100 * share:.1f} %" if share >= 0.001 or share == 0 else "below 0.1 %"
     width = min(100.0, 100 * share)
     text = f"<b>{number}, chosen</b>" if chosen else number
@@ -211,46 +203,3 @@ def _links(source: Source, facts: Facts) -> str:
 
 def _link(url: str, text: str) -> str:
     return f'<a href="{escape(url)}" target="_blank" rel="noopener noreferrer">{escape(text)}</a>'
-
-
-# The bias lens
-
-
-def lens_head(attribution: str) -> str:
-    """Return what stands above the items."""
-    reading = (
-        "Each bar is the probability of an answer, from the log-probabilities of its letter averaged over the orders "
-        "in which the options were shown; for generated answers, how often it was given. Asked live, an item stands "
-        "alone, without the instruction that it was measured with, so an answer may differ from the one shown here."
-    )
-    return f'<p class="notice" role="note">{CONTENT_NOTE}</p><p>{reading} {escape(attribution)}</p>'
-
-
-def item(found: Lens, chosen: Sequence[Asked], place: int) -> str:
-    """Return one item of a selection, or why there is none."""
-    if found.trouble:
-        return f"<p>{escape(found.trouble)}</p>"
-    if not chosen:
-        return "<p>No item is of this kind. Choose another.</p>"
-    asked = chosen[place]
-    heads = "".join(f'<th scope="col">{name}</th>' for name in ("Answer", "Dense", "Pruned"))
-    rows = "".join(_answer(asked, index) for index in range(len(asked.item.answers)))
-    condition = CONDITIONS.get(asked.item.condition, asked.item.condition)
-    return (
-        f"<p><b>{escape(KINDS[asked.kind])}</b> · {escape(asked.item.category.replace('_', ' '))} "
-        f"{asked.item.example_id} · item {place + 1} of {len(chosen)}</p>"
-        f"<blockquote>{escape(asked.item.context)}<br><b>{escape(asked.item.question)}</b></blockquote>"
-        f"<p>{escape(condition)}</p>"
-        f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
-    )
-
-
-def _answer(asked: Asked, index: int) -> str:
-    item, notes = asked.item, []
-    if index == item.target:
-        notes.append("the stereotype")
-    if index == item.label:
-        notes.append("right")
-    note = f" <small>({', '.join(notes)})</small>" if notes else ""
-    cells = (f"<td>{_bar(asked.shares[name][index], name, asked.choices[name] == index)}</td>" for name in SIDES)
-    return f'<tr><th scope="row">{escape(item.answers[index])}{note}</th>{"".join(cells)}</tr>'
