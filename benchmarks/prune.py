@@ -51,30 +51,31 @@ print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru
 AUDIT = """
 import resource, sys, time
 from pathlib import Path
-from release.checkpoint.count import BaseReader, count
+from release.checkpoint.count import BaseReader, CountPlan, count
+from release.checkpoint.files import Folder
 from release.checkpoint.folder import open_checkpoint
 from release.checkpoint.header import read_header
 from release.checkpoint.prunable import prunable
 base = open_checkpoint(Path(sys.argv[1]))
 names = set(prunable(base))
 started = time.perf_counter()
-with BaseReader(base) as beside:
+with BaseReader(base) as dense:
     for path in sorted(Path(sys.argv[2]).glob("*.safetensors")):
-        count(read_header(path), names, beside, lambda _: None, from_disk=True)
-    beside.digests()
+        count(read_header(path), CountPlan(names, dense), lambda _: None, Folder(path.parent, direct=True))
+    dense.digests()
 print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 VERIFY = """
 import resource, sys, time
 from pathlib import Path
-from release.checkpoint.count import count
+from release.checkpoint.count import CountPlan, count
 from release.checkpoint.folder import open_checkpoint
 from release.checkpoint.prunable import prunable
 checkpoint = open_checkpoint(Path(sys.argv[1]))
 names = set(prunable(checkpoint))
 started = time.perf_counter()
 for header in checkpoint.headers:
-    count(header, names, None, lambda _: None)
+    count(header, CountPlan(names), lambda _: None)
 print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 USUAL = """

@@ -10,7 +10,7 @@ import torch
 
 from release.build_record import side_files
 from release.card import render as card
-from release.checkpoint.count import count
+from release.checkpoint.count import CountPlan, count
 from release.checkpoint.header import read_header
 from release.checkpoint.loading import INDEX, SINGLE
 from release.checkpoint.prunable import module_of
@@ -76,7 +76,7 @@ def agree(folder: Path, **pruning: Any) -> None:
     if "calibration" in pruning:
         recipe["calibration"] = pruning["calibration"] and pruning["calibration"]["plan"]
     names = _weights(folder)
-    results = [count(read_header(folder / name), (), None, lambda _: None) for name in names]
+    results = [count(read_header(folder / name), CountPlan(), lambda _: None) for name in names]
     rows = _table(folder, [c for _, counts in results for c in counts])
     sparsity.write(rows, folder)
     prunable = [row for row in rows if row.module]

@@ -14,18 +14,14 @@ LINES_OF_A_FILE = 400
 LINES_OF_A_FUNCTION = 40
 ARGUMENTS = 6
 
-LONG_FILES = {}
+LONG_FILES: dict[str, int] = {}
 LONG_FUNCTIONS = {
-    "release.checkpoint.count.count": 41,
-    "release.checkpoint.rewrite.rewrite": 46,
     "release.cli.verify": 48,
     "release.evals.bbq.compare.compare": 63,
     "release.evals.latency.measure.measure_latency": 46,
     "release.hub.plan.survey": 41,
 }
 MANY_ARGUMENTS = {
-    "release.checkpoint.count.count": 9,
-    "release.checkpoint.rewrite.rewrite": 8,
     "release.cli.measure": 7,
     "release.cli.prune": 11,
     "release.cli.publish": 13,
@@ -36,10 +32,9 @@ MANY_ARGUMENTS = {
     "release.evals.latency.measure.measure_latency": 9,
     "release.evals.run.measure": 7,
     "release.pruning.calibration.calibration_text": 7,
-    "release.verification.audit._checks": 7,
     "release.verification.verify.verify": 7,
 }
-LAZY_IMPORTS = 147
+LAZY_IMPORTS = 142
 """Import statements inside functions of release/; each costs a reader the list at the top of the file."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -40,7 +40,7 @@ class BufferPool:
             self._spare.clear()
 
 
-ROOMS = BufferPool()
+POOL = BufferPool()
 
 
 def room_like(data: Raw) -> Raw:
@@ -54,6 +54,6 @@ def room_at(place: int, nbytes: int) -> Raw:
     Whoever returns it hands it over: it is used again when it is written. Lying in memory as it will in the file, it
     is written without a copy.
     """
-    room = ROOMS.take(nbytes + BLOCK)
+    room = POOL.take(nbytes + BLOCK)
     skip = (place - place_in_page(room)) % BLOCK
     return room[skip : skip + nbytes]

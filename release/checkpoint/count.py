@@ -107,39 +107,56 @@ class _Passage:
         return FileDigest(name=name, bytes=size, sha256=self._sha.hexdigest())
 
 
+@dataclass(frozen=True)
+class CountPlan:
+    """What is counted in weight files.
+
+    Attributes:
+        prunable: Names of the tensors in which a weight may have become +0.0.
+        base: What to compare with; a tensor of another shape or type is not compared.
+        groups: n and m of the pattern that prunable tensors follow.
+        moving: Whether kept weights of prunable tensors may change, so that it is told how far they moved.
+        marked: Whether the zeros of prunable tensors are packed and hashed.
+    """
+
+    prunable: Container[str] = ()
+    base: BaseReader | None = None
+    groups: tuple[int, int] | None = None
+    moving: bool = False
+    marked: bool = False
+
+    def found_in_base(self, tensor: Tensor) -> Place | None:
+        """Where the base holds a tensor that it is compared with."""
+        return self.base.find(tensor) if self.base else None
+
+    def tally(self, tensor: Tensor) -> Tally:
+        """Begin to count a tensor."""
+        prunable = tensor.name in self.prunable
+        known = self.found_in_base(tensor) is not None
+        moving = self.moving and prunable and known and tensor.is_float
+        marks = hashlib.sha256() if self.marked and prunable and tensor.is_float else None
+        return Tally(tensor, prunable, self.groups if prunable else None, known, moving, marks)
+
+
 def count(
-    header: Header,
-    prunable: Container[str],
-    base: BaseReader | None,
-    advance: Advance,
-    groups: tuple[int, int] | None = None,
-    from_disk: bool = False,
-    files: Files | None = None,
-    moving: bool = False,
-    marked: bool = False,
+    header: Header, plan: CountPlan, advance: Advance, files: Files | None = None
 ) -> tuple[FileDigest, tuple[TensorCount, ...]]:
     """Hash one weight file and count its tensors, in one read.
 
     Args:
         header: Of the file.
-        prunable: Names of the tensors in which a weight may have become +0.0.
-        base: What to compare with; a tensor of another shape or type is not compared.
         advance: Told the bytes read.
-        groups: n and m of the pattern that prunable tensors follow.
-        from_disk: Read past the page cache, as suits a file that was written past it.
         files: Where its bytes come from; by default the folder it lies in.
-        moving: Whether kept weights of prunable tensors may change, so that it is told how far they moved.
-        marked: Whether the zeros of prunable tensors are packed and hashed.
     """
-    files = files or Folder(header.path.parent, direct=from_disk)
+    files, base = files or Folder(header.path.parent), plan.base
     sha = hashlib.sha256(header.raw)
-    tallies = {t.name: _tally(t, t.name in prunable, base, groups, moving, marked) for t in header.tensors}
+    tallies = {tensor.name: plan.tally(tensor) for tensor in header.tensors}
     with ExitStack() as stack:
         # One thread each: what it is given, it does in order.
         whole, apart, counter, reader = (stack.enter_context(ThreadPoolExecutor(1)) for _ in range(4))
         under_way: deque[Sequence[Future[None]]] = deque()
         for tensor, offset, data in _pieces(header, files):
-            place, tally = base.find(tensor) if base else None, tallies[tensor.name]
+            place, tally = plan.found_in_base(tensor), tallies[tensor.name]
             before = reader.submit(base.read, place, offset, data.size) if base and place else None
             hashed = whole.submit(sha.update, data.data), apart.submit(tally.sha256.update, data.data)
             under_way.append((*hashed, counter.submit(tally.add, data, before)))
@@ -162,12 +179,3 @@ def _pieces(header: Header, files: Files) -> Iterator[tuple[Tensor, int, Raw]]:
         for tensor in header.tensors:
             for offset in range(0, tensor.nbytes, PIECE):
                 yield tensor, offset, file.read(tensor.start + offset, min(PIECE, tensor.nbytes - offset))
-
-
-def _tally(
-    tensor: Tensor, prunable: bool, base: BaseReader | None, groups: tuple[int, int] | None, moving: bool, marked: bool
-) -> Tally:
-    known = base is not None and base.find(tensor) is not None
-    moving = moving and prunable and known and tensor.is_float
-    marks = hashlib.sha256() if marked and prunable and tensor.is_float else None
-    return Tally(tensor, prunable, groups if prunable else None, known, moving, marks)

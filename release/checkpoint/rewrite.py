@@ -18,7 +18,7 @@ from typing import Self, TypeVar
 
 import numpy as np
 
-from release.checkpoint.buffers import ROOMS, room_at
+from release.checkpoint.buffers import POOL, room_at
 from release.checkpoint.disk import DiskWriter, SteadyReader
 from release.checkpoint.header import Header, Raw, Tensor
 from release.checkpoint.stage_timer import StageTimer
@@ -41,55 +41,74 @@ UNDER_WAY = 384 << 20
 """Bytes that are read, changed or waiting to be written; a tensor that is to change counts whole, and may be larger."""
 
 
+@dataclass(frozen=True)
+class Target:
+    """A file to write.
+
+    Attributes:
+        tag: Names what is being written; a partial file of the same tag is continued.
+    """
+
+    path: Path
+    tag: str
+
+    @property
+    def partial(self) -> Path:
+        """Where it lies until it is whole."""
+        return self.path.with_name(f".{self.path.name}.{self.tag}.partial")
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What a written file has otherwise than its source.
+
+    Attributes:
+        changes: Tensor name → change; all other bytes stay as they are.
+        allow_nonfinite: Let NaN and infinities in untouched tensors pass; what is changed, the change looks at.
+    """
+
+    changes: Mapping[str, Change]
+    allow_nonfinite: bool = False
+
+
 def rewrite(
-    header: Header,
-    targets: Sequence[Path],
-    changes: Mapping[str, Change],
-    tags: Sequence[str],
-    threads: int,
-    advance: Advance,
-    busy: StageTimer,
-    allow_nonfinite: bool = False,
+    header: Header, targets: Sequence[Target], edit: Edit, threads: int, advance: Advance, busy: StageTimer
 ) -> tuple[FileDigest, ...]:
-    """Write the file that `header` describes once for each target, with `changes` made.
+    """Write the file that `header` describes once for each target, with its changes made.
 
     Args:
         header: Of the source file.
-        changes: Tensor name → change; all other bytes stay as they are.
-        tags: Name what is being written, one for each target; a partial file of the same tag is continued.
         threads: Workers that read and change, ≥ 1.
         advance: Told the bytes written.
         busy: Told the time spent on "prune" (reading and changing), "write" and "hash".
-        allow_nonfinite: Let NaN and infinities in untouched tensors pass; what is changed, the change looks at.
 
     Raises:
         DiskFull: The partial files are removed.
         UnusableBase: Names the first weight that is NaN or infinite; or the source was changed while it was read, and
             nothing of it stays.
     """
-    partials = [path.with_name(f".{path.name}.{tag}.partial") for path, tag in zip(targets, tags, strict=True)]
     try:
         with ExitStack() as stack:
-            stack.enter_context(no_room_is_told(targets[0]))
-            files = [stack.enter_context(_Target(path, header, busy)) for path in partials]
-            _write(header, files, _Work(changes, len(files), allow_nonfinite, busy), threads, advance)
+            stack.enter_context(no_room_is_told(targets[0].path))
+            files = [stack.enter_context(_PartialFile(target.partial, header, busy)) for target in targets]
+            _write(header, files, _Work(edit, len(files), busy), threads, advance)
             digests = [file.finished() for file in files]
     except DiskFull:
-        for path in partials:
-            path.unlink(missing_ok=True)
+        for target in targets:
+            target.partial.unlink(missing_ok=True)
         raise
     finally:
-        ROOMS.clear()
-    for path, target in zip(partials, targets, strict=True):
-        put_in_place(path, target)
-        sync_folder(target.parent)
+        POOL.clear()
+    for target in targets:
+        put_in_place(target.partial, target.path)
+        sync_folder(target.path.parent)
     return tuple(
-        FileDigest(name=target.name, bytes=header.size, sha256=digest)
+        FileDigest(name=target.path.name, bytes=header.size, sha256=digest)
         for target, digest in zip(targets, digests, strict=True)
     )
 
 
-class _Target:
+class _PartialFile:
     """One file in the making: written by one thread and hashed by another, piece by piece.
 
     Attributes:
@@ -147,26 +166,20 @@ def _whole_bytes(path: Path, header: Header) -> int:
     return max((end for end in ends if end <= size), default=0)
 
 
-def _write(
-    header: Header,
-    targets: Sequence[_Target],
-    work: "_Work",
-    threads: int,
-    advance: Advance,
-) -> None:
+def _write(header: Header, targets: Sequence[_PartialFile], work: "_Work", threads: int, advance: Advance) -> None:
     for target in targets:
         target.put(np.frombuffer(header.raw, dtype=np.uint8)[target.done :])
         advance(max(target.done, len(header.raw)))
     start = min(target.done for target in targets)
     with SteadyReader(header.path, header.stamp) as source:
-        pieces = (piece for piece in _pieces(header, work.changes) if piece.start >= start)
+        pieces = (piece for piece in _pieces(header, work.edit.changes) if piece.start >= start)
         before: Sequence[Raw] = ()
         for piece, results in in_order(partial(work, source), pieces, threads, lambda piece: piece.nbytes, UNDER_WAY):
             for target, data in zip(targets, results, strict=True):
                 if piece.start >= target.done:
                     target.put(data)
                     advance(piece.nbytes)
-            ROOMS.give_back(before)  # every target has taken the next piece, and so is done with this one
+            POOL.give_back(before)  # every target has taken the next piece, and so is done with this one
             before = results
         source.require_unchanged()
 
@@ -200,9 +213,8 @@ def _pieces(header: Header, changes: Mapping[str, Change]) -> Iterator[Piece]:
 class _Work:
     """What a worker does with one piece."""
 
-    changes: Mapping[str, Change]
+    edit: Edit
     targets: int
-    allow_nonfinite: bool
     busy: StageTimer
 
     def __call__(self, source: SteadyReader, piece: Piece) -> tuple[Piece, Sequence[Raw]]:
@@ -211,13 +223,13 @@ class _Work:
             source.read(piece.start, data)
             results = self._changed(piece, data)
         if not any(result is data for result in results):
-            ROOMS.give_back([data])
+            POOL.give_back([data])
         return piece, results
 
     def _changed(self, piece: Piece, data: Raw) -> Sequence[Raw]:
-        if change := self.changes.get(piece.tensor.name):
+        if change := self.edit.changes.get(piece.tensor.name):
             return change(piece.tensor, data)
-        if piece.tensor.is_float and not self.allow_nonfinite:
+        if piece.tensor.is_float and not self.edit.allow_nonfinite:
             _require_finite(piece, data)
         return [data] * self.targets
 

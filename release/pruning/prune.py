@@ -11,7 +11,7 @@ from release.checkpoint.buffers import room_like
 from release.checkpoint.folder import Checkpoint
 from release.checkpoint.header import Header, Raw, Tensor
 from release.checkpoint.prunable import block_of, prunable
-from release.checkpoint.rewrite import Change, rewrite
+from release.checkpoint.rewrite import Change, Edit, Target, rewrite
 from release.checkpoint.stage_timer import StageTimer
 from release.digests import FileDigest, digest_of
 from release.errors import DiskFull
@@ -283,16 +283,10 @@ def _write_shards(
 def _write_shard(
     base: Checkpoint, header: Header, decided: Sequence[_Decided], threads: int, advance: Advance, busy: StageTimer
 ) -> tuple[FileDigest, ...]:
-    return rewrite(
-        header,
-        [each.job.destination / header.path.name for each in decided],
-        dict.fromkeys(decided[0].budgets.parts, _change(decided)),
-        [each.job.recipe.tag(base) for each in decided],
-        threads,
-        advance,
-        busy,
-        allow_nonfinite=decided[0].job.recipe.allow_nonfinite,
-    )
+    targets = [Target(each.job.destination / header.path.name, each.job.recipe.tag(base)) for each in decided]
+    changes = dict.fromkeys(decided[0].budgets.parts, _change(decided))
+    edit = Edit(changes, decided[0].job.recipe.allow_nonfinite)
+    return rewrite(header, targets, edit, threads, advance, busy)
 
 
 def _change(decided: Sequence[_Decided]) -> Change:

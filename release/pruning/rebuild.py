@@ -16,7 +16,7 @@ from release.checkpoint.count import places, read_tensor
 from release.checkpoint.folder import Checkpoint
 from release.checkpoint.header import Bits, Raw, Tensor
 from release.checkpoint.prunable import block_of
-from release.checkpoint.rewrite import Change, in_order, rewrite
+from release.checkpoint.rewrite import Change, Edit, Target, in_order, rewrite
 from release.checkpoint.stage_timer import StageTimer
 from release.digests import FileDigest, digest_of
 from release.errors import AuditFailed, BadOption, UnusableBase
@@ -133,6 +133,7 @@ def rebuild(
         AuditFailed: A file that was made is not the release's; it is removed.
     """
     change, names = _change(base, recipe, mask, console)
+    edit = Edit(dict.fromkeys(names, change))
     require_room(base, [destination])
     wanted = {file.name: file for file in expected}
     with console.step("Rebuild the weight files", base.size) as advance:
@@ -142,9 +143,8 @@ def rebuild(
                 made = digest_of(target)
                 advance(header.size)
             else:
-                [made] = rewrite(
-                    header, [target], dict.fromkeys(names, change), [recipe.tag(base)], cores(), advance, StageTimer()
-                )
+                written = [Target(target, recipe.tag(base))]
+                [made] = rewrite(header, written, edit, cores(), advance, StageTimer())
             if wanted.get(made.name) != made:
                 target.unlink()
                 raise AuditFailed(

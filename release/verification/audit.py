@@ -8,7 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from release.checkpoint.count import BaseReader, count
+from release.checkpoint.count import BaseReader, CountPlan, count
+from release.checkpoint.files import Folder
 from release.checkpoint.folder import Checkpoint
 from release.checkpoint.prunable import left_dense
 from release.checkpoint.tally import TensorCount
@@ -55,7 +56,7 @@ def audit(
     """
     files, counts, base_files = _read(base, written, allowed, recipe.groups, console)
     table = sparsity.rows(counts, allowed)
-    checks = tuple(_checks(base, written, allowed, recipe, hashed, files, counts))
+    checks = (*_as_written(base, written, hashed, files), *_as_planned(recipe, allowed, counts))
     refuse_failed(checks)
     return Audited(summarise(recipe, written, table, checks, files), table, base_files)
 
@@ -77,24 +78,23 @@ def refuse_failed(checks: Iterable[Check]) -> None:
 def _read(
     base: Checkpoint, written: Checkpoint, allowed: Budgets, groups: tuple[int, int] | None, console: Console
 ) -> tuple[tuple[FileDigest, ...], tuple[TensorCount, ...], tuple[FileDigest, ...]]:
-    with console.step("Audit: read the files again", written.size) as advance, BaseReader(base) as beside:
-        results = [count(header, allowed.zeros, beside, advance, groups, from_disk=True) for header in written.headers]
+    with console.step("Audit: read the files again", written.size) as advance, BaseReader(base) as dense:
+        plan = CountPlan(allowed.zeros, dense, groups)
+        # Past the page cache, as they were written.
+        results = [count(h, plan, advance, Folder(h.path.parent, direct=True)) for h in written.headers]
         files = tuple(file for file, _ in results)
-        return files, tuple(c for _, counts in results for c in counts), beside.digests()
+        return files, tuple(c for _, counts in results for c in counts), dense.digests()
 
 
-def _checks(
-    base: Checkpoint,
-    written: Checkpoint,
-    allowed: Budgets,
-    recipe: Recipe,
-    hashed: Sequence[FileDigest],
-    files: Sequence[FileDigest],
-    counts: Sequence[TensorCount],
+def _as_written(
+    base: Checkpoint, written: Checkpoint, hashed: Sequence[FileDigest], files: Sequence[FileDigest]
 ) -> Iterator[Check]:
     same = [h.raw for h in base.headers] == [h.raw for h in written.headers]
     yield Check(name="headers", ok=same, detail="as the base's, byte for byte" if same else "differ from the base's")
     yield check_files("read back", hashed, files, "as hashed while writing")
+
+
+def _as_planned(recipe: Recipe, allowed: Budgets, counts: Sequence[TensorCount]) -> Iterator[Check]:
     yield check_budgets(allowed, counts, {c.name: sparsity.crowded(c, allowed) for c in counts})
     if recipe.pattern is not None:
         yield check_pattern(recipe.pattern, [c for c in counts if c.name in allowed.zeros])

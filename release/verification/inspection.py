@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from release import outside
-from release.checkpoint.count import BaseReader, count
+from release.checkpoint.count import BaseReader, CountPlan, count
 from release.checkpoint.files import Files, content, digest
 from release.checkpoint.folder import AT_ONCE, Checkpoint, config_of, open_files
 from release.checkpoint.prunable import prunable
@@ -166,13 +166,10 @@ def read_weights(
     written = subject.written
     names = set(prunable(written))
     dense = BaseReader(base.checkpoint, base.files) if base else None
-    marked = MASK in subject.files.sizes
+    plan = CountPlan(names, dense, groups, moving, marked=MASK in subject.files.sizes)
     step = console.step("Verify: read every weight", written.size)
     with step as advance, dense or nullcontext():
-        results = [
-            count(header, names, dense, advance, groups, files=subject.files, moving=moving, marked=marked)
-            for header in written.headers
-        ]
+        results = [count(header, plan, advance, subject.files) for header in written.headers]
         base_files = dense.digests() if dense else None
     counts = tuple(c for _, found in results for c in found)
     chosen = sorted((c for c in counts if c.name in names), key=lambda c: c.name)

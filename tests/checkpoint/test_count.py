@@ -9,7 +9,8 @@ import pytest
 
 from release.checkpoint import count as module
 from release.checkpoint import tally
-from release.checkpoint.count import BaseReader, count
+from release.checkpoint.count import BaseReader, CountPlan, count
+from release.checkpoint.files import Folder
 from release.checkpoint.folder import Checkpoint
 from release.checkpoint.header import read_header
 
@@ -58,10 +59,10 @@ def pruned() -> dict[str, np.ndarray]:
     return changed
 
 
-@pytest.mark.parametrize("from_disk", [False, True])
-def test_a_file_is_counted_and_hashed_as_it_is(tmp_path, pruned, from_disk):
+@pytest.mark.parametrize("direct", [False, True])
+def test_a_file_is_counted_and_hashed_as_it_is(tmp_path, pruned, direct):
     [header] = checkpoint(tmp_path / "pruned", [pruned]).headers
-    digest, counts = count(header, {PRUNED}, None, lambda _: None, from_disk=from_disk)
+    digest, counts = count(header, CountPlan({PRUNED}), lambda _: None, Folder(header.path.parent, direct=direct))
     assert digest.sha256 == hashlib.sha256(header.path.read_bytes()).hexdigest()
     for found in counts:
         array = pruned[found.name]
@@ -82,9 +83,9 @@ def test_a_base_of_any_layout_is_compared_and_its_files_hashed(tmp_path, pruned,
     }[layout]
     base = checkpoint(tmp_path / "base", parts)
     [header] = checkpoint(tmp_path / "pruned", [pruned]).headers
-    with BaseReader(base) as beside:
-        _, counts = count(header, {PRUNED}, beside, lambda _: None)
-        digests = beside.digests()
+    with BaseReader(base) as reader:
+        _, counts = count(header, CountPlan({PRUNED}, reader), lambda _: None)
+        digests = reader.digests()
     assert [d.sha256 for d in digests] == [hashlib.sha256(h.path.read_bytes()).hexdigest() for h in base.headers]
     found = {c.name: c for c in counts}
     assert found[PRUNED].zeros_before == np.count_nonzero(dense[PRUNED] == 0)
@@ -96,8 +97,8 @@ def test_a_base_of_any_layout_is_compared_and_its_files_hashed(tmp_path, pruned,
 @pytest.mark.parametrize(("n", "m"), [(2, 4), (1, 2), (3, 8), (12, 16)])
 def test_groups_of_a_pattern_are_counted_one_by_one(tmp_path, pruned, n, m):
     [header] = checkpoint(tmp_path / "pruned", [pruned]).headers
-    with BaseReader(checkpoint(tmp_path / "base", [values()])) as beside:
-        _, counts = count(header, {PRUNED}, beside, lambda _: None, groups=(n, m))
+    with BaseReader(checkpoint(tmp_path / "base", [values()])) as base:
+        _, counts = count(header, CountPlan({PRUNED}, base, (n, m)), lambda _: None)
     after, before = ((v[PRUNED].reshape(-1, m) == 0).sum(1) for v in (pruned, values()))
     found = {c.name: c for c in counts}
     assert found[PRUNED].unfilled == np.count_nonzero(after < m - n)
@@ -108,6 +109,6 @@ def test_groups_of_a_pattern_are_counted_one_by_one(tmp_path, pruned, n, m):
 def test_a_tensor_of_another_shape_is_not_compared(tmp_path, pruned):
     base = checkpoint(tmp_path / "base", [values() | {KEPT: np.zeros((3, 3), np.float32)}])
     [header] = checkpoint(tmp_path / "pruned", [pruned]).headers
-    with BaseReader(base) as beside:
-        _, counts = count(header, {PRUNED}, beside, lambda _: None)
+    with BaseReader(base) as dense:
+        _, counts = count(header, CountPlan({PRUNED}, dense), lambda _: None)
     assert {c.name: c.changed is None for c in counts} == {PRUNED: False, KEPT: True, INDEX: False}

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 from release.checkpoint import rewrite as module
 from release.checkpoint.buffers import room_like
 from release.checkpoint.header import read_header
-from release.checkpoint.rewrite import in_order, rewrite
+from release.checkpoint.rewrite import Edit, Target, in_order, rewrite
 from release.checkpoint.stage_timer import StageTimer
 from release.checkpoint.steady import steady
 from release.errors import UnusableBase
@@ -39,14 +39,14 @@ def written(source, folders, allow_nonfinite=False):
             tensor.bits(out)[:] = tensor.bits(data) + np.uint16(add)
         return results
 
-    targets = [folder / source.name for folder in folders]
+    targets = [Target(folder / source.name, folder.name) for folder in folders]
     for folder in folders:
         folder.mkdir(exist_ok=True)
-    changes = dict.fromkeys(("b.weight", "d.weight"), change)
-    tags = [folder.name for folder in folders]
-    digests = rewrite(read_header(source), targets, changes, tags, 2, lambda _: None, StageTimer(), allow_nonfinite)
-    assert [d.sha256 for d in digests] == [hashlib.sha256(t.read_bytes()).hexdigest() for t in targets]
-    return [target.read_bytes() for target in targets]
+    edit = Edit(dict.fromkeys(("b.weight", "d.weight"), change), allow_nonfinite)
+    digests = rewrite(read_header(source), targets, edit, 2, lambda _: None, StageTimer())
+    found = [target.path.read_bytes() for target in targets]
+    assert [d.sha256 for d in digests] == [hashlib.sha256(data).hexdigest() for data in found]
+    return found
 
 
 def expected(source, add):
@@ -88,9 +88,8 @@ def test_many_tensors_of_one_size_keep_their_own_bytes(tmp_path):
 
     names = [tensor.name for tensor in read_header(path).tensors]
     target = tmp_path / "out.safetensors"
-    [digest] = rewrite(
-        read_header(path), [target], dict.fromkeys(names, change), ["tag"], 3, lambda _: None, StageTimer()
-    )
+    edit = Edit(dict.fromkeys(names, change))
+    [digest] = rewrite(read_header(path), [Target(target, "tag")], edit, 3, lambda _: None, StageTimer())
     assert digest.sha256 == hashlib.sha256(target.read_bytes()).hexdigest()
     found = load_file(target)
     assert all(np.array_equal(found[n].view(np.uint16), v.view(np.uint16) + 1) for n, v in load_file(path).items())
@@ -148,9 +147,9 @@ def test_a_source_that_is_changed_while_it_is_read_is_named_and_nothing_stands(s
             CHANGES[change](source)
         return [data]
 
-    changes = dict.fromkeys(("b.weight", "d.weight"), meanwhile)
+    edit = Edit(dict.fromkeys(("b.weight", "d.weight"), meanwhile))
     with pytest.raises(UnusableBase, match=r"^model\.safetensors was cut or changed"):
-        rewrite(header, [out], changes, ["tag"], 1, lambda _: None, StageTimer())
+        rewrite(header, [Target(out, "tag")], edit, 1, lambda _: None, StageTimer())
     assert not out.exists()
 
 
@@ -160,7 +159,7 @@ def test_a_source_that_was_changed_since_its_header_was_read_is_named(source, tm
     header = read_header(source)
     CHANGES[change](source)
     with pytest.raises(UnusableBase, match=r"^model\.safetensors was cut or changed"):
-        rewrite(header, [tmp_path / source.name], {}, ["tag"], 1, lambda _: None, StageTimer())
+        rewrite(header, [Target(tmp_path / source.name, "tag")], Edit({}), 1, lambda _: None, StageTimer())
 
 
 @pytest.mark.parametrize("change", [*CHANGES, "gone", "replaced"])
