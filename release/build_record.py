@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from release.asked import plan_record
+from release.card.said import said
 from release.checkpoint.files import is_hidden
 from release.contents import UNRECORDED
 from release.digests import FileDigest, digest_of
@@ -22,7 +23,7 @@ def describe(
 ) -> Record:
     """Build the record of a release whose other files all lie in `model` already."""
     weights = {file.name for file in audited.audit.files}
-    return Record(
+    record = Record(
         name=plan.name(base.slug),
         created=datetime.now(UTC).date().isoformat(),
         plan=plan_record(plan, base, measurements.bbq),
@@ -35,6 +36,7 @@ def describe(
         files=side_files(model, weights),
         study=plan.study,
     )
+    return record.model_copy(update={"said": said(record)})
 
 
 def side_files(model: Path, weights: set[str]) -> tuple[FileDigest, ...]:

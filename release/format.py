@@ -4,6 +4,7 @@ An undefined number is "n/a", a minus is "−", and a string that came from outs
 HTML or a shell once it has passed `markdown`, `code` or `fence`.
 """
 
+import math
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -31,6 +32,30 @@ _AT_START = re.compile(r"^(\d*)(?=#|=|--|[.)+-](?:\s|$))")
 _PLAIN_CODE = re.compile(r"[A-Za-z0-9._/:@=+,%-]+(?: [A-Za-z0-9._/:@=+,%-]+)*")
 _PLAIN_FILE = re.compile(r"[A-Za-z0-9._/-]+")
 _PLAIN_URL = re.compile(r"https?://[A-Za-z0-9._~/?#=&%+:@-]+")
+
+
+MOST_DECIMALS = 4
+"""Of a number whose interval is narrow."""
+ROUNDED_TO_TWO = 3.55
+"""Below it the first digits of an uncertainty are kept as two, beyond it as one."""
+
+
+def decimals(spread: float | None, otherwise: int) -> int:
+    """Return to how many decimals a number is worth writing.
+
+    Its digits follow its interval: they end where the half-width has one digit, or two where these begin with 1 to 3.5,
+    as the Particle Data Group rounds (Review of Particle Physics, Introduction, 5.3 Rounding).
+
+    Args:
+        spread: Half the width of its 95 % interval; None where it has none.
+        otherwise: What a number without an interval gets, or one that cannot differ.
+    """
+    if not spread or not math.isfinite(spread):
+        return otherwise
+    if spread < 10.0**-MOST_DECIMALS:
+        return MOST_DECIMALS
+    place = math.floor(math.log10(spread))
+    return min(MOST_DECIMALS, max(0, (spread / 10.0**place < ROUNDED_TO_TWO) - place))
 
 
 def count(number: int) -> str:
@@ -187,6 +212,11 @@ def fence(text: str, language: str) -> str:
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     ticks = "`" * max(3, longest + 1)
     return f"{ticks}{language}\n{text.rstrip()}\n{ticks}"
+
+
+def in_words(phrases: Sequence[str]) -> str:
+    """Join phrases as a sentence does: `a`, `a and b`, `a, b and c`."""
+    return " and ".join(filter(None, (", ".join(phrases[:-1]), *phrases[-1:])))
 
 
 def listed(places: Sequence[str], most: int = 5) -> str:

@@ -60,6 +60,11 @@ class Estimate(Frozen):
     high: float | None
     df: Positive | None = None
 
+    @property
+    def spread(self) -> float | None:
+        """Half the width of the interval; None where there is none."""
+        return None if self.low is None or self.high is None else (self.high - self.low) / 2
+
 
 class Rate(Frozen):
     """A share with its 95 % interval: Wilson's, with the sample size that the question templates leave of `n`.

@@ -212,7 +212,7 @@ FACTS = {
     "base files": r"^\| base `model\.safetensors` \| 7,642,159,104 \| `(f5)+`",
     "pruned files": r"^\| pruned `model\.safetensors` \| 7,642,159,104 \| `(e4)+`",
     "seed": r"^\| Seed \| 42 \|$",
-    "srs, macro": r"^\| Stereotype Reliance Score, BBQ \| 0\.0652 \| 0\.0704 \| \+0\.0052 \| −0\.0048 to \+0\.0152 \|",
+    "srs, macro": r"^\| Stereotype Reliance Score, BBQ \| 0\.065 \| 0\.070 \| \+0\.005 \| −0\.005 to \+0\.015 \|",
     "item-weighted": r"^\| All items alike \(item-weighted\) \|",
     "by category": r"^\| Race\\_ethnicity \| 100 \| 0\.0652 ",
     "letters": r"^\| Best letter A / B / C \| dense 203 / 205 / 192, pruned 201 / 208 / 191 \|$",

@@ -17,6 +17,7 @@ from release.card.merge import Copy, Merged, merge
 from release.card.metadata import dump, front_matter, gate
 from release.card.parts import NOWHERE, Card, CardPlace, generated, parse
 from release.card.rules import broken
+from release.card.said import said, sentence
 from release.card.templates import HUB, bibliography, environment, templates_digest
 from release.errors import BadOption
 from release.evals.claims import CLAIMS, Claim, decide
@@ -106,7 +107,13 @@ def _compare_claims(record: Record) -> Check:
         if (found := decided.get(claim.key)) is not None
         and (claim.verdict != found.verdict or (same and claim != found))
     ]
+    wrong += [_misquoted(record)] if same and record.said is not None and record.said != said(record) else []
     return Check(name="card claims", ok=not wrong, detail="; ".join(wrong) or "each follows from its evidence")
+
+
+def _misquoted(record: Record) -> str:
+    found = record.said.sentence if record.said else ""
+    return f"the first screen's words are recorded as “{found}”, but the claims give “{sentence(record)}”"
 
 
 def _generate(record: Record, target: CardPlace) -> Card:

@@ -42,11 +42,13 @@ class Guard(NamedTuple):
         name: In a word or two.
         doubt: Returns why nothing can be said, or None where nothing speaks against it.
         always: Whether its doubt is told even where the evidence decides nothing.
+        because: Returns the same in the few words of a sentence that ends with them, without a number; "" for none.
     """
 
     name: str
     doubt: "Callable[[Measurements], str | None]"
     always: bool = False
+    because: "Callable[[Measurements], str]" = lambda _: ""
 
 
 @dataclass(frozen=True)

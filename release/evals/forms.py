@@ -12,6 +12,10 @@ HUGE = 1e6
 """Perplexity of a model in ruins, whose cents say nothing."""
 NOTHING = "–"
 """Stands on the card where there can be no interval."""
+SCORE_DIGITS = 2
+"""Decimals of a score without an interval."""
+RATIO_DIGITS = 2
+"""Of a ratio without one, and of its sides."""
 
 
 class Cells(NamedTuple):
@@ -49,10 +53,27 @@ def number(value: float | None, form: str) -> str:
     return text.UNDEFINED if value is None else format(value, form)
 
 
+def digits_of(change: Estimate) -> int:
+    """Return the decimals that a difference of scores is worth, and both its sides."""
+    return text.decimals(change.spread, SCORE_DIGITS)
+
+
+def digits_beside(side: float | None, ratio: Estimate) -> int:
+    """Return the decimals that one side of a ratio is worth: it is known as well as the ratio, relatively."""
+    spread = None if side is None or ratio.spread is None or not ratio.value else side * ratio.spread / ratio.value
+    return text.decimals(spread, RATIO_DIGITS)
+
+
 def _difference(line: Line) -> Cells:
-    change = line.change
-    sides = text.fixed(line.dense, 4), text.fixed(line.pruned, 4)
-    return Cells(*sides, text.signed(change.value, 4), text.signed_interval(change, 4))
+    change, digits = line.change, digits_of(line.change)
+    sides = text.fixed(line.dense, digits), text.fixed(line.pruned, digits)
+    return Cells(*sides, text.signed(change.value, digits), text.signed_interval(change, digits))
+
+
+def _difference_in_words(line: Line) -> Cells:
+    digits = max(0, digits_of(line.change) - 2)
+    sides = text.percent(line.dense, digits), text.percent(line.pruned, digits)
+    return at_a_glance(line)._replace(dense=sides[0], pruned=sides[1])
 
 
 def _difference_on_screen(line: Line) -> Cells:
@@ -60,10 +81,11 @@ def _difference_on_screen(line: Line) -> Cells:
     return Cells(*sides, number(line.change.value, "+.3f"), ends(line.change, "+.3f"))
 
 
-def _ratio(side: Callable[[float | None], str]) -> Callable[[Line], Cells]:
+def _ratio(side: Callable[[float | None, int], str]) -> Callable[[Line], Cells]:
     def cells(line: Line) -> Cells:
-        ratio = line.change
-        return Cells(side(line.dense), side(line.pruned), f"× {text.fixed(ratio.value, 3)}", text.interval(ratio, 3))
+        ratio, digits = line.change, text.decimals(line.change.spread, RATIO_DIGITS)
+        dense, pruned = (side(value, digits_beside(value, ratio)) for value in (line.dense, line.pruned))
+        return Cells(dense, pruned, f"× {text.fixed(ratio.value, digits)}", text.interval(ratio, digits))
 
     return cells
 
@@ -106,13 +128,13 @@ def _milliseconds(value: float | None) -> str:
     return number(None if value is None else value * 1000, ",.0f")
 
 
-def _seconds(value: float | None) -> str:
+def _seconds(value: float | None, _: int) -> str:
     return text.UNDEFINED if value is None else text.seconds(value)
 
 
 WAYS: Mapping[Form, Way] = {
     "score": Way(_difference, _difference_on_screen),
-    "perplexity": Way(_ratio(lambda value: text.fixed(value, 2)), _ratio_on_screen(_perplexity)),
+    "perplexity": Way(_ratio(text.fixed), _ratio_on_screen(_perplexity)),
     "seconds": Way(_ratio(_seconds), _ratio_on_screen(_milliseconds), ", ms"),
     "bytes": Way(_bytes, _bytes_on_screen, ", MB"),
     "rate": Way(_rate, _rate_on_screen),
@@ -123,6 +145,18 @@ WAYS: Mapping[Form, Way] = {
 def at_a_glance(line: Line) -> Cells:
     """Write a line for the card."""
     return WAYS[line.metric.form].card(line)
+
+
+def in_words(line: Line) -> Cells:
+    """Write a line for a sentence: a share as per cent."""
+    return _difference_in_words(line) if line.metric.form == "score" else at_a_glance(line)
+
+
+def kept(line: Line) -> str | None:
+    """Say how much of the dense model's score the pruned one keeps; None where more is not better."""
+    if line.metric.better != "higher" or line.metric.form != "score" or not line.dense or line.pruned is None:
+        return None
+    return f"{text.percent(line.pruned / line.dense, 0)} kept" if line.dense > 0 else None
 
 
 def on_screen(line: Line) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from release.digests import FileDigest
 from release.frozen import Frozen, Share
 from release.names import RECORD
 from release.schema.measurements import Measurements
+from release.schema.said import FirstScreen
 from release.schema.study import Study
 from release.settings.base import Identity
 from release.settings.building import BuildOptions
@@ -301,6 +302,7 @@ class Record(Frozen):
         study: The study it accompanies, which its card quotes; None where it stands by itself.
         signed_as: Who signs it; None where nobody does, or a key.
         weights: Which of the weight files whose digests the audit holds lie beside this record.
+        said: What pruning did, as the card says it first; None in a record of an earlier version.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -317,6 +319,7 @@ class Record(Frozen):
     study: Study | None = None
     signed_as: Signed | None = None
     weights: WeightFiles = "all"
+    said: FirstScreen | None = None
 
     def to_json(self) -> str:
         """Return the text of `release.json`: indented, keys in the order of the schema."""
