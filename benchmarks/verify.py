@@ -34,11 +34,11 @@ from pathlib import Path
 
 from release.checkpoint.files import Folder
 from release.progress import Console
-from release.verification.verify import verify
+from release.verification.verify import BaseAsked, verify
 def used():
     known = resource.getrusage(resource.RUSAGE_SELF)
     return known.ru_utime + known.ru_stime
-base = (lambda: Folder(Path(sys.argv[2]))) if len(sys.argv) > 2 else None
+base = BaseAsked(lambda: Folder(Path(sys.argv[2]))) if len(sys.argv) > 2 else None
 started, before = time.perf_counter(), used()
 answer = verify(Folder(Path(sys.argv[1])), base, Console(quiet=True))
 assert answer.ok, answer.verdict

@@ -22,7 +22,7 @@ from release.sources.base import base_files, pruned_files, pruned_folder
 from release.verification import verify as verification
 from release.verification.remask import Again
 from release.verification.signing import Who
-from release.verification.verify import Verification
+from release.verification.verify import BaseAsked, Requested, Verification
 
 if TYPE_CHECKING:
     from release.hub import Pushed
@@ -106,8 +106,8 @@ def verify(
     """
     console = console or Console()
     files = pruned_files(str(release), console)
-    dense = None if base is None else lambda: base_files(base, console)
-    return verification.verify(files, dense, console, again, who, spot, base)
+    dense = None if base is None else BaseAsked(lambda: base_files(base, console), base)
+    return verification.verify(files, dense, console, Requested(again, who, spot))
 
 
 def rebuild(release: Path | str, base: str, out: Path, console: Console | None = None) -> Path:

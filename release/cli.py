@@ -4,7 +4,6 @@ A command takes records, whose fields declare the options (`release.settings`). 
 gradio) happen inside the commands, so that `release --help` is quick.
 """
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,25 +11,14 @@ import typer
 
 from release import __version__
 from release.progress import Console
-from release.settings.base import Identity
-from release.settings.building import BuildOptions
-from release.settings.command import command, option
-from release.settings.common import (
-    Base,
-    Debug,
-    DryRun,
-    Json,
-    MaxMemory,
-    Model,
-    PathOrRepo,
-    PrivateKey,
-    ReleaseFolder,
-    Since,
-)
+from release.settings.building import ReleaseOptions
+from release.settings.command import command, parameters
+from release.settings.common import Base, Debug, DryRun, Json, Model, PathOrRepo, ReleaseFolder, RunOptions
 from release.settings.measuring import Measuring
-from release.settings.option import HelpPanel, shares
-from release.settings.publication import PublishOptions
-from release.settings.recipe import RecipeOptions
+from release.settings.option import shares
+from release.settings.publication import Destination, PublishOptions
+from release.settings.verifying import VerifyOptions
+from release.settings.watching import WatchOptions
 
 app = typer.Typer(
     help="Publish pruned language models that can be believed.",
@@ -58,117 +46,60 @@ def release(
 def publish(
     *,
     model: Model,
-    recipe: RecipeOptions,
-    identity: Identity,
-    local: Annotated[
-        bool, typer.Option("--local", help="Build and verify, upload nothing.", rich_help_panel=HelpPanel.PUBLISH)
-    ] = False,
-    ways: PublishOptions,
-    sign: PrivateKey = None,
-    measuring: Measuring,
-    max_memory: MaxMemory = None,
-    out: Annotated[Path, typer.Option("--out", help="Folder that releases are built in.")] = Path("releases"),
-    building: BuildOptions,
+    asked: ReleaseOptions,
+    destination: Destination,
+    publication: PublishOptions,
     dry_run: DryRun = False,
-    json: Json = False,
-    debug: Debug = False,
+    run: RunOptions,
 ) -> None:
     """Prune, audit, measure, write the card and the Space, and upload them."""
     from release import api, report
     from release.plan import Plan
     from release.preview import preview
 
-    where = {"model": model, "identity": identity, "out": out, "local": local}
-    plan = Plan.of(recipe, building, measuring=measuring, ways=ways, **where)
+    plan = Plan.of(model, asked, out=destination.out, local=destination.local, ways=publication)
     if dry_run:
-        report.show_preview(preview(plan), json)
+        report.show_preview(preview(plan), run.as_json)
     else:
-        report.show_release(api.publish(plan, sign), json)
+        report.show_release(api.publish(plan, destination.sign), run.as_json)
 
 
-@command(app, omit=("seeds",))
+@command(app, omit=("seeds", *parameters(Measuring, "seed", "device")))
 def prune(
     *,
     model: Model,
     out: Annotated[
         Path, typer.Option("--out", help="The model folder to write; several lie inside.", show_default=False)
     ],
-    recipe: RecipeOptions,
-    identity: Identity,
+    asked: ReleaseOptions,
     sparsity: Annotated[
         str | None,
         typer.Option("--sparsity", help="Share to zero, or several: 0.1,0.3,0.5 from one read.", show_default=False),
     ] = None,
-    device: Annotated[str, option(Measuring, "device")] = "auto",
-    max_memory: MaxMemory = None,
-    building: BuildOptions,
     dry_run: DryRun = False,
-    json: Json = False,
-    debug: Debug = False,
+    run: RunOptions,
 ) -> None:
     """Write a complete pruned model folder, audited, with its record and card; or one for each sparsity."""
     from release import api, report
     from release.plan import Plan
     from release.preview import preview
 
-    nothing = Measuring(device=device, seed=recipe.seed).nothing()
-    where = {"model": model, "identity": identity, "out": out, "local": True}
-    each = (recipe.model_copy(update={"sparsity": share}) for share in shares(sparsity))
-    plans = [Plan.of(one, building, measuring=nothing, **where) for one in each]
+    each = (asked.with_sparsity(share) for share in shares(sparsity))
+    plans = [Plan.of(model, one, out=out).unmeasured() for one in each]
     if dry_run:
-        report.show_previews([preview(plan) for plan in plans], json)
+        report.show_previews([preview(plan) for plan in plans], run.as_json)
     else:
-        report.show_releases(api.prune(*plans), json)
+        report.show_releases(api.prune(*plans), run.as_json)
 
 
-@app.command()
-def verify(
-    path_or_repo: PathOrRepo,
-    base: Base = None,
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="Make every mask again from base and seed.")] = False,
-    calibration: Annotated[
-        Path | None, typer.Option("--calibration", help="The text file a release was calibrated on, for --rebuild.")
-    ] = None,
-    key: Annotated[
-        Path | None, typer.Option("--key", help="The signer's public key (PEM), to check model.sig with.")
-    ] = None,
-    identity: Annotated[str | None, typer.Option("--identity", help="Who signed by Sigstore, to check.")] = None,
-    identity_provider: Annotated[
-        str | None, typer.Option("--identity-provider", help="The address of who vouches for that identity.")
-    ] = None,
-    spot: Annotated[
-        int | None,
-        typer.Option("--spot-check", min=1, max=100_000, help="Ask so many items of both models again.", metavar="N"),
-    ] = None,
-    spot_seed: Annotated[
-        int | None, typer.Option("--spot-seed", min=0, max=2**32 - 1, help="Draws them; by default a fresh one.")
-    ] = None,
-    since: Since = None,
-    bbq_data: Annotated[Path | None, option(Measuring, "bbq_data")] = None,
-    text: Annotated[Path | None, option(Measuring, "text")] = None,
-    device: Annotated[str, option(Measuring, "device")] = "auto",
-    max_memory: MaxMemory = None,
-    json: Json = False,
-    debug: Debug = False,
-) -> None:
+@command(app)
+def verify(*, path_or_repo: PathOrRepo, base: Base = None, asked: VerifyOptions, run: RunOptions) -> None:
     """Read every weight again and compare with record, card and base; exit 1 where they disagree."""
     from release import report
-    from release.evals.again import Spot
-    from release.sources.base import base_files, changed_since, pruned_files
-    from release.sources.changes import told_where_it_fails
-    from release.verification.keyless import whose
-    from release.verification.remask import Again
-    from release.verification.verify import verify as verify_files
+    from release.commands.verify import verify_as_asked
 
-    console, who = Console(), whose(key, identity, identity_provider)
-    files = pruned_files(path_or_repo, console)
-    changed = changed_since(since, files) if since is not None else None
-    dense = partial(base_files, base, console) if base is not None else None
-    again = Again(calibration, device) if rebuild else None
-    some = Spot(spot, spot_seed, device, bbq_data, text) if spot is not None else None
-    with told_where_it_fails(changed, console):
-        verification = verify_files(files, dense, console, again, who, some, base)
-    report.show_verification(verification.model_copy(update={"since": changed}), json)
+    verification = verify_as_asked(path_or_repo, base, asked, Console())
+    report.show_verification(verification, run.as_json)
     raise typer.Exit(0 if verification.ok else 1)
 
 
@@ -192,15 +123,13 @@ def measure(
     pruned: Annotated[Path, typer.Argument(help="A pruned model folder.", show_default=False)],
     base: Annotated[str, typer.Option("--base", help="The dense model.", show_default=False)],
     measuring: Measuring,
-    max_memory: MaxMemory = None,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for per-item answers and figures.")] = None,
-    json: Json = False,
-    debug: Debug = False,
+    run: RunOptions,
 ) -> None:
     """Measure any pruned model beside its base; changes neither."""
     from release import api, report
 
-    report.show_measurements(api.measure(pruned, base, measuring, out), json)
+    report.show_measurements(api.measure(pruned, base, measuring, out), run.as_json)
 
 
 @app.command()
@@ -220,67 +149,48 @@ def card(
         report.show_facts({"card": str(render_again(release))}, json)
 
 
-@command(app)
+@command(app, omit=("out", "local"))
 def push(
     *,
     release: ReleaseFolder,
-    ways: PublishOptions,
-    sign: PrivateKey = None,
+    publication: PublishOptions,
+    destination: Destination,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be uploaded and changed.")] = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Upload a release that was built before."""
     from release import report
-    from release.publishing import upload as publishing
+    from release.publishing.upload import push_only, push_preview
 
+    to = release, publication.namespace, publication, publication.space, Console()
     if dry_run:
-        report.show_push_plan(publishing.push_preview(release, ways.namespace, ways, ways.space, Console()), json)
+        report.show_push_plan(push_preview(*to), json)
     else:
-        pushed = publishing.push_only(release, ways.namespace, ways, ways.space, Console(), sign)
-        report.show_facts(pushed.model_dump(mode="json"), json)
+        report.show_facts(push_only(*to, destination.sign).model_dump(mode="json"), json)
 
 
-@app.command()
+@command(app)
 def watch(
+    *,
     repositories: Annotated[list[str], typer.Argument(help="Models on the Hub, org/name.", show_default=False)],
-    stop: Annotated[bool, typer.Option("--stop", help="Take away what watches them.")] = False,
-    once: Annotated[bool, typer.Option("--once", help="Verify and report here and now; what the Job runs.")] = False,
-    package: Annotated[
-        str | None,
-        typer.Option(
-            "--package", help="What pip installs `release` from in a Job.", show_default="where this one is from"
-        ),
-    ] = None,
-    flavor: Annotated[str, typer.Option("--flavor", help="What the Job runs on.")] = "cpu-basic",
-    token_from: Annotated[
-        str | None,
-        typer.Option(
-            "--token-from", help="The variable that holds the Job's token.", show_default="yours", metavar="VARIABLE"
-        ),
-    ] = None,
+    asked: WatchOptions,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be made.")] = False,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Have every push to a repository verified by a Hub Job and reported in a discussion."""
     from release import report
-    from release.hub import HubClient, job
-    from release.hub import watch as webhooks
-    from release.verification import standing
+    from release.commands import watch as commands
 
-    if once:
-        reported = standing.check_all(repositories, Console())
+    if asked.once:
+        reported = commands.check_now(repositories, Console())
         report.show_reported(reported, json)
         raise typer.Exit(max(each.exit_code for each in reported))
-    if stop:
-        report.show_facts({"stopped": webhooks.stop(repositories)}, json)
-        return
-    source, token = job.package_of(package), job.secret_of(HubClient(), token_from)
-    if dry_run:
-        report.show_watched(webhooks.survey(repositories, source, flavor), json)
+    if asked.stop:
+        report.show_facts({"stopped": commands.stop(repositories)}, json)
     else:
-        report.show_watched(webhooks.watch(repositories, source, flavor, token, anew=token_from is not None), json)
+        report.show_watched(commands.watched(repositories, asked, dry_run=dry_run), json)
 
 
 @app.command()

@@ -10,10 +10,10 @@ from release.frozen import Frozen
 from release.pruning.recipe import Recipe
 from release.schema.study import Study, study_of
 from release.settings.base import Identity
-from release.settings.building import MOST_MASKS, BuildOptions
+from release.settings.building import MOST_MASKS, BuildOptions, ReleaseOptions
 from release.settings.measuring import Measuring
 from release.settings.publication import PublishOptions
-from release.settings.recipe import DEFAULT_SEED, LARGEST_SEED, RecipeOptions
+from release.settings.recipe import DEFAULT_SEED, LARGEST_SEED
 
 
 class Plan(Frozen):
@@ -42,7 +42,7 @@ class Plan(Frozen):
     study: Study | None = None
 
     @classmethod
-    def of(cls, recipe: RecipeOptions, building: BuildOptions, **asked: Any) -> Self:
+    def of(cls, model: str, asked: ReleaseOptions, **where: Any) -> Self:
         """Build a plan of what was asked for: the method's recipe, its calibration text, and the study are looked up.
 
         Raises:
@@ -50,13 +50,17 @@ class Plan(Frozen):
             UnknownName: There is no such method.
             UnusableData: There is no such study.
         """
+        recipe, study = asked.recipe, asked.building.study
         text, file = recipe.calibration.located() if recipe.calibration else (None, None)
         return cls(
+            model=model,
             recipe=Recipe.asked(recipe.model_copy(update={"calibration": text})),
-            building=building,
+            measuring=asked.measuring,
+            building=asked.building,
+            identity=asked.identity,
             calibration_file=file,
-            study=study_of(None if building.study is None else str(building.study)),
-            **asked,
+            study=study_of(None if study is None else str(study)),
+            **where,
         )
 
     @model_validator(mode="after")

@@ -45,7 +45,7 @@ def parsed(words: list[str]) -> dict[str, Any]:
 
 def planned(words: list[str]) -> Plan:
     found = parsed(words)
-    return Plan.of(**{name: value for name, value in found.items() if name in Plan.model_fields})
+    return Plan.of(found["model"], found["asked"])
 
 
 @pytest.fixture(scope="module")
@@ -146,9 +146,9 @@ def test_a_record_of_defaults_has_no_words_but_what_is_required(record: type[Fro
 def test_words_of_how_a_release_is_published_parse_back() -> None:
     words = ["--to", "lab", "--into", "lab/m", "--into", "spaces/lab/s", "--gated", "manual", "--no-space", "--adopt"]
     words += ["--weights", "none", "--space-timeout", "90", "--resource-group", "abc-1", "--revision", "next"]
-    found = parsed(["demo", "--method", "random", *words])["ways"]
+    found = parsed(["demo", "--method", "random", *words])["publication"]
     assert (found.into, found.space_into, found.space, found.weights) == ("lab/m", "lab/s", False, "none")
-    again = parsed(["demo", "--method", "random", *words_of(found, all_of_them=True)])["ways"]
+    again = parsed(["demo", "--method", "random", *words_of(found, all_of_them=True)])["publication"]
     assert again == found
 
 
@@ -197,7 +197,7 @@ def test_what_is_on_record_holds_no_folder(base: BaseModel) -> None:
 
 
 HOMES = {
-    "measuring": ("    device: Annotated", "MEASURE"),
+    "measuring": ("    device: Device", "MEASURE"),
     "recipe": ("    uncalibrated: Annotated", "PRUNE"),
     "building": ("    threads: Annotated", "PUBLISH"),
 }

@@ -18,7 +18,7 @@ from release.sources.base import resolve
 from release.verification import weightless
 from release.verification.audit import refuse_failed
 from release.verification.closure import check_method
-from release.verification.verify import required_record, verify
+from release.verification.verify import BaseAsked, required_record, verify
 from release.workspace import Workspace, carry_files, carry_side_files
 
 
@@ -49,7 +49,7 @@ def rebuild(release: Path, base: str, out: Path, console: Console) -> Path:
         carry_files(source, made, dict.fromkeys([*own, FILE_NAME, CARD]))
         if weightless.is_recipe(record):
             _say_whole(made, weightless.whole(record))
-        refuse_failed(verify(Folder(made), lambda: Folder(dense.folder), console).checks)
+        refuse_failed(verify(Folder(made), BaseAsked(lambda: Folder(dense.folder)), console).checks)
     return out
 
 

@@ -29,7 +29,6 @@ VARIABLES: Mapping[str, str] = {"UV_TORCH_BACKEND": "cpu"}
 """Without it, uv may fetch gigabytes for GPUs that such a Job has not."""
 HOURS = 2
 """How long a Job may take; the Hub ends others after half an hour."""
-FLAVOR = "cpu-basic"
 DISTRIBUTION = "release"
 FROM_A_FOLDER = "Give --package with what pip would install `release` from, e.g. git+https://example.org/hf-release."
 

@@ -1,10 +1,14 @@
-"""What else goes into a release, and with how many threads it is made."""
+"""All that decides what a release holds: what else goes into it, and with how many threads it is made, too."""
 
+from decimal import Decimal
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 from release.frozen import Frozen
+from release.settings.base import Identity
+from release.settings.measuring import Measuring
 from release.settings.option import HelpPanel, Option
+from release.settings.recipe import RecipeOptions
 
 MOST_THREADS = 1_024
 MOST_MASKS = 20
@@ -32,3 +36,20 @@ class BuildOptions(Frozen):
         int,
         Option("--threads", "Worker threads for pruning; 0: one per core.", least=0, most=MOST_THREADS, repeats=False),
     ] = 0
+
+
+class ReleaseOptions(Frozen):
+    """All that decides what a release of one base holds.
+
+    Attributes:
+        identity: What is stated of a base that is a folder.
+    """
+
+    recipe: RecipeOptions
+    measuring: Measuring = Measuring()
+    building: BuildOptions = BuildOptions()
+    identity: Identity = Identity()
+
+    def with_sparsity(self, share: Decimal | None) -> Self:
+        """The same with another share to zero."""
+        return self.model_copy(update={"recipe": self.recipe.model_copy(update={"sparsity": share})})

@@ -15,9 +15,9 @@ from release.settings.option import Setting, settings_of, written
 Function = Callable[..., None]
 
 
-def option(record: type[Frozen], name: str) -> Any:
-    """Return typer's description of one field's option, for a command that takes no more of the record."""
-    return next(_described(each) for each in _settings(record) if each.name == name)
+def parameters(record: type[Frozen], *but: str) -> tuple[str, ...]:
+    """Return the parameters of a record's options, for a command that omits them; all `but` some."""
+    return tuple(word for word in map(parameter, _settings(record)) if word not in but)
 
 
 def command(app: typer.Typer, *, omit: tuple[str, ...] = ()) -> Callable[[Function], Function]:
@@ -130,6 +130,7 @@ def _described(setting: Setting) -> Any:
         show_default=said.shows_default,
         min=said.least,
         max=said.most,
+        metavar=said.metavar,
     )
 
 

@@ -13,6 +13,9 @@ from release.settings.option import HelpPanel, Option, listed, share
 from release.settings.recipe import Seed
 from release.values import EngineName, Precision, Reading
 
+BbqData = Annotated[Path | None, Option("--bbq-data", "A folder in nyu-mll/BBQ's layout.", HelpPanel.MEASURE)]
+Text = Annotated[Path | None, Option("--text", "A UTF-8 text for perplexity.", HelpPanel.MEASURE)]
+Device = Annotated[str, Option("--device", "A torch device, or auto.", repeats=False)]
 AMOUNT = re.compile(r"0*[1-9][0-9]{0,8}")
 
 
@@ -118,9 +121,7 @@ class Measuring(Frozen):
         tuple[str, ...],
         Option("--bbq-categories", "Some of BBQ's, e.g. Age,SES; all by default.", HelpPanel.MEASURE, categories),
     ] = ()
-    bbq_data: Annotated[Path | None, Option("--bbq-data", "A folder in nyu-mll/BBQ's layout.", HelpPanel.MEASURE)] = (
-        None
-    )
+    bbq_data: BbqData = None
     crows_pairs: Annotated[
         str,
         Option(
@@ -133,7 +134,7 @@ class Measuring(Frozen):
     perplexity: Annotated[
         str, Option("--perplexity", "Windows, or off.", HelpPanel.MEASURE, amount("perplexity", "off"))
     ] = "32"
-    text: Annotated[Path | None, Option("--text", "A UTF-8 text for perplexity.", HelpPanel.MEASURE)] = None
+    text: Text = None
     latency: Annotated[
         str,
         Option(
@@ -159,7 +160,7 @@ class Measuring(Frozen):
     log_format: Annotated[
         Literal["lm-eval"] | None, Option("--log-format", "Log every answer once more, as lm-eval.", HelpPanel.MEASURE)
     ] = None
-    device: Annotated[str, Option("--device", "A torch device, or auto.", repeats=False)] = "auto"
+    device: Device = "auto"
 
     def nothing(self) -> Self:
         """The same with every evaluation switched off."""

@@ -35,8 +35,9 @@ class Option:
         read: Makes the value of a word; None where the word is the value, or one of the field's choices.
         least: The smallest number that is taken.
         most: The largest.
-        shows_default: Whether the help states the default.
+        shows_default: Whether the help states the default; words for one that only a command knows.
         repeats: Whether the command that repeats a release states it: it changes files or numbers.
+        metavar: What stands for its value in the help.
     """
 
     word: str
@@ -45,8 +46,9 @@ class Option:
     read: Callable[[str], Any] | None = None
     least: int | None = None
     most: int | None = None
-    shows_default: bool = True
+    shows_default: bool | str = True
     repeats: bool = True
+    metavar: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """How a release is published."""
 
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from release.errors import BadOption
@@ -30,6 +31,26 @@ def group_id(text: str) -> str:
         f"--resource-group {quoted(text)} is no id of a resource group.",
         "Give the id that ends its address in the organisation's settings on the Hub.",
     )
+
+
+PrivateKey = Annotated[
+    Path | None,
+    Option("--sign", "Sign with this private key (PEM), or as yourself: sigstore.", HelpPanel.PUBLISH),
+]
+
+
+class Destination(Frozen):
+    """Where a release goes, and who signs it.
+
+    Attributes:
+        out: Folder that releases are built in.
+        local: Build and verify everything, upload nothing.
+        sign: A private key's file, or `sigstore`; None for no signature.
+    """
+
+    out: Annotated[Path, Option("--out", "Folder that releases are built in.")] = Path("releases")
+    local: Annotated[bool, Option("--local", "Build and verify, upload nothing.", HelpPanel.PUBLISH)] = False
+    sign: PrivateKey = None
 
 
 class PublishOptions(Frozen):

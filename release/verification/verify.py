@@ -8,6 +8,7 @@ what pruning that base would write. What was asked for and could not be made is 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import NamedTuple
 
 from release.card import foreign as foreign_card
 from release.card import render as card
@@ -82,36 +83,53 @@ class Verification(Frozen):
     since: History | None = None
 
 
-def verify(
-    files: Files,
-    base: Callable[[], Files] | None,
-    console: Console,
-    again: Again | None = None,
-    who: signing.Who | None = None,
-    spot: Spot | None = None,
-    asked: str | None = None,
-) -> Verification:
+class BaseAsked(NamedTuple):
+    """The base that a checkpoint is compared with.
+
+    Attributes:
+        find: Finds its files.
+        name: As it was asked for, where somebody did: it has to be the one on record.
+    """
+
+    find: Callable[[], Files]
+    name: str | None = None
+
+
+class Requested(NamedTuple):
+    """What is asked beyond the comparison of the files with record, card and base; None leaves it out.
+
+    Attributes:
+        again: Make every mask again from base, recipe and seed, and compare.
+        who: Whose signature it has to be: a public key's, or an identity's.
+        spot: Ask some items of both models again, and compare.
+    """
+
+    again: Again | None = None
+    who: signing.Who | None = None
+    spot: Spot | None = None
+
+
+NOTHING_MORE = Requested()
+
+
+def verify(files: Files, base: BaseAsked | None, console: Console, requested: Requested = NOTHING_MORE) -> Verification:
     """Verify a release's model folder, or any other pruned checkpoint, wherever its files lie.
 
     Args:
-        base: Finds what to compare the whole with; by default the base the record names, where it was fetched before.
-        again: Make every mask again from base, recipe and seed, and compare; None leaves that out.
-        who: Whose signature it has to be: a public key's, or an identity's.
-        spot: Ask some items of both models again, and compare; None leaves that out.
-        asked: The base as it was asked for, where it was; it has to be the one on record.
+        base: What to compare the whole with; by default the base the record names, where it was fetched before.
 
     Raises:
-        BadOption: `who` is a file that holds no public key.
+        BadOption: `requested.who` is a file that holds no public key.
         UnusableBase: There is no checkpoint there.
         AuditFailed: There is a record, but it or a weight file cannot be read.
     """
     subject = open_subject(files)
-    record = subject.record
+    record, (again, who, spot) = subject.record, requested
     lean = weightless.is_recipe(record)
     dense, lacking = _dense(base, record, here=lean or again is not None)
     with making.whole(subject, dense, console) as (complete, made):
         seen = read_weights(complete, dense, console, *_method_of(record)) if complete else None
-        checks = [*_checks(subject, complete, seen, asked), *made, *lacking]
+        checks = [*_checks(subject, complete, seen, base.name if base else None), *made, *lacking]
         checks += signing.verification(files, () if seen is None or lean else seen.files, who)
         checks += signing.as_recorded(files, record.signed_as if record else None, who)
         base_files = dense.files if dense and complete else None
@@ -128,16 +146,14 @@ def _asked(record: Record | None, dense: Dense | None, again: Again | None, lean
     return Grounds(record, dense is not None, again is not None or by_recipe)
 
 
-def _dense(
-    base: Callable[[], Files] | None, record: Record | None, here: bool
-) -> tuple[Dense | None, tuple[Check, ...]]:
+def _dense(base: BaseAsked | None, record: Record | None, here: bool) -> tuple[Dense | None, tuple[Check, ...]]:
     """Open the base that was asked for, or else the one that the record names; what cannot be had is a check.
 
     Args:
         here: Bring all of it to this disk: what is made again is read here and there, and more than once.
     """
     try:
-        files = base() if base else _cached(record)
+        files = base.find() if base else _cached(record)
         if files is None:
             return None, ()
         return open_base(Folder(files.folder()) if here else files), ()
