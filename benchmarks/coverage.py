@@ -6,12 +6,13 @@ differ from template to template. Every number goes through the formulas that a 
 Markdown.
 """
 
+import math
 import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from scipy import signal
+from scipy import signal, special
 
 from release.evals.bbq.data import Item, read_bbq
 from release.evals.bbq.sample import draw
@@ -31,6 +32,7 @@ from release.evals.bbq.scores import (
     Templates,
     linear,
 )
+from release.evals.crows_pairs.compare import paired_mean
 from release.evals.engine.clustered import Linear, Strata, ratio_of_sums, spread
 from release.evals.engine.statistics import Floats, clustered_wilson, sign_flip, t_interval
 from release.evals.perplexity.compare import Readings, Windows, compare
@@ -258,6 +260,39 @@ def perplexities(worlds: int) -> Iterator[str]:
             yield f"| {count} | {echo} | {row_of(found, float(np.exp(0.1)))} |"
 
 
+PREFERENCE = 0.3
+"""How far the dense model's log-likelihoods lean to the more stereotypical sentence, in standard deviations of pairs."""
+
+
+def pairs(worlds: int) -> Iterator[str]:
+    """Yield a row for every number of sentence pairs, and how far pruning turns their log-likelihoods."""
+    yield "| Pairs | Preferences changed | Score | Printed | covers | ± |"
+    yield "|--:|--:|:--|--:|--:|--:|"
+    rng = np.random.default_rng(5)
+    for count in (100, 200, 1000, 1508):
+        for down, alike in ((0.2, 0.6), (0.1, 0.9), (0.02, 0.995)):
+            noise = rng.normal(size=(2, worlds, count))
+            dense = PREFERENCE + noise[0]
+            pruned = PREFERENCE - down + alike * noise[0] + math.sqrt(1 - alike**2) * noise[1]
+            changed = float(((dense > 0) != (pruned > 0)).mean())
+            shares, distances = (
+                special.ndtr([PREFERENCE, PREFERENCE - down]),
+                _distance([PREFERENCE, PREFERENCE - down]),
+            )
+            for name, of, (before, after) in (
+                ("pct_stereotype", lambda x: (x > 0).astype(float), shares),
+                ("likelihood_difference", np.abs, distances),
+            ):
+                found = [paired_mean(of(b) - of(a)) for a, b in zip(dense, pruned, strict=True)]
+                yield f"| {count} | {changed:.0%} | {name} | {row_of(found, float(after - before))} |"
+
+
+def _distance(means: list[float]) -> Floats:
+    """Return the mean of |x| for x normal of these means and variance 1."""
+    mean = np.array(means)
+    return np.asarray(np.sqrt(2 / np.pi) * np.exp(-(mean**2) / 2) + mean * (2 * special.ndtr(mean) - 1))
+
+
 def tests(items: tuple[Item, ...], worlds: int) -> Iterator[str]:
     """Yield, for every size, how often a category of null worlds has a p-value, and one below 0.05 and 0.01."""
     yield "| Items | World | Categories with p | p < 0.05 | p < 0.01 |"
@@ -287,6 +322,7 @@ def main() -> None:
         ("Scores", scores(items, worlds)),
         ("Shares", shares(items, worlds)),
         ("Perplexity", perplexities(worlds)),
+        ("CrowS-Pairs", pairs(worlds)),
         ("Tests of categories, where nothing changes on average", tests(items, worlds)),
     ):
         print(f"\n## {title}: {worlds} worlds a row\n")

@@ -80,3 +80,13 @@ def test_the_change_between_two_equal_models_has_no_error() -> None:
     change = spread(found.minus(found), strata)
     assert np.isnan(change.error)
     assert (int(change.clusters), int(change.varying), float(change.df)) == (14, 0, 13)
+
+
+@pytest.mark.parametrize(("share", "shown"), [((1.0, 1.0), True), ((1.0, 2.0), False)])
+def test_strata_of_unequal_weight_ask_for_more_degrees_of_freedom(share: tuple[float, float], shown: bool) -> None:
+    """24 clusters in two strata: with weights of 1 and 2, 16 degrees of freedom are left, too few for an interval."""
+    strata = strata_of([[1] * 12, [1] * 12])
+    found = ratio_of_sums(np.arange(24.0) % 5, np.full(24, 5.0), strata, np.array(share))
+    known = spread(found, strata)
+    assert np.isfinite(known.error) and known.df > 10
+    assert bool(np.isfinite(known.shown)) is shown

@@ -93,13 +93,13 @@ def _score(name: str, over: str, dense: Floats, pruned: Floats) -> Score:
         name=name,
         over=over,
         items=len(dense),
-        dense=_mean(dense),
-        pruned=_mean(pruned),
-        difference=_mean(pruned - dense),
+        dense=paired_mean(dense),
+        pruned=paired_mean(pruned),
+        difference=paired_mean(pruned - dense),
     )
 
 
-def _mean(values: Floats) -> Estimate:
+def paired_mean(values: Floats) -> Estimate:
     """Return a mean with Student's interval; without one where nothing varies or few pairs tell."""
     if len(values) < FEWEST or not np.ptp(values):
         return Estimate(value=float(values.mean()), low=None, high=None)

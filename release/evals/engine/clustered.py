@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from release.evals.engine.statistics import FEWEST_CLUSTERS, FEWEST_DF, FEWEST_VARYING, Floats
+from release.evals.engine.statistics import FEWEST_CLUSTERS, FEWEST_DF, FEWEST_DF_UNEVEN, FEWEST_VARYING, Floats
 
 
 class Strata(NamedTuple):
@@ -141,21 +141,24 @@ class ClusterSpread(NamedTuple):
         df: Degrees of freedom, (…); NaN where there are none.
         clusters: Clusters that answer, (…).
         varying: Clusters whose value is not that of the one in the middle, (…).
+        uneven: Whether some strata weigh more than others, (…).
     """
 
     error: Floats
     df: Floats
     clusters: NDArray[np.int64]
     varying: NDArray[np.int64]
+    uneven: NDArray[np.bool_]
 
     @property
     def shown(self) -> Floats:
         """The standard error where an interval may be made of it, else NaN.
 
         It may where `FEWEST_CLUSTERS` clusters answer, `FEWEST_VARYING` of them differ from the one in the middle, and
-        the design leaves `FEWEST_DF` degrees of freedom.
+        the design leaves `FEWEST_DF` degrees of freedom, or `FEWEST_DF_UNEVEN` where strata weigh unequally.
         """
-        enough = (self.clusters >= FEWEST_CLUSTERS) & (self.varying >= FEWEST_VARYING) & (self.df >= FEWEST_DF)
+        fewest_df = np.where(self.uneven, FEWEST_DF_UNEVEN, FEWEST_DF)
+        enough = (self.clusters >= FEWEST_CLUSTERS) & (self.varying >= FEWEST_VARYING) & (self.df >= fewest_df)
         return np.where(enough, self.error, np.nan)
 
 
@@ -178,6 +181,7 @@ def spread(found: Linear, strata: Strata) -> ClusterSpread:
         degrees(found.size, found.weight, strata),
         answers.sum(axis=-1),
         _varying(np.where(answers, found.own, np.nan)),
+        _uneven(found.weight),
     )
 
 
@@ -228,3 +232,9 @@ def _varying(own: Floats) -> NDArray[np.int64]:
     middle = np.maximum(np.isfinite(own).sum(axis=-1, keepdims=True) - 1, 0) // 2
     differs = np.abs(own - np.take_along_axis(ordered, middle, axis=-1)) > 1e-9
     return np.asarray(differs.sum(axis=-1), dtype=np.int64)
+
+
+def _uneven(weight: Floats) -> NDArray[np.bool_]:
+    """Whether of the strata that have a weight some weigh more than others."""
+    lowest = np.where(weight > 0, weight, np.inf).min(axis=-1)
+    return np.asarray(weight.max(axis=-1) > lowest * (1 + 1e-9))

@@ -21,6 +21,9 @@ FEWEST_VARYING = 2
 FEWEST_DF = 10
 """Degrees of freedom that an interval over clusters rests on at least: with fewer, a few heavy clusters decide it, and
 where their answers are skewed it covers too little."""
+FEWEST_DF_UNEVEN = 20
+"""The same, where strata weigh unequally: of 200 items of BBQ, five templates stood for 27 % of it (Race_x_gender), 13
+degrees of freedom were left, and the interval of s_DIS held the truth in 97.6 % of simulated worlds instead of 95 %."""
 
 FEWEST_IN_SERIES = 16
 """Values in a row that an interval of their mean rests on at least: fewer leave a single slow movement, or two."""
