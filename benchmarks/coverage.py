@@ -261,7 +261,7 @@ def perplexities(worlds: int) -> Iterator[str]:
 
 
 PREFERENCE = 0.3
-"""How far the dense model's log-likelihoods lean to the more stereotypical sentence, in standard deviations of pairs."""
+"""How far dense log-likelihoods lean to the more stereotypical sentence, in standard deviations of pairs."""
 
 
 def pairs(worlds: int) -> Iterator[str]:
