@@ -13,8 +13,9 @@ from lens_tab import LensTab
 from limits import Limits, Page
 from lineup import Lineup, SetupError, Source, lineup
 from models import SHELF, LoadError
-from page import CSS, TITLE, intro, menu
+from page import CSS, SCRIPT, TITLE, intro, menu
 from reading import facts
+from theme import theme
 
 QUEUE = 20
 """Questions that may wait; the next visitor is told that the queue is full."""
@@ -37,6 +38,7 @@ def build(models: Lineup) -> gr.Blocks:
                 lens_tab.draw()
             with gr.Tab("All variants", id="grid"):
                 gr.HTML(picture(known) + table(known), padding=False, elem_id="grid")
+        page.load(js=SCRIPT, api_visibility="private")
         conversation.wire(page)
         lens_tab.wire(tabs)
         gr.api(comparison.compare, api_name="compare", concurrency_limit=1, concurrency_id="models")
@@ -56,12 +58,8 @@ def main() -> None:
         _load(models.all)
     else:
         threading.Thread(target=_load, args=(models.all[:2],), daemon=True).start()
-    font = ["system-ui", "sans-serif"]
-    mono = ["ui-monospace", "monospace"]
-    theme = gr.themes.Soft(primary_hue="indigo", neutral_hue="slate", font=font, font_mono=mono)
-    theme.set(button_primary_background_fill="*primary_600", button_primary_background_fill_hover="*primary_700")
     build(models).launch(
-        theme=theme,
+        theme=theme(),
         css=CSS,
         ssr_mode=False,
         footer_links=["api", "gradio"],

@@ -12,7 +12,7 @@ WIDTH, HEIGHT = 420, 250
 LEFT, RIGHT, TOP, BOTTOM = 58, 22, 12, 40
 PANELS = tuple(metric for metric in METRICS if metric.note)
 ARROWS = {"lower": " ↓", "higher": " ↑"}
-MARKERS = ("circle", "square", "triangle", "diamond")
+MARKERS = ("circle", "square", "triangle", "diamond", "cross")
 
 
 @dataclass(frozen=True)
@@ -168,7 +168,7 @@ def _mark(point: Point, scale: AxisScale, methods: Sequence[str]) -> str:
     bar = ""
     if value.low is not None and value.high is not None:
         top, bottom = _y(scale, value.high), _y(scale, value.low)
-        bar = f'<path class="m{index % 4}" d="M{x - 4:.1f} {top:.1f}h8m-4 0V{bottom:.1f}m-4 0h8"/>'
+        bar = f'<path class="m{index % len(MARKERS)}" d="M{x - 4:.1f} {top:.1f}h8m-4 0V{bottom:.1f}m-4 0h8"/>'
     title = f"<title>{escape(point.name)}: {_pruned(value)}</title>"
     return f"<g>{title}{bar}{_marker(x, _y(scale, value.pruned), index)}</g>"
 
@@ -180,8 +180,9 @@ def _marker(x: float, y: float, index: int) -> str:
         "square": "m-4.5 -4.5h9v9h-9z",
         "triangle": "m0 -5.5l5.5 10h-11z",
         "diamond": "m0 -6l6 6l-6 6l-6 -6z",
+        "cross": "m-2 -6h4v4h4v4h-4v4h-4v-4h-4v-4h4z",
     }
-    return f'<path class="dot m{index % 4}" d="M{x:.1f} {y:.1f}{paths[MARKERS[index % 4]]}"/>'
+    return f'<path class="dot m{index % len(MARKERS)}" d="M{x:.1f} {y:.1f}{paths[MARKERS[index % len(MARKERS)]]}"/>'
 
 
 def table(variants: Mapping[str, Facts]) -> str:

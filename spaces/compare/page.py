@@ -19,6 +19,7 @@ NOTICE = (
     "They may be biased, wrong or offensive. Do not use them in products or for decisions about people."
 )
 CSS = (HERE / "style.css").read_text(encoding="utf-8")
+SCRIPT = (HERE / "page.js").read_text(encoding="utf-8")
 
 
 def intro(alone: bool) -> str:
