@@ -148,7 +148,7 @@ def test_the_reader_finds_the_facts_of_a_generated_card() -> None:
     assert configuration["Actual sparsity"] == (("", "10.00 %"),)
     assert configuration["Zeroed"][0][1].startswith("362,387,866 of 3,623,878,656")
     assert configuration["Method"][0][1].startswith("random")
-    assert dict(measured["Stereotype Reliance Score"])["Pruned"] == "0.0704"
+    assert dict(measured["Stereotype Reliance Score"])["Pruned"] == "0.070"
     assert dict(measured["Perplexity"])["Dense"] == "8.94"
     assert dict(measured["Latency"])["Change"].startswith("×")
     assert (facts.base, facts.paper, facts.research_only) == ("microsoft/Phi-3.5-mini-instruct", "2605.08137", True)
