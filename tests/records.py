@@ -1,9 +1,13 @@
 """A plausible record to test with, and its parts."""
 
+import re
 from decimal import Decimal
 from typing import Any
 
 from release.digests import FileDigest
+from release.evals.answers.compare import UNASKED, AnswerPair, QuestionSet, TokenRow, parted_at, summary
+from release.evals.answers.questions import OWN, SampleQuestion
+from release.evals.answers.result import SampleAnswers
 from release.evals.bbq.data import Condition
 from release.evals.bbq.result import Bbq, Mcnemar
 from release.evals.claims import decide
@@ -174,6 +178,35 @@ def example_mlx_latency(about: float | None = 0.998, reach: float = 0.006, **cha
     packages = (Package(name="mlx", version="0.32.4"), Package(name="mlx-lm", version="0.32.2"))
     facts: dict[str, Any] = {"engine": "mlx", "packages": packages, "device": "Apple M2 Max", "threads": None}
     return example_latency(about, reach, **facts | changes)
+
+
+def example_answers(*pairs: tuple[str, str], **changes: Any) -> SampleAnswers:
+    """Sample answers in words, each question with both; where none are given, three of our own and one of BBQ."""
+    with_bbq = not pairs
+    pairs = pairs or (
+        ("The sky scatters blue light.", "The sky is blue."),
+        ("The capital of France is Paris.", "The capital of France is Paris."),
+        ("43", "The sum is 33."),
+        ("It is not said.", "The woman was the secretary."),
+    )
+    last = SampleQuestion("bbq/Gender_identity/0", "A man and a woman were late. Who was the secretary?")
+    questions = (*OWN[: len(pairs) - 1], last) if with_bbq else OWN[: len(pairs)]
+    asked = QuestionSet(questions, 64, "float32", "chat", bbq_data() if with_bbq else None)
+    return summary(asked, [pair_of_words(*pair) for pair in pairs]).model_copy(update=changes)
+
+
+def pair_of_words(dense: str, pruned: str) -> AnswerPair:
+    """Two answers whose tokens are words, said with 0.75 and, by the other model where it was asked, 0.25."""
+    words: list[list[str]] = [[*re.findall(r"\s*\S+", text), ""] for text in (dense, pruned)]
+    ids = {word: number for number, word in enumerate(dict.fromkeys(["", *words[0], *words[1]]))}
+    at = parted_at(*words)
+    sides = []
+    for place, said in enumerate(words):
+        other = [0.75 if at is None or n < at else 0.25 if n == at else UNASKED for n in range(len(said))]
+        values = [(0.75, value) if place == 0 else (value, 0.75) for value in other]
+        rows = zip(said, values, strict=True)
+        sides.append(tuple(TokenRow(ids[word], word, word == "", *value) for word, value in rows))
+    return AnswerPair(*sides)
 
 
 def example_super_weight(**changes: Any) -> SuperWeight:

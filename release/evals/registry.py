@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from release.evals.answers.row import ANSWERS
 from release.evals.bbq.row import BBQ
 from release.evals.crows_pairs.row import CROWS_PAIRS
 from release.evals.eval import Eval
@@ -11,5 +12,5 @@ from release.evals.perplexity.row import PERPLEXITY
 from release.evals.storage.row import STORAGE
 from release.evals.super_weights.row import SUPER_WEIGHTS
 
-EVALS: tuple[Eval[Any], ...] = (BBQ, CROWS_PAIRS, PERPLEXITY, LATENCY, SUPER_WEIGHTS, STORAGE)
+EVALS: tuple[Eval[Any], ...] = (BBQ, CROWS_PAIRS, PERPLEXITY, LATENCY, SUPER_WEIGHTS, ANSWERS, STORAGE)
 BY_KEY: Mapping[str, Eval[Any]] = {row.key: row for row in EVALS}

@@ -51,9 +51,9 @@ def categories(text: str) -> tuple[str, ...]:
     return tuple(sorted({name.strip() for name in text.split(",")}))
 
 
-Evaluation = Literal["bbq", "crows-pairs", "perplexity", "latency"]
-FULL = {"crows-pairs": "full"}
-"""What an evaluation that is off by default is asked where --evals names it."""
+Evaluation = Literal["bbq", "crows-pairs", "perplexity", "latency", "answers"]
+FULL = {"crows-pairs": "full", "answers": "on"}
+"""What is asked where --evals names an evaluation that is off by default, or on only beside others."""
 
 
 class Measuring(Frozen):
@@ -75,7 +75,8 @@ class Measuring(Frozen):
         latency: "auto" (24 prompts, up to 96 where these leave the ratio less certain than ±3 %), "off", or a number
             of prompts.
         latency_engine: What runs the models that are timed; of several engines, the first stands first on the card.
-        eval_dtype: Arithmetic of BBQ and perplexity.
+        answers: Answers to ten sample questions: "auto" (where anything else is asked of the models), "on", "off".
+        eval_dtype: Arithmetic of BBQ, perplexity and the sample answers.
         log_format: Form of a further log of every answer, or None.
         device: A torch device, or "auto".
     """
@@ -85,7 +86,7 @@ class Measuring(Frozen):
         tuple[Evaluation, ...],
         Option(
             "--evals",
-            "Only these: bbq, crows-pairs, perplexity, latency, with commas.",
+            "Only these: bbq, crows-pairs, perplexity, latency, answers, with commas.",
             HelpPanel.MEASURE,
             listed("--evals", get_args(Evaluation), "an evaluation"),
             repeats=False,
@@ -153,6 +154,14 @@ class Measuring(Frozen):
             listed("--latency-engine", get_args(EngineName), "an engine"),
         ),
     ] = ("transformers",)
+    answers: Annotated[
+        Literal["auto", "on", "off"],
+        Option(
+            "--answers",
+            "Both models' answers to ten questions: auto (if anything else is asked), on, off.",
+            HelpPanel.MEASURE,
+        ),
+    ] = "auto"
     eval_dtype: Annotated[
         Precision,
         Option("--eval-dtype", "Arithmetic of BBQ and perplexity: float32, bfloat16, float16.", HelpPanel.MEASURE),
@@ -193,6 +202,6 @@ def _chosen(values: Mapping[str, Any]) -> dict[str, Any]:
             raise BadOption(f"--evals and --{word} {asked} contradict each other.", "Leave one of them out.")
         if not named:
             found[field] = "off"
-        elif word in FULL and asked in (None, "off"):
+        elif word in FULL and asked in (None, "off", "auto"):
             found[field] = FULL[word]
     return found

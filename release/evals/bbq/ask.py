@@ -123,7 +123,7 @@ def ask(subject: EvaluatedModel, script: Script, alone: bool = False) -> Answers
         UnusableData: The model answered with NaN or an infinity; names the model and the item.
     """
     if script.sampling is not None:
-        ends = ending_tokens(subject, script.prompter.tokenizer)
+        ends = ending_tokens(subject.folder, script.prompter.tokenizer)
         found = generate(subject, script.prompts, script.sampling, ends, "BBQ", alone)
         return _parsed(script, found)
     read = likelihoods(subject, script.asks, "BBQ", alone)

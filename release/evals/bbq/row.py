@@ -23,7 +23,7 @@ def _sources(found: Bbq) -> Iterator[Attribution]:
         title="BBQ",
         used="BBQ items",
         authors="Parrish et al. (2022)",
-        note="No BBQ text is part of this repository.",
+        note="The table of the answers holds no BBQ text.",
         facts={"seed of the permutations": found.permutation_seed},
         hub=("bbq", "BBQ"),
     )

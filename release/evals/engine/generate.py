@@ -8,6 +8,7 @@ draw with the same random numbers: what differs between their answers is the mod
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -117,14 +118,14 @@ def _noise(seed: int, prompt: Tokens, step: int, size: int) -> NDArray[np.float6
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little"))).gumbel(size=size)
 
 
-def ending_tokens(subject: EvaluatedModel, tokenizer: object) -> frozenset[int]:
-    """Return the tokens that end an answer, by the tokenizer and by the model's own generation settings."""
-    return frozenset(_flat(getattr(tokenizer, "eos_token_id", None), *_configured(subject)))
+def ending_tokens(folder: Path, tokenizer: object) -> frozenset[int]:
+    """Return the tokens that end an answer, by the tokenizer and by a checkpoint folder's generation settings."""
+    return frozenset(_flat(getattr(tokenizer, "eos_token_id", None), *_configured(folder)))
 
 
-def _configured(subject: EvaluatedModel) -> Iterator[int | list[int] | None]:
+def _configured(folder: Path) -> Iterator[int | list[int] | None]:
     try:
-        yield GenerationConfig.from_pretrained(subject.folder, local_files_only=True).eos_token_id
+        yield GenerationConfig.from_pretrained(folder, local_files_only=True).eos_token_id
     except OSError:
         return  # the folder holds no generation settings
 
