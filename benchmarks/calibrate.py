@@ -25,7 +25,7 @@ from release.models.device import choose_device
 from release.models.load import loaded, read_tokenizer
 from release.progress import Console
 from release.pruning.calibrate import TOKENS, Calibrator
-from release.pruning.calibration import calibration_text
+from release.pruning.calibration import TextReader, calibration_text
 from release.pruning.recipe import Recipe
 from release.pruning.store import BlockStore
 from release.settings.recipe import CalibrationPlan
@@ -43,7 +43,7 @@ def main() -> None:
     console, device = Console(quiet=True), choose_device("auto")
     base = resolve(options.base, console).checkpoint
     plan = CalibrationPlan(text="wikipedia", samples=options.windows, length=options.length)
-    ids = calibration_text(plan, None, read_tokenizer(base.folder), None, False, 42, console).ids
+    ids = calibration_text(plan, None, TextReader(read_tokenizer(base.folder), None, False), 42, console).ids
     recipe = Recipe.of(options.method, Decimal("0.5"), 42, calibration=plan)
     print(f"{options.base}, {options.method}, {ids.size:,} tokens, {device}, {torch.get_num_threads()} threads")
     work: dict[str, Callable[[], None]] = {

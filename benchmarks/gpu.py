@@ -39,9 +39,10 @@ from release.environment import environment
 from release.evals.bbq import ask as bbq
 from release.evals.bbq.data import read_bbq
 from release.evals.bbq.sample import draw
-from release.evals.engine.subject import EvaluatedModel
-from release.evals.latency.measure import measure_latency
+from release.evals.engine.subject import EvaluatedModel, Runtime
+from release.evals.latency.measure import TimedPrompts, measure_latency
 from release.evals.latency.table import WARMUP
+from release.evals.latency.timed import Pair
 from release.evals.perplexity.windows import cut_windows, losses_of
 from release.models.device import CPU, choose_device, device_name
 from release.models.load import read_tokenizer
@@ -127,7 +128,7 @@ class Desk:
         chosen = spread(len(self._script.task.items), items)
         script, rows = self._script.part(chosen), self._rows[:windows]
         with EvaluatedModel(
-            "dense", self._base, None, device, torch.float32, Console(), own / "readings.sqlite"
+            "dense", self._base, Runtime(device, torch.float32), Console(), readings=own / "readings.sqlite"
         ) as subject:
             asked = timed(lambda: bbq.ask(subject, script), device)
             read = timed(lambda: losses_of(subject, rows), device)
@@ -148,7 +149,8 @@ class Desk:
 
     def latency(self, device: torch.device, pruned: Path) -> dict[str, Any]:
         items = draw(self._bbq, str(24 + WARMUP), 42).items
-        found = measure_latency(self._base, pruned, items, self._data, str(device), None, Console())
+        asked = TimedPrompts(items, self._data)
+        found = measure_latency(Pair.of(self._base, pruned), asked, str(device), None, Console())
         return found.model_dump(mode="json", include=TIMED)
 
     def _prune(self, device: torch.device, out: Path) -> None:

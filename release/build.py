@@ -28,6 +28,7 @@ from release.errors import BadOption
 from release.evals import cache
 from release.evals import spread as seeds
 from release.evals.storage.result import Storage
+from release.evals.work import ModelPair
 from release.format import listed
 from release.models import classes
 from release.plan import Plan
@@ -192,21 +193,14 @@ def _prune_context(plan: Plan, base: BaseModel, console: Console) -> PruneContex
     if plan.recipe.calibration is None:
         return PruneContext(plan.threads)
     from release.models.device import choose_device
-    from release.models.load import context_window, read_config, read_tokenizer, require_known
-    from release.pruning.calibration import calibration_text
+    from release.models.load import require_known
+    from release.pruning.calibration import TextReader, calibration_text
     from release.sources.text import read_text
 
     device = choose_device(plan.measuring.device)
     folder = base.checkpoint.folder
-    text = calibration_text(
-        plan.recipe.calibration,
-        plan.calibration_file,
-        read_tokenizer(folder),
-        context_window(read_config(folder)),
-        base.source == "hub",
-        plan.recipe.seed,
-        console,
-    )
+    reader = TextReader.of(folder, on_hub=base.source == "hub")
+    text = calibration_text(plan.recipe.calibration, plan.calibration_file, reader, plan.recipe.seed, console)
     require_known(folder, text.ids.tolist())
     if plan.measuring.perplexity != "off":
         text.require_apart(read_text(plan.measuring.text, console)[0])
@@ -313,8 +307,8 @@ def _side_by_side(bench: Bench, eval_plan: "EvalPlan", each: PlannedRelease, cop
         return known
     for folder in cache.FOLDERS:
         shutil.rmtree(workspace.model / folder, ignore_errors=True)
-    dense, model = bench.checkpoint.folder, workspace.model
-    result = measure(eval_plan, dense, model, model, bench.console, weights, logs=workspace.work)
+    models = ModelPair(bench.checkpoint.folder, workspace.model, weights)
+    result = measure(eval_plan, models, workspace.model, bench.console, logs=workspace.work)
     cache.remember(workspace, key, result)
     return result
 
@@ -344,11 +338,12 @@ def _beside_other_masks(bench: Bench, each: PlannedRelease, copy: PrunedCopy, fo
 def _further_mask(bench: Bench, each: PlannedRelease, further: Plan, eval_plan: "EvalPlan") -> Mask:
     from release.evals.masks import measured
 
-    seed, dense = further.recipe.seed, bench.checkpoint.folder
+    seed = further.recipe.seed
     bench.console.say(f"A further mask, of seed {seed}, is measured and removed again.")
     with each.workspace.further() as place:
         copies = pruned(bench, [PlannedRelease(further, place)], bench.contexts[_text_key(each.plan)])
-        return measured(eval_plan, seed, dense, place.model, _weights(copies[0]), bench.console)
+        models = ModelPair(bench.checkpoint.folder, place.model, _weights(copies[0]))
+        return measured(eval_plan, seed, models, bench.console)
 
 
 def _weights(copy: PrunedCopy) -> dict[str, tuple[FileDigest, ...]]:

@@ -10,7 +10,7 @@ from scipy import stats
 
 from release.card.render import render
 from release.evals.bbq.answers import Answers, Task
-from release.evals.bbq.compare import compare
+from release.evals.bbq.compare import BbqFacts, compare
 from release.evals.bbq.data import read_bbq
 from release.evals.bbq.rules import LEAN_MARGIN, STUCK
 from release.evals.bbq.sample import draw
@@ -357,7 +357,7 @@ def test_one_letter_in_three_hundred_of_three_hundred_readings_has_stopped_readi
         Answers(choices, None, letters, None, recalled=0, seconds=1.0)
         for choices, letters in ((label, right), (np.zeros((100, 1), dtype=np.int64), stuck))
     )
-    found = compare(Task(items, "letters", "chat"), dense, pruned, data, 0, None, "float32", None)
+    found = compare(Task(items, "letters", "chat"), dense, pruned, BbqFacts(data), 0)
     assert found.letters_pruned == (0, 300, 0)
     record = example_record(measurements=example_measurements(bbq=found))
     assert {claim.key: claim.verdict for claim in record.claims}["stopped_reading"] == "supported"
@@ -524,7 +524,7 @@ def test_a_measured_model_against_itself_supports_no_claim_of_a_change():
     items = draw(population, "440", 0)
     choices = np.random.default_rng(0).integers(-1, 3, size=(440, 5))
     answers = Answers(choices, None, None, None, recalled=0, seconds=1.0)
-    found = compare(Task(items, "generate", "chat"), answers, answers, data, 0, rate(9, 60), "bfloat16", None)
+    found = compare(Task(items, "generate", "chat"), answers, answers, BbqFacts(data, "bfloat16", rate(9, 60)), 0)
     measured = dense_against_dense().model_copy(update={"bbq": found})
     verdicts = decided(measured)
     assert {key: verdicts[key] for key in CHANGES} == dict.fromkeys(CHANGES, "contradicted")

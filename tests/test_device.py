@@ -19,7 +19,7 @@ from release.evals.bbq.prompts import Prompter
 from release.evals.bbq.result import Sampling
 from release.evals.engine.generate import generate
 from release.evals.engine.likelihood import Ask, likelihoods
-from release.evals.engine.subject import EvaluatedModel
+from release.evals.engine.subject import EvaluatedModel, Runtime
 from release.models import ahead, device
 from release.models import parameters as weights
 from release.models.ahead import Lane
@@ -121,7 +121,7 @@ def test_a_device_reads_what_the_cpu_reads(base_folders: dict[str, Path], tmp_pa
     for name, where in (("cpu", CPU), ("device", fake_device.device())):
         with (
             fake_gpu(doubles=False),
-            EvaluatedModel(name, folder, None, where, torch.float32, console, tmp_path / name) as subject,
+            EvaluatedModel(name, folder, Runtime(where, torch.float32), console, readings=tmp_path / name) as subject,
         ):
             known = likelihoods(subject, ASKS, "Letters").values
             found = generate(subject, [each.prompt for each in ASKS], SAMPLING, frozenset(), "Answers", alone=False)

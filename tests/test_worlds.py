@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from release.evals.bbq.answers import Task
-from release.evals.bbq.compare import compare
+from release.evals.bbq.compare import BbqFacts, compare
 from release.evals.bbq.data import read_bbq
 from release.evals.bbq.sample import Sample, draw
 from release.progress import Console
@@ -87,6 +87,6 @@ def test_dense_beside_edited_log_probabilities(sample: Sample, pruned: Model, ve
 
     dense = read(choices(sample, READER, np.random.default_rng(0)))
     other = dense if pruned == READER else read(choices(sample, pruned, np.random.default_rng(1)))
-    found = compare(Task(sample, "letters", "chat"), dense, other, DATA, 0, None, "float32", None)
+    found = compare(Task(sample, "letters", "chat"), dense, other, BbqFacts(DATA), 0)
     decided = {claim.key: claim.verdict for claim in decide(None, example_measurements(bbq=found))}
     assert {key: decided[key] for key in verdicts} == verdicts

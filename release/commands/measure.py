@@ -5,6 +5,7 @@ from pathlib import Path
 from release.checkpoint.folder import model_folder, open_checkpoint
 from release.checkpoint.steady import steady
 from release.evals.run import measure, prepare
+from release.evals.work import ModelPair
 from release.progress import Console
 from release.schema.measurements import Measurements
 from release.settings.measuring import Measuring
@@ -19,4 +20,4 @@ def measure_only(pruned: Path, base: str, measuring: Measuring, out: Path | None
     eval_plan = prepare(dense.folder, measuring, console)
     model = open_checkpoint(folder)
     with steady(dense.stamps), steady(model.stamps), place_for_answers(out) as place:
-        return measure(eval_plan, dense.folder, model.folder, place, console)
+        return measure(eval_plan, ModelPair(dense.folder, model.folder), place, console)

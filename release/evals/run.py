@@ -1,26 +1,23 @@
 """All evaluations of one pair of models: each row of the registry is laid out, read and compared, in their order."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from release.digests import FileDigest
 from release.evals import figures
 from release.evals.bbq.amount import DTYPES
-from release.evals.engine.subject import EvaluatedModel
+from release.evals.engine.subject import EvaluatedModel, Runtime
 from release.evals.registry import BY_KEY, EVALS
-from release.evals.work import SIDES, EvalContext, ModelTask, PairTask, Sides
+from release.evals.work import SIDES, EvalContext, ModelPair, ModelTask, PairTask, Sides
 from release.models.device import choose_device, fallbacks_told
 from release.models.load import read_tokenizer, require_known
 from release.progress import Console
 from release.schema.measurements import Measurements
 from release.settings.measuring import Measuring
-
-Files = Mapping[str, Sequence[FileDigest]]
-"""The weight files of both sides, where their digests are known."""
 
 Task = ModelTask[Any, Any] | PairTask[Any]
 
@@ -73,39 +70,15 @@ def prepare(dense: Path, plan: Measuring, console: Console) -> EvalPlan:
     return EvalPlan(plan, asked.device, tasks)
 
 
-@dataclass(frozen=True)
-class Models:
-    """Both models, each loaded once something has to be computed and let go of after."""
-
-    folders: Mapping[str, Path]
-    files: Files
-    desk: EvalPlan
-    console: Console
-
-    def opened(self, name: str) -> EvaluatedModel:
-        """Return a model under measurement, `dense` or `pruned`."""
-        dtype = DTYPES[self.desk.plan.eval_dtype]
-        return EvaluatedModel(name, self.folders[name], self.files.get(name), self.desk.device, dtype, self.console)
-
-
 def measure(
-    desk: EvalPlan,
-    dense: Path,
-    pruned: Path,
-    out: Path,
-    console: Console,
-    files: Files | None = None,
-    logs: Path | None = None,
+    eval_plan: EvalPlan, models: ModelPair, out: Path, console: Console, logs: Path | None = None
 ) -> Measurements:
     """Measure a dense and a pruned checkpoint side by side.
 
     Args:
-        desk: What to ask both, by `prepare`.
-        dense: Folder of the dense model (config, tokenizer, safetensors).
-        pruned: Folder of the pruned model; its own tokenizer is not used.
+        eval_plan: What to ask both, by `prepare`.
         out: Folder that receives `evaluation/`, the answers item by item, and `figures/`.
         console: Where progress is shown.
-        files: The weight files of both; without them they are read for their digests.
         logs: Folder that receives what `log_format` asks for, which holds BBQ's texts; by default `evaluation/`.
 
     Raises:
@@ -113,12 +86,12 @@ def measure(
         UnusableData: A model answered with NaN or an infinity.
     """
     evaluation = out / "evaluation"
-    sides = Sides(dense, pruned, evaluation, logs or evaluation, console)
-    desk, read = readings(desk, Models({"dense": dense, "pruned": pruned}, files or {}, desk, console))
-    results = compared(desk, read)
-    for key, task in desk.by_model.items():
+    sides = Sides(models.dense, models.pruned, evaluation, logs or evaluation, console)
+    eval_plan, read = readings(eval_plan, models, console)
+    results = compared(eval_plan, read)
+    for key, task in eval_plan.by_model.items():
         task.write(read["dense"][key], read["pruned"][key], sides)
-    for key, pair in desk.by_pair.items():
+    for key, pair in eval_plan.by_pair.items():
         first, *further = pair.measure(sides)
         results |= {key: first} | ({name: tuple(further)} if (name := BY_KEY[key].further) else {})
     found = Measurements.model_validate(results)
@@ -126,23 +99,30 @@ def measure(
     return found
 
 
-def readings(desk: EvalPlan, models: Models) -> tuple[EvalPlan, Mapping[str, Readings]]:
+def readings(eval_plan: EvalPlan, models: ModelPair, console: Console) -> tuple[EvalPlan, Mapping[str, Readings]]:
     """Take all readings of both models, one after the other; each is loaded once, and only where one is not known yet.
 
     Returns:
         The plan with what only the models could settle, and the readings by the model's name.
     """
-    with fallbacks_told(desk.device, models.console):
-        settled = {key: task.settle(models.opened) for key, task in desk.by_model.items()}
-        desk = replace(desk, tasks={**desk.tasks, **settled})
-        return desk, {name: _read(desk, models.opened(name)) for name in SIDES}
+    with fallbacks_told(eval_plan.device, console):
+        opened = partial(_opened, eval_plan, models, console)
+        settled = {key: task.settle(opened) for key, task in eval_plan.by_model.items()}
+        eval_plan = replace(eval_plan, tasks={**eval_plan.tasks, **settled})
+        return eval_plan, {name: _read(eval_plan, opened(name)) for name in SIDES}
 
 
-def _read(desk: EvalPlan, opened: EvaluatedModel) -> Readings:
+def _opened(eval_plan: EvalPlan, models: ModelPair, console: Console, name: str) -> EvaluatedModel:
+    """Return a model, `dense` or `pruned`: loaded once something has to be computed, and let go of after."""
+    runtime = Runtime(eval_plan.device, DTYPES[eval_plan.plan.eval_dtype])
+    return EvaluatedModel(name, models.folders[name], runtime, console, models.files.get(name))
+
+
+def _read(eval_plan: EvalPlan, opened: EvaluatedModel) -> Readings:
     with opened as model:
-        return {key: task.read(model) for key, task in desk.by_model.items()}
+        return {key: task.read(model) for key, task in eval_plan.by_model.items()}
 
 
-def compared(desk: EvalPlan, read: Mapping[str, Readings]) -> dict[str, Any]:
+def compared(eval_plan: EvalPlan, read: Mapping[str, Readings]) -> dict[str, Any]:
     """Put the readings of both models side by side: key → result."""
-    return {key: task.compare(read["dense"][key], read["pruned"][key]) for key, task in desk.by_model.items()}
+    return {key: task.compare(read["dense"][key], read["pruned"][key]) for key, task in eval_plan.by_model.items()}

@@ -6,12 +6,13 @@ refused there: `prepare` raises what `release.evals.run.prepare` does.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
+from release.digests import FileDigest
 from release.errors import BadOption
 from release.frozen import Frozen
 
@@ -47,6 +48,26 @@ class EvalContext:
     tokenizer: Any
     console: "Console"
     others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelPair:
+    """Both models on disk.
+
+    Attributes:
+        dense: Folder of the dense model (config, tokenizer, safetensors).
+        pruned: Folder of the pruned model; its own tokenizer is not used.
+        files: The weight files of both; without them they are read for their digests.
+    """
+
+    dense: Path
+    pruned: Path
+    files: Mapping[str, Sequence[FileDigest]] = field(default_factory=dict)
+
+    @property
+    def folders(self) -> Mapping[str, Path]:
+        """Both folders, by their side."""
+        return dict(zip(SIDES, (self.dense, self.pruned), strict=True))
 
 
 @dataclass(frozen=True)

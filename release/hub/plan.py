@@ -144,10 +144,7 @@ def survey(
     line = line or HubClient()
     check_hardware(ways)
     collections.check(line, ways.collection, upload.id.split("/")[0])
-    targets = upload.targets(ways.revision)
-    found = admitted(line, targets, ways)
-    model, *others = (_planned(line, *pair, ways, console) for pair in zip(targets, found, strict=True))
-    repos = (model.model_copy(update={"card_diff": card_diff or None}), *others)
+    repos = _planned_repos(line, upload, ways, console, card_diff)
     space = next((repo for repo in repos if repo.kind == "space"), None)
     hardware = _hardware(line, space, ways) if space else None
     namespace = upload.id.split("/")[0]
@@ -160,10 +157,19 @@ def survey(
         hardware=hardware,
         may_host=may_host(account, namespace, hardware, space.exists) if space and hardware else None,
         collection=ways.collection,
-        rights=rights(account, [target.id for target in targets]),
+        rights=rights(account, [repo.id for repo in repos]),
         disk_free=shutil.disk_usage(_existing(upload.model)).free,
         weights=ways.weights,
     )
+
+
+def _planned_repos(
+    line: HubClient, upload: Upload, ways: PublishOptions, console: Console, card_diff: str
+) -> tuple[PlannedRepo, ...]:
+    targets = upload.targets(ways.revision)
+    found = admitted(line, targets, ways)
+    model, *others = (_planned(line, *pair, ways, console) for pair in zip(targets, found, strict=True))
+    return model.model_copy(update={"card_diff": card_diff or None}), *others
 
 
 def _planned(

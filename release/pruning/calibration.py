@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,15 +82,28 @@ class _Tokens:
     ids: NDArray[np.int32]
 
 
-def calibration_text(
-    plan: CalibrationPlan,
-    file: Path | None,
-    tokenizer: Any,
-    model_limit: int | None,
-    on_hub: bool,
-    seed: int,
-    console: Console,
-) -> Text:
+@dataclass(frozen=True)
+class TextReader:
+    """What is known of the base that reads the text.
+
+    Attributes:
+        limit: Tokens the model can read; None where it names no limit.
+        on_hub: Whether the base came from the Hub, which decides what "auto" is.
+    """
+
+    tokenizer: Any
+    limit: int | None
+    on_hub: bool
+
+    @classmethod
+    def of(cls, base: Path, *, on_hub: bool) -> Self:
+        """Look at a base's folder."""
+        from release.models.load import context_window, read_config, read_tokenizer
+
+        return cls(read_tokenizer(base), context_window(read_config(base)), on_hub)
+
+
+def calibration_text(plan: CalibrationPlan, file: Path | None, reader: TextReader, seed: int, console: Console) -> Text:
     """Bring the text that a plan names, and draw the windows that a method is calibrated on.
 
     The text is tokenised without special tokens, C4 document by document, and cut into windows without overlap.
@@ -99,17 +112,15 @@ def calibration_text(
 
     Args:
         file: The file, where the plan names one.
-        model_limit: Tokens the model can read; None where it names no limit.
-        on_hub: Whether the base came from the Hub, which decides what "auto" is.
 
     Raises:
         BadOption: Fewer than one window or two tokens, or more tokens than the model reads; or the file is not given.
         UnusableData: The text is missing, altered, no UTF-8 or too short.
         ReleaseError: C4 cannot be fetched; see `release.sources.c4.fetch`.
     """
-    length = _length(plan, model_limit)
-    tokens = _read(plan, file, tokenizer, ROOM * plan.samples * length, on_hub, console)
-    cut = windows(tokens.ids, length, opening(tokenizer))
+    length = _length(plan, reader.limit)
+    tokens = _read(plan, file, reader, ROOM * plan.samples * length, console)
+    cut = windows(tokens.ids, length, opening(reader.tokenizer))
     if len(cut) < plan.samples:
         raise _too_short(tokens, len(cut), plan.samples, length)
     ranks = MaskRng(seed, "calibration", VERSION, "windows").ranks(len(cut))
@@ -127,19 +138,10 @@ def text_again(record: Record, file: Path | None, base: Path, console: Console) 
     Raises:
         ReleaseError: As `calibration_text`.
     """
-    from release.models.load import context_window, read_config, read_tokenizer
-
     if record.pruning.calibration is None:
         raise BadOption(f"{record.name} was made without calibration text.", "There is none to bring again.")
-    return calibration_text(
-        record.pruning.calibration.plan,
-        file,
-        read_tokenizer(base),
-        context_window(read_config(base)),
-        record.base.source == "hub",
-        record.pruning.seed,
-        console,
-    )
+    reader = TextReader.of(base, on_hub=record.base.source == "hub")
+    return calibration_text(record.pruning.calibration.plan, file, reader, record.pruning.seed, console)
 
 
 def _length(plan: CalibrationPlan, model_limit: int | None) -> int:
@@ -162,17 +164,15 @@ def _length(plan: CalibrationPlan, model_limit: int | None) -> int:
     return length
 
 
-def _read(
-    plan: CalibrationPlan, file: Path | None, tokenizer: Any, wanted: int, on_hub: bool, console: Console
-) -> _Tokens:
+def _read(plan: CalibrationPlan, file: Path | None, reader: TextReader, wanted: int, console: Console) -> _Tokens:
     """Read and tokenise the text that is meant: of C4 about `wanted` tokens, of other texts all."""
     if plan.file_sha256 is not None or plan.text not in CATALOGUE:
         content, source = _own_file(plan, file)
-    elif plan.text == "c4" or (plan.text == "auto" and on_hub):
-        return _beginning_of_c4(tokenizer, wanted, console)
+    elif plan.text == "c4" or (plan.text == "auto" and reader.on_hub):
+        return _beginning_of_c4(reader.tokenizer, wanted, console)
     else:
         content, source = wikipedia("calibration", console)
-    return _Tokens(source, content, tokenise([content], tokenizer)[0])
+    return _Tokens(source, content, tokenise([content], reader.tokenizer)[0])
 
 
 def _own_file(plan: CalibrationPlan, file: Path | None) -> tuple[str, DataSource]:

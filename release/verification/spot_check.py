@@ -20,6 +20,7 @@ from release.progress import Console
 from release.schema.record import Check, Record
 
 NAME = "spot-check"
+READINGS = "readings.sqlite"
 
 
 def checks(files: Files, record: Record | None, base: Files | None, spot: Spot, console: Console) -> Iterator[Check]:
@@ -58,13 +59,13 @@ def _questions(spotted: Spotted) -> list[Question]:
 def _read(name: str, folder: Path, questions: list[Question], spot: Spot, console: Console) -> list[Any]:
     """Take the readings of one model; what was read before is not looked at."""
     from release.evals.bbq.amount import DTYPES
-    from release.evals.engine.subject import EvaluatedModel
+    from release.evals.engine.subject import EvaluatedModel, Runtime
     from release.models.device import choose_device
 
     device, found = choose_device(spot.device), []
     with TemporaryDirectory(prefix="release-spot-") as scratch:
         for question in questions:
-            more = (console, Path(scratch) / "readings.sqlite", question.engine)
-            with EvaluatedModel(name, folder, None, device, DTYPES[question.precision], *more) as subject:
+            runtime, readings = Runtime(device, DTYPES[question.precision], question.engine), Path(scratch) / READINGS
+            with EvaluatedModel(name, folder, runtime, console, readings=readings) as subject:
                 found.append(question.ask(subject))
     return found

@@ -15,7 +15,7 @@ from release.evals.bbq.prompts import AS_SHOWN, LETTERS, ROTATIONS
 from release.evals.bbq.sample import draw
 from release.evals.bbq.table import write_answers
 from release.evals.engine.generate import NOTHING, STUDY, generate
-from release.evals.engine.subject import EvaluatedModel
+from release.evals.engine.subject import EvaluatedModel, Runtime
 from release.models.load import loaded, read_tokenizer
 from release.progress import Console
 from release.values import DataSource, Reading
@@ -31,7 +31,7 @@ def script_of(bbq: Bbq, folder: Path, reading: Reading, amount: str = "12") -> S
 
 
 def subject_of(folder: Path, console: Console, dtype: torch.dtype = torch.float32) -> EvaluatedModel:
-    return EvaluatedModel("dense", folder, None, CPU, dtype, console)
+    return EvaluatedModel("dense", folder, Runtime(CPU, dtype), console)
 
 
 def plain(module: torch.nn.Module, ids: list[int]) -> torch.Tensor:

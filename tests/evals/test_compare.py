@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from release.evals.bbq.answers import UNPARSED, Answers, Task
-from release.evals.bbq.compare import category_tests, compare, guessing_level
+from release.evals.bbq.compare import BbqFacts, category_tests, compare, guessing_level
 from release.evals.bbq.data import Item
 from release.evals.bbq.result import Bbq, Sampling
 from release.evals.bbq.sample import draw
@@ -39,8 +39,7 @@ def compared(items: list[Item], dense, pruned, reading="generate", **facts) -> B
     task = Task(sample_of(items), reading, "plain")
     letters = reading == "letters"
     sides = [side if isinstance(side, Answers) else answered(side, letters) for side in (dense, pruned)]
-    asked = {"rounding": None, "precision": "float32", "sampling": None} | facts
-    return compare(task, *sides, DATA, 0, **asked)
+    return compare(task, *sides, BbqFacts(DATA, **facts), 0)
 
 
 ITEMS = [
@@ -163,7 +162,7 @@ def test_all_of_bbq_is_compared_in_seconds(bbq) -> None:
     dense, pruned = np.random.default_rng(0).integers(-1, 3, size=(2, len(sample.items), 5))
     started = time.process_time()
     found = compare(
-        Task(sample, "generate", "plain"), answered(dense), answered(pruned), DATA, 0, None, "float32", SAMPLING
+        Task(sample, "generate", "plain"), answered(dense), answered(pruned), BbqFacts(DATA, sampling=SAMPLING), 0
     )
     assert time.process_time() - started < 10
     assert (found.items, found.tested_categories) == (58_492, 11)

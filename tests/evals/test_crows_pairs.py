@@ -20,7 +20,7 @@ from release.evals.crows_pairs.data import PAIRS, SentencePair, drawn, read_pair
 from release.evals.crows_pairs.result import CrowsPairs
 from release.evals.crows_pairs.table import read_likelihoods, write_likelihoods
 from release.evals.crows_pairs.work import prepare, start_of
-from release.evals.engine.subject import EvaluatedModel
+from release.evals.engine.subject import EvaluatedModel, Runtime
 from release.evals.work import EvalContext
 from release.models.load import loaded, read_tokenizer
 from release.progress import Console
@@ -118,7 +118,7 @@ def test_sentences_are_read_as_a_plain_forward_reads_them(tiny: dict[str, Path],
     context = EvalContext(tiny["llama"], Measuring(crows_pairs="12"), CPU, tokenizer, console)
     task = prepare(context)
     assert task is not None
-    with EvaluatedModel("dense", tiny["llama"], None, CPU, torch.float32, console) as subject:
+    with EvaluatedModel("dense", tiny["llama"], Runtime(CPU, torch.float32), console) as subject:
         read = task.read(subject)
     with loaded(tiny["llama"], CPU, torch.float32) as model, torch.no_grad():
         for number, pair in enumerate(task.sentences):

@@ -26,9 +26,10 @@ from release.evals.claims import wording
 from release.evals.latency import load as busy
 from release.evals.latency import measure as latency
 from release.evals.latency import table as timings
-from release.evals.latency.measure import measure_latency, require_room
+from release.evals.latency.measure import TimedPrompts, measure_latency, require_room
 from release.evals.latency.result import Latency, Load
 from release.evals.latency.table import WARMUP
+from release.evals.latency.timed import Pair
 from release.machine import cores
 from release.models import clock, exchange, transformers_engine
 from release.models.load import loaded, read_tokenizer
@@ -67,7 +68,9 @@ def measured(
     taken = items[: WARMUP + COUNTED]
     torch.set_num_threads(OTHER_THREADS)
     try:
-        return measure_latency(tiny["llama"], tiny["llama"], taken, data, "cpu", folder, console), folder
+        return measure_latency(
+            Pair.of(tiny["llama"], tiny["llama"]), TimedPrompts(taken, data), "cpu", folder, console
+        ), folder
     finally:
         torch.set_num_threads(1)
 
@@ -154,7 +157,7 @@ def test_models_of_other_types_are_timed_beside_each_other_in_several_processes(
 ) -> None:
     other = checkpoints.make(tmp_path / "wide", dtype=torch.float32)
     items = (*bbq[0], *bbq[0])[: WARMUP + 6]
-    found = measure_latency(tiny["llama"], other, items, bbq[1], "cpu", tmp_path, console)
+    found = measure_latency(Pair.of(tiny["llama"], other), TimedPrompts(items, bbq[1]), "cpu", tmp_path, console)
     assert (found.processes, found.items, found.ratio.df) == (8, 8 * 4, 7)
     rows = pq.read_table(tmp_path / timings.file_name("transformers")).to_pylist()
     assert sum(row["counted"] for row in rows) == 2 * 8 * 4
@@ -272,7 +275,7 @@ def test_an_error_inside_the_process_comes_back_as_itself(
     cut = checkpoints.copy(tiny["llama"], tmp_path / "cut")
     checkpoints.edit_config(cut, num_hidden_layers=3)
     with pytest.raises(UnusableBase, match="cut lacks weights") as caught:
-        measure_latency(tiny["llama"], cut, bbq[0][:4], bbq[1], "cpu", tmp_path, console)
+        measure_latency(Pair.of(tiny["llama"], cut), TimedPrompts(bbq[0][:4], bbq[1]), "cpu", tmp_path, console)
     assert caught.value.remedy == "Complete the checkpoint."
     assert not (tmp_path / timings.file_name("transformers")).exists()
 
@@ -284,7 +287,7 @@ def test_a_killed_process_names_the_way_out(
     killer = threading.Thread(target=_kill_child, args=(sent,))
     killer.start()
     with pytest.raises(UnusableBase, match=seen) as caught:
-        measure_latency(tiny["llama"], tiny["llama"], bbq[0][:4], bbq[1], "cpu", None, console)
+        measure_latency(Pair.of(tiny["llama"], tiny["llama"]), TimedPrompts(bbq[0][:4], bbq[1]), "cpu", None, console)
     killer.join()
     assert "--latency off" in caught.value.remedy
 
@@ -299,7 +302,8 @@ SCRIPT = """
 import pickle
 import sys
 from pathlib import Path
-from release.evals.latency.measure import measure_latency
+from release.evals.latency.measure import TimedPrompts, measure_latency
+from release.evals.latency.timed import Pair
 from release.progress import Console
 
 if __name__ == "__main__":
@@ -307,7 +311,7 @@ if __name__ == "__main__":
     folder = Path(sys.argv[2])
     while True:
         try:
-            measure_latency(folder, folder, (item,) * 5000, data, "cpu", None, Console())
+            measure_latency(Pair.of(folder, folder), TimedPrompts((item,) * 5000, data), "cpu", None, Console())
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr, flush=True)
 """

@@ -12,7 +12,7 @@ from release.errors import UnusableData
 from release.evals.bbq.data import Item
 from release.evals.engine.statistics import mean_interval
 from release.evals.latency.amount import AUTO, FIRST, HALF_WIDTH, MOST, Amount, drawn
-from release.evals.latency.measure import measure_latency
+from release.evals.latency.measure import TimedPrompts, measure_latency
 from release.evals.latency.table import WARMUP
 from release.evals.latency.timed import Pair, time_pair
 from release.progress import Console
@@ -72,7 +72,8 @@ def test_further_prompts_take_turns_as_the_first_do_and_stand_in_the_table(
     tmp_path: Path, tiny: dict[str, Path], bbq: tuple[tuple[Item, ...], DataSource], console: Console
 ) -> None:
     items = bbq[0][: WARMUP + 5]
-    found = measure_latency(tiny["llama"], tiny["llama"], items, bbq[1], "cpu", tmp_path, console, amount=Amount(2, 4))
+    pair, asked = Pair.of(tiny["llama"], tiny["llama"]), TimedPrompts(items, bbq[1], Amount(2, 4))
+    found = measure_latency(pair, asked, "cpu", tmp_path, console)
     assert 2 <= found.items <= 4
     assert (tmp_path / "latency.parquet").is_file()
 

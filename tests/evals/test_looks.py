@@ -12,6 +12,7 @@ from release.evals.bbq.looks import Round, amount, constant, look, planned, wide
 from release.evals.bbq.result import Looks
 from release.evals.bbq.sample import draw
 from release.evals.run import measure, prepare
+from release.evals.work import ModelPair
 from release.progress import Console
 from release.settings.measuring import Measuring
 from release.values import DataSource, Estimate
@@ -92,10 +93,10 @@ def test_real_models_are_read_look_by_look_and_never_twice(
     plan = Measuring(
         perplexity="off", latency="off", device="cpu", bbq_categories=("Religion",), precision=Decimal("0.5")
     )
-    desk = prepare(tiny["llama"], plan, console)
-    found = measure(desk, tiny["llama"], tiny["qwen3"], tmp_path / "one", console).bbq
+    eval_plan, models = prepare(tiny["llama"], plan, console), ModelPair(tiny["llama"], tiny["qwen3"])
+    found = measure(eval_plan, models, tmp_path / "one", console).bbq
     assert found.looks.reached
     assert (found.items, found.recalled) == (found.looks.taken[-1].items, 0)
-    again = measure(desk, tiny["llama"], tiny["qwen3"], tmp_path / "two", console).bbq
+    again = measure(eval_plan, models, tmp_path / "two", console).bbq
     assert again.recalled == 2 * 3 * found.items
     assert again.looks == found.looks

@@ -20,6 +20,7 @@ from release.evals.bbq.data import Item
 from release.evals.bbq.prompts import Prompter
 from release.evals.latency.table import WARMUP, read_timings, record_of, write_timings
 from release.evals.latency.timed import Pair, time_pair
+from release.evals.work import ModelPair
 from release.models.engine import Engine
 from release.models.engines import ENGINES, engine
 from release.models.load import read_tokenizer
@@ -161,8 +162,8 @@ def test_a_fresh_process_times_both_models_by_each_engine(
     tmp_path: Path, tiny: dict[str, Path], bbq: Bbq, console: Console
 ) -> None:
     plan = Measuring(bbq="off", perplexity="off", latency="3", latency_engine=("mlx", "transformers"), device="cpu")
-    desk = run.prepare(tiny["llama"], plan, console)
-    found = run.measure(desk, tiny["llama"], tiny["llama"], tmp_path, console)
+    eval_plan = run.prepare(tiny["llama"], plan, console)
+    found = run.measure(eval_plan, ModelPair(tiny["llama"], tiny["llama"]), tmp_path, console)
     assert [each.engine for each in found.latencies] == ["mlx", "transformers"]
     assert {path.name for path in (tmp_path / "evaluation").iterdir()} == {"latency.parquet", "latency-mlx.parquet"}
     figures = {path.stem for path in (tmp_path / "figures").glob("*.png")}
@@ -262,7 +263,7 @@ def test_card_and_screen_have_a_row_for_each_engine(capsys: pytest.CaptureFixtur
 def asked(folder: Path, out: Path, console: Console, **changes: object) -> Measurements:
     """What `measure` finds of a model beside itself."""
     plan = Measuring(bbq="11", perplexity="off", latency="off", device="cpu").model_copy(update=changes)
-    return run.measure(run.prepare(folder, plan, console), folder, folder, out, console)
+    return run.measure(run.prepare(folder, plan, console), ModelPair(folder, folder), out, console)
 
 
 @pytest.mark.parametrize("architecture", some_at_once(["qwen2", "llama", "gemma2"]))

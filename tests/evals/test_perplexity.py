@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from release.errors import UnusableData
-from release.evals.engine.subject import EvaluatedModel
+from release.evals.engine.subject import EvaluatedModel, Runtime
 from release.evals.perplexity import compare as perplexity
 from release.evals.perplexity.result import Perplexity
 from release.evals.perplexity.windows import cut_windows, losses_of
@@ -23,7 +23,7 @@ SOURCE = DataSource(name="x", origin="a file", revision=None, licence=None, sha2
 
 def test_perplexity_is_the_hand_written_loops(tiny: dict[str, Path], console: Console) -> None:
     windows = cut_windows(TEXT, "x", checkpoints.tokenizer(), 5, window=64)
-    with EvaluatedModel("dense", tiny["llama"], None, CPU, torch.float32, console) as subject:
+    with EvaluatedModel("dense", tiny["llama"], Runtime(CPU, torch.float32), console) as subject:
         readings = losses_of(subject, windows)
         again = losses_of(subject, windows)
         assert (readings.recalled, again.recalled) == (0, 5)
@@ -68,7 +68,7 @@ def test_a_broken_model_is_named(tmp_path: Path, tiny: dict[str, Path], console:
     folder = checkpoints.broken(tiny["llama"], tmp_path / "broken")
     windows = cut_windows(TEXT, "x", checkpoints.tokenizer(), 2, window=64)
     with (
-        EvaluatedModel("pruned", folder, None, CPU, torch.float32, console) as subject,
+        EvaluatedModel("pruned", folder, Runtime(CPU, torch.float32), console) as subject,
         pytest.raises(UnusableData, match="The pruned model returned NaN"),
     ):
         losses_of(subject, windows)

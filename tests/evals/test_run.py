@@ -8,6 +8,7 @@ from release.errors import BadOption, UnusableBase, UnusableData
 from release.evals.claims import decide
 from release.evals.run import measure as measure_prepared
 from release.evals.run import prepare
+from release.evals.work import ModelPair
 from release.models import load as model
 from release.progress import Console
 from release.schema.measurements import Measurements
@@ -19,7 +20,7 @@ PLAN = Measuring(bbq="44", perplexity="4", latency="3", device="cpu")
 
 
 def measure(dense: Path, pruned: Path, plan: Measuring, out: Path, console: Console) -> Measurements:
-    return measure_prepared(prepare(dense, plan, console), dense, pruned, out, console)
+    return measure_prepared(prepare(dense, plan, console), ModelPair(dense, pruned), out, console)
 
 
 @pytest.fixture(scope="module")

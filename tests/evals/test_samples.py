@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from release.evals.bbq.answers import UNPARSED, Answers, Task, by_answer
-from release.evals.bbq.compare import compare
+from release.evals.bbq.compare import BbqFacts, compare
 from release.evals.bbq.data import Item
 from release.evals.bbq.lm_eval_log import FILE_NAMES, INVALID, write_samples
 from release.evals.bbq.prompts import ROTATIONS, Prompter
@@ -87,7 +87,7 @@ def logged(
     task = Task(draw(bbq[0], "200", 0), request.param, prompter.style)
     answers = {side: answered(task.items, request.param, seed) for seed, side in enumerate(SIDES)}
     sampling = STUDY if request.param == "generate" else None
-    record = compare(task, *answers.values(), bbq[1], 0, None, "float32", sampling)
+    record = compare(task, *answers.values(), BbqFacts(bbq[1], sampling=sampling), 0)
     folder = tmp_path_factory.mktemp("log") / "evaluation"
     prompts = [prompter.text(item, 0) for item in task.items]
     write_samples(folder, task, *answers.values(), prompts)

@@ -13,7 +13,7 @@ from release.errors import OutputConflict
 from release.evals.engine import store as module
 from release.evals.engine.likelihood import Ask, likelihoods
 from release.evals.engine.store import ReadingStore, model_digest
-from release.evals.engine.subject import EvaluatedModel
+from release.evals.engine.subject import EvaluatedModel, Runtime
 from release.progress import Console
 from tests import checkpoints
 
@@ -119,7 +119,7 @@ def test_a_model_is_named_by_its_weights_and_configuration(tmp_path: Path, tiny:
 
 
 def asked(folder: Path, console: Console, asks: list[Ask] = ASKS, dtype: torch.dtype = torch.float32):
-    with EvaluatedModel("dense", folder, None, CPU, dtype, console) as subject:
+    with EvaluatedModel("dense", folder, Runtime(CPU, dtype), console) as subject:
         found = likelihoods(subject, asks, "x")
         return found, "reader" in vars(subject)
 
@@ -164,7 +164,7 @@ import os, sys
 from pathlib import Path
 import torch
 from release.evals.engine import likelihood, store
-from release.evals.engine.subject import EvaluatedModel as Subject
+from release.evals.engine.subject import EvaluatedModel, Runtime
 from release.models.logprobs import read
 from release.progress import Console
 from tests.evals.test_store import ASKS
@@ -177,7 +177,8 @@ def counted(self, *rest):
     left -= 1
     put(self, *rest)
 store.ReadingStore.put = counted
-with Subject("dense", Path(sys.argv[1]), None, torch.device("cpu"), torch.float32, Console()) as subject:
+cpu = Runtime(torch.device("cpu"), torch.float32)
+with EvaluatedModel("dense", Path(sys.argv[1]), cpu, Console()) as subject:
     likelihood.likelihoods(subject, ASKS, "x")
 """
 

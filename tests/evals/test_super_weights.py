@@ -11,7 +11,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from release.card.render import render
 from release.checkpoint.count import places
 from release.checkpoint.folder import open_checkpoint
-from release.evals.engine.subject import EvaluatedModel
+from release.evals.engine.subject import EvaluatedModel, Runtime
 from release.evals.run import measure, prepare
 from release.evals.super_weights.find import (
     LEAST_SPIKE,
@@ -25,6 +25,7 @@ from release.evals.super_weights.find import (
     stored_weight,
 )
 from release.evals.super_weights.result import SuperWeights
+from release.evals.work import ModelPair
 from release.models.load import loaded, read_tokenizer
 from release.progress import Console
 from release.report import show_measurements
@@ -80,12 +81,12 @@ def super_weights(subject: EvaluatedModel, tokenizer: object, pruned: Path) -> S
 def looked(planted: Path) -> Iterator[LookUp]:
     """Looks the planted model's candidates up in another folder; the model is loaded once."""
     tokenizer = read_tokenizer(planted)
-    with EvaluatedModel("dense", planted, None, CPU, torch.float32, Console(quiet=True)) as subject:
+    with EvaluatedModel("dense", planted, Runtime(CPU, torch.float32), Console(quiet=True)) as subject:
         yield lambda pruned: super_weights(subject, tokenizer, pruned)
 
 
 def look(dense: Path, pruned: Path) -> SuperWeights | None:
-    with EvaluatedModel("dense", dense, None, CPU, torch.float32, Console(quiet=True)) as subject:
+    with EvaluatedModel("dense", dense, Runtime(CPU, torch.float32), Console(quiet=True)) as subject:
         return super_weights(subject, read_tokenizer(dense), pruned)
 
 
@@ -240,7 +241,7 @@ def test_they_are_looked_for_only_where_a_model_is_loaded_anyway(
     text = tmp_path / "own.txt"
     text.write_text("Rivers run into the sea. " * 50, encoding="utf-8")
     plan = OFF.model_copy(update=measuring | {"text": text})
-    found = measure(prepare(dense, plan, console), dense, dense, tmp_path, console).super_weights
+    found = measure(prepare(dense, plan, console), ModelPair(dense, dense), tmp_path, console).super_weights
     assert (found and found.precision) == precision
     assert found is None or (found.candidates[0].row, found.candidates[0].column) == (ROW, COLUMN)
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from release.evals.bbq.answers import Answers, Task
 from release.evals.bbq.ask import by_answer
-from release.evals.bbq.compare import compare
+from release.evals.bbq.compare import BbqFacts, compare
 from release.evals.bbq.sample import Sample
 from release.evals.claims import decide
 from release.schema.record import ClaimRecord
@@ -67,6 +67,6 @@ def claims(sample: Sample, dense: Model, pruned: Model, seed: int) -> Mapping[st
     rng = np.random.default_rng(seed)
     before, anew = choices(sample, dense, rng), choices(sample, pruned, rng)
     after = np.where(rng.random(len(before)) < KEPT, before, anew) if pruned == dense else anew
-    found = compare(Task(sample, "letters", "chat"), read(before), read(after), DATA, seed, None, "float32", None)
+    found = compare(Task(sample, "letters", "chat"), read(before), read(after), BbqFacts(DATA), seed)
     decided = decide(None, example_measurements(bbq=found))
     return {claim.key: claim for claim in decided}

@@ -23,7 +23,7 @@ from transformers import PreTrainedTokenizerFast
 
 from release.errors import BadOption, ReleaseError, UnusableData
 from release.progress import Console
-from release.pruning.calibration import Text, calibration_text, text_again
+from release.pruning.calibration import Text, TextReader, calibration_text, text_again
 from release.schema.record import Calibration
 from release.settings.recipe import CalibrationPlan
 from release.sources import c4
@@ -57,12 +57,12 @@ def read():
 
 def calibrate(text):
     from transformers import PreTrainedTokenizerFast
-    from release.pruning.calibration import calibration_text
+    from release.pruning.calibration import TextReader, calibration_text
     from release.settings.recipe import CalibrationPlan
 
     tokenizer = PreTrainedTokenizerFast.from_pretrained(sys.argv[1])
     plan = CalibrationPlan(text=text, samples=6, length=50)
-    text = calibration_text(plan, None, tokenizer, 512, True, 42, Console())
+    text = calibration_text(plan, None, TextReader(tokenizer, 512, True), 42, Console())
     return {"ids": text.ids.tolist(), "content": text.content, "record": text.described("cpu").model_dump()}
 """
 """What every script begins with."""
@@ -151,8 +151,9 @@ def beginning_with_bos(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenize
 
 def bring(plan: CalibrationPlan, file: Path | None = None, **changes: Any) -> Text:
     """Calibrate on a plan's text with the byte-level tokenizer, for a local base that reads 512 tokens."""
-    facts = {"tokenizer": checkpoints.tokenizer(), "model_limit": 512, "on_hub": False, "seed": 42}
-    return calibration_text(plan, file, **(facts | changes), console=Console(quiet=True))
+    seed = changes.pop("seed", 42)
+    reader = TextReader(**({"tokenizer": checkpoints.tokenizer(), "limit": 512, "on_hub": False} | changes))
+    return calibration_text(plan, file, reader, seed, Console(quiet=True))
 
 
 def write(folder: Path, text: str) -> tuple[CalibrationPlan, Path]:
@@ -294,7 +295,7 @@ def test_auto_is_the_wikipedia_half_for_a_base_that_is_not_from_the_hub(
 @pytest.mark.parametrize(("limit", "length"), [(None, 2_048), (4_096, 2_048), (2_048, 2_048), (512, 512), (2, 2)])
 def test_a_window_is_2048_tokens_or_what_the_model_reads(tmp_path: Path, limit: int | None, length: int) -> None:
     plan, path = write(tmp_path, "0123456789" * 410)
-    assert bring(plan.model_copy(update={"samples": 2, "length": None}), path, model_limit=limit).ids.shape == (
+    assert bring(plan.model_copy(update={"samples": 2, "length": None}), path, limit=limit).ids.shape == (
         2,
         length,
     )
@@ -397,7 +398,7 @@ def test_the_remedy_for_a_short_text_works(tmp_path: Path) -> None:
         bring(plan.model_copy(update={"samples": 1_000}), path)
     assert bring(plan.model_copy(update={"samples": 20}), path).ids.shape == (20, LENGTH)
     with pytest.raises(UnusableData, match="a smaller --calibration-length"):
-        bring(plan.model_copy(update={"length": 2_000}), path, model_limit=None)
+        bring(plan.model_copy(update={"length": 2_000}), path, limit=None)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from release.evals.again import FOLDER, Table
 from release.evals.bbq import looks
 from release.evals.bbq.answers import Task
-from release.evals.bbq.compare import compare
+from release.evals.bbq.compare import BbqFacts, compare
 from release.evals.bbq.data import SIZES, Item
 from release.evals.bbq.data import known as data_at_hand
 from release.evals.bbq.result import Bbq, Looks
@@ -39,17 +39,9 @@ def again(record: Record, known: Bbq, data: bytes) -> Bbq:
     found = data_at_hand()
     asked = answers(known, data, found and found[0])
     task = Task(sample_of(record, known, asked), known.reading, known.prompt)
-    result = compare(
-        task,
-        asked.dense,
-        asked.pruned,
-        source(known.data),
-        record.plan.measuring.seed,
-        known.rounding,
-        known.precision,
-        known.sampling,
-        _looked_again(record, known, asked),
-    )
+    looked = _looked_again(record, known, asked)
+    facts = BbqFacts(source(known.data), known.precision, known.rounding, known.sampling, looked)
+    result = compare(task, asked.dense, asked.pruned, facts, record.plan.measuring.seed)
     return result.model_copy(update={"engine": known.engine, "packages": known.packages})
 
 

@@ -1,5 +1,6 @@
 """Dense and pruned answers to BBQ, side by side: scores, tests and what changed item by item."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,69 +22,75 @@ NOBODY = -2
 """Stands for the target of an item that has none: no choice equals it, an unparsed one included."""
 
 
-def compare(
-    task: Task,
-    dense: Answers,
-    pruned: Answers,
-    data: DataSource,
-    seed: int,
-    rounding: Rate | None,
-    precision: Precision,
-    sampling: Sampling | None,
-    looks: Looks | None = None,
-) -> Bbq:
+@dataclass(frozen=True)
+class BbqFacts:
+    """What is known of the answers and not computed from them; fields of the record, by their names there.
+
+    Attributes:
+        data: Where the items came from.
+        precision: Arithmetic of the forward passes.
+        rounding: How many answers of the dense model rounding alone changes; None in float32.
+        sampling: How answers were generated; None where they were not.
+        looks: At growing samples, of which this is the last; None for a fixed number of items.
+    """
+
+    data: DataSource
+    precision: Precision = "float32"
+    rounding: Rate | None = None
+    sampling: Sampling | None = None
+    looks: Looks | None = None
+
+
+def compare(task: Task, dense: Answers, pruned: Answers, facts: BbqFacts, seed: int) -> Bbq:
     """Put the answers of both models side by side.
 
     Args:
         task: What both were asked.
         dense: The dense model's answers.
         pruned: The pruned model's, with as many runs.
-        data: Where the items came from.
         seed: Seed of the permutation tests.
-        rounding: How many answers of the dense model rounding alone changes; None in float32.
-        precision: Arithmetic of the forward passes.
-        sampling: How answers were generated; None where they were not.
-        looks: At growing samples, of which this is the last; None for a fixed number of items.
     """
-    items = task.items
     comparison = Comparison(task.sample, dense.choices, pruned.choices)
     templates, categories = comparison.templates, comparison.by_category()
     tests = category_tests(comparison, categories, seed)
-    ambiguous = sum(item.condition == "ambig" for item in items)
     changed: Flags = (dense.choices != pruned.choices).any(axis=1)
     return Bbq(
-        data=data,
-        reading=task.reading,
-        rotations=1 if task.reading == "generate" else ROTATIONS,
-        precision=precision,
-        prompt=task.style,
-        items=len(items),
-        ambiguous_items=ambiguous,
-        disambiguated_items=len(items) - ambiguous,
-        population=sum(task.sample.population.values()),
-        categories=templates.categories,
-        clusters=len(templates.names),
-        sample_seed=task.sample.seed,
+        **vars(facts),
+        **_asked(task, templates),
         scores=comparison.overall(),
         by_category=categories,
         tests=tests,
         tested_categories=sum(test.p_value is not None for test in tests),
         changed_answers=rate(templates, changed, np.ones_like(changed)),
-        **_right(items, templates, (dense, pruned), seed),
-        **_bias(items, templates, dense, pruned),
+        **_right(task.items, templates, (dense, pruned), seed),
+        **_bias(task.items, templates, dense, pruned),
         guessing_level=guessing_level(dense.choices.shape[1]),
         letters_dense=_histogram(dense),
         letters_pruned=_histogram(pruned),
         favourite_dense=_favourite(templates, dense),
         favourite_pruned=_favourite(templates, pruned),
-        rounding=rounding,
-        sampling=sampling,
-        looks=looks,
         permutations=PATTERNS,
         permutation_seed=seed,
         recalled=dense.recalled + pruned.recalled,
         seconds=dense.seconds + pruned.seconds,
     )
+
+
+def _asked(task: Task, templates: Templates) -> dict[str, Any]:
+    """Say what was asked, how, and of how much."""
+    ambiguous = sum(item.condition == "ambig" for item in task.items)
+    return {
+        "reading": task.reading,
+        "rotations": 1 if task.reading == "generate" else ROTATIONS,
+        "prompt": task.style,
+        "items": len(task.items),
+        "ambiguous_items": ambiguous,
+        "disambiguated_items": len(task.items) - ambiguous,
+        "population": sum(task.sample.population.values()),
+        "categories": templates.categories,
+        "clusters": len(templates.names),
+        "sample_seed": task.sample.seed,
+    }
 
 
 def guessing_level(runs: int) -> float:

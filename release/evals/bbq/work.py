@@ -9,7 +9,7 @@ from release.evals.bbq import ask as bbq
 from release.evals.bbq import looks, width
 from release.evals.bbq.amount import DTYPES, asked
 from release.evals.bbq.answers import Answers
-from release.evals.bbq.compare import compare
+from release.evals.bbq.compare import BbqFacts, compare
 from release.evals.bbq.data import Item, read_bbq
 from release.evals.bbq.lm_eval_log import write_samples
 from release.evals.bbq.result import Bbq, Looks
@@ -88,17 +88,8 @@ class BbqTask(ModelTask[BbqReading, Bbq]):
     def compare(self, dense: BbqReading, pruned: BbqReading) -> Bbq:
         """Compute scores, tests and what changed."""
         plan = self.asked.plan
-        found = compare(
-            self.script.task,
-            dense.answers,
-            pruned.answers,
-            self.data,
-            plan.seed,
-            dense.rounding,
-            plan.eval_dtype,
-            self.script.sampling,
-            self.looks,
-        )
+        facts = BbqFacts(self.data, plan.eval_dtype, dense.rounding, self.script.sampling, self.looks)
+        found = compare(self.script.task, dense.answers, pruned.answers, facts, plan.seed)
         by = plan.bbq_engine
         return found.model_copy(update={"engine": by, "packages": engines.packages(by)})
 

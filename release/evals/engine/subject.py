@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,15 @@ from release.progress import Console
 from release.values import EngineName
 
 
+@dataclass(frozen=True)
+class Runtime:
+    """What runs a model, on which device, and in which arithmetic."""
+
+    device: torch.device
+    dtype: torch.dtype
+    engine: EngineName = "transformers"
+
+
 class EvaluatedModel:
     """A model that is loaded when it is first needed, and not at all where every reading is known.
 
@@ -25,23 +35,35 @@ class EvaluatedModel:
         folder: A checkpoint folder.
         files: Its weight files, where their digests are known.
         readings: The file of earlier readings; by default the one for all models.
-        engine: What runs it.
     """
 
     def __init__(
         self,
         name: str,
         folder: Path,
-        files: Sequence[FileDigest] | None,
-        device: torch.device,
-        dtype: torch.dtype,
+        runtime: Runtime,
         console: Console,
+        files: Sequence[FileDigest] | None = None,
         readings: Path | None = None,
-        engine: EngineName = "transformers",
     ) -> None:
-        self.name, self.folder, self.device, self.dtype, self.console = name, folder, device, dtype, console
-        self._files, self._readings, self.engine = files, readings, engine
+        self.name, self.folder, self.runtime, self.console = name, folder, runtime, console
+        self._files, self._readings = files, readings
         self._held = ExitStack()
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return self.runtime.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Arithmetic of its forward passes."""
+        return self.runtime.dtype
+
+    @property
+    def engine(self) -> EngineName:
+        """What runs it."""
+        return self.runtime.engine
 
     def __enter__(self) -> Self:
         return self
@@ -70,6 +92,6 @@ class EvaluatedModel:
         if name == self.engine:
             yield self
             return
-        where = (self.device, self.dtype, self.console, self._readings)
-        with type(self)(self.name, self.folder, self._files, *where, name) as other:
+        runtime = replace(self.runtime, engine=name)
+        with type(self)(self.name, self.folder, runtime, self.console, self._files, self._readings) as other:
             yield other

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import cycle, islice
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
@@ -31,10 +32,9 @@ from release.evals.latency.table import WARMUP, Timings, file_name, merged, reco
 from release.evals.latency.timed import Pair, time_pair
 from release.models.engine import EnginePlace
 from release.models.engines import engine
-from release.models.exchange import alike
 from release.models.load import SPARE
 from release.progress import Console
-from release.values import DataSource, EngineName
+from release.values import DataSource
 
 PROCESSES, EACH = 8, 4
 """Processes that time models which cannot share addresses, and the items that each counts."""
@@ -43,17 +43,22 @@ KILLED: int | None = getattr(signal, "SIGKILL", None)
 REMEDY = "Use a larger machine, or leave latency out: --latency off."
 
 
-def measure_latency(
-    dense: Path,
-    pruned: Path,
-    items: Sequence[Item],
-    data: DataSource,
-    device: str,
-    evaluation: Path | None,
-    console: Console,
-    by: EngineName = "transformers",
-    amount: Amount | None = None,
-) -> Latency:
+@dataclass(frozen=True)
+class TimedPrompts:
+    """What both models answer.
+
+    Attributes:
+        items: BBQ items; the first `WARMUP` are asked and not counted, and at least two must be left.
+        data: Where the items came from.
+        amount: How many items are counted; all of them, where it is not given.
+    """
+
+    items: Sequence[Item]
+    data: DataSource
+    amount: Amount | None = None
+
+
+def measure_latency(pair: Pair, asked: TimedPrompts, device: str, evaluation: Path | None, console: Console) -> Latency:
     """Time both models on the same prompts in a fresh process, item by item, taking turns at who goes first.
 
     Where their shapes or types differ, `PROCESSES` fresh processes time `EACH` items each.
@@ -62,33 +67,25 @@ def measure_latency(
     calls this needs its `if __name__ == "__main__"`.
 
     Args:
-        dense: A checkpoint folder; its tokenizer and chat template serve both models.
-        pruned: A checkpoint folder.
-        items: BBQ items; the first `WARMUP` are asked and not counted, and at least two must be left.
-        data: Where the items came from.
+        pair: The dense model's tokenizer and chat template serve both.
         device: A torch device.
         evaluation: Folder that receives the table of all times; None to keep nothing.
         console: Where progress is shown.
-        by: What runs both models.
-        amount: How many items are counted; all of them, where it is not given.
 
     Raises:
         MissingSource: The engine is not installed.
         UnusableBase: The models do not fit beside each other, one cannot be loaded, or the process was killed.
     """
-    pair = Pair(by, dense, pruned, alike(dense, pruned))
-    held = open_checkpoint(dense).size + (0 if pair.alike else open_checkpoint(pruned).size)
-    require_room(held, engine(by).place(torch.device(device)))
+    held = open_checkpoint(pair.dense).size + (0 if pair.alike else open_checkpoint(pair.pruned).size)
+    require_room(held, engine(pair.engine).place(torch.device(device)))
     started = time.perf_counter()
-    if pair.alike:
-        parts, timings = [tuple(items)], _timed_apart(pair, tuple(items), device, console.rich.quiet, amount)
-    else:
-        parts = parts_of(items)
-        timings = merged([_timed_apart(pair, part, device, console.rich.quiet) for part in parts])
+    parts = [tuple(asked.items)] if pair.alike else parts_of(asked.items)
+    amount = asked.amount if pair.alike else None  # of several processes each counts `EACH`
+    timings = merged([_timed_apart(pair, part, device, console.rich.quiet, amount) for part in parts])
     if evaluation is not None:
-        asked = [item for part in parts for item in part][: len(timings.seconds)]
-        write_timings(evaluation / file_name(by), asked, timings)
-    return record_of(timings, data, time.perf_counter() - started)
+        answered = [item for part in parts for item in part][: len(timings.seconds)]
+        write_timings(evaluation / file_name(pair.engine), answered, timings)
+    return record_of(timings, asked.data, time.perf_counter() - started)
 
 
 def parts_of(items: Sequence[Item]) -> list[tuple[Item, ...]]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from release.evals.latency.amount import Amount
 from release.evals.latency.load import LoadMeter
 from release.evals.latency.table import WARMUP, Timings, logs_of, turns
 from release.models.engines import engine, packages
+from release.models.exchange import alike
 from release.models.load import read_tokenizer, stored_type
 from release.models.reader import name_of
 from release.progress import Console
@@ -32,6 +34,11 @@ class Pair:
     dense: Path
     pruned: Path
     alike: bool
+
+    @classmethod
+    def of(cls, dense: Path, pruned: Path, by: EngineName = "transformers") -> Self:
+        """Look at the files of two checkpoint folders."""
+        return cls(by, dense, pruned, alike(dense, pruned))
 
 
 def time_pair(

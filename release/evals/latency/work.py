@@ -8,8 +8,9 @@ from release.evals.bbq.data import Item, read_bbq
 from release.evals.bbq.prompts import Prompter
 from release.evals.bbq.sample import of_categories
 from release.evals.latency.amount import AUTO, Amount, drawn
-from release.evals.latency.measure import measure_latency, require_room
+from release.evals.latency.measure import TimedPrompts, measure_latency, require_room
 from release.evals.latency.result import Latency
+from release.evals.latency.timed import Pair
 from release.evals.work import EvalContext, PairTask, Sides, count_of
 from release.models import engines
 from release.values import DataSource
@@ -37,11 +38,9 @@ class LatencyTask(PairTask[Latency]):
     def measure(self, sides: Sides) -> tuple[Latency, ...]:
         """Time both models by each engine, one engine after the other."""
         plan, device = self.asked.plan, str(self.asked.device)
-        folders, where = (sides.dense, sides.pruned), (sides.evaluation, sides.console)
-        amount = Amount.of(plan.latency)
-        return tuple(
-            measure_latency(*folders, self.items, self.data, device, *where, by, amount) for by in plan.latency_engine
-        )
+        pairs = (Pair.of(sides.dense, sides.pruned, by) for by in plan.latency_engine)
+        asked = TimedPrompts(self.items, self.data, Amount.of(plan.latency))
+        return tuple(measure_latency(pair, asked, device, sides.evaluation, sides.console) for pair in pairs)
 
 
 def prepare(asked: EvalContext) -> LatencyTask | None:
