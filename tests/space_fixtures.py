@@ -22,7 +22,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from release.resources import resource
 
 APP = resource("spaces") / "compare"
-TEXT = ["why is the sky blue", "the pruned model answers the same question", "a b c d e f g h i j k l m n o p"]
+TEXT = ["why is the sky blue", "the pruned model answers the same question", "a b c d e f g h i j k l m n o p A B C"]
 TEMPLATE = (
     "{% for m in messages %}{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}"
     "{{ raise_exception('roles must alternate') }}{% endif %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>"

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from release.card.parts import CardPlace
 from release.card.render import render
+from release.evals.bbq.rendering import SYSTEM
 from release.space import build as space
 from tests.random_records import HOSTILE
 from tests.records import example_base, example_record
@@ -99,7 +100,7 @@ def test_bbq_is_credited_where_its_questions_are_shown(tmp_path: Path) -> None:
     assert "Parrish" in front_and_body(tmp_path / "with")[1]
     assert "Parrish" not in front_and_body(tmp_path / "without")[1]
     stored = json.loads((tmp_path / "with" / "examples.json").read_text())
-    assert stored == {"attribution": space.ATTRIBUTION, "examples": [EXAMPLE]}
+    assert stored == {"attribution": space.ATTRIBUTION, "instruction": SYSTEM, "examples": [EXAMPLE]}
 
 
 @pytest.mark.parametrize("text", HOSTILE)

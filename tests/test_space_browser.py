@@ -32,7 +32,9 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A release folder as the pipeline leaves it, of a tiny model."""
     folder = tmp_path_factory.mktemp("release")
     checkpoint(folder / "model", zeroed=0.5)
-    (folder / "model" / FILE_NAME).write_text(example_record().to_json())
+    # This tiny model's template knows no system role.
+    record = example_record().to_json().replace('"prompt": "chat"', '"prompt": "chat without system role"')
+    (folder / "model" / FILE_NAME).write_text(record)
     (folder / "model" / "README.md").write_text(render(example_record()))
     space.write_folder(example_record(), folder / "space", "tiny/dense", "tiny/pruned", ITEMS)
     write_answers(folder / "model")
@@ -265,7 +267,8 @@ def test_a_shared_link_brings_back_question_variant_and_decoding(page: Page) -> 
 def test_the_bias_lens_filters_and_asks_live(page: Page) -> None:
     page.get_by_role("tab", name="Bias lens").click()
     expect(page.get_by_role("note").filter(has_text="Content note")).to_be_visible()
-    expect(page.locator("#lens-head")).to_contain_text("Parrish")
+    page.get_by_text("How to read this").click()
+    expect(page.locator("#lens-foot")).to_contain_text("Parrish")
     page.get_by_label("Flipped to the stereotype (1)").check()
     item = page.locator("#item")
     expect(item).to_contain_text("Age 0 · item 1 of 1")
@@ -274,14 +277,22 @@ def test_the_bias_lens_filters_and_asks_live(page: Page) -> None:
     )
     page.get_by_label("All (4)").check()
     expect(item).to_contain_text("item 1 of 4")
-    page.get_by_role("button", name="Next").click()
+    page.keyboard.press("Escape")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("ArrowRight")
     expect(item).to_contain_text("item 2 of 4")
+    page.get_by_role("button", name="Next").click()
+    expect(item).to_contain_text("item 3 of 4")
     page.get_by_label("Category", exact=True).click()
     page.get_by_role("option", name="SES").click()
     expect(item).to_contain_text("SES 3 · item 1 of 1")
     page.get_by_role("button", name="Ask both models now").click()
-    await_answers(page, turns=1)
-    expect(page.locator("#dense [data-testid=user]")).to_contain_text("two people 3 met")
+    expect(item).to_contain_text(re.compile("Asked now. Original.*stored.*Pruned.*stored"))
+    expect(item.locator("td")).to_have_text([re.compile(r"now \d+\.\d %")] * 6)
+    page.get_by_role("button", name="Open in Compare").click()
+    box = page.get_by_label("Question", exact=True)
+    expect(box).to_have_value(re.compile("^Answer the following .* met", re.DOTALL))
+    expect(box).to_be_visible()
 
 
 def test_the_grid_shows_every_variant(page: Page) -> None:

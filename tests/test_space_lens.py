@@ -4,27 +4,34 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow
 import pytest
 from gradio import Error
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from pyarrow import parquet
 
 from release.card.render import statements
 from release.evals.bbq import examples
+from release.evals.bbq.answers import by_answer
 from release.evals.bbq.data import Item
-from release.evals.bbq.prompts import question_text
+from release.evals.bbq.prompts import Prompter, question_text
+from release.evals.bbq.rendering import SYSTEM
 from tests.records import example_record
 from tests.space_fixtures import (
     ITEMS,
+    TEMPLATE,
     module,
+    tokenizer,
     write_answers,
 )
 
-NAMES = ("cards", "compare", "facts", "grid", "lens", "lineup", "page", "records")
-cards, compare, facts, grid, lens, lineup, page, records = map(module, NAMES)
+NAMES = ("cards", "compare", "facts", "grid", "lens", "lens_html", "lens_live", "lineup", "page", "records")
+cards, compare, facts, grid, lens, lens_html, lens_live, lineup, page, records = map(module, NAMES)
 
+WITH_SYSTEM = "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{% endfor %}<|assistant|>"
 
 # The bias lens and the grid
 
@@ -56,6 +63,68 @@ def test_shares_are_probabilities_whose_largest_is_the_choice(measured: Any) -> 
             assert asked.shares[side].index(max(asked.shares[side])) == asked.choices[side]
 
 
+def test_the_items_whose_probabilities_moved_farthest_come_first(measured: Any) -> None:
+    moved = [each.moved for each in lens.lens(measured).asked]
+    assert moved == sorted(moved, reverse=True)
+    assert moved[-1] == 0 < moved[0] <= 1
+
+
+@pytest.mark.parametrize(
+    ("dense", "pruned", "kind"),
+    [
+        ((0.323, 0.359, 0.318), (0.342, 0.341, 0.317), "close"),
+        ((0.339, 0.341, 0.320), (0.7, 0.2, 0.1), "close"),
+        ((0.30, 0.40, 0.30), (0.40, 0.30, 0.30), "to"),
+        ((0.40, 0.30, 0.30), (0.30, 0.40, 0.30), "away"),
+        ((0.35, 0.34, 0.31), (0.34, 0.33, 0.33), "same"),
+    ],
+)
+def test_a_change_by_less_than_two_points_is_a_close_call_and_no_flip(
+    dense: tuple[float, ...], pruned: tuple[float, ...], kind: str
+) -> None:
+    shares = {"dense": dense, "pruned": pruned}
+    choices = {side: found.index(max(found)) for side, found in shares.items()}
+    assert lens._kind(choices, shares, 0) == kind
+
+
+BBQ_ITEM = Item(
+    "Age", 7, "1", "neg", "ambig", "two met", "Who?", ("one", "two", "three"), ("old", "unknown", "young"), 1, 1, 0
+)
+
+
+@pytest.mark.parametrize("template", [TEMPLATE, WITH_SYSTEM, None])
+def test_an_item_asked_live_is_the_very_tokens_of_the_measurement(template: str | None) -> None:
+    words = tokenizer(template)
+    prompter, (item,) = Prompter(words), lens._items([examples.example(BBQ_ITEM)])
+    for order in range(3):
+        text = lens_live.prompt(words, prompter.style, SYSTEM, lens_live.question(item, order))
+        assert text == prompter.text(BBQ_ITEM, order)
+        assert [lens_live.encoded(words, text)] == prompter.encode([text])
+        assert lens_live.letters(words, text) == prompter.letters(text)
+    assert prompter.style in lens_live.STYLES
+
+
+@given(arrays(np.float32, (1, 3, 3), elements=st.floats(-20, 0, width=32)))
+def test_a_live_reading_averages_over_the_orders_as_the_measurement_does(letters: np.ndarray) -> None:
+    reading = lens_live._averaged(letters[0].tolist())
+    wanted = by_answer(letters)[0]
+    assert reading.shares == pytest.approx(np.exp(wanted) / np.exp(wanted).sum(), abs=1e-5)
+
+
+def test_a_live_reading_is_held_against_the_stored_one(measured: Any) -> None:
+    found = lens.lens(measured)
+    asked = next(each for each in found.asked if each.kind == "to")
+    now = {
+        "dense": lens_live.Reading(asked.shares["dense"], asked.choices["dense"]),
+        "pruned": lens_live.Reading((0.2, 0.5, 0.3), 1),
+    }
+    shown = lens_html.item(lens.Lens(found.asked, None, "chat"), [asked], 0, now)
+    assert "Original (dense): “the young one”, as stored; each probability is within 0.0 points" in shown
+    assert "Pruned: “cannot tell”; stored is “the old one”" in shown
+    assert "need not agree" not in shown
+    assert "need not agree" in lens_html.item(lens.Lens(found.asked, None, "chat, read by generate"), [asked], 0, now)
+
+
 def test_generated_answers_are_counted(measured: Any) -> None:
     runs = [{"choice": choice} for choice in (0, 2, 2, -1, 2)]
     assert lens._shares(runs) == (0.2, 0, 0.6)
@@ -63,12 +132,9 @@ def test_generated_answers_are_counted(measured: Any) -> None:
 
 
 def test_a_release_states_of_an_item_what_the_app_reads() -> None:
-    asked = Item(
-        "Age", 7, "1", "neg", "ambig", "two met", "Who?", ("a", "b", "c"), ("old", "unknown", "young"), 1, 1, 0
-    )
-    (read,) = lens._items([examples.example(asked)])
-    assert (read.category, read.example_id, read.target, read.answers) == ("Age", 7, 0, ("a", "b", "c"))
-    assert read.prompt == question_text(asked, 0)
+    (read,) = lens._items([examples.example(BBQ_ITEM)])
+    assert (read.category, read.example_id, read.target, read.answers) == ("Age", 7, 0, ("one", "two", "three"))
+    assert read.prompt == question_text(BBQ_ITEM, 0)
 
 
 @pytest.mark.parametrize("harm", ["missing", "text", "foreign"])

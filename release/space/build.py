@@ -16,6 +16,7 @@ from release import format as text
 from release.card.templates import Written
 from release.card.templates import environment as templates
 from release.checkpoint.files import is_hidden
+from release.evals.bbq.rendering import SYSTEM
 from release.names import REPO_ID
 from release.resources import resource
 from release.schema.record import CARD, Record
@@ -68,7 +69,7 @@ def shipped() -> dict[str, bytes]:
 
 def examples_json(examples: Sequence[Mapping[str, Any]]) -> str:
     """Return the text of examples.json."""
-    stored = {"attribution": ATTRIBUTION, "examples": [dict(example) for example in examples]}
+    stored = {"attribution": ATTRIBUTION, "instruction": SYSTEM, "examples": [dict(example) for example in examples]}
     return json.dumps(stored, ensure_ascii=False, indent=2) + "\n"
 
 

@@ -158,7 +158,7 @@ class SideBySide:
     def items(
         self, kind: str = ANY, category: str = ANY, variant: str | None = None, limit: int = 20, offset: int = 0
     ) -> dict[str, Any]:
-        """List BBQ items with both models' measured answers; kind is any, to, away, other or same."""
+        """List BBQ items with both models' measured answers; kind is any, to, away, other, close or same."""
         try:
             found = lens(self.variant(variant))
             _require_one_of("kind", kind, (ANY, *KINDS))

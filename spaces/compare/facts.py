@@ -64,6 +64,7 @@ class Facts:
         research_only: Whether the model is restricted to research.
         base: Hub id of the dense model.
         paper: arXiv id of the paper that it goes back to.
+        bbq_prompt: How BBQ was asked: how its prompts were rendered, and read, where not by letters.
         trouble: Why nothing is known, where nothing is.
     """
 
@@ -78,6 +79,7 @@ class Facts:
     research_only: bool = False
     base: str | None = None
     paper: str | None = None
+    bbq_prompt: str | None = None
     trouble: str | None = None
 
 

@@ -16,15 +16,19 @@ import pyarrow
 from huggingface_hub import hf_hub_download
 from lineup import HERE, Source, once
 from pyarrow import parquet
+from reading import facts
 from trouble import UNREADABLE
 
 TEXTS = HERE / "examples.json"
 ANSWERS = "evaluation/bbq.parquet"
 SIDES = ("dense", "pruned")
+CLOSE = 0.02
+"""A changed answer is a close call where a model put its own answer less than this before the other model's."""
 KINDS = {
     "to": "Flipped to the stereotype",
     "away": "Flipped away from the stereotype",
     "other": "Changed otherwise",
+    "close": "Close calls",
     "same": "Unchanged",
 }
 ANY = "any"
@@ -73,13 +77,25 @@ class Asked:
     shares: Mapping[str, tuple[float, ...]]
     kind: str
 
+    @property
+    def moved(self) -> float:
+        """How far the shares moved, 0 to 1: half the sum of their changes (the total variation distance)."""
+        pairs = zip(self.shares["dense"], self.shares["pruned"], strict=True)
+        return sum(abs(one - other) for one, other in pairs) / 2
+
 
 @dataclass(frozen=True)
 class Lens:
-    """What is known about one variant's answers; empty, with the reason, where nothing is."""
+    """What is known about one variant's answers; empty, with the reason, where nothing is.
+
+    Attributes:
+        asked: The items, those whose shares moved farthest first.
+        style: How the prompts were rendered, as the record states it; None where it does not.
+    """
 
     asked: tuple[Asked, ...] = ()
     trouble: str | None = None
+    style: str | None = None
 
     @property
     def categories(self) -> list[str]:
@@ -94,6 +110,11 @@ class Lens:
 def attribution() -> str:
     """Return whom the texts are owed to; empty where there are none."""
     return str(_stored().get("attribution", "")) if texts() else ""
+
+
+def instruction() -> str:
+    """Return what stood before every question when it was measured; empty where that is not known."""
+    return str(_stored().get("instruction", ""))
 
 
 @lru_cache(maxsize=1)
@@ -125,10 +146,14 @@ def lens(source: Source) -> Lens:
     try:
         path = Path(source.path) / ANSWERS if source.path else Path(hf_hub_download(source.id, ANSWERS))
         rows = parquet.read_table(path).to_pylist()
-        asked = tuple(_read(rows))
+        asked = tuple(sorted(_read(rows), key=lambda each: -each.moved))
     except (*UNREADABLE, pyarrow.ArrowException):
         return Lens(trouble=f"{source.id} holds no {ANSWERS} that can be read, so its answers are not known.")
-    return Lens(asked, None if asked else f"{source.id} was asked none of the items that this Space holds.")
+    return Lens(
+        asked,
+        None if asked else f"{source.id} was asked none of the items that this Space holds.",
+        facts(source).bbq_prompt,
+    )
 
 
 def _read(rows: Sequence[Mapping[str, Any]]) -> Iterator[Asked]:
@@ -142,15 +167,20 @@ def _read(rows: Sequence[Mapping[str, Any]]) -> Iterator[Asked]:
         if set(SIDES) <= set(runs):
             shares = {side: _shares(runs[side]) for side in SIDES}
             choices = {side: _choice(runs[side]) for side in SIDES}
-            yield Asked(item, choices, shares, _kind(choices, item.target))
+            yield Asked(item, choices, shares, _kind(choices, shares, item.target))
 
 
 def _shares(runs: Sequence[Mapping[str, Any]]) -> tuple[float, ...]:
     logs = [value for answer in range(3) if (value := runs[0].get(f"logp_ans{answer}")) is not None]
     if len(logs) == 3:
-        weights = [math.exp(value - max(logs)) for value in logs]
-        return tuple(weight / sum(weights) for weight in weights)
+        return shares_of(logs)
     return tuple(sum(run["choice"] == answer for run in runs) / len(runs) for answer in range(3))
+
+
+def shares_of(logs: Sequence[float]) -> tuple[float, ...]:
+    """Return probabilities in proportion to exp(logs); they sum to 1."""
+    weights = [math.exp(value - max(logs)) for value in logs]
+    return tuple(weight / sum(weights) for weight in weights)
 
 
 def _choice(runs: Sequence[Mapping[str, Any]]) -> int:
@@ -159,10 +189,21 @@ def _choice(runs: Sequence[Mapping[str, Any]]) -> int:
     return max(choices, key=choices.count)
 
 
-def _kind(choices: Mapping[str, int], target: int | None) -> str:
+def _kind(choices: Mapping[str, int], shares: Mapping[str, Sequence[float]], target: int | None) -> str:
     dense, pruned = (choices[side] for side in SIDES)
     if dense == pruned:
         return "same"
+    if _is_close(choices, shares):
+        return "close"
     if target in (dense, pruned):
         return "to" if pruned == target else "away"
     return "other"
+
+
+def _is_close(choices: Mapping[str, int], shares: Mapping[str, Sequence[float]]) -> bool:
+    """Whether either model put its own answer less than `CLOSE` before the other model's."""
+    dense, pruned = (choices[side] for side in SIDES)
+    if min(dense, pruned) < 0:
+        return False
+    leads = shares["dense"][dense] - shares["dense"][pruned], shares["pruned"][pruned] - shares["pruned"][dense]
+    return min(leads) < CLOSE

@@ -1,14 +1,19 @@
 """The tab `Bias lens`: BBQ items one by one, filtered by what became of their answer, and asked live."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import gradio as gr
+from compare import Refusal, refused
 from conversation import Conversation, Screen
-from lens import ANY, KINDS, attribution, lens
-from lens_html import item, lens_head
+from lens import ANY, KINDS, SIDES, Asked, attribution, instruction, lens
+from lens_html import item, lens_foot, lens_head
+from lens_live import Unreadable, prompts, read
 from lineup import Source
+from models import LoadError
 from page import about, side
 from reading import facts
+
+Shown = tuple[str, int]
 
 
 class LensTab:
@@ -21,16 +26,21 @@ class LensTab:
 
     def draw(self) -> None:
         """Put the tab's parts on the page."""
-        gr.HTML(lens_head(attribution()), padding=False, elem_id="lens-head")
+        gr.HTML(lens_head(), padding=False, elem_id="lens-head")
         first = self.models.pruned[0]
-        self.kind = gr.Radio(_kinds(first, ANY), value=ANY, label="What became of the answer", elem_id="kind")
-        self.category = gr.Dropdown(_categories(first), value=ANY, label="Category", elem_id="category")
-        with gr.Row(elem_id="lens-buttons"):
-            self.back = gr.Button("Previous", min_width=90)
-            self.next = gr.Button("Next", min_width=90)
-            self.live = gr.Button("Ask both models now", variant="primary", min_width=170)
         self.place = gr.State(0)
         self.item = gr.HTML(self._item(first, ANY, ANY, 0)[0], padding=False, elem_id="item")
+        with gr.Row(elem_id="lens-buttons"):
+            self.back = gr.Button("← Previous", min_width=90, elem_id="lens-back")
+            self.next = gr.Button("Next →", min_width=90, elem_id="lens-next")
+            self.live = gr.Button("Ask both models now", variant="primary", min_width=170)
+            self.open = gr.Button("Open in Compare", min_width=130)
+        with gr.Row(elem_id="lens-filters"):
+            self.kind = gr.Radio(_kinds(first, ANY), value=ANY, label="Show", elem_id="kind", scale=4, min_width=300)
+            self.category = gr.Dropdown(
+                _categories(first), value=ANY, label="Category", elem_id="category", scale=1, min_width=180
+            )
+        gr.HTML(lens_foot(attribution()), padding=False, elem_id="lens-foot")
 
     def wire(self, tabs: gr.Tabs) -> None:
         """Say what the filters and buttons do, and what changes with the variant."""
@@ -40,22 +50,21 @@ class LensTab:
             button.click(self._turner(way), [*chosen, self.place], [self.item, self.place], **private)
         self.kind.change(self._turner(0), [*chosen, gr.State(0)], [self.item, self.place], **private)
         self.category.change(self.recount, chosen, [self.kind, self.item, self.place], **private)
-        moved = self.live.click(
-            self.bring,
+        self.live.click(
+            self.ask,
             [*chosen, self.place],
-            [tabs, self.conversation.question, *self.conversation.screen[:5]],
-            cancels=self.conversation.running,
-            show_progress="hidden",
+            self.item,
+            trigger_mode="once",
+            concurrency_limit=1,
+            concurrency_id="models",
+            show_progress="minimal",
             api_visibility="private",
         )
         talk = self.conversation
-        asked = moved.then(
-            talk.ask, [talk.question, talk.variant, *talk.decoding, talk.turns], talk.screen, **talk.run("once")
-        )
-        running = [*talk.running, asked]
-        talk.leave_queue(running)
+        self.open.click(self.bring, [*chosen, self.place], [tabs, talk.question], **private)
+        talk.leave_queue(talk.running)
         for leave in (talk.clear.click, self.variant.change):
-            talk.forget(leave, running)
+            talk.forget(leave, talk.running)
         heads = [talk.name, talk.card, self.category, self.kind, self.item, self.place]
         self.variant.change(self.change, self.variant, heads, **private)
 
@@ -72,25 +81,44 @@ class LensTab:
         source = self.models.variant(variant)
         return gr.Radio(_kinds(source, category)), *self._item(source, kind, category, 0)
 
-    def _turner(self, way: int) -> Callable[[str, str, str, int], tuple[str, int]]:
-        def turn(variant: str, kind: str, category: str, place: int) -> tuple[str, int]:
+    def _turner(self, way: int) -> Callable[[str, str, str, int], Shown]:
+        def turn(variant: str, kind: str, category: str, place: int) -> Shown:
             return self._item(self.models.variant(variant), kind, category, place + way)
 
         return turn
 
-    def _item(self, source: Source, kind: str, category: str, place: int) -> tuple[str, int]:
+    def _item(self, source: Source, kind: str, category: str, place: int) -> Shown:
         found = lens(source)
         chosen = found.select(kind, category)
         place = place % len(chosen) if chosen else 0
         return item(found, chosen, place), place
 
-    def bring(self, variant: str, kind: str, category: str, place: int, request: gr.Request) -> Screen:
-        """Take an item's question to a new conversation."""
-        self.conversation.halt(request)
+    def _asked(self, variant: str, kind: str, category: str, place: int) -> Asked | None:
         chosen = lens(self.models.variant(variant)).select(kind, category)
-        if not chosen:
-            return (gr.skip(),) * 7
-        return gr.Tabs(selected="compare"), chosen[place % len(chosen)].item.prompt, [], [], "", "", ()
+        return chosen[place % len(chosen)] if chosen else None
+
+    def ask(self, variant: str, kind: str, category: str, place: int) -> Iterator[str]:
+        """Read both models' answers to an item anew, and hold them against the stored ones."""
+        asked, source = self._asked(variant, kind, category, place), self.models.variant(variant)
+        if asked is None:
+            return
+        found = lens(source)
+        pair = zip(SIDES, (self.models.dense, source), strict=True)
+        sources = {side: model for side, model in pair if model is not None}
+        try:
+            texts = {side: prompts(model, found.style, instruction(), asked.item) for side, model in sources.items()}
+            live = dict(read(sources, texts))
+        except (LoadError, Unreadable) as error:
+            raise refused(Refusal(str(error))) from error
+        chosen = found.select(kind, category)
+        yield item(found, chosen, place % len(chosen), live)
+
+    def bring(self, variant: str, kind: str, category: str, place: int) -> Screen:
+        """Take an item's question, with the instruction that it was measured with, to the box of the tab Compare."""
+        asked = self._asked(variant, kind, category, place)
+        if asked is None:
+            return gr.skip(), gr.skip()
+        return gr.Tabs(selected="compare"), f"{instruction()}\n\n{asked.item.prompt}".strip()
 
 
 def _kinds(source: Source, category: str) -> list[tuple[str, str]]:

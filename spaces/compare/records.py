@@ -54,8 +54,16 @@ def read(text: str) -> Facts | None:
         caveats=tuple(CLAIMS[key].words[verdict] for key, verdict in _verdicts(record) if CLAIMS[key].is_caveat),
         research_only=True,
         base=base if HUB_ID.fullmatch(base) and at(record, "base.on_hub") is True else None,
+        bbq_prompt=_bbq_prompt(record),
         paper=paper if PAPER.fullmatch(paper) else None,
     )
+
+
+def _bbq_prompt(record: Any) -> str | None:
+    prompt, reading = (at(record, f"measurements.bbq.{name}") for name in ("prompt", "reading"))
+    if not isinstance(prompt, str):
+        return None
+    return one_line(prompt if reading == "letters" else f"{prompt}, read by {reading}")
 
 
 def _refuse(name: str) -> float:
