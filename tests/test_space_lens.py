@@ -115,8 +115,8 @@ def test_a_live_reading_is_held_against_the_stored_one(measured: Any) -> None:
     found = lens.lens(measured)
     asked = next(each for each in found.asked if each.kind == "to")
     now = {
-        "dense": lens_live.Reading(asked.shares["dense"], asked.choices["dense"]),
-        "pruned": lens_live.Reading((0.2, 0.5, 0.3), 1),
+        "dense": lens_live.LiveReading(asked.shares["dense"], asked.choices["dense"]),
+        "pruned": lens_live.LiveReading((0.2, 0.5, 0.3), 1),
     }
     shown = lens_html.item(lens.Lens(found.asked, None, "chat"), [asked], 0, now)
     assert "Original (dense): “the young one”, as stored; each probability is within 0.0 points" in shown

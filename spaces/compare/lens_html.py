@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from lens import CLOSE, KINDS, SIDES, Asked, Lens
-from lens_live import STYLES, Reading
+from lens_live import STYLES, LiveReading
 from page import bar
 
 CONTENT_NOTE = (
@@ -45,7 +45,7 @@ def lens_foot(attribution: str) -> str:
     return f"<details><summary>How to read this</summary><ul>{listed}</ul></details>"
 
 
-def item(found: Lens, chosen: Sequence[Asked], place: int, live: Mapping[str, Reading] | None = None) -> str:
+def item(found: Lens, chosen: Sequence[Asked], place: int, live: Mapping[str, LiveReading] | None = None) -> str:
     """Return one item of a selection, or why there is none.
 
     Args:
@@ -69,7 +69,7 @@ def item(found: Lens, chosen: Sequence[Asked], place: int, live: Mapping[str, Re
     )
 
 
-def _answer(asked: Asked, index: int, live: Mapping[str, Reading]) -> str:
+def _answer(asked: Asked, index: int, live: Mapping[str, LiveReading]) -> str:
     item, notes = asked.item, []
     if index == item.target:
         notes.append("the stereotype")
@@ -83,13 +83,13 @@ def _answer(asked: Asked, index: int, live: Mapping[str, Reading]) -> str:
     return f'<tr><th scope="row">{escape(item.answers[index])}{note}</th>{"".join(cells)}</tr>'
 
 
-def _now(reading: Reading | None, index: int) -> str:
+def _now(reading: LiveReading | None, index: int) -> str:
     if reading is None:
         return ""
     return f"<br><small>now {100 * reading.shares[index]:.1f} %{', chosen' if reading.choice == index else ''}</small>"
 
 
-def _held(asked: Asked, style: str | None, live: Mapping[str, Reading]) -> str:
+def _held(asked: Asked, style: str | None, live: Mapping[str, LiveReading]) -> str:
     """Hold what was read now against what is stored, in words."""
     said = [_compared(asked, side, reading) for side, reading in live.items()]
     if live and style not in STYLES:
@@ -98,7 +98,7 @@ def _held(asked: Asked, style: str | None, live: Mapping[str, Reading]) -> str:
     return f'<p role="status">Asked now. {" ".join(said)}</p>' if live else ""
 
 
-def _compared(asked: Asked, side: str, reading: Reading) -> str:
+def _compared(asked: Asked, side: str, reading: LiveReading) -> str:
     stored, now = (escape(_named(asked, choice)) for choice in (asked.choices[side], reading.choice))
     verdict = f"{now}, as stored" if asked.choices[side] == reading.choice else f"{now}; stored is {stored}"
     apart = max(abs(one - other) for one, other in zip(asked.shares[side], reading.shares, strict=True))

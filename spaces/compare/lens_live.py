@@ -25,7 +25,7 @@ class Unreadable(Exception):
 
 
 @dataclass(frozen=True)
-class Reading:
+class LiveReading:
     """What one model says now.
 
     Attributes:
@@ -92,7 +92,7 @@ def _duration(sources: Mapping[str, Source], _texts: Mapping[str, list[str]]) ->
 
 
 @on_gpu(_duration)
-def read(sources: Mapping[str, Source], texts: Mapping[str, list[str]]) -> Iterator[tuple[str, Reading]]:
+def read(sources: Mapping[str, Source], texts: Mapping[str, list[str]]) -> Iterator[tuple[str, LiveReading]]:
     """Read each side's answer to an item.
 
     Args:
@@ -117,12 +117,12 @@ def _scores(model: Any, tokenizer: Any, text: str) -> list[float]:
     return [float(logits[token]) for token in letters(tokenizer, text)]
 
 
-def _averaged(orders: list[list[float]]) -> Reading:
+def _averaged(orders: list[list[float]]) -> LiveReading:
     """Average each answer's log-probability over the orders: order r shows answer a at letter (a − r) mod 3."""
     means = [
         sum(found[(answer - order) % ORDERS] for order, found in enumerate(orders)) / ORDERS for answer in range(3)
     ]
-    return Reading(shares_of(means), means.index(max(means)))
+    return LiveReading(shares_of(means), means.index(max(means)))
 
 
 def prompts(source: Source, style: str | None, instruction: str, item: BbqItem) -> list[str]:
