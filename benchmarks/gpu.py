@@ -67,13 +67,13 @@ def main() -> None:
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     device = choose_device(options.device)
     with TemporaryDirectory() as name:
-        desk = Desk(options.model or demo.fetch(Console()), Path(name), options.items, options.windows)
-        there = desk.run("device", device, options.items, options.windows)
-        here = desk.run("cpu", CPU, min(options.compare, options.items), min(options.compare, options.windows))
+        bench = GpuBench(options.model or demo.fetch(Console()), Path(name), options.items, options.windows)
+        there = bench.run("device", device, options.items, options.windows)
+        here = bench.run("cpu", CPU, min(options.compare, options.items), min(options.compare, options.windows))
         report = {
             "name": device_name(device),
             "environment": environment().model_dump(mode="json"),
-            "device": there.numbers | {"latency": desk.latency(device, there.pruned)},
+            "device": there.numbers | {"latency": bench.latency(device, there.pruned)},
             "cpu": here.numbers,
             "differences": differences(there, here),
         }
@@ -109,7 +109,7 @@ class Run:
     losses: Numbers
 
 
-class Desk:
+class GpuBench:
     """What is asked, the same on every device."""
 
     def __init__(self, base: Path, scratch: Path, items: int, windows: int) -> None:

@@ -79,7 +79,7 @@ def served(app: httpx.Client, tokens: int, sides: int) -> Times:
     return Times(first, tokens * sides / (time.perf_counter() - started))
 
 
-def ways(
+def readings(
     app: httpx.Client, sides: dict[str, Source], prompts: dict[str, list[int]], tokens: int
 ) -> dict[str, Callable[[], Times]]:
     return {
@@ -100,9 +100,9 @@ def compare(work: dict[str, Callable[[], Times]], rounds: int) -> None:
         report(name, times, found["generate"])
 
 
-def report(name: str, found: list[Times], beside: list[Times]) -> None:
-    firsts = statistics.median(one.first / other.first for one, other in zip(found, beside, strict=True))
-    rates = statistics.median(one.rate / other.rate for one, other in zip(found, beside, strict=True))
+def report(name: str, found: list[Times], floor: list[Times]) -> None:
+    firsts = statistics.median(one.first / other.first for one, other in zip(found, floor, strict=True))
+    rates = statistics.median(one.rate / other.rate for one, other in zip(found, floor, strict=True))
     first, rate = (statistics.median(values) for values in zip(*found, strict=True))
     print(f"{name:<34}{first:8.3f} s {rate:8.2f} tokens/s   × {firsts:.2f} until the first, × {rates:.2f} tokens/s")
 
@@ -121,7 +121,7 @@ def main() -> None:
         said = [{"role": "user", "content": QUESTION}]
         prompts = {side: encode(SHELF.get(source), said, asked.tokens) for side, source in sides.items()}
         print(f"{len(sides)} model{'s' if len(sides) > 1 else ''}, {asked.tokens} tokens each")
-        compare(ways(httpx.Client(base_url=url, timeout=600), sides, prompts, asked.tokens), asked.rounds)
+        compare(readings(httpx.Client(base_url=url, timeout=600), sides, prompts, asked.tokens), asked.rounds)
         page.close(verbose=False)
 
 

@@ -173,7 +173,7 @@ def _require_recipe(base: Checkpoint, plan: Plan) -> None:
     require_rows(base.folder, {name: base.shapes[name] for name in prunable(base)}, plan.recipe)
     if plan.with_mask:
         masks.require_enough(plan.recipe)
-    if plan.ways.weights == "none":
+    if plan.publication.weights == "none":
         weightless.require_enough(plan.recipe, plan.with_mask)
 
 

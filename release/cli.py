@@ -57,7 +57,7 @@ def publish(
     from release.plan import Plan
     from release.preview import preview
 
-    plan = Plan.of(model, asked, out=destination.out, local=destination.local, ways=publication)
+    plan = Plan.of(model, asked, out=destination.out, local=destination.local, publication=publication)
     if dry_run:
         report.show_preview(preview(plan), run.as_json)
     else:

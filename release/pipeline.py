@@ -71,7 +71,7 @@ class CheckedPlan:
     @property
     def whole(self) -> bool:
         """Whether the weights are uploaded, too."""
-        return self.plan.ways.weights == "all"
+        return self.plan.publication.weights == "all"
 
 
 def checked(plan: Plan, console: Console, key: Path | None) -> CheckedPlan:
@@ -81,7 +81,7 @@ def checked(plan: Plan, console: Console, key: Path | None) -> CheckedPlan:
         ReleaseError: Bad input, an unusable base, missing data, or a Hub that refuses who is asking.
     """
     signer = signing.signer(key) if key else None
-    publisher = None if plan.local else login_for(plan.namespace, plan.ways, plan.space)
+    publisher = None if plan.local else login_for(plan.namespace, plan.publication, plan.space)
     bench = open_bench([plan], console)
     folder = ReleaseFolder(plan.out / plan.name(bench.base.slug))
     upload = upload_of(folder, folder.root.name, publisher) if publisher else None

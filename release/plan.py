@@ -23,7 +23,7 @@ class Plan(Frozen):
         model: An alias, a Hub id `org/name[@revision]`, a folder, or `demo`.
         out: Folder that releases are built in.
         local: Build and verify everything, upload nothing.
-        ways: How it is published.
+        publication: How it is published.
         building: What else goes into it.
         identity: What is stated of a base that is a folder.
         calibration_file: The text file that the recipe's calibration names.
@@ -35,7 +35,7 @@ class Plan(Frozen):
     measuring: Measuring = Measuring()
     out: Path = Path("releases")
     local: bool = False
-    ways: PublishOptions = PublishOptions()
+    publication: PublishOptions = PublishOptions()
     building: BuildOptions = BuildOptions()
     identity: Identity = Identity()
     calibration_file: Path | None = None
@@ -96,12 +96,12 @@ class Plan(Frozen):
     @property
     def namespace(self) -> str | None:
         """Hub user or organisation to publish under; None for one's own."""
-        return self.ways.namespace
+        return self.publication.namespace
 
     @property
     def space(self) -> bool:
         """Whether a demo Space goes along."""
-        return self.ways.space
+        return self.publication.space
 
     def further(self) -> "tuple[Plan, ...]":
         """The plans of the other masks, which differ from this one in their seed alone."""

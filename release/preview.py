@@ -127,7 +127,7 @@ def preview(plan: Plan) -> Preview:
         modules=_modules(outline.prunable),
         left_dense=outline.left_dense,
         bytes_to_write=outline.size,
-        bytes_to_upload=0 if plan.local or plan.ways.weights == "none" else outline.size,
+        bytes_to_upload=0 if plan.local or plan.publication.weights == "none" else outline.size,
         disk_needed=None if outline.size is None else outline.size * min(plan.seeds, 2) + SPARE,
         disk_free=shutil.disk_usage(_existing(plan.out)).free,
         files=outline.files,
@@ -154,8 +154,8 @@ def _sample(plan: Measuring, parameters: int) -> Forecast | None:
 def _repositories(plan: Plan, name: str) -> tuple[str, ...]:
     if plan.local:
         return ()
-    model = plan.ways.into or (f"{plan.namespace}/{name}" if plan.namespace else name)
-    return (model, f"spaces/{plan.ways.space_into or model}") if plan.space else (model,)
+    model = plan.publication.into or (f"{plan.namespace}/{name}" if plan.namespace else name)
+    return (model, f"spaces/{plan.publication.space_into or model}") if plan.space else (model,)
 
 
 def _at_the_hub(plan: Plan, name: str) -> tuple[PushPlan | None, str | None]:
@@ -167,9 +167,9 @@ def _at_the_hub(plan: Plan, name: str) -> tuple[PushPlan | None, str | None]:
         return None, None
     console = Console(quiet=True)
     try:
-        publisher = publishing.login_for(plan.namespace, plan.ways, plan.space)
+        publisher = publishing.login_for(plan.namespace, plan.publication, plan.space)
         upload = publishing.upload_of(ReleaseFolder(plan.out / name), name, publisher)
-        return hub.survey(upload, plan.ways, publisher.account, console), None
+        return hub.survey(upload, plan.publication, publisher.account, console), None
     except (NotLoggedIn, HubUnreachable) as error:
         return None, f"not asked. {error.seen}"
 

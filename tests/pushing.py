@@ -95,7 +95,7 @@ class Bench:
         self.hub.site.clock = lambda: self.now
 
     @property
-    def line(self) -> hub.HubClient:
+    def client(self) -> hub.HubClient:
         api = HfApi(endpoint=self.hub.url, token=self.hub.token)
         return hub.HubClient(api, waits=(1, 2), sleep=self.sleep, clock=lambda: self.now, answered_within=20)
 
@@ -103,25 +103,27 @@ class Bench:
     def upload(self) -> hub.Upload:
         return hub.Upload(self.folder / "model", self.folder / "space", ID, self.folder / "work")
 
-    def push(self, space: bool = True, **ways: object) -> hub.Pushed:
+    def push(self, space: bool = True, **options: object) -> hub.Pushed:
         upload = self.upload if space else hub.Upload(self.folder / "model", None, ID, self.folder / "work")
-        return hub.push(upload, hub.PublishOptions.model_validate(ways), Console(), self.line)
+        return hub.push(upload, hub.PublishOptions.model_validate(options), Console(), self.client)
 
-    def survey(self, **ways: object) -> hub.PushPlan:
-        account = hub.login(line=self.line)
-        return hub.survey(self.upload, hub.PublishOptions.model_validate(ways), account, Console(quiet=True), self.line)
+    def survey(self, **options: object) -> hub.PushPlan:
+        account = hub.login(client=self.client)
+        return hub.survey(
+            self.upload, hub.PublishOptions.model_validate(options), account, Console(quiet=True), self.client
+        )
 
-    def failing(self, **ways: object) -> ReleaseError:
+    def failing(self, **options: object) -> ReleaseError:
         """Push, and return the error that it must end with."""
         with pytest.raises(ReleaseError) as caught:
-            self.push(**ways)
+            self.push(**options)
         self.said.append("".join(traceback.format_exception(caught.value)))
         return caught.value
 
-    def outcome(self, **ways: object) -> str:
+    def outcome(self, **options: object) -> str:
         """Push, and return the error's words, or "" where it ended well."""
         try:
-            self.push(**ways)
+            self.push(**options)
         except ReleaseError as error:
             self.said.append("".join(traceback.format_exception(error)))
             return str(error)

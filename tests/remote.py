@@ -28,7 +28,7 @@ for line in sys.stdin:
 
 
 @dataclass(frozen=True)
-class Desk:
+class Client:
     """A machine whose home holds nothing at first."""
 
     hub: HubServer
@@ -57,7 +57,7 @@ class Desk:
 
 
 @contextmanager
-def desk(folder: Path) -> Iterator[Desk]:
+def client(folder: Path) -> Iterator[Client]:
     """Start a Hub and a machine that knows it."""
     home = folder / "home"
     (home / "tmp").mkdir(parents=True)
@@ -67,7 +67,7 @@ def desk(folder: Path) -> Iterator[Desk]:
         env = kept | ours | {"TMPDIR": str(home / "tmp"), "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
         command, pipe = [sys.executable, "-c", SHELL], subprocess.PIPE
         with subprocess.Popen(command, env=env, stdin=pipe, stdout=pipe, text=True, cwd=home) as shell:
-            yield Desk(hub, home, shell)
+            yield Client(hub, home, shell)
             assert shell.stdin is not None
             shell.stdin.close()
 

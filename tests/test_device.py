@@ -34,7 +34,7 @@ from release.pruning.prune import Calibrating, Job, PruneContext, prune
 from release.pruning.recipe import Recipe
 from tests import checkpoints, fake_device
 from tests.fake_device import fake_gpu
-from tests.pruning.calibration import means
+from tests.pruning.calibration import calibrating
 
 CPU = torch.device("cpu")
 SAMPLING = Sampling(temperature=1.0, new_tokens=4, seeds=(1,))
@@ -90,7 +90,7 @@ def test_weights_that_a_device_cannot_hold_are_refused() -> None:
 def test_calibration_on_a_device_gives_the_masks_of_the_cpu(
     base_folders: dict[str, Path], tmp_path: Path, console: Console, method: str, doubles: bool
 ) -> None:
-    using, there = means(), fake_device.device()
+    using, there = calibrating(), fake_device.device()
     assert using.calibrating is not None
     on_device = PruneContext(using.threads, Calibrating(using.calibrating.text, there))
     found = [pruned(base_folders["llama"], tmp_path / "cpu", method, using, console)]
@@ -133,16 +133,16 @@ def test_a_device_reads_what_the_cpu_reads(base_folders: dict[str, Path], tmp_pa
 class Noting(Lane):
     """Tells how blocks and passes reach a device that can be reached from another thread."""
 
-    rooms: list[int]
+    pinned: list[int]
     threads: set[int]
     handed: list[torch.Tensor]
 
     def room(self, nbytes: int) -> Raw:
-        self.rooms.append(nbytes)
+        self.pinned.append(nbytes)
         return super().room(nbytes)
 
     @contextmanager
-    def beside(self) -> Iterator[None]:
+    def queued(self) -> Iterator[None]:
         self.threads.add(threading.get_ident())
         yield
 
@@ -167,7 +167,7 @@ def test_the_next_block_is_copied_to_a_device_from_another_thread(
     stored = [t.nbytes for t in base.tensors() if ".layers.1." in t.name]
     with fake_gpu(doubles=False) as fake, BlockModel(base, there) as blocks:
         blocks.start(torch.arange(5, 15)[None])
-        noted.rooms.clear()
+        noted.pinned.clear()
         with blocks.opened(0):
             pass
         with blocks.opened(1):
@@ -175,7 +175,7 @@ def test_the_next_block_is_copied_to_a_device_from_another_thread(
             assert {tensor.device for tensor in noted.handed} == {there}
         ahead_of = [nbytes for nbytes, thread in fake.copied if thread in noted.threads]
     assert len(noted.threads) == 1
-    assert sorted(ahead_of) == sorted(stored) == sorted(noted.rooms[-len(stored) :])
+    assert sorted(ahead_of) == sorted(stored) == sorted(noted.pinned[-len(stored) :])
 
 
 def test_what_a_tree_needs_is_made_on_the_device_from_vectors(

@@ -136,17 +136,17 @@ def test_what_is_forged_in_a_folder_is_caught(case, honest, loaded, base, keys, 
 
 
 @pytest.fixture(scope="module")
-def desk(base, tmp_path_factory):
-    with remote.desk(tmp_path_factory.mktemp("desk")) as machine:
+def client(base, tmp_path_factory):
+    with remote.client(tmp_path_factory.mktemp("client")) as machine:
         remote.lay(machine.hub, "ada/base", base)
         yield machine
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("case", FORGERIES, ids=lambda case: case.name)
-def test_what_is_forged_on_a_hub_is_caught(case, desk, honest, base, keys, tmp_path):
-    remote.lay(desk.hub, "evil/model", forged(case, honest, base, tmp_path / "model"))
-    judge(case, desk.verify, "evil/model", "ada/base", keys[1])
+def test_what_is_forged_on_a_hub_is_caught(case, client, honest, base, keys, tmp_path):
+    remote.lay(client.hub, "evil/model", forged(case, honest, base, tmp_path / "model"))
+    judge(case, client.verify, "evil/model", "ada/base", keys[1])
 
 
 def test_a_record_that_is_gone_is_no_way_round_a_check_that_was_asked_for(honest, base, keys, tmp_path, capsys):
@@ -224,12 +224,12 @@ QUICK = ("random", "magnitude-2:4")
 
 
 @pytest.mark.parametrize("how", [pytest.param(h, marks=() if h in QUICK else pytest.mark.long) for h in HONEST])
-def test_what_is_honest_passes_in_a_folder_and_on_a_hub(how, base, desk, keys, console, tmp_path, capsys):
+def test_what_is_honest_passes_in_a_folder_and_on_a_hub(how, base, client, keys, console, tmp_path, capsys):
     out, calibrated = tmp_path / "model", not how.startswith(("random", "magnitude", "with"))
     assert run(["prune", str(base), *HONEST[how], "--out", str(out), *checkpoints.CALIBRATION * calibrated]) == 0
     signing.signer(keys[0]).seal(out, console)
     more = ("--key", str(keys[1]), *REBUILD)
     code, answer = verify(capsys, str(out), "--base", str(base), *more)
     assert (code, answer["verdict"].startswith("Verified: what from_pretrained loads is")) == (0, True), answer
-    remote.lay(desk.hub, f"lab/{how.replace(':', '-')}", out)
-    assert desk.verify(f"lab/{how.replace(':', '-')}", "--base", "ada/base", *more)[0] == 0
+    remote.lay(client.hub, f"lab/{how.replace(':', '-')}", out)
+    assert client.verify(f"lab/{how.replace(':', '-')}", "--base", "ada/base", *more)[0] == 0

@@ -78,7 +78,7 @@ def test_whatever_answers_in_the_hubs_place_ends_in_one_message_and_the_rerun_en
 def test_the_first_request_of_all_is_answered_by_somebody_else(at: Bench, body: str) -> None:
     at.fault("GET", "/whoami", action=200, body=BODIES[body])
     with pytest.raises((HubFailed, HubUnreachable)) as caught:
-        hub.login(line=at.line)
+        hub.login(client=at.client)
     assert (caught.value.exit_code in (2, 3), "\n\n" in str(caught.value)) == (True, False)
 
 

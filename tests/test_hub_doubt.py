@@ -133,7 +133,7 @@ def test_a_collection_that_leads_on_to_another_is_not_taken_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with bench(tmp_path, monkeypatch, caplog) as at:
-        slug = at.line.api.create_collection("Pruned models", namespace="ada").slug
+        slug = at.client.api.create_collection("Pruned models", namespace="ada").slug
         renamed = slug.replace("pruned", "dense")
         answer = {"slug": renamed, "title": "Dense", "owner": {"name": "ada"}, "items": [], "theme": "", "upvotes": 0}
         answer |= {"lastUpdated": "2026-01-01T00:00:00.000Z", "position": 1, "private": False}

@@ -39,7 +39,7 @@ def put(at: Bench, kind: str, files: dict[str, bytes], repo_id: str = ID, privat
 
 
 def rename(at: Bench, kind: str, new: str) -> None:
-    at.line.api.move_repo(ID, new, repo_type=kind.removesuffix("s"))
+    at.client.api.move_repo(ID, new, repo_type=kind.removesuffix("s"))
 
 
 def heads(at: Bench) -> dict[str, str]:
@@ -49,19 +49,21 @@ def heads(at: Bench) -> dict[str, str]:
 
 
 LOOKS: dict[str, Callable[[Bench, hub.PublishOptions], object]] = {
-    "survey": lambda at, ways: hub.survey(at.upload, ways, hub.login(line=at.line), Console(quiet=True), at.line),
-    "card": lambda at, ways: hub.standing_card(at.upload, ways, at.line),
-    "claim": lambda at, ways: hub.claim(at.upload, ways, at.line),
-    "push": lambda at, ways: hub.push(at.upload, ways, Console(quiet=True), at.line),
+    "survey": lambda at, options: hub.survey(
+        at.upload, options, hub.login(client=at.client), Console(quiet=True), at.client
+    ),
+    "card": lambda at, options: hub.standing_card(at.upload, options, at.client),
+    "claim": lambda at, options: hub.claim(at.upload, options, at.client),
+    "push": lambda at, options: hub.push(at.upload, options, Console(quiet=True), at.client),
 }
 
 
-def refused(at: Bench, **ways: object) -> OutputConflict:
+def refused(at: Bench, **options: object) -> OutputConflict:
     """Return the one refusal that whoever looks meets; nothing is changed by any of them."""
     before, said = heads(at), {}
     for name, look in LOOKS.items():
         with pytest.raises(OutputConflict) as caught:
-            look(at, hub.PublishOptions.model_validate(ways))
+            look(at, hub.PublishOptions.model_validate(options))
         said[name] = caught.value
     assert len({str(error) for error in said.values()}) == 1, said
     assert heads(at) == before
@@ -118,7 +120,7 @@ def test_another_name_is_never_taken_for_the_target_and_the_remedy_means_it(
     assert f"`{name.into}`" in error.remedy
     assert "--to" in error.remedy
     before = heads(at).keys()
-    pushed = hub.push(into(at, name.into), hub.PublishOptions(), Console(quiet=True), at.line)
+    pushed = hub.push(into(at, name.into), hub.PublishOptions(), Console(quiet=True), at.client)
     assert pushed.changed == edited
     assert heads(at).keys() == before
     for part, kind in KINDS.items():
@@ -133,7 +135,7 @@ def test_the_other_way_on_is_another_name(at: Bench, name: Name) -> None:
         rename(at, kind, new)
     before = heads(at)
     (option,) = re.findall(r"`(--into \S+/NAME)`", refused(at).remedy)
-    hub.push(into(at, option.replace("NAME", "fresh")), hub.PublishOptions(), Console(quiet=True), at.line)
+    hub.push(into(at, option.replace("NAME", "fresh")), hub.PublishOptions(), Console(quiet=True), at.client)
     assert before.items() <= heads(at).items()
     assert on_hub(at.hub.store, "models", repo_id="ada/fresh") == contents(at.folder / "model")
     assert on_hub(at.hub.store, "spaces", repo_id="ada/fresh") == contents(at.folder / "space")
@@ -190,7 +192,7 @@ def test_the_way_around_somebody_elses_repository_is_another_name(at: Bench, kin
     put(at, kind, {"app.py": APP})
     before = heads(at)
     (option,) = re.findall(r"`(--into \S+/NAME)`", refused(at).remedy)
-    hub.push(into(at, option.replace("NAME", "fresh")), hub.PublishOptions(), Console(quiet=True), at.line)
+    hub.push(into(at, option.replace("NAME", "fresh")), hub.PublishOptions(), Console(quiet=True), at.client)
     assert before.items() <= heads(at).items()
 
 
@@ -223,12 +225,12 @@ APPEARS = {"model": ("models", {"release.json": RECORD, "w": b"x"}), "space": ("
 
 def looked_at(at: Bench) -> hub.Upload:
     """The upload as it is once the card was read."""
-    return replace(at.upload, expects=hub.standing_card(at.upload, hub.PublishOptions(), at.line).sight)
+    return replace(at.upload, expects=hub.standing_card(at.upload, hub.PublishOptions(), at.client).sight)
 
 
 def stopped(at: Bench, upload: hub.Upload) -> ReleaseError:
     with pytest.raises(ReleaseError) as caught:
-        hub.push(upload, hub.PublishOptions(), Console(quiet=True), at.line)
+        hub.push(upload, hub.PublishOptions(), Console(quiet=True), at.client)
     return caught.value
 
 
@@ -266,7 +268,7 @@ def test_an_empty_repository_that_appears_is_taken_from_its_first_commit_on(at: 
     for kind in ("models", "spaces"):
         at.hub.store.create(kind, ID, True, "gradio" if kind == "spaces" else None)
     first = {kind: at.repo(kind).branches["main"] for kind in ("models", "spaces")}
-    assert hub.push(upload, hub.PublishOptions(), Console(quiet=True), at.line).changed
+    assert hub.push(upload, hub.PublishOptions(), Console(quiet=True), at.client).changed
     for kind, sha in first.items():
         assert at.repo(kind).resolve("main").parent == sha
 
@@ -274,6 +276,6 @@ def test_an_empty_repository_that_appears_is_taken_from_its_first_commit_on(at: 
 def test_a_repository_that_vanishes_after_the_card_was_read_is_told(at: Bench) -> None:
     at.push()
     upload = looked_at(at)
-    at.line.api.delete_repo(ID)
+    at.client.api.delete_repo(ID)
     assert "was removed or renamed" in stopped(at, upload).seen
     assert at.push().changed

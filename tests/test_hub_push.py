@@ -245,7 +245,7 @@ def test_the_hub_is_given_the_time_it_asks_for_and_no_more_than_that(at: Bench) 
     at.fault("POST", "/api/repos/create", action=429, headers={"RateLimit": '"api";r=0;t=9'})
     at.fault("PUT", f"/api/models/{ID}/settings", action=429, headers={"Retry-After": "3600"})
     assert "slow down" in str(at.failing())
-    assert [wait for wait in at.waits if wait not in (0, at.line.poll)] == [7, 9]
+    assert [wait for wait in at.waits if wait not in (0, at.client.poll)] == [7, 9]
 
 
 def test_a_free_account_learns_its_ways_out_before_anything_is_made(at: Bench) -> None:
@@ -269,7 +269,7 @@ def test_a_space_that_is_there_gets_the_hardware_that_is_wished_for(at: Bench) -
 
 def test_names_are_taken_before_any_work_and_taking_them_again_does_nothing(at: Bench) -> None:
     for _ in range(2):
-        hub.claim(at.upload, hub.PublishOptions(), at.line)
+        hub.claim(at.upload, hub.PublishOptions(), at.client)
     assert at.asked("POST", "/api/repos/create") == 2
     assert at.repo().private
     assert at.repo("spaces").private
@@ -286,7 +286,7 @@ def test_two_pushes_at_once_give_one_commit_and_no_mixture(
     (other.folder / "model" / "config.json").write_text('{"model_type": "other"}')
     other.folder.joinpath("model", "model.safetensors").write_bytes(b"other" * 2000)
     at.hub.watchers.clear()
-    hub.claim(at.upload, hub.PublishOptions(), at.line)
+    hub.claim(at.upload, hub.PublishOptions(), at.client)
     both = threading.Barrier(2, timeout=20)
     at.fault("POST", f"/api/models/{ID}/commit/", action=both.wait, times=2)
     told: dict[str, str] = {}
@@ -346,7 +346,7 @@ def test_a_pull_request_proposes_both_and_shows_nothing(at: Bench) -> None:
     assert on_hub(at.hub.store, "models", "refs/pr/1") == contents(at.folder / "model")
     assert not at.push(pull_request=True).changed
     for kind in KINDS:
-        at.line.api.merge_pull_request(ID, 1, repo_type=kind)
+        at.client.api.merge_pull_request(ID, 1, repo_type=kind)
     assert at.push().changed
     assert at.is_complete()
 
@@ -372,11 +372,11 @@ def test_a_branch_is_made_filled_and_shows_nothing(at: Bench) -> None:
 def test_a_collection_is_made_once_by_its_title_and_found_by_its_slug(at: Bench) -> None:
     pushed = at.push(collection="Pruned models")
     slug = str(pushed.collection).split("/collections/")[1]
-    held = at.line.api.get_collection(slug)
+    held = at.client.api.get_collection(slug)
     assert [(item.item_type, item.item_id) for item in held.items] == [("model", ID), ("space", ID)]
     assert at.push(collection=slug).collection == pushed.collection
     assert at.push(collection="Pruned models").collection == pushed.collection
-    assert len(at.line.api.get_collection(slug).items) == 2
+    assert len(at.client.api.get_collection(slug).items) == 2
 
 
 # The Space

@@ -74,16 +74,16 @@ def test_a_host_where_nothing_answers_is_reported(at: Bench) -> None:
     assert at.repo("spaces").private
 
 
-@pytest.mark.parametrize("ways", [{"private": True}, {"gated": "manual"}], ids=str)
+@pytest.mark.parametrize("options", [{"private": True}, {"gated": "manual"}], ids=str)
 def test_a_space_that_cannot_read_its_model_is_asked_once_it_has_a_token(
-    at: Bench, hosts: dict[str, str], ways: dict[str, object], capsys: pytest.CaptureFixture[str]
+    at: Bench, hosts: dict[str, str], options: dict[str, object], capsys: pytest.CaptureFixture[str]
 ) -> None:
     at.hub.site.hosts[ID] = hosts["answers"]
-    if "private" in ways:
-        assert at.push(**ways).answer is None
+    if "private" in options:
+        assert at.push(**options).answer is None
         assert "cannot read a private or gated model" in capsys.readouterr().err
     else:
-        at.line.api.create_repo(ID, repo_type="space", space_sdk="gradio", private=True)
-    at.line.api.add_space_secret(ID, "HF_TOKEN", at.hub.read_token)
-    assert at.push(**ways).answer
-    assert at.push(**ways).answer is None
+        at.client.api.create_repo(ID, repo_type="space", space_sdk="gradio", private=True)
+    at.client.api.add_space_secret(ID, "HF_TOKEN", at.hub.read_token)
+    assert at.push(**options).answer
+    assert at.push(**options).answer is None

@@ -135,14 +135,14 @@ def endless(at: Bench) -> dict[str, Any]:
 
 @pytest.mark.parametrize("make", [gated, without_host, broken, endless])
 def test_the_model_is_never_shown_for_a_space_that_cannot_be_asked(at: Bench, make: Any) -> None:
-    ways, public = make(at), []
+    options, public = make(at), []
     at.hub.watchers.append(lambda: public.append(any(not repo.private for repo in repos(at))))
-    error = at.failing(**ways)
+    error = at.failing(**options)
     assert error.exit_code == (3 if isinstance(error, SpaceLate) else 1)
     assert not any(public)
     assert "--show-unasked" in error.remedy
     at.hub.watchers.pop()
-    assert at.push(**ways, show_unasked=True).answer is None
+    assert at.push(**options, show_unasked=True).answer is None
     assert shown(at) == (True, True)
 
 
@@ -172,8 +172,8 @@ def test_the_question_is_asked_with_patience(at: Bench, request_: tuple[str, str
 @pytest.mark.parametrize("secret", [False, True], ids=["without a token", "with a token"])
 def test_a_space_that_keeps_silent_is_told_and_nothing_stays_visible(at: Bench, secret: bool) -> None:
     if secret:
-        at.line.api.create_repo(ID, repo_type="space", space_sdk="gradio", private=True)
-        at.line.api.add_space_secret(ID, question.READS_MODELS, at.hub.read_token)
+        at.client.api.create_repo(ID, repo_type="space", space_sdk="gradio", private=True)
+        at.client.api.add_space_secret(ID, question.READS_MODELS, at.hub.read_token)
     at.fault("GET", APP, action="reset", times=99)
     error = at.failing()
     assert isinstance(error, SpaceFailed)

@@ -94,7 +94,7 @@ def test_a_base_that_transformers_unpacked_from_gguf_says_so_by_itself(tmp_path:
     assert found.note.startswith("The base weights were unpacked from a GGUF file")
 
 
-def beside(folder: Path) -> None:
+def unpacked(folder: Path) -> None:
     (folder / "model.Q4_K_M.gguf").write_bytes(b"GGUF")
 
 
@@ -104,7 +104,7 @@ def beside(folder: Path) -> None:
         (lambda f: checkpoints.edit_config(f, _model_name_or_path="Some model"), "The base weights were unpacked"),
         (lambda f: checkpoints.edit_config(f, quantization_config={"quant_method": "gguf"}), "The base weights were"),
         (lambda f: checkpoints.edit_config(f, rms_norm_eps=9.999999747378752e-06), "The base weights may have been"),
-        (beside, "The base weights may have been unpacked"),
+        (unpacked, "The base weights may have been unpacked"),
         (lambda f: (f / "config.json").write_text("[]"), None),
         (lambda f: (f / "config.json").write_text("{"), None),
     ],

@@ -90,9 +90,9 @@ def linked(release: Path, name: str) -> None:
 def test_a_release_with_a_link_that_leads_out_of_it_is_not_uploaded(name, how, release, tmp_path):
     LINKS[name](release)
     before = state(tmp_path)
-    with remote.desk(tmp_path / "hub") as desk:
-        said = desk.run("push", str(release), "--to", "lab", *how, token=desk.hub.token)
+    with remote.client(tmp_path / "hub") as client:
+        said = client.run("push", str(release), "--to", "lab", *how, token=client.hub.token)
         assert said["code"] == 2, said["err"]
         assert name.removeprefix("model/").removeprefix("space/") in said["err"]
-        assert not desk.hub.store.repos("models", "lab")
+        assert not client.hub.store.repos("models", "lab")
     assert {path: what for path, what in state(tmp_path).items() if f"{tmp_path}/hub" not in path} == before

@@ -37,7 +37,7 @@ print(json.dumps(snapshot_download(sys.argv[1], repo_type="space")))
 
 
 @dataclass(frozen=True)
-class Desk:
+class Client:
     """A user's machine, with a Hub of its own in reach."""
 
     hub: HubServer
@@ -79,33 +79,33 @@ def lay(hub: HubServer, base: Path) -> None:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, base_folders: dict[str, Path]) -> Iterator[Desk]:
+def client(tmp_path: Path, base_folders: dict[str, Path]) -> Iterator[Client]:
     with HubServer(tmp_path / "hub") as hub:
         hub.site.looks = 0
         lay(hub, base_folders["llama"])
-        yield Desk(hub, tmp_path)
+        yield Client(hub, tmp_path)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("xet", ["0", "1"], ids=["xet", "lfs"])
-def test_a_release_from_the_hub_to_the_hub_loads_counts_and_verifies(xet, desk, base_folders):
-    said = desk.publish("--to", "lab", HF_HUB_DISABLE_XET=xet)
+def test_a_release_from_the_hub_to_the_hub_loads_counts_and_verifies(xet, client, base_folders):
+    said = client.publish("--to", "lab", HF_HUB_DISABLE_XET=xet)
     total = round(0.3 * checkpoints.PRUNABLE["llama"])
     assert said["zeroed_parameters"] == total
     assert said["published"]["model_url"].endswith(f"/lab/{NAME}")
 
-    loaded = json.loads(desk.run(sys.executable, "-c", LOAD, f"lab/{NAME}").stdout)
+    loaded = json.loads(client.run(sys.executable, "-c", LOAD, f"lab/{NAME}").stdout)
     assert loaded == {"zeros": total, "numel": checkpoints.PRUNABLE["llama"], "dtype": "torch.bfloat16", "tokens": 6}
 
-    verified = desk.release("verify", f"lab/{NAME}", HF_TOKEN="")
+    verified = client.release("verify", f"lab/{NAME}", HF_TOKEN="")
     assert verified["ok"]
     checks = {check["name"]: check["ok"] for check in verified["checks"]}
     assert checks["kept weights"] is True
     assert checks["card"] is True
-    desk.release("verify", f"lab/{NAME}", "--base", "ada/tiny-llama", "--rebuild", HF_TOKEN="")
+    client.release("verify", f"lab/{NAME}", "--base", "ada/tiny-llama", "--rebuild", HF_TOKEN="")
 
-    model = desk.folder / "releases" / NAME / "model"
-    remote = desk.hub.store.repo("models", f"lab/{NAME}").resolve("main").files
+    model = client.folder / "releases" / NAME / "model"
+    remote = client.hub.store.repo("models", f"lab/{NAME}").resolve("main").files
     local = {p.relative_to(model).as_posix() for p in model.rglob("*") if p.is_file()}
     assert set(remote) - {".gitattributes"} == local
     assert not [name for name in local if name.endswith(".py") or name.startswith("consolidated")]
@@ -114,7 +114,7 @@ def test_a_release_from_the_hub_to_the_hub_loads_counts_and_verifies(xet, desk, 
         assert line in card
     assert (model / "LICENSE").read_bytes() == b"Be kind.\n"
 
-    space = Path(json.loads(desk.run(sys.executable, "-c", SPACE, f"lab/{NAME}").stdout))
+    space = Path(json.loads(client.run(sys.executable, "-c", SPACE, f"lab/{NAME}").stdout))
     assert {"app.py", "README.md", "requirements.txt", "examples.json"} <= {p.name for p in space.iterdir()}
     assert f"- ada/tiny-llama\n- lab/{NAME}" in (space / "README.md").read_text(encoding="utf-8")
 
@@ -143,8 +143,10 @@ def test_a_dry_run_reads_headers_from_the_hub_and_creates_nothing(tmp_path, base
 
 
 @pytest.mark.long
-def test_without_a_token_nothing_is_pruned(desk):
-    refused = desk.release("publish", "ada/tiny-llama", "--method", "random", "--sparsity", "0.3", code=2, HF_TOKEN="")
+def test_without_a_token_nothing_is_pruned(client):
+    refused = client.release(
+        "publish", "ada/tiny-llama", "--method", "random", "--sparsity", "0.3", code=2, HF_TOKEN=""
+    )
     assert "hf auth login" in refused["remedy"]
     assert "--local" in refused["remedy"]
-    assert not (desk.folder / "releases").exists()
+    assert not (client.folder / "releases").exists()

@@ -18,7 +18,7 @@ from release.names import MASK
 from release.schema.record import Record
 from release.verification import weightless
 from tests import checkpoints
-from tests.remote import Desk, desk, lay
+from tests.remote import Client, client, lay
 
 BASE = "ada/base"
 MADE = {
@@ -36,14 +36,14 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def machine(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with desk(tmp_path_factory.mktemp("desk")) as made:
+def machine(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    with client(tmp_path_factory.mktemp("client")) as made:
         lay(made.hub, BASE, base)
         yield made
 
 
 @pytest.fixture(scope="module")
-def made(machine: Desk) -> dict[str, Path]:
+def made(machine: Client) -> dict[str, Path]:
     """Whole releases of that base, on this machine."""
     for name, words in MADE.items():
         assert machine.run("prune", BASE, *words, "--out", f"made/{name}")["code"] == 0
@@ -57,14 +57,14 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {name: data for name, data in held.items() if not name.startswith(".")}
 
 
-def on_hub(machine: Desk, repo_id: str) -> dict[str, bytes]:
+def on_hub(machine: Client, repo_id: str) -> dict[str, bytes]:
     repo = machine.hub.store.repo("models", repo_id)
     assert repo is not None
     files = repo.resolve("main").files
     return {n: machine.hub.store.blob(e.sha256).read_bytes() for n, e in files.items() if n != ".gitattributes"}
 
 
-def push(machine: Desk, folder: Path, weights: str, *more: str) -> dict[str, Any]:
+def push(machine: Client, folder: Path, weights: str, *more: str) -> dict[str, Any]:
     words = ["push", str(folder), "--to", "ada", "--weights", weights, *more]
     said = machine.run(*words, "--json", token=machine.hub.token)
     assert said["out"], said["err"]
@@ -77,7 +77,7 @@ def repo_of(folder: Path) -> str:
 
 @pytest.mark.parametrize("name", MADE)
 def test_what_is_stored_without_weights_is_made_again_bit_for_bit(
-    name: str, machine: Desk, made: dict[str, Path], tmp_path: Path
+    name: str, machine: Client, made: dict[str, Path], tmp_path: Path
 ) -> None:
     folder, before = made[name], contents(made[name])
     weights = {file for file in before if file.endswith(".safetensors") and file != MASK}
@@ -108,7 +108,7 @@ def test_what_is_stored_without_weights_is_made_again_bit_for_bit(
 
 
 def test_weights_uploaded_afterwards_change_the_card_and_a_rerun_changes_nothing(
-    machine: Desk, made: dict[str, Path]
+    machine: Client, made: dict[str, Path]
 ) -> None:
     folder = made["random"]
     repo_id = repo_of(folder)
@@ -129,7 +129,7 @@ def test_weights_uploaded_afterwards_change_the_card_and_a_rerun_changes_nothing
     assert sizes["none"] < sizes["all"]
 
 
-def test_a_dry_run_says_that_no_weights_are_sent_and_counts_the_rest(machine: Desk, made: dict[str, Path]) -> None:
+def test_a_dry_run_says_that_no_weights_are_sent_and_counts_the_rest(machine: Client, made: dict[str, Path]) -> None:
     folder = made["magnitude"]
     before = sorted(folder.rglob("*"))
     plan = push(machine, folder, "none", "--dry-run")["facts"]
@@ -145,7 +145,7 @@ def test_a_dry_run_says_that_no_weights_are_sent_and_counts_the_rest(machine: De
 
 
 def test_a_signature_covers_what_is_uploaded_and_stays_from_push_to_push(
-    machine: Desk, made: dict[str, Path], tmp_path: Path
+    machine: Client, made: dict[str, Path], tmp_path: Path
 ) -> None:
     private, plain = ec.generate_private_key(ec.SECP256R1()), pem.NoEncryption()
     key, public = tmp_path / "key", tmp_path / "key.pub"
@@ -177,7 +177,7 @@ NO_SPACE = {
 
 @pytest.mark.parametrize("case", NO_SPACE)
 def test_a_space_that_could_not_make_the_weights_is_refused_and_the_remedy_works(
-    case: str, machine: Desk, base: Path, tmp_path: Path
+    case: str, machine: Client, base: Path, tmp_path: Path
 ) -> None:
     stated, scope, seen = NO_SPACE[case]
     lay(machine.hub, "ada/other", checkpoints.make(tmp_path / "other", "mistral", shard="30KB", hidden_size=16))
@@ -190,7 +190,7 @@ def test_a_space_that_could_not_make_the_weights_is_refused_and_the_remedy_works
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_weights_that_nobody_could_make_again_are_not_left_out(name: str, machine: Desk) -> None:
+def test_weights_that_nobody_could_make_again_are_not_left_out(name: str, machine: Client) -> None:
     words, remedy = REFUSED[name]
     said = machine.run("publish", BASE, *words, *OFF, "--to", "ada", "--weights", "none", token=machine.hub.token)
     assert (said["code"], remedy in said["err"]) == (2, True), said
@@ -200,7 +200,7 @@ def test_weights_that_nobody_could_make_again_are_not_left_out(name: str, machin
     assert (said["code"], remedy in said["facts"]["remedy"]) == (2, True), said
 
 
-def test_a_recipe_is_no_model_to_prune_push_or_measure(machine: Desk, made: dict[str, Path], tmp_path: Path) -> None:
+def test_a_recipe_is_no_model_to_prune_push_or_measure(machine: Client, made: dict[str, Path], tmp_path: Path) -> None:
     assert push(machine, made["random"], "none")["code"] == 0
     folder = tmp_path / "fetched"
     for name, data in on_hub(machine, repo_of(made["random"])).items():
@@ -296,7 +296,7 @@ SEEN_WITHOUT_BASE = {
 
 @pytest.mark.parametrize("name", FORGED)
 def test_a_forged_recipe_is_caught_and_nothing_is_made_of_it(
-    name: str, machine: Desk, made: dict[str, Path], base: Path, tmp_path: Path
+    name: str, machine: Client, made: dict[str, Path], base: Path, tmp_path: Path
 ) -> None:
     method, change = FORGED[name]
     folder = tmp_path / "forged"
@@ -331,6 +331,6 @@ def recipe(folder: Path, place: Path) -> Path:
     return view
 
 
-def test_the_view_verifies_as_it_is(machine: Desk, made: dict[str, Path], base: Path, tmp_path: Path) -> None:
+def test_the_view_verifies_as_it_is(machine: Client, made: dict[str, Path], base: Path, tmp_path: Path) -> None:
     said = machine.run("verify", str(recipe(made["wanda"], tmp_path)), "--base", str(base), "--json")
     assert (said["code"], json.loads(said["out"])["verdict"][:9]) == (0, "Verified:"), said

@@ -152,11 +152,11 @@ def test_record_command_card_and_verification_carry_them(both, reader, capsys):
 def test_a_run_that_was_stopped_goes_on_and_leaves_nothing(reader, tmp_path, monkeypatch):
     asked = []
 
-    def stopped(desk, seed, *others):
+    def stopped(client, seed, *others):
         asked.append(seed)
         if len(asked) == 2:
             raise KeyboardInterrupt
-        return measured(desk, seed, *others)
+        return measured(client, seed, *others)
 
     measured = measuring.measured
     monkeypatch.setattr(measuring, "measured", stopped)

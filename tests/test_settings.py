@@ -134,7 +134,7 @@ def test_the_command_on_record_parses_back_to_the_same_plan(base: BaseModel, ask
     assert again.recipe == plan.recipe
     assert again.measuring == plan.measuring
     assert again.building == plan.building.model_copy(update={"threads": 0})
-    assert (again.identity, again.study, again.ways) == (plan.identity, plan.study, PublishOptions())
+    assert (again.identity, again.study, again.publication) == (plan.identity, plan.study, PublishOptions())
 
 
 @pytest.mark.parametrize("record", RECORDS)

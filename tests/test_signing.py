@@ -163,16 +163,16 @@ def meaning(signature: bytes) -> tuple[bytes, bytes]:
 @pytest.mark.long
 def test_a_release_is_signed_on_its_way_to_the_hub_and_verifies_from_there(release, keys, tmp_path):
     folder = checkpoints.copy(release, tmp_path / "model")
-    with remote.desk(tmp_path) as desk:
+    with remote.client(tmp_path) as client:
         words = ["push", str(folder), "--to", "lab", "--sign", str(keys["mine"]), "--json"]
-        pushed = desk.run(*words, token=desk.hub.token)
+        pushed = client.run(*words, token=client.hub.token)
         assert pushed["code"] == 0, pushed["err"]
-        assert json.loads(desk.run(*words, token=desk.hub.token)["out"])["changed"] is False
-        repo_id = json.loads(pushed["out"])["model_url"].removeprefix(desk.hub.url + "/")
-        code, answer = desk.verify(repo_id, "--key", str(keys["mine.pub"]))
+        assert json.loads(client.run(*words, token=client.hub.token)["out"])["changed"] is False
+        repo_id = json.loads(pushed["out"])["model_url"].removeprefix(client.hub.url + "/")
+        code, answer = client.verify(repo_id, "--key", str(keys["mine.pub"]))
         assert (code, answer["checks"][-1]["name"], answer["checks"][-1]["ok"]) == (0, "signature", True)
-        remote.alter(desk.hub, repo_id, "tokenizer.json", 9)
-        code, answer = desk.verify(repo_id, "--key", str(keys["mine.pub"]))
+        remote.alter(client.hub, repo_id, "tokenizer.json", 9)
+        code, answer = client.verify(repo_id, "--key", str(keys["mine.pub"]))
         assert (code, answer["checks"][-1]["ok"], "tokenizer.json" in answer["checks"][-1]["detail"]) == (
             1,
             False,
@@ -407,14 +407,14 @@ def test_a_push_names_the_identity_and_one_that_is_not_signed_any_more_names_nob
 ):
     monkeypatch.setenv("SIGSTORE_IDENTITY_TOKEN", token())
     folder = checkpoints.copy(release, tmp_path / "model")
-    with remote.desk(tmp_path / "world") as desk:
-        said = desk.run("push", str(folder), "--to", "lab", "--sign", "sigstore", token=desk.hub.token)
+    with remote.client(tmp_path / "world") as client:
+        said = client.run("push", str(folder), "--to", "lab", "--sign", "sigstore", token=client.hub.token)
         assert said["code"] == 3, said["err"]
         assert json.loads((folder / "release.json").read_text())["signed_as"]["name"] == "ada@example.org"
         assert "--identity ada@example.org" in (folder / "README.md").read_text()
         assert HELD_BACK not in everything(tmp_path) + said["out"] + said["err"]
-        said = desk.run("push", str(folder), "--to", "lab", "--json", token=desk.hub.token)
+        said = client.run("push", str(folder), "--to", "lab", "--json", token=client.hub.token)
         assert said["code"] == 0, said["err"]
-        repo_id = json.loads(said["out"])["model_url"].removeprefix(desk.hub.url + "/")
-        code, answer = desk.verify(repo_id)
+        repo_id = json.loads(said["out"])["model_url"].removeprefix(client.hub.url + "/")
+        code, answer = client.verify(repo_id)
         assert (code, "signer on record" in {check["name"] for check in answer["checks"]}) == (0, False)

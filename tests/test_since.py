@@ -20,38 +20,38 @@ def model(base_folders, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory):
-    with remote.desk(tmp_path_factory.mktemp("desk")) as desk:
-        yield desk
+def client(tmp_path_factory):
+    with remote.client(tmp_path_factory.mktemp("client")) as client:
+        yield client
 
 
 @pytest.fixture
-def first(desk, model) -> str:
+def first(client, model) -> str:
     """The commit by which the model came to the Hub."""
-    shutil.rmtree(desk.hub.store.folder / "repos", ignore_errors=True)
-    return remote.lay(desk.hub, ID, model, **{"README.md": "A card.\n"})
+    shutil.rmtree(client.hub.store.folder / "repos", ignore_errors=True)
+    return remote.lay(client.hub, ID, model, **{"README.md": "A card.\n"})
 
 
-def commit(desk, author: str, title: str, **contents: bytes | None) -> str:
+def commit(client, author: str, title: str, **contents: bytes | None) -> str:
     """Change some files by one commit of somebody's."""
-    repo = desk.hub.store.repo("models", ID)
+    repo = client.hub.store.repo("models", ID)
     files = dict(repo.resolve("main").files)
     for name, content in contents.items():
         files.pop(name, None)
         if content is not None:
-            files[name] = desk.hub.store.keep([content], lfs=name.endswith(".safetensors"))
+            files[name] = client.hub.store.keep([content], lfs=name.endswith(".safetensors"))
     repo.branches["main"] = repo.record(repo.branches["main"], title, "", files, author)
     repo.save()
     return repo.branches["main"]
 
 
-def test_each_file_is_told_with_its_kind_the_commits_that_touched_it_and_their_authors(desk, first, model):
+def test_each_file_is_told_with_its_kind_the_commits_that_touched_it_and_their_authors(client, first, model):
     weights = sorted(path.name for path in model.glob("*.safetensors"))[0]
     altered = (model / weights).read_bytes()[:-2] + b"\0\0"
-    one = commit(desk, "ada", "New card", **{"README.md": b"Better.\n", "notes.md": b"x"})
-    two = commit(desk, "vera", "A stowaway", **{weights: altered, "run.py": b"import os"})
-    three = commit(desk, "ada", "No notes", **{"notes.md": None})
-    code, answer = desk.verify(ID, "--since", first)
+    one = commit(client, "ada", "New card", **{"README.md": b"Better.\n", "notes.md": b"x"})
+    two = commit(client, "vera", "A stowaway", **{weights: altered, "run.py": b"import os"})
+    three = commit(client, "ada", "No notes", **{"notes.md": None})
+    code, answer = client.verify(ID, "--since", first)
     told = answer["since"]
     assert (told["since"], told["now"], told["follows"], told["not_read"]) == (first, three, True, 0)
     assert [(each["path"], each["how"], each["kind"]) for each in told["changes"]] == [
@@ -72,40 +72,40 @@ def test_each_file_is_told_with_its_kind_the_commits_that_touched_it_and_their_a
     assert (code, answer["ok"]) == (0, True)  # the model of another tool: nothing is claimed that would be wrong
 
 
-def test_what_changed_is_told_even_where_the_weights_cannot_be_read_any_more(desk, first, model):
+def test_what_changed_is_told_even_where_the_weights_cannot_be_read_any_more(client, first, model):
     weights = sorted(path.name for path in model.glob("*.safetensors"))[0]
-    commit(desk, "vera", "Broken", **{weights: b"\0" * 64})
-    said = desk.run("verify", ID, "--since", first)
+    commit(client, "vera", "Broken", **{weights: b"\0" * 64})
+    said = client.run("verify", ID, "--since", first)
     assert said["code"] != 0
     assert f"~ {weights} (weights)" in said["err"]
     assert "vera: Broken" in said["err"]
 
 
-def test_it_exits_as_verify_does_where_nothing_changed_or_what_changed_is_good(desk, first):
-    code, answer = desk.verify(ID, "--since", "main")
+def test_it_exits_as_verify_does_where_nothing_changed_or_what_changed_is_good(client, first):
+    code, answer = client.verify(ID, "--since", "main")
     assert (code, answer["since"]["changes"], answer["since"]["commits"]) == (0, [], [])
-    commit(desk, "ada", "Notes", **{"notes.md": b"x"})
-    code, answer = desk.verify(ID, "--since", first)
+    commit(client, "ada", "Notes", **{"notes.md": b"x"})
+    code, answer = client.verify(ID, "--since", first)
     assert (code, [each["kind"] for each in answer["since"]["changes"]]) == (0, ["added by a person"])
-    said = desk.run("verify", ID, "--since", first)
+    said = client.run("verify", ID, "--since", first)
     assert (said["code"], "+ notes.md  (added by a person)" in said["out"]) == (0, True)
-    assert desk.verify(ID)[1]["since"] is None
+    assert client.verify(ID)[1]["since"] is None
 
 
-def test_a_history_that_was_written_anew_is_said_and_the_difference_is_told_all_the_same(desk, first):
-    repo = desk.hub.store.repo("models", ID)
-    files = dict(repo.resolve("main").files) | {"notes.md": desk.hub.store.keep([b"x"])}
+def test_a_history_that_was_written_anew_is_said_and_the_difference_is_told_all_the_same(client, first):
+    repo = client.hub.store.repo("models", ID)
+    files = dict(repo.resolve("main").files) | {"notes.md": client.hub.store.keep([b"x"])}
     repo.branches["main"] = repo.record(None, "Squashed", "", files, "vera")
     repo.save()
-    code, answer = desk.verify(ID, "--since", first)
+    code, answer = client.verify(ID, "--since", first)
     assert (code, answer["since"]["follows"], answer["since"]["commits"]) == (0, False, [])
     assert [each["path"] for each in answer["since"]["changes"]] == ["notes.md"]
     assert "written anew" in " ".join(History.model_validate(answer["since"]).lines())
 
 
-def test_words_of_commits_and_names_of_files_mean_nothing_to_a_terminal(desk, first):
-    commit(desk, "ada", "red \x1b[31m[bold]x", **{"a\x1b[31m.md": b"x"})
-    said = desk.run("verify", ID, "--since", first)
+def test_words_of_commits_and_names_of_files_mean_nothing_to_a_terminal(client, first):
+    commit(client, "ada", "red \x1b[31m[bold]x", **{"a\x1b[31m.md": b"x"})
+    said = client.run("verify", ID, "--since", first)
     assert "\x1b" not in said["out"]
     assert "[bold]x" in said["out"]
 
@@ -119,13 +119,13 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("words", "code", "message"), WRONG)
-def test_a_revision_that_is_not_there_is_named(desk, first, words, code, message):
-    said = desk.run("verify", *words)
+def test_a_revision_that_is_not_there_is_named(client, first, words, code, message):
+    said = client.run("verify", *words)
     assert (said["code"], message in said["err"]) == (code, True), said["err"]
 
 
-def test_a_folder_has_no_history(desk, model):
-    said = desk.run("verify", str(model), "--since", "main")
+def test_a_folder_has_no_history(client, model):
+    said = client.run("verify", str(model), "--since", "main")
     assert (said["code"], "a folder has no history" in said["err"]) == (2, True)
 
 

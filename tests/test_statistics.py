@@ -39,7 +39,7 @@ def test_a_p_value_is_below_five_per_cent_exactly_where_the_interval_leaves_the_
 ) -> None:
     found = statistics.t_interval(scale.to(value), error, df)
     found = found if scale is statistics.PLAIN else statistics.exponential(found)
-    p = statistics.p_beside(found, bound, scale)
+    p = statistics.p_against(found, bound, scale)
     if abs(p - 0.05) > 1e-6:
         assert (p < 0.05) == (not found.low <= bound <= found.high)
 
@@ -48,11 +48,11 @@ def test_a_p_value_is_below_five_per_cent_exactly_where_the_interval_leaves_the_
 def test_where_too_little_is_known_there_is_no_interval(value: float, error: float) -> None:
     found = statistics.t_interval(value, error, 9.0)
     assert (found.value is None, found.low, found.high, found.df) == (math.isnan(value), None, None, None)
-    assert statistics.p_beside(found, 0.5) is None
+    assert statistics.p_against(found, 0.5) is None
 
 
 def test_of_an_interval_that_is_a_point_nothing_is_inferred() -> None:
-    assert statistics.p_beside(Estimate(value=1, low=1, high=1), 1) is None
+    assert statistics.p_against(Estimate(value=1, low=1, high=1), 1) is None
 
 
 @pytest.mark.parametrize("effect", [0.5, 1.0, 2.5])

@@ -20,6 +20,9 @@ MANY_ARGUMENTS: dict[str, int] = {}
 LAZY_IMPORTS = 135
 """Import statements inside functions of release/; each costs a reader the list at the top of the file."""
 
+PRIVATE_WORDS = frozenset({"beside", "desk", "means", "parcel", "rooms", "ways"})
+"""Names that told a reader nothing about what they held; each has a term of the field."""
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -169,6 +172,30 @@ def test_no_class_name_stands_twice():
         if isinstance(node, ast.ClassDef)
     )
     assert {name for name, count in names.items() if count > 1} == set()
+
+
+def identifiers(tree: ast.Module) -> Iterator[str]:
+    """Every name that a module gives or uses: of variables, arguments, fields, functions and classes."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.arg | ast.keyword):
+            yield node.arg or ""
+        elif isinstance(node, Function | ast.ClassDef):
+            yield node.name
+
+
+@pytest.mark.parametrize("folder", ["release", "spaces", "tests"])
+def test_nothing_has_a_name_of_the_private_dialect(folder):
+    found = {
+        f"{module.name}: {name}"
+        for module in modules(folder).values()
+        for name in identifiers(module.tree)
+        if name.strip("_").lower() in PRIVATE_WORDS
+    }
+    assert found == set()
 
 
 def test_the_byte_layer_knows_neither_torch_nor_the_record():

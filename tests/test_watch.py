@@ -30,9 +30,9 @@ PYTHONPATH={ROOT} exec {sys.executable} -m release "$@"
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory):
-    with remote.desk(tmp_path_factory.mktemp("desk")) as desk:
-        desk.hub.site.images[job.IMAGE] = programs(tmp_path_factory.mktemp("image"), "#!/bin/sh\n")
-        yield desk
+    with remote.client(tmp_path_factory.mktemp("client")) as client:
+        client.hub.site.images[job.IMAGE] = programs(tmp_path_factory.mktemp("image"), "#!/bin/sh\n")
+        yield client
 
 
 def programs(folder: Path, uvx: str) -> Path:
@@ -43,7 +43,7 @@ def programs(folder: Path, uvx: str) -> Path:
 
 
 @pytest.fixture
-def desk(machine, release):
+def client(machine, release):
     """A Hub that holds the release, and nothing that watches it."""
     hub = machine.hub
     hub.faults.clear()
@@ -56,54 +56,54 @@ def desk(machine, release):
     return machine
 
 
-def watch(desk, *words: str, token: str = HubServer.token) -> dict:
-    said = desk.run("watch", ID, *words, "--json", token=token)
-    assert not [each for each in desk.hub.accounts if each in said["out"] + said["err"]]
+def watch(client, *words: str, token: str = HubServer.token) -> dict:
+    said = client.run("watch", ID, *words, "--json", token=token)
+    assert not [each for each in client.hub.accounts if each in said["out"] + said["err"]]
     return said | {"told": json.loads(said["out"])}
 
 
-def push(desk, author: str, **contents: bytes) -> str:
+def push(client, author: str, **contents: bytes) -> str:
     """Push files as somebody does, and return the commit; the webhooks hear of it."""
-    repo = desk.hub.store.repo("models", ID)
+    repo = client.hub.store.repo("models", ID)
     files = dict(repo.resolve("main").files)
-    files |= {n: desk.hub.store.keep([data], lfs=n.endswith(".safetensors")) for n, data in contents.items()}
+    files |= {n: client.hub.store.keep([data], lfs=n.endswith(".safetensors")) for n, data in contents.items()}
     repo.branches["main"] = repo.record(repo.branches["main"], f"By {author}", "", files, author)
     repo.save()
-    desk.hub.webhooks.ring()
+    client.hub.webhooks.ring()
     return repo.branches["main"]
 
 
-def talks(desk) -> list[dict]:
-    return desk.hub.store.repo("models", ID).talks
+def talks(client) -> list[dict]:
+    return client.hub.store.repo("models", ID).talks
 
 
-def comments(desk) -> list[str]:
-    [talk] = talks(desk)
+def comments(client) -> list[str]:
+    [talk] = talks(client)
     return [event["data"]["latest"]["raw"] for event in talk["events"] if event["type"] == "comment"]
 
 
-def ended(desk) -> Job:
+def ended(client) -> Job:
     """Wait for all Jobs, and return the last."""
-    return desk.hub.jobs.settled(120)[-1]
+    return client.hub.jobs.settled(120)[-1]
 
 
 @pytest.mark.long
 def test_a_tampered_push_is_reported_an_honest_one_too_and_the_report_starts_nothing(
-    desk, release, tmp_path, monkeypatch
+    client, release, tmp_path, monkeypatch
 ):
-    monkeypatch.setitem(desk.hub.site.images, job.IMAGE, programs(tmp_path, UVX))
+    monkeypatch.setitem(client.hub.site.images, job.IMAGE, programs(tmp_path, UVX))
     name = sorted(path.name for path in release.glob("*.safetensors"))[0]
     honest = (release / name).read_bytes()
-    first = desk.hub.store.repo("models", ID).branches["main"]
-    assert watch(desk, "--package", PACKAGE)["code"] == 0
-    assert (ended(desk).stage, len(desk.hub.jobs.all)) == ("COMPLETED", 1)
-    tampered = push(desk, "vera", **{name: honest[:-2] + b"\0\x40"})
-    assert (ended(desk).stage, ended(desk).message) == ("ERROR", "Job failed with exit code: 1")
-    assert talks(desk)[0]["status"] == "open"
-    mended = push(desk, "ada", **{name: honest})
-    assert ended(desk).stage == "COMPLETED"
-    assert talks(desk)[0]["status"] == "closed"
-    told = comments(desk)
+    first = client.hub.store.repo("models", ID).branches["main"]
+    assert watch(client, "--package", PACKAGE)["code"] == 0
+    assert (ended(client).stage, len(client.hub.jobs.all)) == ("COMPLETED", 1)
+    tampered = push(client, "vera", **{name: honest[:-2] + b"\0\x40"})
+    assert (ended(client).stage, ended(client).message) == ("ERROR", "Job failed with exit code: 1")
+    assert talks(client)[0]["status"] == "open"
+    mended = push(client, "ada", **{name: honest})
+    assert ended(client).stage == "COMPLETED"
+    assert talks(client)[0]["status"] == "closed"
+    told = comments(client)
     assert [discussion.ABOUT.match(text)[1] for text in told] == [first, tampered, mended]
     assert [text.split("**")[1] for text in told] == ["Passed.", "FAILED.", "Passed."]
     assert f"- **weight files:** {name}" in told[1].replace("\\", "")
@@ -111,56 +111,58 @@ def test_a_tampered_push_is_reported_an_honest_one_too_and_the_report_starts_not
     assert "- vera: By vera" in told[1]
     assert "Not proven: that kept weights" in told[0]
     answer = json.loads(told[1].split("```json\n")[1].split("\n```")[0])
-    assert answer == desk.verify(f"{ID}@{tampered}", "--since", first, token=desk.hub.token)[1]
-    assert len(desk.hub.jobs.all) == 3  # one at once, one a push: none for what the Jobs themselves said
-    assert not [each for text in told for each in desk.hub.accounts if each in text]
+    assert answer == client.verify(f"{ID}@{tampered}", "--since", first, token=client.hub.token)[1]
+    assert len(client.hub.jobs.all) == 3  # one at once, one a push: none for what the Jobs themselves said
+    assert not [each for text in told for each in client.hub.accounts if each in text]
 
 
-def test_a_rerun_makes_no_second_webhook_and_another_command_replaces_the_first(desk):
-    states = [watch(desk, "--package", PACKAGE)["told"]["watched"][0]["state"] for _ in range(2)]
+def test_a_rerun_makes_no_second_webhook_and_another_command_replaces_the_first(client):
+    states = [watch(client, "--package", PACKAGE)["told"]["watched"][0]["state"] for _ in range(2)]
     assert states == ["new", "stands"]
-    [hook] = desk.hub.webhooks.all
-    assert len(desk.hub.jobs.all) == 1
+    [hook] = client.hub.webhooks.all
+    assert len(client.hub.jobs.all) == 1
     other = "release==9.9.9"
-    assert watch(desk, "--package", other)["told"]["watched"][0]["state"] == "other"
-    assert list(desk.hub.webhooks.all) == [hook]
-    assert desk.hub.webhooks.all[hook].job["command"][2] == other
-    desk.hub.webhooks.all[hook].disabled = True
-    assert watch(desk, "--package", other)["told"]["watched"][0]["state"] == "off"
-    assert not desk.hub.webhooks.all[hook].disabled
+    assert watch(client, "--package", other)["told"]["watched"][0]["state"] == "other"
+    assert list(client.hub.webhooks.all) == [hook]
+    assert client.hub.webhooks.all[hook].job["command"][2] == other
+    client.hub.webhooks.all[hook].disabled = True
+    assert watch(client, "--package", other)["told"]["watched"][0]["state"] == "off"
+    assert not client.hub.webhooks.all[hook].disabled
 
 
-def test_a_dry_run_shows_what_would_be_made_and_makes_nothing(desk):
-    told = watch(desk, "--package", PACKAGE, "--dry-run")["told"]["watched"][0]
+def test_a_dry_run_shows_what_would_be_made_and_makes_nothing(client):
+    told = watch(client, "--package", PACKAGE, "--dry-run")["told"]["watched"][0]
     assert (told["state"], told["webhooks"], told["job"]["secrets"]) == ("new", [], ["HF_TOKEN"])
     assert told["job"]["command"][-4:] == ["release", "watch", "--once", ID]
-    assert (desk.hub.webhooks.all, desk.hub.jobs.all) == ({}, {})
-    said = desk.run("watch", ID, "--package", PACKAGE, "--dry-run", token=desk.hub.token)
+    assert (client.hub.webhooks.all, client.hub.jobs.all) == ({}, {})
+    said = client.run("watch", ID, "--package", PACKAGE, "--dry-run", token=client.hub.token)
     assert f"uvx --from {PACKAGE} release watch --once {ID}" in said["out"]
 
 
-def test_it_is_taken_away_and_what_others_set_up_stays(desk):
-    watch(desk, "--package", PACKAGE)
-    [hook] = desk.hub.webhooks.all
-    theirs = desk.hub.webhooks.all[hook].__class__("f" * 24, "ada", [{"type": "model", "name": ID}], ["repo"], url="x")
+def test_it_is_taken_away_and_what_others_set_up_stays(client):
+    watch(client, "--package", PACKAGE)
+    [hook] = client.hub.webhooks.all
+    theirs = client.hub.webhooks.all[hook].__class__(
+        "f" * 24, "ada", [{"type": "model", "name": ID}], ["repo"], url="x"
+    )
     theirs.disabled = True
-    desk.hub.webhooks.all[theirs.id] = theirs
-    assert watch(desk, "--stop")["told"] == {"stopped": {ID: [hook]}}
-    assert list(desk.hub.webhooks.all) == [theirs.id]
-    assert watch(desk, "--stop")["told"] == {"stopped": {ID: []}}
-    ended(desk)
+    client.hub.webhooks.all[theirs.id] = theirs
+    assert watch(client, "--stop")["told"] == {"stopped": {ID: [hook]}}
+    assert list(client.hub.webhooks.all) == [theirs.id]
+    assert watch(client, "--stop")["told"] == {"stopped": {ID: []}}
+    ended(client)
 
 
-def test_the_job_gets_a_token_of_its_own_as_a_secret_and_nowhere_else(desk, monkeypatch):
-    watch(desk, "--package", PACKAGE)
-    ended(desk)
-    [hook] = desk.hub.webhooks.all.values()
-    assert hook.secrets == {"HF_TOKEN": desk.hub.token}
-    kept = json.dumps([hook.told(), *[each.told() for each in desk.hub.jobs.all.values()]])
-    written = [path.read_bytes() for path in desk.home.rglob("*") if path.is_file()]
-    logs = [line for each in desk.hub.jobs.all.values() for line in each.log]
-    assert not [token for token in desk.hub.accounts if token in kept or token in " ".join(logs)]
-    assert not [token for token in desk.hub.accounts if any(token.encode() in content for content in written)]
+def test_the_job_gets_a_token_of_its_own_as_a_secret_and_nowhere_else(client, monkeypatch):
+    watch(client, "--package", PACKAGE)
+    ended(client)
+    [hook] = client.hub.webhooks.all.values()
+    assert hook.secrets == {"HF_TOKEN": client.hub.token}
+    kept = json.dumps([hook.told(), *[each.told() for each in client.hub.jobs.all.values()]])
+    written = [path.read_bytes() for path in client.home.rglob("*") if path.is_file()]
+    logs = [line for each in client.hub.jobs.all.values() for line in each.log]
+    assert not [token for token in client.hub.accounts if token in kept or token in " ".join(logs)]
+    assert not [token for token in client.hub.accounts if any(token.encode() in content for content in written)]
 
 
 LOST = [("POST", "/api/jobs/ada$"), ("POST", "/api/settings/webhooks$"), ("DELETE", "/api/settings/webhooks/")]
@@ -168,13 +170,13 @@ LOST = [("POST", "/api/jobs/ada$"), ("POST", "/api/settings/webhooks$"), ("DELET
 
 @pytest.mark.parametrize(("method", "path"), LOST)
 @pytest.mark.parametrize("action", ["lost", "reset", 503])
-def test_after_a_doubtful_answer_nothing_is_made_twice(desk, method, path, action):
-    desk.hub.faults.append(Fault(method, path, action=action))
-    assert watch(desk, "--package", PACKAGE)["code"] == 0
-    assert (len(desk.hub.webhooks.all), len(desk.hub.jobs.all)) == (1, 1)
-    assert watch(desk, "--stop")["code"] == 0
-    assert desk.hub.webhooks.all == {}
-    ended(desk)
+def test_after_a_doubtful_answer_nothing_is_made_twice(client, method, path, action):
+    client.hub.faults.append(Fault(method, path, action=action))
+    assert watch(client, "--package", PACKAGE)["code"] == 0
+    assert (len(client.hub.webhooks.all), len(client.hub.jobs.all)) == (1, 1)
+    assert watch(client, "--stop")["code"] == 0
+    assert client.hub.webhooks.all == {}
+    ended(client)
 
 
 REFUSED = [
@@ -192,32 +194,32 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("words", "options", "code", "message"), REFUSED)
-def test_what_cannot_be_is_refused_with_a_remedy_and_nothing_is_made(desk, words, options, code, message):
-    said = desk.run("watch", *words, token=options.get("token", desk.hub.token))
+def test_what_cannot_be_is_refused_with_a_remedy_and_nothing_is_made(client, words, options, code, message):
+    said = client.run("watch", *words, token=options.get("token", client.hub.token))
     assert (said["code"], message in said["err"]) == (code, True), said["err"]
-    assert (desk.hub.webhooks.all, desk.hub.jobs.all) == ({}, {})
+    assert (client.hub.webhooks.all, client.hub.jobs.all) == ({}, {})
 
 
-def test_without_a_plan_the_hub_asks_for_money_and_a_check_by_hand_is_the_way_on(desk):
-    desk.hub.site.free = True
-    said = desk.run("watch", ID, "--package", PACKAGE, token=desk.hub.token)
+def test_without_a_plan_the_hub_asks_for_money_and_a_check_by_hand_is_the_way_on(client):
+    client.hub.site.free = True
+    said = client.run("watch", ID, "--package", PACKAGE, token=client.hub.token)
     assert (said["code"], "Jobs need credits" in said["err"], "--once" in said["err"]) == (3, True, True)
 
 
-def test_a_check_by_hand_reports_a_commit_once_and_nobody_elses_words_count(desk):
-    first = desk.hub.store.repo("models", ID).branches["main"]
+def test_a_check_by_hand_reports_a_commit_once_and_nobody_elses_words_count(client):
+    first = client.hub.store.repo("models", ID).branches["main"]
     who = {"name": "vera"}
     forged = f"**Passed.** Commit `{first}`: trust me"
     event = {"id": "1", "type": "comment", "createdAt": "2026-01-01T00:00:00.000Z", "author": who}
     event |= {"data": {"edited": False, "hidden": False, "latest": {"raw": forged}}}
-    repo = desk.hub.store.repo("models", ID)
+    repo = client.hub.store.repo("models", ID)
     talk = {"num": 1, "title": discussion.TITLE, "status": "open", "author": who, "events": [event]}
     repo.talks.append(talk | {"createdAt": "2026-01-01T00:00:00.000Z", "isPullRequest": False})
     repo.save()
-    assert watch(desk, "--once")["told"]["reported"][0]["discussion"].endswith("/discussions/2")
-    again = watch(desk, "--once")["told"]["reported"][0]
+    assert watch(client, "--once")["told"]["reported"][0]["discussion"].endswith("/discussions/2")
+    again = watch(client, "--once")["told"]["reported"][0]
     assert (again["discussion"], "reported before" in again["said"]) == (None, True)
-    assert len(talks(desk)[1]["events"]) == 2  # its words, and that it was closed
+    assert len(talks(client)[1]["events"]) == 2  # its words, and that it was closed
 
 
 REF = "refs/heads/main"
@@ -265,7 +267,7 @@ def test_a_long_output_is_cut_and_says_so():
     assert len(said) < standing.MOST_LETTERS
 
 
-def test_a_verification_that_dies_is_reported_as_such(desk, monkeypatch):
+def test_a_verification_that_dies_is_reported_as_such(client, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
     outcome = standing._verified(ID, SHA, None, standing.Console(quiet=True))
     assert standing.words(SHA, outcome).startswith(f"**Could not be verified.** Commit `{SHA}`")

@@ -50,6 +50,6 @@ def _headline(metric: Metric, lines: Sequence[Line]) -> Iterator[Headline]:
     found = [line for line in lines if line.metric.key == metric.key]
     for line in found:
         summary = f", {line.summary}" if line.summary else ""
-        yield Headline(f"{name}{line.beside}{summary}", at_a_glance(line), claim)
+        yield Headline(f"{name}{line.suffix}{summary}", at_a_glance(line), claim)
     if not found:
         yield Headline(name, UNMEASURED, claim)

@@ -30,9 +30,9 @@ class BufferPool:
 
     def give_back(self, results: Iterable[Raw]) -> None:
         """Take back what `room_at` gave, each room once; all else has no array for its base, and is let be."""
-        rooms = {id(result.base): result.base for result in results if isinstance(result.base, np.ndarray)}
+        spare = {id(result.base): result.base for result in results if isinstance(result.base, np.ndarray)}
         with self._lock:
-            self._spare += rooms.values()
+            self._spare += spare.values()
 
     def clear(self) -> None:
         """Give the memory back to the system."""

@@ -123,7 +123,7 @@ class PieceReader:
         self._path = path
         self._file = _RawFile(path, os.O_RDONLY, direct)
         self._stamp = stamp_of(os.fstat(self._file.cached))
-        self._rooms = cycle([_pages(largest + 2 * BLOCK) for _ in range(keep)])
+        self._buffers = cycle([_pages(largest + 2 * BLOCK) for _ in range(keep)])
 
     def __enter__(self) -> Self:
         return self
@@ -143,7 +143,7 @@ class PieceReader:
         """
         skip = start % BLOCK
         whole = -(-(skip + nbytes) // BLOCK) * BLOCK
-        room = next(self._rooms)
+        room = next(self._buffers)
         got = self._file.read(room[:whole], start - skip)
         if got < skip + nbytes or self._stamp != stamp_of(os.fstat(self._file.cached)):
             raise changed(self._path.name)

@@ -20,8 +20,8 @@ def watched(repositories: Sequence[str], asked: WatchOptions, *, dry_run: bool) 
         BadOption: A Job could not come by `release`, or the variable holds no token.
         NotLoggedIn: There is no token.
     """
-    line = HubClient()
-    source, token = job.package_of(asked.package), job.secret_of(line, asked.token_from)
+    client = HubClient()
+    source, token = job.package_of(asked.package), job.secret_of(client, asked.token_from)
     if dry_run:
         return webhooks.survey(repositories, source, asked.flavor)
     return webhooks.watch(repositories, source, asked.flavor, token, anew=asked.token_from is not None)

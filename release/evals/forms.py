@@ -27,7 +27,7 @@ class Cells(NamedTuple):
     interval: str
 
 
-class Way(NamedTuple):
+class NumberStyle(NamedTuple):
     """How one kind of number is written.
 
     Attributes:
@@ -132,19 +132,19 @@ def _seconds(value: float | None, _: int) -> str:
     return text.UNDEFINED if value is None else text.seconds(value)
 
 
-WAYS: Mapping[Form, Way] = {
-    "score": Way(_difference, _difference_on_screen),
-    "perplexity": Way(_ratio(text.fixed), _ratio_on_screen(_perplexity)),
-    "seconds": Way(_ratio(_seconds), _ratio_on_screen(_milliseconds), ", ms"),
-    "bytes": Way(_bytes, _bytes_on_screen, ", MB"),
-    "rate": Way(_rate, _rate_on_screen),
-    "count": Way(_count, _count),
+STYLES: Mapping[Form, NumberStyle] = {
+    "score": NumberStyle(_difference, _difference_on_screen),
+    "perplexity": NumberStyle(_ratio(text.fixed), _ratio_on_screen(_perplexity)),
+    "seconds": NumberStyle(_ratio(_seconds), _ratio_on_screen(_milliseconds), ", ms"),
+    "bytes": NumberStyle(_bytes, _bytes_on_screen, ", MB"),
+    "rate": NumberStyle(_rate, _rate_on_screen),
+    "count": NumberStyle(_count, _count),
 }
 
 
 def at_a_glance(line: Line) -> Cells:
     """Write a line for the card."""
-    return WAYS[line.metric.form].card(line)
+    return STYLES[line.metric.form].card(line)
 
 
 def in_words(line: Line) -> Cells:
@@ -161,6 +161,6 @@ def kept(line: Line) -> str | None:
 
 def on_screen(line: Line) -> tuple[str, ...]:
     """Write a line for the terminal: its name, the four cells, and n."""
-    way = WAYS[line.metric.form]
+    style = STYLES[line.metric.form]
     n = "" if line.n is None else str(line.n)
-    return (f"{line.metric.screen}{line.beside}{way.unit}", *way.screen(line), n)
+    return (f"{line.metric.screen}{line.suffix}{style.unit}", *style.screen(line), n)

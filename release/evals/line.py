@@ -21,7 +21,7 @@ class Line(NamedTuple):
         pruned: Likewise.
         change: Difference, ratio or share of what changed, as `metric.form` says, with its 95 % interval.
         n: What it was taken over, in items, windows or answers; None where nothing was sampled.
-        beside: What follows its name, with the space before it.
+        suffix: What follows its name, with the space before it.
         summary: How many values were made into one, at a glance.
     """
 
@@ -30,7 +30,7 @@ class Line(NamedTuple):
     pruned: float | None
     change: Estimate = NO_INTERVAL
     n: int | None = None
-    beside: str = ""
+    suffix: str = ""
     summary: str = ""
 
 
@@ -70,7 +70,7 @@ def score_lines(metrics: Iterable[Metric], scores: Iterable[Score], over: str = 
             yield Line(metric, score.dense.value, score.pruned.value, score.difference, score.items)
 
 
-def rate_line(metric: Metric, rate: Rate, beside: str = "") -> Line:
+def rate_line(metric: Metric, rate: Rate, suffix: str = "") -> Line:
     """Return the line of a share of items: how many, and the share with its interval."""
     share = Estimate(value=rate.value, low=rate.low, high=rate.high)
-    return Line(metric, None, rate.count, share, rate.n, beside)
+    return Line(metric, None, rate.count, share, rate.n, suffix)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from release import format as text
-from release.evals.engine.statistics import PLAIN, Scale, p_beside, p_of_share
+from release.evals.engine.statistics import PLAIN, Scale, p_against, p_of_share
 from release.schema.record import Verdict
 from release.values import Estimate, Rate
 
@@ -46,12 +46,12 @@ def within(estimate: Estimate, low: float, high: float) -> Verdict:
     return "contradicted" if estimate.high < low or estimate.low > high else "inconclusive"
 
 
-def beside(side: Side, estimate: Estimate, bound: float, scale: Scale = PLAIN) -> Decision:
+def against(side: Side, estimate: Estimate, bound: float, scale: Scale = PLAIN) -> Decision:
     """Decide by one bound, with the p-value of its test."""
-    return Decision(side(estimate, bound), p_beside(estimate, bound, scale))
+    return Decision(side(estimate, bound), p_against(estimate, bound, scale))
 
 
-def share_beside(side: Side, rate: Rate, bound: float) -> Decision:
+def share_against(side: Side, rate: Rate, bound: float) -> Decision:
     """Decide a share by one bound: `beside`, for the interval and the test of a share."""
     return Decision(side(ends(rate), bound), p_of_share(rate, bound))
 
@@ -63,7 +63,7 @@ def ends(rate: Rate) -> Estimate:
 
 def inside(estimate: Estimate, low: float, high: float, scale: Scale = PLAIN) -> Decision:
     """Decide by two bounds; where it lies between them, both have to be ruled out (two one-sided tests)."""
-    ends = tuple(p_beside(estimate, bound, scale) for bound in (low, high))
+    ends = tuple(p_against(estimate, bound, scale) for bound in (low, high))
     known = [p for p in ends if p is not None]
     value = estimate.value
     if not known or value is None:
@@ -79,9 +79,9 @@ def all_of(*parts: Decision) -> Decision:
     a two-sided p-value is a one-sided one already doubled.
     """
     verdicts = [part.verdict for part in parts]
-    against = [part.p_value for part in parts if part.verdict == "contradicted" and part.p_value is not None]
+    refuting = [part.p_value for part in parts if part.verdict == "contradicted" and part.p_value is not None]
     if "contradicted" in verdicts:
-        return Decision("contradicted", min(against) if against else None)
+        return Decision("contradicted", min(refuting) if refuting else None)
     p_values = [part.p_value for part in parts]
     largest = None if None in p_values else max(p for p in p_values if p is not None)
     return Decision("supported" if set(verdicts) == {"supported"} else "inconclusive", largest)

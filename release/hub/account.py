@@ -39,7 +39,7 @@ class Account(Frozen):
     writes: tuple[str, ...] | None = None
 
 
-def login(needed_for: str | None = None, line: HubClient | None = None) -> Account:
+def login(needed_for: str | None = None, client: HubClient | None = None) -> Account:
     """Ask the Hub whose token lies here.
 
     Args:
@@ -49,13 +49,13 @@ def login(needed_for: str | None = None, line: HubClient | None = None) -> Accou
         NotLoggedIn: There is no token, or the Hub refuses it.
         HubUnreachable: Nobody answers within 15 seconds.
     """
-    line = line or HubClient()
-    token = line.api.token or get_token()
+    client = client or HubClient()
+    token = client.api.token or get_token()
     if not isinstance(token, str):
         raise NotLoggedIn(f"You are not logged in to the Hub{_purpose(needed_for)}.", WAYS_OUT)
     if not re.fullmatch(r"[!-~]+", token):
         raise NotLoggedIn("The token holds characters that no token has.", WAYS_OUT)
-    brief = replace(line, waits=line.waits[:2])
+    brief = replace(client, waits=client.waits[:2])
     with explained("your account"):
         facts = first_contact(lambda: brief.ask(brief.api.whoami))
     orgs = [org for org in facts.get("orgs", ()) if org.get("roleInOrg") != "read"]

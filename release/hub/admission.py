@@ -18,7 +18,7 @@ from release.settings.publication import PublishOptions
 from release.sources.contact import without_tokens
 
 
-def admitted(line: HubClient, targets: Sequence[RepoFolder], ways: PublishOptions) -> list[Found | None]:
+def admitted(client: HubClient, targets: Sequence[RepoFolder], options: PublishOptions) -> list[Found | None]:
     """Look at every target, and refuse what a push may not change; changes nothing.
 
     Returns:
@@ -28,43 +28,43 @@ def admitted(line: HubClient, targets: Sequence[RepoFolder], ways: PublishOption
         OutputConflict: A name leads elsewhere, somebody else made what is there, or it is public and shall be private.
         HubFailed: The Hub does not say what it holds.
     """
-    found = [found_at(line, target) for target in targets]
-    require_same(line, targets, found)
+    found = [found_at(client, target) for target in targets]
+    require_same(client, targets, found)
     for target, there in zip(targets, found, strict=True):
         if there is not None:
-            _require_ours(line, target, there, ways)
-            _require_hidden(line, target, there, ways)
+            _require_ours(client, target, there, options)
+            _require_hidden(client, target, there, options)
     return found
 
 
-def found_at(line: HubClient, target: RepoFolder) -> Found | None:
+def found_at(client: HubClient, target: RepoFolder) -> Found | None:
     """Ask what the Hub holds at a target, and who made it.
 
     Raises:
         HubFailed: It does not say.
     """
-    with told(line, target.kind, target.id):
-        found = look(line, target.kind, target.id, target.revision)
+    with told(client, target.kind, target.id):
+        found = look(client, target.kind, target.id, target.revision)
         if found is None or found.id != target.id:
             return found
-        return replace(found, maker=maker(line, target, found))
+        return replace(found, maker=maker(client, target, found))
 
 
 @contextmanager
-def told(line: HubClient, kind: str, repo_id: str) -> Iterator[None]:
+def told(client: HubClient, kind: str, repo_id: str) -> Iterator[None]:
     """Turn what goes wrong while looking into `HubFailed`."""
     try:
         yield
     except FAULTS as error:
-        said, remedy = refusal(error, kind, repo_id, line.url(kind, repo_id))
+        said, remedy = refusal(error, kind, repo_id, client.url(kind, repo_id))
         raise HubFailed(f"{said} Nothing was changed.", remedy) from without_tokens(error)
 
 
-def _require_ours(line: HubClient, target: RepoFolder, found: Found, ways: PublishOptions) -> None:
-    if found.maker != "stranger" or ways.adopt:
+def _require_ours(client: HubClient, target: RepoFolder, found: Found, options: PublishOptions) -> None:
+    if found.maker != "stranger" or options.adopt:
         return
     owner = target.id.split("/")[0]
-    said = strange(line.url(target.kind, target.id), target.kind)
+    said = strange(client.url(target.kind, target.id), target.kind)
     option = f"--into {'spaces/' if target.kind == 'space' else ''}{owner}/NAME"
     raise OutputConflict(
         f"{said}: {holding(found, target.kind)}. Nothing was changed.",
@@ -73,9 +73,9 @@ def _require_ours(line: HubClient, target: RepoFolder, found: Found, ways: Publi
     )
 
 
-def _require_hidden(line: HubClient, target: RepoFolder, found: Found, ways: PublishOptions) -> None:
-    if ways.private and found.public:
+def _require_hidden(client: HubClient, target: RepoFolder, found: Found, options: PublishOptions) -> None:
+    if options.private and found.public:
         raise OutputConflict(
-            f"{line.url(target.kind, target.id)} is public, and this upload is to be private.",
+            f"{client.url(target.kind, target.id)} is public, and this upload is to be private.",
             "Make it private in its settings on the Hub, or leave out --private.",
         )

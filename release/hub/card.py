@@ -26,29 +26,29 @@ class Standing(NamedTuple):
     sight: Sight
 
 
-def standing_card(upload: Upload, ways: PublishOptions, line: HubClient | None = None) -> Standing:
+def standing_card(upload: Upload, options: PublishOptions, client: HubClient | None = None) -> Standing:
     """Read the card of the model repository as it is now, where the release may go there.
 
     Raises:
         OutputConflict: It may not; see `admitted`.
         HubFailed: The Hub refuses, or cannot be reached.
     """
-    line = line or HubClient()
+    client = client or HubClient()
     patience()
-    targets = upload.targets(ways.revision)
-    found = admitted(line, targets, ways)
+    targets = upload.targets(options.revision)
+    found = admitted(client, targets, options)
     sight = {target.kind: there for target, there in zip(targets, found, strict=True)}
     model = found[0]
     if model is None or CARD not in model.files or model.maker == "stranger":
         return Standing(None, False, sight)
-    return Standing(_text(line, targets[0], model), model.maker == "person", sight)
+    return Standing(_text(client, targets[0], model), model.maker == "person", sight)
 
 
-def _text(line: HubClient, target: RepoFolder, model: Found) -> str:
-    with told(line, target.kind, target.id):
-        text = read(line, target, model, CARD)
+def _text(client: HubClient, target: RepoFolder, model: Found) -> str:
+    with told(client, target.kind, target.id):
+        text = read(client, target, model, CARD)
     if text is None:
-        url = line.url(target.kind, target.id)
+        url = client.url(target.kind, target.id)
         raise HubFailed(
             f"{CARD} of {url} is no UTF-8 text.", f"Correct or remove it at {url}/tree/main, and try again."
         )

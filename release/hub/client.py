@@ -1,4 +1,4 @@
-"""The line to the Hub: its client, and how often and how long it is asked."""
+"""The client of the Hub, and how often and how long it is asked."""
 
 import ctypes
 import os
@@ -49,7 +49,7 @@ class HubClient:
         sleep: What waits.
         clock: Seconds on a clock that never goes back; `sleep` moves it on.
         poll: Seconds between two looks at a Space that is being built, at first.
-        built_within: Seconds that a Space may take to be built and to start, unless the ways say otherwise.
+        built_within: Seconds that a Space may take to be built and to start, unless the options say otherwise.
         answered_within: Seconds that a Space may take for one answer, its models' download included.
     """
 

@@ -20,7 +20,7 @@ LONGEST_TITLE = 60
 OTHER_COLLECTION = "Give the slug of one of yours, as it stands in its address, or a title: then one is made."
 
 
-def check(line: HubClient, wanted: str | None, owner: str) -> None:
+def check(client: HubClient, wanted: str | None, owner: str) -> None:
     """Refuse a collection that the Hub would refuse, before anything is made.
 
     Args:
@@ -32,7 +32,7 @@ def check(line: HubClient, wanted: str | None, owner: str) -> None:
     if wanted is None:
         return
     if SLUG.fullmatch(wanted):
-        _check_slug(line, wanted, owner)
+        _check_slug(client, wanted, owner)
     elif not 0 < len(wanted.strip()) <= LONGEST_TITLE:
         raise BadOption(
             f"--collection {quoted(wanted)} has {len(wanted.strip())} characters; a title has 1 to {LONGEST_TITLE}.",
@@ -40,13 +40,13 @@ def check(line: HubClient, wanted: str | None, owner: str) -> None:
         )
 
 
-def _check_slug(line: HubClient, wanted: str, owner: str) -> None:
+def _check_slug(client: HubClient, wanted: str, owner: str) -> None:
     theirs = wanted.split("/")[0]
-    if theirs != owner and theirs not in ((account := login(line=line)).name, *account.orgs):
+    if theirs != owner and theirs not in ((account := login(client=client)).name, *account.orgs):
         raise BadOption(f"The collection {wanted} is not yours: it belongs to {theirs}.", OTHER_COLLECTION)
-    with told(line, "collection", wanted):
+    with told(client, "collection", wanted):
         try:
-            found = line.ask(lambda: line.api.get_collection(wanted)).slug
+            found = client.ask(lambda: client.api.get_collection(wanted)).slug
         except CLIENT_ERRORS as error:
             if status_of(error) not in (401, 404):
                 raise
@@ -55,29 +55,29 @@ def _check_slug(line: HubClient, wanted: str, owner: str) -> None:
         raise BadOption(f"The collection {wanted} leads on to {plain(found)}.", f"Give --collection {plain(found)}.")
 
 
-def collect(delivery: PushContext, upload: Upload) -> str | None:
+def collect(context: PushContext, upload: Upload) -> str | None:
     """Put the repositories into the collection that was asked for, and return its address."""
-    wanted = delivery.ways.collection
+    wanted = context.options.collection
     if wanted is None:
         return None
-    collection = delivery.ask("collection", wanted, lambda: _collection(delivery, wanted, upload.id.split("/")[0]))
+    collection = context.ask("collection", wanted, lambda: _collection(context, wanted, upload.id.split("/")[0]))
     held = {(item.item_type, item.item_id) for item in collection.items}
     for target in upload.targets():
         if (target.kind, target.id) not in held:
-            _add(delivery, collection.slug, target.kind, target.id)
-    return f"{delivery.line.endpoint}/collections/{collection.slug}"
+            _add(context, collection.slug, target.kind, target.id)
+    return f"{context.client.endpoint}/collections/{collection.slug}"
 
 
-def _collection(delivery: PushContext, wanted: str, owner: str) -> Collection:
+def _collection(context: PushContext, wanted: str, owner: str) -> Collection:
     """Return the collection of this slug, or of this title: one is made where there is none."""
-    api = delivery.line.api
+    api = context.client.api
     if SLUG.fullmatch(wanted):
         return api.get_collection(wanted)
-    return api.create_collection(wanted.strip(), namespace=owner, private=delivery.ways.private, exists_ok=True)
+    return api.create_collection(wanted.strip(), namespace=owner, private=context.options.private, exists_ok=True)
 
 
-def _add(delivery: PushContext, slug: str, kind: Kind, repo_id: str) -> None:
-    api = delivery.line.api
+def _add(context: PushContext, slug: str, kind: Kind, repo_id: str) -> None:
+    api = context.client.api
     item: Literal["model", "space"] = kind
-    delivery.ask("collection", slug, lambda: api.add_collection_item(slug, repo_id, item, exists_ok=True))
-    delivery.journal.note("collected", delivery.line.url(kind, repo_id), collection=slug)
+    context.ask("collection", slug, lambda: api.add_collection_item(slug, repo_id, item, exists_ok=True))
+    context.journal.note("collected", context.client.url(kind, repo_id), collection=slug)

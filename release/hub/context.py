@@ -1,4 +1,4 @@
-"""One push at work: the line, the ways, the journal, and what others can see by now."""
+"""One push at work: the client, the options, the journal, and what others can see by now."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,8 +26,8 @@ class PushContext:
             done; each is taken away once the Hub was looked at.
     """
 
-    line: HubClient
-    ways: PublishOptions
+    client: HubClient
+    options: PublishOptions
     console: Console
     journal: Journal
     seen: list[str] = field(default_factory=list)
@@ -40,7 +40,7 @@ class PushContext:
             HubFailed: The Hub refuses, or the connection breaks.
         """
         with self.explained(kind, repo_id):
-            return self.line.ask(call)
+            return self.client.ask(call)
 
     @contextmanager
     def explained(self, kind: str, repo_id: str) -> Iterator[None]:
@@ -48,7 +48,7 @@ class PushContext:
         try:
             yield
         except FAULTS as error:
-            said, remedy = refusal(error, kind, repo_id, self.line.url(kind, repo_id))
+            said, remedy = refusal(error, kind, repo_id, self.client.url(kind, repo_id))
             raise HubFailed(f"{said} {self.visible()}", remedy) from without_tokens(error)
 
     @contextmanager

@@ -20,27 +20,27 @@ GIVEN_UP_AFTER = 60.0
 LONGEST_PAUSE = 8.0
 
 
-def create(delivery: PushContext, target: RepoFolder, call: Callable[[], T]) -> T:
+def create(context: PushContext, target: RepoFolder, call: Callable[[], T]) -> T:
     """Return what `call`, which creates a repository, returns; at most one request a second is sent.
 
     Raises:
         HubFailed: The Hub refuses, or is at work on another repository for longer than a minute.
     """
     try:
-        return delivery.ask(target.kind, target.id, call)
+        return context.ask(target.kind, target.id, call)
     except Busy:
         pass
-    with delivery.console.waiting(f"Waiting to make {target.kind} {target.id}", GIVEN_UP_AFTER) as tell:
+    with context.console.waiting(f"Waiting to make {target.kind} {target.id}", GIVEN_UP_AFTER) as tell:
         for waited, pause in _pauses():
             tell("the Hub is at work on another repository of this account", waited)
-            delivery.line.sleep(pause)
+            context.client.sleep(pause)
             try:
-                return delivery.ask(target.kind, target.id, call)
+                return context.ask(target.kind, target.id, call)
             except Busy:
                 continue
     raise HubFailed(
         f"The Hub does not make {target.kind} {target.id}: for {GIVEN_UP_AFTER:.0f} seconds it has said that another "
-        f"operation on a repository of this account is in progress. {delivery.visible()}",
+        f"operation on a repository of this account is in progress. {context.visible()}",
         "Wait until no other push, upload or duplication of this account is at work, and run the same command again.",
     )
 

@@ -41,7 +41,7 @@ class Demo:
     reads_now: bool = False
 
 
-def ready(delivery: PushContext, target: RepoFolder, there: Found, commit: str, model: Found) -> Demo:
+def ready(context: PushContext, target: RepoFolder, there: Found, commit: str, model: Found) -> Demo:
     """Wait until the Space runs a commit, and make sure that it can be asked, where it need be.
 
     Args:
@@ -53,38 +53,38 @@ def ready(delivery: PushContext, target: RepoFolder, there: Found, commit: str, 
         SpaceLate: It does not run yet.
         HubFailed: The Hub does not say.
     """
-    known = _is_known(delivery, target, there, commit)
-    watch = space.rest(delivery, target, commit, settled=known)
+    known = _is_known(context, target, there, commit)
+    watch = space.rest(context, target, commit, settled=known)
     demo = Demo(target, commit, watch.stage)
     if known and watch.stage != RUNNING and watch.stage not in BROKEN:
-        delivery.console.say(f"The Space {target.id} answered before and is now {watch.told()}.")
+        context.console.say(f"The Space {target.id} answered before and is now {watch.told()}.")
         return demo
-    with _excused(delivery):
-        space.require_running(delivery, target, watch)
-        return demo if known else _reachable(delivery, demo, model)
+    with _excused(context):
+        space.require_running(context, target, watch)
+        return demo if known else _reachable(context, demo, model)
     return demo
 
 
-def _is_known(delivery: PushContext, target: RepoFolder, there: Found, commit: str) -> bool:
+def _is_known(context: PushContext, target: RepoFolder, there: Found, commit: str) -> bool:
     """Whether this commit of the Space answered before, or is public already and was not committed from here."""
-    url, journal = delivery.line.url(target.kind, target.id), delivery.journal
+    url, journal = context.client.url(target.kind, target.id), context.journal
     shown_elsewhere = there.public and there.head == commit and not journal.knows("committed", url, commit=commit)
     return shown_elsewhere or journal.knows("answered", url, commit=commit)
 
 
-def _reachable(delivery: PushContext, demo: Demo, model: Found) -> Demo:
+def _reachable(context: PushContext, demo: Demo, model: Found) -> Demo:
     target = demo.target
-    host, reach = question.host_of(delivery, target), question.reach(delivery, target, model)
+    host, reach = question.host_of(context, target), question.reach(context, target, model)
     if reach != "never":
         return Demo(target, demo.commit, demo.stage, host, reach == "now")
-    if not delivery.ways.private:
-        raise space.failed(delivery, target, UNREADABLE.format(id=target.id), UNREADABLE_REMEDY)
-    url = delivery.line.url("space", target.id)
-    delivery.console.say(f"{UNREADABLE.format(id=target.id)}{GIVE_IT_A_TOKEN.format(url=url)}.")
+    if not context.options.private:
+        raise space.failed(context, target, UNREADABLE.format(id=target.id), UNREADABLE_REMEDY)
+    url = context.client.url("space", target.id)
+    context.console.say(f"{UNREADABLE.format(id=target.id)}{GIVE_IT_A_TOKEN.format(url=url)}.")
     return demo
 
 
-def answered(delivery: PushContext, demo: Demo, trial: Trial) -> str | None:
+def answered(context: PushContext, demo: Demo, trial: Trial) -> str | None:
     """Ask the Space, and return its answer; None where it was not to be asked, or need not answer.
 
     Raises:
@@ -92,25 +92,25 @@ def answered(delivery: PushContext, demo: Demo, trial: Trial) -> str | None:
     """
     if demo.host is None:
         return None
-    with _excused(delivery):
+    with _excused(context):
         try:
             with nullcontext() if demo.reads_now else trial:
-                answer = question.ask(delivery, demo.target, demo.host)
+                answer = question.ask(context, demo.target, demo.host)
         except question.NoAnswer as error:
             seen = f"The Space {demo.target.id} runs but does not answer: {error} {trial.told}"
-            raise space.failed(delivery, demo.target, seen) from error
-        url = delivery.line.url("space", demo.target.id)
-        delivery.journal.note("answered", url, commit=demo.commit, answer=answer)
+            raise space.failed(context, demo.target, seen) from error
+        url = context.client.url("space", demo.target.id)
+        context.journal.note("answered", url, commit=demo.commit, answer=answer)
         return answer
     return None
 
 
 @contextmanager
-def _excused(delivery: PushContext) -> Iterator[None]:
+def _excused(context: PushContext) -> Iterator[None]:
     """With --show-unasked, say what is wrong with the Space, and go on."""
     try:
         yield
     except (SpaceFailed, SpaceLate) as wrong:
-        if not delivery.ways.show_unasked:
+        if not context.options.show_unasked:
             raise
-        delivery.console.say(f"{wrong.seen} It is shown without an answer, as --show-unasked says.")
+        context.console.say(f"{wrong.seen} It is shown without an answer, as --show-unasked says.")

@@ -33,20 +33,20 @@ class Reports(Frozen):
     commits: tuple[str, ...] = ()
 
 
-def reports(line: HubClient, repo_id: str, author: str) -> Reports:
+def reports(client: HubClient, repo_id: str, author: str) -> Reports:
     """Read what this account reported; nobody else's words count, whoever may write there.
 
     Raises:
         HubFailed: The Hub refuses, or the connection breaks.
     """
     try:
-        return line.ask(lambda: _read(line, repo_id, author))
+        return client.ask(lambda: _read(client, repo_id, author))
     except FAULTS as error:
-        raise _failed(line, repo_id, error) from without_tokens(error)
+        raise _failed(client, repo_id, error) from without_tokens(error)
 
 
-def _read(line: HubClient, repo_id: str, author: str) -> Reports:
-    api = line.api
+def _read(client: HubClient, repo_id: str, author: str) -> Reports:
+    api = client.api
     talks = api.get_repo_discussions(repo_id, author=author, discussion_type="discussion")
     ours = [talk for talk in talks if _is_ours(talk, author)]
     if not ours:
@@ -62,7 +62,7 @@ def _is_ours(talk: Discussion, author: str) -> bool:
     return not talk.is_pull_request and (talk.title, talk.author) == (TITLE, author)
 
 
-def report(line: HubClient, repo_id: str, author: str, commit: str, text: str, ok: bool | None) -> str:
+def report(client: HubClient, repo_id: str, author: str, commit: str, text: str, ok: bool | None) -> str:
     """Say what a check found, once for each commit, and return the discussion's page.
 
     Args:
@@ -71,22 +71,22 @@ def report(line: HubClient, repo_id: str, author: str, commit: str, text: str, o
     Raises:
         HubFailed: The Hub refuses, or the connection breaks.
     """
-    before = reports(line, repo_id, author)
+    before = reports(client, repo_id, author)
 
     def arrived() -> Reports | None:
-        now = _read(line, repo_id, author)
+        now = _read(client, repo_id, author)
         return now if commit in now.commits else None
 
     try:
-        now = line.made(lambda: _said(line, repo_id, before, text, ok), arrived)
-        _settle(line, repo_id, now, ok)
+        now = client.made(lambda: _said(client, repo_id, before, text, ok), arrived)
+        _settle(client, repo_id, now, ok)
     except FAULTS as error:
-        raise _failed(line, repo_id, error) from without_tokens(error)
-    return f"{line.url('model', repo_id)}/discussions/{now.number}"
+        raise _failed(client, repo_id, error) from without_tokens(error)
+    return f"{client.url('model', repo_id)}/discussions/{now.number}"
 
 
-def _said(line: HubClient, repo_id: str, before: Reports, text: str, ok: bool | None) -> Reports:
-    api = line.api
+def _said(client: HubClient, repo_id: str, before: Reports, text: str, ok: bool | None) -> Reports:
+    api = client.api
     if before.number is None:
         number = api.create_discussion(repo_id, TITLE, description=text).num
         return Reports(number=number, open=True)
@@ -97,14 +97,14 @@ def _said(line: HubClient, repo_id: str, before: Reports, text: str, ok: bool | 
     return before
 
 
-def _settle(line: HubClient, repo_id: str, now: Reports, ok: bool | None) -> None:
+def _settle(client: HubClient, repo_id: str, now: Reports, ok: bool | None) -> None:
     """Close a discussion that was only just opened, or whose change of state did not arrive with its words."""
     if ok is None or now.number is None or now.open != ok:
         return
     number = now.number
-    line.ask(lambda: line.api.change_discussion_status(repo_id, number, "closed" if ok else "open"))
+    client.ask(lambda: client.api.change_discussion_status(repo_id, number, "closed" if ok else "open"))
 
 
-def _failed(line: HubClient, repo_id: str, error: Exception) -> HubFailed:
-    said, remedy = refusal(error, "discussions of", repo_id, f"{line.url('model', repo_id)}/discussions")
+def _failed(client: HubClient, repo_id: str, error: Exception) -> HubFailed:
+    said, remedy = refusal(error, "discussions of", repo_id, f"{client.url('model', repo_id)}/discussions")
     return HubFailed(f"{said} The result could not be reported there.", remedy)

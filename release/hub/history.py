@@ -16,9 +16,11 @@ MOST_NAMED = 3
 """Commits of others that a message names."""
 
 
-def later(line: HubClient, target: RepoFolder, head: str | None) -> list[GitCommitInfo]:
+def later(client: HubClient, target: RepoFolder, head: str | None) -> list[GitCommitInfo]:
     """Ask for the commits after `head`, the newest first; where it is not among them, for all."""
-    commits = line.ask(lambda: line.api.list_repo_commits(target.id, repo_type=target.kind, revision=target.revision))
+    commits = client.ask(
+        lambda: client.api.list_repo_commits(target.id, repo_type=target.kind, revision=target.revision)
+    )
     ids = [commit.commit_id for commit in commits]
     return commits[: ids.index(head)] if head in ids else commits
 
@@ -34,7 +36,7 @@ def worded(commits: Sequence[GitCommitInfo]) -> str:
 
 
 def require_unmoved(
-    line: HubClient, targets: Sequence[RepoFolder], found: Sequence[Found | None], expects: Sight
+    client: HubClient, targets: Sequence[RepoFolder], found: Sequence[Found | None], expects: Sight
 ) -> None:
     """Refuse to go on where anybody committed since the card was read: they may have written in it.
 
@@ -50,10 +52,12 @@ def require_unmoved(
         was, now = (None if each is None else each.head for each in (before, there))
         appeared = before is None and there is not None and there.maker != "nobody"
         if appeared or (before is not None and was != now):
-            raise _overtaken(line, target, before, there)
+            raise _overtaken(client, target, before, there)
 
 
-def require_no_release(upload: Upload, claimed: Upload, ways: PublishOptions, line: HubClient | None = None) -> None:
+def require_no_release(
+    upload: Upload, claimed: Upload, options: PublishOptions, client: HubClient | None = None
+) -> None:
     """Refuse to replace what was uploaded while a release was built; words around a card are kept, and refuse nothing.
 
     Args:
@@ -64,10 +68,10 @@ def require_no_release(upload: Upload, claimed: Upload, ways: PublishOptions, li
         OutputConflict: Files other than the model's card differ; names the commits.
     """
     before, now = claimed.expects or {}, upload.expects or {}
-    for target in upload.targets(ways.revision):
+    for target in upload.targets(options.revision):
         was, there = before.get(target.kind), now.get(target.kind)
         if _contents(target, was) != _contents(target, there):
-            raise _overtaken(line or HubClient(), target, was, there)
+            raise _overtaken(client or HubClient(), target, was, there)
 
 
 def _contents(target: RepoFolder, found: Found | None) -> dict[str, str]:
@@ -76,13 +80,13 @@ def _contents(target: RepoFolder, found: Found | None) -> dict[str, str]:
     return {path: file.blob_id for path, file in files.items() if (target.kind, path) != ("model", CARD)}
 
 
-def _overtaken(line: HubClient, target: RepoFolder, before: Found | None, there: Found | None) -> OutputConflict:
-    url = line.url(target.kind, target.id)
+def _overtaken(client: HubClient, target: RepoFolder, before: Found | None, there: Found | None) -> OutputConflict:
+    url = client.url(target.kind, target.id)
     if there is None:
         seen = f"{url} was removed or renamed while this push was prepared."
         return OutputConflict(seen, "Run the same command again to make it anew.")
-    with told(line, target.kind, target.id):
-        commits = worded(later(line, target, before.head if before else None))
+    with told(client, target.kind, target.id):
+        commits = worded(later(client, target, before.head if before else None))
     return OutputConflict(
         f"Somebody committed to {url} while this push was prepared: {commits}. Nothing was changed.",
         f"Look at {url}/commits/{target.revision}. Run the same command again to replace it (what they wrote around "

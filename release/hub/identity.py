@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from release.hub.repos import Found, Kind, RepoFolder
 
 
-def require_same(line: HubClient, targets: "Sequence[RepoFolder]", found: "Sequence[Found | None]") -> None:
+def require_same(client: HubClient, targets: "Sequence[RepoFolder]", found: "Sequence[Found | None]") -> None:
     """Refuse to take a repository of another name for the one that was asked for.
 
     Raises:
@@ -25,30 +25,30 @@ def require_same(line: HubClient, targets: "Sequence[RepoFolder]", found: "Seque
     there = {target.kind: each.id for target, each in zip(targets, found, strict=True) if each}
     led = {kind: id_ for kind, id_ in there.items() if id_ != asked[kind]}
     if led:
-        said = " ".join(_said(line, kind, asked[kind], id_) for kind, id_ in led.items())
+        said = " ".join(_said(client, kind, asked[kind], id_) for kind, id_ in led.items())
         raise OutputConflict(f"{said} Nothing was changed.", _ways_on(asked, there, led))
 
 
-def require_still(line: HubClient, kind: "Kind", asked: str, answered: str) -> None:
+def require_still(client: HubClient, kind: "Kind", asked: str, answered: str) -> None:
     """Refuse a repository that was renamed while a push was at work.
 
     Raises:
         OutputConflict: Names where its name leads by now.
     """
     if asked != answered:
-        seen = f"{_said(line, kind, asked, answered)} That happened while this push was at work."
+        seen = f"{_said(client, kind, asked, answered)} That happened while this push was at work."
         raise OutputConflict(seen, _ways_on({kind: asked}, {kind: answered}, {kind: answered}))
 
 
-def _said(line: HubClient, kind: "Kind", asked: str, answered: str) -> str:
+def _said(client: HubClient, kind: "Kind", asked: str, answered: str) -> str:
     if asked.lower() == answered.lower():
         return (
-            f"There is no {kind} {asked}, but {line.url(kind, answered)}: the Hub takes names that differ in case "
+            f"There is no {kind} {asked}, but {client.url(kind, answered)}: the Hub takes names that differ in case "
             "alone for the same."
         )
     return (
         f"The {kind} {asked} was renamed or moved by its owner: the Hub leads on from that name to "
-        f"{line.url(kind, answered)}."
+        f"{client.url(kind, answered)}."
     )
 
 

@@ -98,14 +98,14 @@ def installed_from() -> str | None:
     return f"{version['vcs']}+{url}@{version['commit_id']}" if isinstance(version, dict) else url
 
 
-def secret_of(line: HubClient, variable: str | None) -> str:
+def secret_of(client: HubClient, variable: str | None) -> str:
     """Return the token that the Job gets: of a variable of this environment, or the one that is logged in.
 
     Raises:
         BadOption: The variable is not set.
         NotLoggedIn: There is no token.
     """
-    token = os.environ.get(variable) if variable else line.api.token or get_token()
+    token = os.environ.get(variable) if variable else client.api.token or get_token()
     if isinstance(token, str) and re.fullmatch(r"[!-~]+", token):
         return token
     if variable:

@@ -30,14 +30,14 @@ MOST_NAMED = 5
 """Files that a message names; the plan of an adoption names all."""
 
 
-def maker(line: HubClient, target: RepoFolder, found: Found) -> Maker:
+def maker(client: HubClient, target: RepoFolder, found: Found) -> Maker:
     """Tell who made what a repository holds."""
     theirs = found.files.keys() - {ATTRIBUTES}
     if not theirs:
         return "nobody"
-    if _is_ours(line, target, found):
+    if _is_ours(client, target, found):
         return "ours"
-    titles = _titles(line, target, found)
+    titles = _titles(client, target, found)
     if titles and OF_OURS.match(titles[0]):  # bytes that rotted on their way bear no mark
         return "ours"
     if theirs != {CARD}:
@@ -48,9 +48,9 @@ def maker(line: HubClient, target: RepoFolder, found: Found) -> Maker:
     return "nobody" if len(titles) == 1 else "stranger"
 
 
-def _is_ours(line: HubClient, target: RepoFolder, found: Found) -> bool:
+def _is_ours(client: HubClient, target: RepoFolder, found: Found) -> bool:
     name = CARD if target.kind == "space" else RECORD
-    text = read(line, target, found, name) if name in found.files else None
+    text = read(client, target, found, name) if name in found.files else None
     if text is None:
         return False
     return is_marked(text) if target.kind == "space" else _is_record(text)
@@ -63,18 +63,18 @@ def _is_record(text: str) -> bool:
         return False
 
 
-def read(line: HubClient, target: RepoFolder, found: Found, name: str) -> str | None:
+def read(client: HubClient, target: RepoFolder, found: Found, name: str) -> str | None:
     """Read a text file of a repository; None where it is no text, or too large for one."""
-    path = line.ask(lambda: line.api.hf_hub_download(target.id, name, repo_type=target.kind, revision=found.head))
+    path = client.ask(lambda: client.api.hf_hub_download(target.id, name, repo_type=target.kind, revision=found.head))
     try:
         return text_of(Path(path), LARGEST)
     except Unfit:
         return None
 
 
-def _titles(line: HubClient, target: RepoFolder, found: Found) -> list[str]:
+def _titles(client: HubClient, target: RepoFolder, found: Found) -> list[str]:
     """Return the titles of all commits, the latest first."""
-    commits = line.ask(lambda: line.api.list_repo_commits(target.id, repo_type=target.kind, revision=found.head))
+    commits = client.ask(lambda: client.api.list_repo_commits(target.id, repo_type=target.kind, revision=found.head))
     return [commit.title for commit in commits]
 
 

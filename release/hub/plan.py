@@ -125,10 +125,10 @@ def _lines(repo: PlannedRepo, pull_request: bool) -> Iterator[str]:
 
 def survey(
     upload: Upload,
-    ways: PublishOptions,
+    options: PublishOptions,
     account: Account,
     console: Console,
-    line: HubClient | None = None,
+    client: HubClient | None = None,
     card_diff: str = "",
 ) -> PushPlan:
     """Look at both sides and say what a push would do.
@@ -141,85 +141,85 @@ def survey(
         BadOption: There is no such hardware for a Space, or no such collection.
         HubFailed: The Hub does not say what it holds.
     """
-    line = line or HubClient()
-    check_hardware(ways)
-    collections.check(line, ways.collection, upload.id.split("/")[0])
-    repos = _planned_repos(line, upload, ways, console, card_diff)
+    client = client or HubClient()
+    check_hardware(options)
+    collections.check(client, options.collection, upload.id.split("/")[0])
+    repos = _planned_repos(client, upload, options, console, card_diff)
     space = next((repo for repo in repos if repo.kind == "space"), None)
-    hardware = _hardware(line, space, ways) if space else None
+    hardware = _hardware(client, space, options) if space else None
     namespace = upload.id.split("/")[0]
     return PushPlan(
         account=account.name,
         namespace=namespace,
         repos=repos,
         bytes_to_send=sum(repo.bytes_to_send for repo in repos),
-        pull_request=ways.pull_request,
+        pull_request=options.pull_request,
         hardware=hardware,
         may_host=may_host(account, namespace, hardware, space.exists) if space and hardware else None,
-        collection=ways.collection,
+        collection=options.collection,
         rights=rights(account, [repo.id for repo in repos]),
         disk_free=shutil.disk_usage(_existing(upload.model)).free,
-        weights=ways.weights,
+        weights=options.weights,
     )
 
 
 def _planned_repos(
-    line: HubClient, upload: Upload, ways: PublishOptions, console: Console, card_diff: str
+    client: HubClient, upload: Upload, options: PublishOptions, console: Console, card_diff: str
 ) -> tuple[PlannedRepo, ...]:
-    targets = upload.targets(ways.revision)
-    found = admitted(line, targets, ways)
-    model, *others = (_planned(line, *pair, ways, console) for pair in zip(targets, found, strict=True))
+    targets = upload.targets(options.revision)
+    found = admitted(client, targets, options)
+    model, *others = (_planned(client, *pair, options, console) for pair in zip(targets, found, strict=True))
     return model.model_copy(update={"card_diff": card_diff or None}), *others
 
 
 def _planned(
-    line: HubClient, target: RepoFolder, found: Found | None, ways: PublishOptions, console: Console
+    client: HubClient, target: RepoFolder, found: Found | None, options: PublishOptions, console: Console
 ) -> PlannedRepo:
     files = compare(target, found.files if found else {}, console) if target.folder.is_dir() else ()
     before: Visibility | None = None if found is None else "public" if found.public else "private"
-    stays = ways.private or ways.proposes
+    stays = options.private or options.proposes
     return PlannedRepo(
         kind=target.kind,
         id=target.id,
-        url=line.url(target.kind, target.id),
+        url=client.url(target.kind, target.id),
         revision=target.revision,
         exists=found is not None,
         visibility=before,
         then=(before or "private") if stays else "public",
-        gated=_gated(target, found, ways),
+        gated=_gated(target, found, options),
         files=files,
         bytes_to_send=sum(file.bytes for file in files if file.state in ("new", "changed")),
-        adoption=adoption(line.url(target.kind, target.id), found, target.kind) if found else None,
+        adoption=adoption(client.url(target.kind, target.id), found, target.kind) if found else None,
     )
 
 
-def _gated(target: RepoFolder, found: Found | None, ways: PublishOptions) -> str | bool:
-    if target.kind == "model" and ways.gated and not ways.proposes:
-        return ways.gated
+def _gated(target: RepoFolder, found: Found | None, options: PublishOptions) -> str | bool:
+    if target.kind == "model" and options.gated and not options.proposes:
+        return options.gated
     return found.gated if found else False
 
 
-def _hardware(line: HubClient, space: PlannedRepo, ways: PublishOptions) -> str:
+def _hardware(client: HubClient, space: PlannedRepo, options: PublishOptions) -> str:
     """Say what the Space would run on: what is wished for, what it runs on already, or what the Hub gives."""
-    if ways.space_hardware or not space.exists:
-        return ways.space_hardware or FREE
-    with told(line, "space", space.id):
-        return requested_hardware(line, space.id) or FREE
+    if options.space_hardware or not space.exists:
+        return options.space_hardware or FREE
+    with told(client, "space", space.id):
+        return requested_hardware(client, space.id) or FREE
 
 
 def _existing(folder: Path) -> Path:
     return next(parent for parent in (folder, *folder.absolute().parents) if parent.is_dir())
 
 
-def check_hardware(ways: PublishOptions) -> None:
+def check_hardware(options: PublishOptions) -> None:
     """Refuse hardware that the Hub does not offer.
 
     Raises:
         BadOption: Names what it offers.
     """
     known = [each.value for each in SpaceHardware]
-    if ways.space_hardware is not None and ways.space_hardware not in known:
-        raise BadOption(f"There is no Space hardware {ways.space_hardware!r}.", f"Choose {', '.join(known)}.")
+    if options.space_hardware is not None and options.space_hardware not in known:
+        raise BadOption(f"There is no Space hardware {options.space_hardware!r}.", f"Choose {', '.join(known)}.")
 
 
 def may_host(account: Account, namespace: str, hardware: str, exists: bool) -> str:

@@ -60,7 +60,7 @@ class Pushed(Frozen):
     collection: str | None = None
 
 
-def push(upload: Upload, ways: PublishOptions, console: Console, line: HubClient | None = None) -> Pushed:
+def push(upload: Upload, options: PublishOptions, console: Console, client: HubClient | None = None) -> Pushed:
     """Upload a release: make both repositories, fill each by one commit, compare, and only then show them.
 
     A rerun after success changes nothing; a rerun after a failure goes on where it stopped.
@@ -75,19 +75,21 @@ def push(upload: Upload, ways: PublishOptions, console: Console, line: HubClient
     patience()
     limit_memory()
     with quietly(console), opened(upload.work) as journal:
-        delivery = PushContext(line or HubClient(), ways, console, journal)
-        targets = upload.targets(ways.revision)
-        found = _claimed(delivery, targets, upload.expects)
-        filled = [fill(delivery, *pair) for pair in zip(targets, found, strict=True)]
-        pushed = _pushed(delivery, targets, filled)
-        if not ways.proposes:
-            pushed = _finished(delivery, upload, found, pushed)
-    if not delivery.journal.done:
+        context = PushContext(client or HubClient(), options, console, journal)
+        targets = upload.targets(options.revision)
+        found = _claimed(context, targets, upload.expects)
+        filled = [fill(context, *pair) for pair in zip(targets, found, strict=True)]
+        pushed = _pushed(context, targets, filled)
+        if not options.proposes:
+            pushed = _finished(context, upload, found, pushed)
+    if not context.journal.done:
         console.say("Already published, identical: the Hub holds exactly these files, and nothing was changed.")
-    return pushed.model_copy(update={"changed": bool(delivery.journal.done)})
+    return pushed.model_copy(update={"changed": bool(context.journal.done)})
 
 
-def claim(upload: Upload, ways: PublishOptions, line: HubClient | None = None, console: Console | None = None) -> Sight:
+def claim(
+    upload: Upload, options: PublishOptions, client: HubClient | None = None, console: Console | None = None
+) -> Sight:
     """Take both names, private and empty, so that whatever the Hub refuses is known before any work.
 
     Returns:
@@ -100,94 +102,97 @@ def claim(upload: Upload, ways: PublishOptions, line: HubClient | None = None, c
     patience()
     console = console or Console(quiet=True)
     with quietly(console), opened(upload.work) as journal:
-        delivery, targets = PushContext(line or HubClient(), ways, console, journal), upload.targets(ways.revision)
-        found = _claimed(delivery, targets)
+        context, targets = (
+            PushContext(client or HubClient(), options, console, journal),
+            upload.targets(options.revision),
+        )
+        found = _claimed(context, targets)
     for target, there in zip(targets, found, strict=True):
-        if said := adoption(delivery.line.url(target.kind, target.id), there, target.kind):
+        if said := adoption(context.client.url(target.kind, target.id), there, target.kind):
             console.say(said)
     return {target.kind: there for target, there in zip(targets, found, strict=True)}
 
 
-def _claimed(delivery: PushContext, targets: Sequence[RepoFolder], expects: Sight | None = None) -> list[Found]:
+def _claimed(context: PushContext, targets: Sequence[RepoFolder], expects: Sight | None = None) -> list[Found]:
     """Create the repositories, private, where there are none; existing ones keep their visibility.
 
     Args:
         expects: What must be there still; None where nobody looked before.
     """
-    check_hardware(delivery.ways)
-    line = delivery.line
-    collections.check(line, delivery.ways.collection, targets[0].id.split("/")[0])
-    found = admitted(line, targets, delivery.ways)
+    check_hardware(context.options)
+    client = context.client
+    collections.check(client, context.options.collection, targets[0].id.split("/")[0])
+    found = admitted(client, targets, context.options)
     sight = expects or {target.kind: there for target, there in zip(targets, found, strict=True)}
-    require_unmoved(line, targets, found, sight)
+    require_unmoved(client, targets, found, sight)
     # The Space comes first: where the Hub refuses it, nothing was made yet.
     for target, there in sorted(zip(targets, found, strict=True), key=lambda pair: pair[0].kind != "space"):
         if there is None:
-            _create(delivery, target)
+            _create(context, target)
         elif target.kind == "space":
-            space.furnish(delivery, target)
-    found = [there or found_at(line, target) for target, there in zip(targets, found, strict=True)]
-    require_unmoved(line, targets, found, sight)
-    return [_branched(delivery, target, there) for target, there in zip(targets, found, strict=True)]
+            space.furnish(context, target)
+    found = [there or found_at(client, target) for target, there in zip(targets, found, strict=True)]
+    require_unmoved(client, targets, found, sight)
+    return [_branched(context, target, there) for target, there in zip(targets, found, strict=True)]
 
 
-def _create(delivery: PushContext, target: RepoFolder) -> None:
-    api, is_space, hardware = delivery.line.api, target.kind == "space", delivery.ways.space_hardware
+def _create(context: PushContext, target: RepoFolder) -> None:
+    api, is_space, hardware = context.client.api, target.kind == "space", context.options.space_hardware
     create(
-        delivery,
+        context,
         target,
         lambda: api.create_repo(
             target.id,
             repo_type=target.kind,
             private=True,
             exist_ok=True,
-            resource_group_id=delivery.ways.resource_group,
+            resource_group_id=context.options.resource_group,
             space_sdk="gradio" if is_space else None,
             space_hardware=SpaceHardware(hardware) if is_space and hardware else None,
         ),
     )
-    delivery.journal.note("created", delivery.line.url(target.kind, target.id))
+    context.journal.note("created", context.client.url(target.kind, target.id))
 
 
-def _branched(delivery: PushContext, target: RepoFolder, found: Found | None) -> Found:
+def _branched(context: PushContext, target: RepoFolder, found: Found | None) -> Found:
     """Make the branch where it is missing."""
     if found is None:
         raise HubFailed(
             f"The {target.kind} {target.id} vanished as soon as it was made.", "Run the same command again."
         )
     if not found.has_branch:
-        api = delivery.line.api
-        delivery.ask(
+        api = context.client.api
+        context.ask(
             target.kind,
             target.id,
             lambda: api.create_branch(
                 target.id, branch=target.revision, revision=MAIN, repo_type=target.kind, exist_ok=True
             ),
         )
-        delivery.journal.note("branched", delivery.line.url(target.kind, target.id), branch=target.revision)
+        context.journal.note("branched", context.client.url(target.kind, target.id), branch=target.revision)
     return found
 
 
-def _finished(delivery: PushContext, upload: Upload, found: Sequence[Found], pushed: Pushed) -> Pushed:
+def _finished(context: PushContext, upload: Upload, found: Sequence[Found], pushed: Pushed) -> Pushed:
     """Bring the Space up and have it answer, then show and mark what is whole."""
     model, *spaces = upload.targets()
-    trial, demo = Trial(delivery, model, found[0]), None
+    trial, demo = Trial(context, model, found[0]), None
     trial.recover()
     if spaces:
-        demo = demonstration.ready(delivery, spaces[0], found[1], str(pushed.space_commit), trial.found)
-    settings.gate(delivery, model, found[0])
-    answer = demonstration.answered(delivery, demo, trial) if demo else None
-    if not delivery.ways.private:
+        demo = demonstration.ready(context, spaces[0], found[1], str(pushed.space_commit), trial.found)
+    settings.gate(context, model, found[0])
+    answer = demonstration.answered(context, demo, trial) if demo else None
+    if not context.options.private:
         for target, there in zip((model, *spaces), (trial.found, *found[1:]), strict=True):
-            settings.show(delivery, target, there)
-    tag = settings.tag(delivery, model, pushed.model_commit)
-    collection = collections.collect(delivery, upload)
+            settings.show(context, target, there)
+    tag = settings.tag(context, model, pushed.model_commit)
+    collection = collections.collect(context, upload)
     stage = demo.stage if demo else None
     return pushed.model_copy(update={"space_stage": stage, "answer": answer, "tag": tag, "collection": collection})
 
 
-def _pushed(delivery: PushContext, targets: Sequence[RepoFolder], filled: Sequence[Filled]) -> Pushed:
-    urls = [delivery.line.url(target.kind, target.id) for target in targets]
+def _pushed(context: PushContext, targets: Sequence[RepoFolder], filled: Sequence[Filled]) -> Pushed:
+    urls = [context.client.url(target.kind, target.id) for target in targets]
     return Pushed(
         model_url=urls[0],
         model_commit=filled[0].commit,

@@ -45,34 +45,34 @@ class NoAnswer(Exception):
     """The Space runs and does not answer; says why, in a few words."""
 
 
-def reach(delivery: PushContext, target: RepoFolder, model: Found) -> Reach:
+def reach(context: PushContext, target: RepoFolder, model: Found) -> Reach:
     """Say when the Space can read its model: as things stand, once that is shown, or not at all.
 
     Args:
         model: The model's repository, before its gate is set and before it is shown.
     """
-    gated = bool(delivery.ways.gated or model.gated)
+    gated = bool(context.options.gated or model.gated)
     if model.public and not gated:
         return "now"
-    api = delivery.line.api
-    if READS_MODELS in delivery.ask("space", target.id, lambda: api.get_space_secrets(target.id)):
+    api = context.client.api
+    if READS_MODELS in context.ask("space", target.id, lambda: api.get_space_secrets(target.id)):
         return "now"
-    return "never" if gated or delivery.ways.private else "once shown"
+    return "never" if gated or context.options.private else "once shown"
 
 
-def host_of(delivery: PushContext, target: RepoFolder) -> str:
+def host_of(context: PushContext, target: RepoFolder) -> str:
     """Ask for the address of the running app.
 
     Raises:
         SpaceFailed: The Hub names none.
     """
-    host = delivery.ask("space", target.id, lambda: delivery.line.api.space_info(target.id).host)
+    host = context.ask("space", target.id, lambda: context.client.api.space_info(target.id).host)
     if not host:
-        raise failed(delivery, target, f"The Space {target.id} cannot be asked: the Hub names no address for it. ")
+        raise failed(context, target, f"The Space {target.id} cannot be asked: the Hub names no address for it. ")
     return str(host)
 
 
-def ask(delivery: PushContext, target: RepoFolder, host: str) -> str:
+def ask(context: PushContext, target: RepoFolder, host: str) -> str:
     """Ask one question and return the pruned model's answer, as one line.
 
     An app that has just begun to run may refuse the first connections, so it is asked with the patience of every other
@@ -84,17 +84,17 @@ def ask(delivery: PushContext, target: RepoFolder, host: str) -> str:
     from gradio_client import exceptions, utils
 
     faults = (*NONSENSE, httpx.HTTPError, OSError, CancelledError, utils.QueueError, utils.TooManyRequestsError)
-    line, limit = delivery.line, delivery.line.answered_within
+    client, limit = context.client, context.client.answered_within
     safe = "Ctrl-C is safe: what was not public before becomes private again"
-    with delivery.console.waiting(f"Asking space {target.id}: {QUESTION}", limit, safe) as tell:
-        for pause in (*line.waits, None):
+    with context.console.waiting(f"Asking space {target.id}: {QUESTION}", limit, safe) as tell:
+        for pause in (*client.waits, None):
             try:
-                return _answer(line, host, tell)
+                return _answer(client, host, tell)
             except faults as error:
                 if pause is None or isinstance(error, exceptions.AppError | TimeoutError):
                     raise NoAnswer(_said(error)) from without_tokens(error)
                 tell(f"{_said(error)}; it is asked again", 0.0)
-                line.sleep(pause)
+                client.sleep(pause)
     raise AssertionError("the last try returns or raises")
 
 
@@ -102,21 +102,21 @@ def _said(error: BaseException) -> str:
     return plain(html.unescape(re.sub(r"<[^>]+>", " ", str(error)))) or type(error).__name__
 
 
-def _answer(line: HubClient, host: str, tell: Tell) -> str:
-    client = _client(line, host)
+def _answer(client: HubClient, host: str, tell: Tell) -> str:
+    space_client = _space_client(client, host)
     try:
-        job = client.submit(prompt=QUESTION, max_new_tokens=ANSWER_TOKENS, api_name="/compare")
-        _, pruned = _result(job, line.answered_within, tell)
+        job = space_client.submit(prompt=QUESTION, max_new_tokens=ANSWER_TOKENS, api_name="/compare")
+        _, pruned = _result(job, client.answered_within, tell)
     finally:
-        client.close()
+        space_client.close()
     return plain(_text(pruned[-1]["content"]))
 
 
-def _client(line: HubClient, host: str) -> "Client":
+def _space_client(client: HubClient, host: str) -> "Client":
     from gradio_client import Client  # slow to import, and needed only here
 
-    token = line.api.token or get_token()
-    client = Client(
+    token = client.api.token or get_token()
+    space_client = Client(
         host,
         token=token if isinstance(token, str) else None,
         verbose=False,
@@ -124,10 +124,10 @@ def _client(line: HubClient, host: str) -> "Client":
         download_files=False,
         # Without TLS there is nothing to verify, and reading the certificates takes longer than the question.
         ssl_verify=not host.startswith("http://"),
-        httpx_kwargs={"timeout": httpx.Timeout(line.answered_within, connect=CONNECT_WITHIN)},
+        httpx_kwargs={"timeout": httpx.Timeout(client.answered_within, connect=CONNECT_WITHIN)},
     )
-    client.executor = client.helper_executor = client.stream_executor = Daemons()
-    return client
+    space_client.executor = space_client.helper_executor = space_client.stream_executor = Daemons()
+    return space_client
 
 
 class Daemons(Executor):

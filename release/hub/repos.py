@@ -115,41 +115,41 @@ class Compared(Frozen):
     bytes: int
 
 
-def look(line: HubClient, kind: Kind, repo_id: str, revision: str = MAIN) -> Found | None:
+def look(client: HubClient, kind: Kind, repo_id: str, revision: str = MAIN) -> Found | None:
     """Ask what the Hub holds; None where there is no such repository."""
     try:
-        info = line.ask(lambda: line.api.repo_info(repo_id, repo_type=kind))
+        info = client.ask(lambda: client.api.repo_info(repo_id, repo_type=kind))
     except RepositoryNotFoundError as error:
         if status_of(error) == 404:
             return None
         raise
-    branches = {} if revision == MAIN else _branches(line, kind, repo_id)
+    branches = {} if revision == MAIN else _branches(client, kind, repo_id)
     head = branches.get(revision, str(info.sha))
-    files = listed(line, kind, repo_id, head)
+    files = listed(client, kind, repo_id, head)
     has_branch = revision == MAIN or revision in branches
     return Found(str(info.id), head, not info.private, info.gated or False, files, has_branch)
 
 
-def _branches(line: HubClient, kind: Kind, repo_id: str) -> dict[str, str]:
-    refs = line.ask(lambda: line.api.list_repo_refs(repo_id, repo_type=kind))
+def _branches(client: HubClient, kind: Kind, repo_id: str) -> dict[str, str]:
+    refs = client.ask(lambda: client.api.list_repo_refs(repo_id, repo_type=kind))
     return {branch.name: branch.target_commit for branch in refs.branches}
 
 
-def head_of(line: HubClient, target: RepoFolder) -> str:
+def head_of(client: HubClient, target: RepoFolder) -> str:
     """Ask where the branch stands now."""
-    info = line.ask(lambda: line.api.repo_info(target.id, repo_type=target.kind, revision=target.revision))
-    require_still(line, target.kind, target.id, str(info.id))
+    info = client.ask(lambda: client.api.repo_info(target.id, repo_type=target.kind, revision=target.revision))
+    require_still(client, target.kind, target.id, str(info.id))
     return str(info.sha)
 
 
-def listed(line: HubClient, kind: Kind, repo_id: str, revision: str) -> dict[str, RepoFile]:
+def listed(client: HubClient, kind: Kind, repo_id: str, revision: str) -> dict[str, RepoFile]:
     """Ask for all files of a revision, with their digests."""
 
     def ask() -> dict[str, RepoFile]:
-        tree = line.api.list_repo_tree(repo_id, recursive=True, revision=revision, repo_type=kind)
+        tree = client.api.list_repo_tree(repo_id, recursive=True, revision=revision, repo_type=kind)
         return {item.path: item for item in tree if isinstance(item, RepoFile)}
 
-    return line.ask(ask)
+    return client.ask(ask)
 
 
 def compare(target: RepoFolder, remote: Mapping[str, RepoFile], console: Console) -> tuple[Compared, ...]:

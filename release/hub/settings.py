@@ -17,21 +17,21 @@ LOOKS = 3
 """How often a setting is looked at before it is said to have no effect, and a tag asked for that others take."""
 
 
-def gate(delivery: PushContext, model: RepoFolder, found: Found) -> str | bool:
+def gate(context: PushContext, model: RepoFolder, found: Found) -> str | bool:
     """Set who has to ask for the model, where that was asked for and is not so; return what holds then.
 
     Raises:
         HubFailed: The Hub refuses, or says yes and does nothing.
     """
-    wanted = delivery.ways.gated
+    wanted = context.options.gated
     if wanted is None or wanted == found.gated:
         return found.gated
-    _set(delivery, model, f"gated ({wanted})", lambda info: bool(info.gated == wanted), gated=wanted)
-    delivery.journal.note("gated", delivery.line.url("model", model.id), gated=wanted)
+    _set(context, model, f"gated ({wanted})", lambda info: bool(info.gated == wanted), gated=wanted)
+    context.journal.note("gated", context.client.url("model", model.id), gated=wanted)
     return wanted
 
 
-def show(delivery: PushContext, target: RepoFolder, found: Found) -> None:
+def show(context: PushContext, target: RepoFolder, found: Found) -> None:
     """Make a repository public that is not.
 
     Raises:
@@ -39,84 +39,84 @@ def show(delivery: PushContext, target: RepoFolder, found: Found) -> None:
     """
     if found.public:
         return
-    _set(delivery, target, "public", lambda info: info.private is False, visibility="public")
-    url = delivery.line.url(target.kind, target.id)
-    delivery.seen.append(f"{url} is public")
-    delivery.journal.note("shown", url)
+    _set(context, target, "public", lambda info: info.private is False, visibility="public")
+    url = context.client.url(target.kind, target.id)
+    context.seen.append(f"{url} is public")
+    context.journal.note("shown", url)
 
 
-def hide(delivery: PushContext, target: RepoFolder) -> None:
+def hide(context: PushContext, target: RepoFolder) -> None:
     """Make a repository private that this push, or one that was killed, made public.
 
     Raises:
         HubFailed: The Hub refuses, or says yes and does nothing.
     """
-    _set(delivery, target, "private", lambda info: info.private is True, visibility="private")
-    url = delivery.line.url(target.kind, target.id)
-    delivery.seen[:] = [each for each in delivery.seen if each != f"{url} is public"]
-    delivery.journal.note("hidden", url)
+    _set(context, target, "private", lambda info: info.private is True, visibility="private")
+    url = context.client.url(target.kind, target.id)
+    context.seen[:] = [each for each in context.seen if each != f"{url} is public"]
+    context.journal.note("hidden", url)
 
 
-def _set(delivery: PushContext, target: RepoFolder, what: str, holds: Callable[[Any], bool], **wanted: Any) -> None:
+def _set(context: PushContext, target: RepoFolder, what: str, holds: Callable[[Any], bool], **wanted: Any) -> None:
     """Set what is wanted, and look whether it holds, whatever was answered."""
-    api, url = delivery.line.api, delivery.line.url(target.kind, target.id)
+    api, url = context.client.api, context.client.url(target.kind, target.id)
     fault: Exception | None = None
-    with delivery.explained(target.kind, target.id):
+    with context.explained(target.kind, target.id):
         try:
-            delivery.line.ask(lambda: api.update_repo_settings(target.id, repo_type=target.kind, **wanted))
+            context.client.ask(lambda: api.update_repo_settings(target.id, repo_type=target.kind, **wanted))
         except FAULTS as error:
             fault = error
-        with delivery.in_doubt(f"{url} is {what}"):
-            carried_out = _look(delivery, target, holds, looks=1 if fault else LOOKS)
+        with context.in_doubt(f"{url} is {what}"):
+            carried_out = _look(context, target, holds, looks=1 if fault else LOOKS)
         if fault and not carried_out:
             raise fault
     if not carried_out:
         raise HubFailed(
-            f"The Hub said yes, and {url} is not {what}. {delivery.visible()}",
+            f"The Hub said yes, and {url} is not {what}. {context.visible()}",
             f"Look at {url}/settings, and at the rules of {target.id.split('/')[0]}; then run the same command again.",
         )
 
 
-def _look(delivery: PushContext, target: RepoFolder, holds: Callable[[Any], bool], looks: int) -> bool:
+def _look(context: PushContext, target: RepoFolder, holds: Callable[[Any], bool], looks: int) -> bool:
     """Look whether a setting holds; it may take effect a moment after the answer."""
-    api = delivery.line.api
-    for wait in (*delivery.line.waits[: looks - 1], None):
-        info = delivery.ask(target.kind, target.id, lambda: api.repo_info(target.id, repo_type=target.kind))
+    api = context.client.api
+    for wait in (*context.client.waits[: looks - 1], None):
+        info = context.ask(target.kind, target.id, lambda: api.repo_info(target.id, repo_type=target.kind))
         if holds(info) or wait is None:
             return holds(info)
-        delivery.line.sleep(wait)
+        context.client.sleep(wait)
     raise AssertionError("the last look returns")
 
 
-def tag(delivery: PushContext, model: RepoFolder, commit: str) -> str:
+def tag(context: PushContext, model: RepoFolder, commit: str) -> str:
     """Return the tag v1, v2, … that names a commit; the next free one is made where there is none.
 
     Raises:
         HubFailed: The Hub refuses, or others take each number first, or it says yes and does nothing.
     """
-    url, asked = delivery.line.url("model", model.id), []
+    url, asked = context.client.url("model", model.id), []
     for _ in range(LOOKS + 1):
-        versions = _versions(delivery, model)
+        versions = _versions(context, model)
         if known := next((f"v{number}" for number, tagged in versions.items() if tagged == commit), None):
             if known in asked:
-                delivery.journal.note("tagged", url, tag=known, commit=commit)
+                context.journal.note("tagged", url, tag=known, commit=commit)
             return known
         asked.append(f"v{max(versions, default=0) + 1}")
-        _make_tag(delivery, model, asked[-1], commit)
+        _make_tag(context, model, asked[-1], commit)
     raise HubFailed(
         f"No tag could be set at {url} for {commit[:8]}: the Hub was asked for {', '.join(dict.fromkeys(asked))}, and "
-        f"lists none of them for this commit. {delivery.visible()}",
+        f"lists none of them for this commit. {context.visible()}",
         "Run the same command again; all files are there without it.",
     )
 
 
-def _versions(delivery: PushContext, model: RepoFolder) -> dict[int, str]:
+def _versions(context: PushContext, model: RepoFolder) -> dict[int, str]:
     """Ask for the release's tags: number → the commit that it names."""
-    refs = delivery.ask("model", model.id, lambda: delivery.line.api.list_repo_refs(model.id))
+    refs = context.ask("model", model.id, lambda: context.client.api.list_repo_refs(model.id))
     return {int(ref.name[1:]): ref.target_commit for ref in refs.tags if TAG.fullmatch(ref.name)}
 
 
-def _make_tag(delivery: PushContext, model: RepoFolder, name: str, commit: str) -> None:
+def _make_tag(context: PushContext, model: RepoFolder, name: str, commit: str) -> None:
     """Ask for a tag. One that somebody made meanwhile (409) is no fault: the next look tells whose commit it names."""
-    api = delivery.line.api
-    delivery.ask("model", model.id, lambda: api.create_tag(model.id, tag=name, revision=commit, exist_ok=True))
+    api = context.client.api
+    context.ask("model", model.id, lambda: api.create_tag(model.id, tag=name, revision=commit, exist_ok=True))

@@ -26,7 +26,7 @@ class Trial:
         told: What became of the model, in a sentence; "" where it was not shown for a question.
     """
 
-    delivery: PushContext
+    context: PushContext
     model: RepoFolder
     found: Found
     told: str = ""
@@ -34,38 +34,38 @@ class Trial:
     @property
     def url(self) -> str:
         """The model's page."""
-        return self.delivery.line.url("model", self.model.id)
+        return self.context.client.url("model", self.model.id)
 
     def recover(self) -> None:
         """Hide a model that an earlier push showed for a question and, being killed, left so."""
-        if self.delivery.journal.last((OPENED, CLOSED), self.url) == OPENED:
+        if self.context.journal.last((OPENED, CLOSED), self.url) == OPENED:
             if self.found.public:
                 self._hide()
             else:
-                self.delivery.journal.note(CLOSED, self.url)
+                self.context.journal.note(CLOSED, self.url)
 
     def __enter__(self) -> Self:
         """Show the model."""
-        self.delivery.journal.note(OPENED, self.url)
-        settings.show(self.delivery, self.model, self.found)
+        self.context.journal.note(OPENED, self.url)
+        settings.show(self.context, self.model, self.found)
         self.found = replace(self.found, public=True)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Hide it again, unless the question was answered or need not be."""
-        if error is None or self.delivery.ways.show_unasked:
-            self.delivery.journal.note(CLOSED, self.url)
+        if error is None or self.context.options.show_unasked:
+            self.context.journal.note(CLOSED, self.url)
         else:
             self._hide()
 
     def _hide(self) -> None:
         try:
-            settings.hide(self.delivery, self.model)
+            settings.hide(self.context, self.model)
         except HubFailed as failed:
             self.told = f"{self.url} is public and could not be made private again: make it so in {self.url}/settings. "
-            self.delivery.console.say(f"{self.told}{failed.seen}")
+            self.context.console.say(f"{self.told}{failed.seen}")
             return
         self.found = replace(self.found, public=False)
         self.told = f"{self.url}, which was public while the Space was asked, is private again. "
-        self.delivery.console.say(self.told)
-        self.delivery.journal.note(CLOSED, self.url)
+        self.context.console.say(self.told)
+        self.context.journal.note(CLOSED, self.url)

@@ -79,7 +79,7 @@ class Watched(Frozen):
             yield f"  first     {self.first}"
 
 
-def survey(repo_ids: Sequence[str], package: str, flavor: str, line: HubClient | None = None) -> list[Watched]:
+def survey(repo_ids: Sequence[str], package: str, flavor: str, client: HubClient | None = None) -> list[Watched]:
     """Say what watches these repositories, and what would; nothing is made.
 
     Raises:
@@ -88,14 +88,14 @@ def survey(repo_ids: Sequence[str], package: str, flavor: str, line: HubClient |
         NotLoggedIn: There is no token.
         HubFailed: The Hub does not say.
     """
-    line = line or HubClient()
+    client = client or HubClient()
     check_names(*repo_ids)
-    _account(line)
-    return _surveyed(line, repo_ids, package, flavor)
+    _account(client)
+    return _surveyed(client, repo_ids, package, flavor)
 
 
 def watch(
-    repo_ids: Sequence[str], package: str, flavor: str, token: str, anew: bool = False, line: HubClient | None = None
+    repo_ids: Sequence[str], package: str, flavor: str, token: str, anew: bool = False, client: HubClient | None = None
 ) -> list[Watched]:
     """Have these repositories verified at every push; what stands already is left as it is.
 
@@ -106,49 +106,49 @@ def watch(
     Raises:
         HubFailed: The Hub refuses, or the connection breaks; says what stands by then.
     """
-    line = line or HubClient()
+    client = client or HubClient()
     check_names(*repo_ids)
-    account = _account(line)
-    found = _surveyed(line, repo_ids, package, flavor)
-    return [each if each.state == "stands" and not anew else _set_up(line, each, account, token) for each in found]
+    account = _account(client)
+    found = _surveyed(client, repo_ids, package, flavor)
+    return [each if each.state == "stands" and not anew else _set_up(client, each, account, token) for each in found]
 
 
-def stop(repo_ids: Sequence[str], line: HubClient | None = None) -> dict[str, tuple[str, ...]]:
+def stop(repo_ids: Sequence[str], client: HubClient | None = None) -> dict[str, tuple[str, ...]]:
     """Take away what watches these repositories; return the webhooks that each had.
 
     Raises:
         HubFailed: The Hub refuses, or the connection breaks.
     """
-    line = line or HubClient()
+    client = client or HubClient()
     check_names(*repo_ids)
-    _account(line)
-    hooks = _webhooks(line)
+    _account(client)
+    hooks = _webhooks(client)
     found = {repo_id: tuple(hook.id for hook in hooks if _watches(hook, repo_id)) for repo_id in repo_ids}
     for repo_id, ids in found.items():
         for webhook in ids:
-            _delete(line, repo_id, webhook)
+            _delete(client, repo_id, webhook)
     return found
 
 
-def _account(line: HubClient) -> Account:
-    account = login("watching a repository", line)
+def _account(client: HubClient) -> Account:
+    account = login("watching a repository", client)
     patience()
     return account
 
 
-def _surveyed(line: HubClient, repo_ids: Sequence[str], package: str, flavor: str) -> list[Watched]:
-    hooks = _webhooks(line)
-    return [_found(line, repo_id, job_for(repo_id, package, flavor), hooks) for repo_id in dict.fromkeys(repo_ids)]
+def _surveyed(client: HubClient, repo_ids: Sequence[str], package: str, flavor: str) -> list[Watched]:
+    hooks = _webhooks(client)
+    return [_found(client, repo_id, job_for(repo_id, package, flavor), hooks) for repo_id in dict.fromkeys(repo_ids)]
 
 
-def _found(line: HubClient, repo_id: str, job: HubJob, hooks: Sequence[WebhookInfo]) -> Watched:
-    require_named(line, repo_id)
+def _found(client: HubClient, repo_id: str, job: HubJob, hooks: Sequence[WebhookInfo]) -> Watched:
+    require_named(client, repo_id)
     ours = [hook for hook in hooks if _watches(hook, repo_id)]
     ids = tuple(hook.id for hook in ours)
-    return Watched(id=repo_id, url=line.url("model", repo_id), state=_state(ours, job), webhooks=ids, job=job)
+    return Watched(id=repo_id, url=client.url("model", repo_id), state=_state(ours, job), webhooks=ids, job=job)
 
 
-def require_named(line: HubClient, repo_id: str) -> Found:
+def require_named(client: HubClient, repo_id: str) -> Found:
     """Return what lies under exactly this name.
 
     Raises:
@@ -156,8 +156,8 @@ def require_named(line: HubClient, repo_id: str) -> Found:
         BadOption: The name leads on to another.
         HubFailed: The Hub does not say.
     """
-    with told(line, "model", repo_id):
-        found = look(line, "model", repo_id)
+    with told(client, "model", repo_id):
+        found = look(client, "model", repo_id)
     if found is None:
         raise UnknownName(f"{repo_id} is missing on the Hub, or not yours to see.", "Check the spelling.")
     if found.id != repo_id:
@@ -165,9 +165,9 @@ def require_named(line: HubClient, repo_id: str) -> Found:
     return found
 
 
-def _webhooks(line: HubClient) -> list[WebhookInfo]:
-    with _explained(line, "Nothing was changed."):
-        return line.ask(line.api.list_webhooks)
+def _webhooks(client: HubClient) -> list[WebhookInfo]:
+    with _explained(client, "Nothing was changed."):
+        return client.ask(client.api.list_webhooks)
 
 
 def _watches(hook: WebhookInfo, repo_id: str) -> bool:
@@ -190,21 +190,21 @@ def _state(hooks: Sequence[WebhookInfo], job: HubJob) -> State:
     return "off" if hook.disabled else "stands"
 
 
-def _set_up(line: HubClient, found: Watched, account: Account, token: str) -> Watched:
+def _set_up(client: HubClient, found: Watched, account: Account, token: str) -> Watched:
     """Run the Job, have a webhook start it, and take others of this repository away."""
-    with _explained(line, f"{found.id} {WORDS[found.state]}."):
-        job = _run(line, found, account, token)
-    with _explained(line, f"The Job {job.url} ran once, and {found.id} {WORDS[found.state]}."):
+    with _explained(client, f"{found.id} {WORDS[found.state]}."):
+        job = _run(client, found, account, token)
+    with _explained(client, f"The Job {job.url} ran once, and {found.id} {WORDS[found.state]}."):
         kept, *others = found.webhooks or (None,)
-        webhook = _created(line, found, job, token) if kept is None else _altered(line, kept, found, job, token)
+        webhook = _created(client, found, job, token) if kept is None else _altered(client, kept, found, job, token)
     for each in others:
-        _delete(line, found.id, str(each))
+        _delete(client, found.id, str(each))
     return found.model_copy(update={"webhooks": (webhook,), "first": job.url})
 
 
-def _run(line: HubClient, found: Watched, account: Account, token: str) -> JobInfo:
+def _run(client: HubClient, found: Watched, account: Account, token: str) -> JobInfo:
     job, mark = found.job, uuid.uuid4().hex
-    api = line.api
+    api = client.api
 
     def make() -> JobInfo:
         return api.run_job(
@@ -222,50 +222,50 @@ def _run(line: HubClient, found: Watched, account: Account, token: str) -> JobIn
     def arrived() -> JobInfo | None:
         return next(iter(api.list_jobs(labels={LABEL: mark}, namespace=account.name)), None)
 
-    return line.made(make, arrived)
+    return client.made(make, arrived)
 
 
-def _created(line: HubClient, found: Watched, job: JobInfo, token: str) -> str:
+def _created(client: HubClient, found: Watched, job: JobInfo, token: str) -> str:
     def make() -> str:
-        hook = line.api.create_webhook(
+        hook = client.api.create_webhook(
             job_id=job.id, watched=[{"type": "model", "name": found.id}], domains=DOMAINS, secrets={SECRET: token}
         )
         return hook.id
 
     def arrived() -> str | None:
-        return next((hook.id for hook in line.api.list_webhooks() if _watches(hook, found.id)), None)
+        return next((hook.id for hook in client.api.list_webhooks() if _watches(hook, found.id)), None)
 
-    return line.made(make, arrived)
+    return client.made(make, arrived)
 
 
-def _altered(line: HubClient, webhook: str, found: Watched, job: JobInfo, token: str) -> str:
+def _altered(client: HubClient, webhook: str, found: Watched, job: JobInfo, token: str) -> str:
     """Give a webhook this Job and this token, and switch it on; doing so twice does no harm."""
-    api, watched = line.api, [{"type": "model", "name": found.id}]
-    line.ask(
+    api, watched = client.api, [{"type": "model", "name": found.id}]
+    client.ask(
         lambda: api.update_webhook(
             webhook, job_id=job.id, watched=list(watched), domains=DOMAINS, secrets={SECRET: token}
         )
     )
-    line.ask(lambda: api.enable_webhook(webhook))
+    client.ask(lambda: api.enable_webhook(webhook))
     return webhook
 
 
-def _delete(line: HubClient, repo_id: str, webhook: str) -> None:
-    with _explained(line, f"The webhook {webhook} of {repo_id} may still be there."):
+def _delete(client: HubClient, repo_id: str, webhook: str) -> None:
+    with _explained(client, f"The webhook {webhook} of {repo_id} may still be there."):
         try:
-            line.ask(lambda: line.api.delete_webhook(webhook))
+            client.ask(lambda: client.api.delete_webhook(webhook))
         except CLIENT_ERRORS as error:
             if status_of(error) != 404:  # a first try may have arrived whose answer did not
                 raise
 
 
 @contextmanager
-def _explained(line: HubClient, stands: str) -> Iterator[None]:
+def _explained(client: HubClient, stands: str) -> Iterator[None]:
     """Turn what goes wrong into `HubFailed`, which says what stands."""
     try:
         yield
     except FAULTS as error:
         status = status_of(error)
-        page = f"{line.endpoint}/settings/webhooks"
+        page = f"{client.endpoint}/settings/webhooks"
         said, remedy = REFUSALS.get(status or 0) or refusal(error, "webhook of", "this account", page)
         raise HubFailed(f"{said} {stands}", remedy) from without_tokens(error)

@@ -28,7 +28,7 @@ class Lane:
         return room_for(nbytes)
 
     @contextmanager
-    def beside(self) -> Iterator[None]:
+    def queued(self) -> Iterator[None]:
         """Queue what the block asks of the device beside its other work; the block ends when that is done."""
         yield
 
@@ -49,7 +49,7 @@ class CudaLane(Lane):
         return torch.empty(nbytes, dtype=torch.uint8, pin_memory=True).numpy()
 
     @contextmanager
-    def beside(self) -> Iterator[None]:
+    def queued(self) -> Iterator[None]:
         """Wait for this stream alone, so that the host memory may go; see `Lane`."""
         with torch.cuda.stream(self._stream):
             yield
@@ -99,7 +99,7 @@ class Ahead:
         """
         if self._pool is None:
             return work
-        future = self._pool.submit(self._beside, work)
+        future = self._pool.submit(self._queued, work)
 
         def result() -> Got:
             got: Got = future.result()
@@ -118,6 +118,6 @@ class Ahead:
         for result in waiting:
             yield result()
 
-    def _beside(self, work: Callable[[], Any]) -> Any:
-        with self.lane.beside():
+    def _queued(self, work: Callable[[], Any]) -> Any:
+        with self.lane.queued():
             return work()

@@ -45,7 +45,7 @@ class Engine(Protocol):
     def exchanged(self, dense: Path, pruned: Path, device: torch.device, /) -> AbstractContextManager[Take]:
         """Hold one model, as stored, that takes the weights of either of two checkpoints of the same shapes."""
 
-    def beside(self, dense: Path, pruned: Path, device: torch.device, /) -> AbstractContextManager[Take]:
+    def side_by_side(self, dense: Path, pruned: Path, device: torch.device, /) -> AbstractContextManager[Take]:
         """Hold two models of different shapes or types, as stored, each in memory of its own."""
 
     def answer(self, model: Any, prompter: PromptEncoder, text: str, /) -> TimedAnswer:

@@ -238,8 +238,8 @@ def _explain(model: Any, shapes: Shapes, fit: Fit) -> None:
     renaming = _best_renaming(model, shapes, fit) if fit.unknown and fit.missing else Renaming()
     after = fit_of(model, _renamed(renaming, shapes)) if renaming != Renaming() else fit
     if head := _missing_head(model, after):
-        beside = next((f"; it has {name}" for name in after.unknown if HEADS.fullmatch(name)), "")
-        raise UnusableBase(f"This checkpoint has no LM head: nothing fills {head} of {kind}{beside}.", LANGUAGE_MODEL)
+        also = next((f"; it has {name}" for name in after.unknown if HEADS.fullmatch(name)), "")
+        raise UnusableBase(f"This checkpoint has no LM head: nothing fills {head} of {kind}{also}.", LANGUAGE_MODEL)
     if after.gaps == 0:
         raise UnusableBase(_misnamed(model, fit, renaming), _remedy(renaming))
     if fit.misfits and not (fit.missing and fit.unknown):

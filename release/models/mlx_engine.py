@@ -178,7 +178,7 @@ def exchanged(dense: Path, pruned: Path, _: torch.device) -> Iterator[Take]:
 
 
 @contextmanager
-def beside(dense: Path, pruned: Path, _: torch.device) -> Iterator[Take]:
+def side_by_side(dense: Path, pruned: Path, _: torch.device) -> Iterator[Take]:
     """Hold both models.
 
     Raises:

@@ -14,7 +14,7 @@ from release.models.exchange import own_memory
 from release.models.load import loaded, stored_type
 from release.models.reader import opened
 
-__all__ = ["answer", "beside", "exchanged", "opened", "place", "require"]
+__all__ = ["answer", "exchanged", "opened", "place", "require", "side_by_side"]
 
 
 def place(device: torch.device) -> EnginePlace:
@@ -43,7 +43,7 @@ def exchanged(dense: Path, pruned: Path, device: torch.device) -> Iterator[Take]
 
 
 @contextmanager
-def beside(dense: Path, pruned: Path, device: torch.device) -> Iterator[Take]:
+def side_by_side(dense: Path, pruned: Path, device: torch.device) -> Iterator[Take]:
     """Hold both models.
 
     Raises:

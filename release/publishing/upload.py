@@ -38,12 +38,12 @@ class Publisher:
 
     account: "Account"
     namespace: str
-    ways: PublishOptions
+    options: PublishOptions
     space: bool
 
 
 def push_only(
-    folder: Path, namespace: str | None, ways: PublishOptions, space: bool, console: Console, key: Path | None = None
+    folder: Path, namespace: str | None, options: PublishOptions, space: bool, console: Console, key: Path | None = None
 ) -> "Pushed":
     """Upload a release that was built before, once it has verified.
 
@@ -57,9 +57,9 @@ def push_only(
         UnusableBase: See `require_own_files`.
     """
     release = ReleaseFolder.found(folder)
-    record = _publishable(release, ways)
+    record = _publishable(release, options)
     signer = signing.signer(key) if key else None
-    publisher = login_for(namespace, ways, space)
+    publisher = login_for(namespace, options, space)
     require_admitted(upload_of(release, record.name, publisher), publisher)
     with files.locked(release.work):
         found = verify(Folder(release.model), None, console).checks
@@ -93,19 +93,19 @@ def push_release(
     require_own_files(folder)
     upload, changes = _prepared(folder, record, publisher, console)
     if claimed:
-        hub.require_no_release(upload, claimed, publisher.ways)
+        hub.require_no_release(upload, claimed, publisher.options)
     signing.settle(upload.model, signer, console, record.audit.files)
     if record.signed_as and not (upload.model / SIGNATURE).exists():
         record = record.model_copy(update={"signed_as": None})
         upload, changes = _prepared(folder, record, publisher, console)
-    for line in hub.survey(upload, publisher.ways, publisher.account, console, card_diff=changes).lines():
+    for line in hub.survey(upload, publisher.options, publisher.account, console, card_diff=changes).lines():
         console.say(line)
-    pushed = hub.push(upload, publisher.ways, console)
+    pushed = hub.push(upload, publisher.options, console)
     card_file.remember(folder.model, upload.work)
     return pushed
 
 
-def _publishable(folder: ReleaseFolder, ways: PublishOptions) -> Record:
+def _publishable(folder: ReleaseFolder, options: PublishOptions) -> Record:
     """Read the record of a release that can be published as asked, its weights at hand.
 
     Raises:
@@ -116,7 +116,7 @@ def _publishable(folder: ReleaseFolder, ways: PublishOptions) -> Record:
     record = required_record(folder.model)
     weightless.require_whole(record, folder.root)
     require_own_files(folder)
-    if ways.weights == "none":
+    if options.weights == "none":
         weightless.require_enough(Recipe.recorded(record.pruning), (folder.model / MASK).is_file())
     return record
 
@@ -138,7 +138,7 @@ def require_own_files(folder: ReleaseFolder) -> None:
 
 
 def push_preview(
-    folder: Path, namespace: str | None, ways: PublishOptions, space: bool, console: Console
+    folder: Path, namespace: str | None, options: PublishOptions, space: bool, console: Console
 ) -> "PushPlan":
     """Say what `push_only` would do; writes nothing here or there.
 
@@ -148,12 +148,12 @@ def push_preview(
     """
     from release import hub
 
-    record = _publishable(ReleaseFolder.found(folder), ways)
-    publisher = login_for(namespace, ways, space)
+    record = _publishable(ReleaseFolder.found(folder), options)
+    publisher = login_for(namespace, options, space)
     with TemporaryDirectory() as scratch:
         copy = _mirrored(folder.resolve(), Path(scratch) / folder.resolve().name)
         upload, changes = _prepared(copy, record, publisher, console)
-        return hub.survey(upload, publisher.ways, publisher.account, console, card_diff=changes)
+        return hub.survey(upload, publisher.options, publisher.account, console, card_diff=changes)
 
 
 def _mirrored(folder: Path, copy: Path) -> ReleaseFolder:
@@ -185,14 +185,14 @@ def _prepared(folder: ReleaseFolder, record: Record, publisher: Publisher, conso
     """
     from release import hub
 
-    ways = publisher.ways
+    options = publisher.options
     upload = upload_of(folder, record.name, publisher)
     if not folder.space.is_dir():
         upload = replace(upload, space=None)
-    on_hub, adopted, sight = hub.standing_card(upload, ways)
-    if ways.weights == "none":
+    on_hub, adopted, sight = hub.standing_card(upload, options)
+    if options.weights == "none":
         record, upload = _without_weights(record, upload)
-    target = CardPlace(upload.id, _behind_a_gate(ways, on_hub))
+    target = CardPlace(upload.id, _behind_a_gate(options, on_hub))
     merged = card_file.renewed(upload.model, record, target, on_hub, upload.work, adopted)
     changes = card_file.changes(merged, on_hub) if on_hub is not None else ""
     card_file.write(upload.model, merged)
@@ -212,10 +212,10 @@ def _without_weights(record: Record, upload: "Upload") -> tuple[Record, "Upload"
     return weightless.recipe_of(record), replace(upload, model=view)
 
 
-def _behind_a_gate(ways: PublishOptions, on_hub: str | None) -> bool:
+def _behind_a_gate(options: PublishOptions, on_hub: str | None) -> bool:
     """Whether people have to ask: as wished for, or as it is."""
     there = parse(on_hub or "")
-    return ways.gated is not None or (there is not None and there.target.gated)
+    return options.gated is not None or (there is not None and there.target.gated)
 
 
 def upload_of(folder: ReleaseFolder, name: str, publisher: Publisher) -> "Upload":
@@ -226,15 +226,15 @@ def upload_of(folder: ReleaseFolder, name: str, publisher: Publisher) -> "Upload
     """
     from release import hub
 
-    repo_id = publisher.ways.into or f"{publisher.namespace}/{name}"
-    space_id = publisher.ways.space_into or repo_id
+    repo_id = publisher.options.into or f"{publisher.namespace}/{name}"
+    space_id = publisher.options.space_into or repo_id
     hub.check_names(repo_id, space_id)
     hub.check_namespace(publisher.account, space_id.split("/")[0])
     space = folder.space if publisher.space else None
     return hub.Upload(folder.model, space, repo_id, folder.work, space_id=space_id)
 
 
-def login_for(namespace: str | None, ways: PublishOptions, space: bool) -> Publisher:
+def login_for(namespace: str | None, options: PublishOptions, space: bool) -> Publisher:
     """Return who publishes and under which name, once the Hub has accepted who is asking.
 
     Nothing is pruned before this is settled.
@@ -245,12 +245,12 @@ def login_for(namespace: str | None, ways: PublishOptions, space: bool) -> Publi
     """
     from release import hub
 
-    owner = ways.into.split("/")[0] if ways.into else namespace
+    owner = options.into.split("/")[0] if options.into else namespace
     if namespace is not None and owner != namespace:
-        raise BadOption(f"--to {namespace} and --into {ways.into} name two namespaces.", "Leave out --to.")
+        raise BadOption(f"--to {namespace} and --into {options.into} name two namespaces.", "Leave out --to.")
     namespace = owner
     account = hub.login("publishing")
-    return Publisher(account, hub.check_namespace(account, namespace), ways, space)
+    return Publisher(account, hub.check_namespace(account, namespace), options, space)
 
 
 def require_admitted(upload: "Upload", publisher: Publisher) -> None:
@@ -262,8 +262,8 @@ def require_admitted(upload: "Upload", publisher: Publisher) -> None:
     """
     from release import hub
 
-    hub.require_rights(publisher.account, [target.id for target in upload.targets(publisher.ways.revision)])
-    hub.standing_card(upload, publisher.ways)
+    hub.require_rights(publisher.account, [target.id for target in upload.targets(publisher.options.revision)])
+    hub.standing_card(upload, publisher.options)
 
 
 def take_names(upload: "Upload", publisher: Publisher, console: Console) -> "Upload":
@@ -275,4 +275,4 @@ def take_names(upload: "Upload", publisher: Publisher, console: Console) -> "Upl
     from release import hub
 
     require_admitted(upload, publisher)
-    return replace(upload, expects=hub.claim(upload, publisher.ways, console=console))
+    return replace(upload, expects=hub.claim(upload, publisher.options, console=console))

@@ -56,7 +56,7 @@ class Origin(Frozen):
 
 def origin_of(folder: Path) -> Origin:
     """Find where a folder came from, as far as anything in it tells."""
-    traces = [trace for way in WAYS for trace in way(folder)]
+    traces = [trace for way in TRACES for trace in way(folder)]
     repo = next((trace.id for trace in traces if trace.id), None)
     revision = next((trace.revision for trace in traces if trace.revision and trace.id in (None, repo)), None)
     named = None if repo else _named_by_card(folder)
@@ -119,7 +119,7 @@ def _by_scripts(folder: Path) -> Iterator[Origin]:
             yield Origin(id=found)
 
 
-WAYS: tuple[Callable[[Path], Iterator[Origin]], ...] = (_in_the_cache, _by_git, _by_the_client, _by_scripts)
+TRACES: tuple[Callable[[Path], Iterator[Origin]], ...] = (_in_the_cache, _by_git, _by_the_client, _by_scripts)
 
 
 def _id_of(address: str) -> str | None:

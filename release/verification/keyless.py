@@ -92,7 +92,7 @@ class Signing:
         self._token = os.environ.get(TOKEN)
         with Reached("--sign sigstore"):
             _require_identity(self._token)
-            self.means = _means(self._token)
+            self.config = _config(self._token)
 
     def identity(self) -> SignerIdentity | None:
         """Who will have signed; None where only the certificate tells, as after a login in a browser.
@@ -105,11 +105,11 @@ class Signing:
 
         with Reached("--sign sigstore"):
             if self._token is None and (found := oidc.detect_credential()):
-                self._token, self.means = found, _means(found)
+                self._token, self.config = found, _config(found)
             return _named(oidc.IdentityToken(self._token), self._token) if self._token else None
 
 
-def _means(token: str | None) -> Any:
+def _config(token: str | None) -> Any:
     """The package's own means to sign."""
     from model_signing import signing
 

@@ -51,7 +51,8 @@ def whole(subject: Inspection, dense: Dense | None, console: Console) -> Iterato
         with _scratch() as folder:
             trouble = _made(subject.files, record, dense, folder, console)
             files = len(record.audit.files)
-            told = f"{files} files made here from the base and the {_means(record)}: their SHA-256 is the one on record"
+            source = "recipe" if decides(record) else "mask"
+            told = f"{files} files made here from the base and the {source}: their SHA-256 is the one on record"
             found = (Check(name=NAME, ok=not trouble, detail=trouble or told),)
             yield None if trouble else Inspection(Folder(folder), open_checkpoint(folder), record), found
 
@@ -59,10 +60,6 @@ def whole(subject: Inspection, dense: Dense | None, console: Console) -> Iterato
 def decides(record: Record) -> bool:
     """Whether the weights are made from base and recipe, with no mask."""
     return check_method(record.pruning).ok is True and is_decided(Recipe.recorded(record.pruning))
-
-
-def _means(record: Record) -> str:
-    return "recipe" if decides(record) else "mask"
 
 
 @contextmanager

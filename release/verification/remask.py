@@ -80,9 +80,9 @@ def _recalibrated(subject: Inspection, record: Record, base: Checkpoint, again: 
     text = text_again(record, again.calibration_file, base.folder, console)
     if text.token_sha256 != recorded.token_sha256:
         return _failed("the calibration text gives other tokens than recorded")
-    means = Calibrating(text, choose_device(again.device))
+    calibrating = Calibrating(text, choose_device(again.device))
     written = open_checkpoint(subject.files.folder())
-    made = agreement(base, written, Recipe.recorded(record.pruning), means, console)
+    made = agreement(base, written, Recipe.recorded(record.pruning), calibrating, console)
     detail = f"calibrated again: {made.agreeing:,} of {made.total:,} prunable weights agree ({made.share:.4%})"
     if updates(record.pruning):
         detail += f"; kept weights of a tensor are off by {made.furthest:.2%} of their norm at most"

@@ -77,10 +77,10 @@ class Signer:
         path = model / SIGNATURE
         if path.is_file() and self._holds(path.read_bytes(), digests):
             return
-        means = self.identity.means if self.identity else self.signing
+        config = self.identity.config if self.identity else self.signing
         troubles = keyless.Reached("--sign sigstore") if self.identity else nullcontext()
         with troubles, redirect_stdout(sys.stderr), replacing(path) as temporary:
-            means.set_hashing_config(_Known(digests)).sign(model, temporary)
+            config.set_hashing_config(_Known(digests)).sign(model, temporary)
         console.say(f"Signed {len(digests)} files: {SIGNATURE}.")
 
     def _holds(self, signature: bytes, digests: Sequence[FileDigest]) -> bool:
@@ -106,9 +106,9 @@ def signer(key: Path) -> Signer:
 
         if str(key) == keyless.WORD:
             return Signer(None, None, keyless.Signing())
-        means = signing.Config().use_elliptic_key_signer(private_key=key)
+        config = signing.Config().use_elliptic_key_signer(private_key=key)
         public = pem.load_pem_private_key(key.read_bytes(), None).public_key()
-    return Signer(means, public.public_bytes(pem.Encoding.PEM, pem.PublicFormat.SubjectPublicKeyInfo))
+    return Signer(config, public.public_bytes(pem.Encoding.PEM, pem.PublicFormat.SubjectPublicKeyInfo))
 
 
 def settle(model: Path, signer: Signer | None, console: Console, known: Sequence[FileDigest] = ()) -> None:
@@ -189,14 +189,14 @@ def check(signature: bytes, digests: Sequence[FileDigest], who: Who) -> Check:
         from cryptography.exceptions import InvalidSignature
         from model_signing import verifying
 
-        means = verifying.Config()
-        means = means.use_elliptic_key_verifier(public_key=who) if isinstance(who, Path) else who.verifier()
+        config = verifying.Config()
+        config = config.use_elliptic_key_verifier(public_key=who) if isinstance(who, Path) else who.verifier()
     whose, by = ("this key's", "with this key") if isinstance(who, Path) else ("this identity's", f"by {who}")
     with TemporaryDirectory() as scratch, redirect_stdout(sys.stderr):  # the package prints its warnings
         path = Path(scratch, SIGNATURE)
         path.write_bytes(signature)
         try:
-            means.set_hashing_config(_Known(digests)).verify(scratch, path)
+            config.set_hashing_config(_Known(digests)).verify(scratch, path)
         except (InvalidSignature, *keyless.refusals()):
             return Check(name=NAME, ok=False, detail=f"the signature is not {whose}, or was altered")
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:

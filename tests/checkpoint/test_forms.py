@@ -124,7 +124,7 @@ Tensors = dict[str, torch.Tensor]
 ONES = torch.ones(2, 2, dtype=torch.int32)
 
 
-def beside(*ends: str, keep: bool = False) -> Callable[[Tensors], Tensors]:
+def stored_as(*ends: str, keep: bool = False) -> Callable[[Tensors], Tensors]:
     """Put other tensors in the place of every projection's weight."""
 
     def change(values: Tensors) -> Tensors:
@@ -153,34 +153,34 @@ def masked(values: Tensors) -> Tensors:
 
 
 STORED = {
-    "GPTQ": beside("qweight", "qzeros", "scales", "g_idx"),
-    "AWQ": beside("qweight", "qzeros", "scales"),
-    "bitsandbytes, 4-bit": beside(
+    "GPTQ": stored_as("qweight", "qzeros", "scales", "g_idx"),
+    "AWQ": stored_as("qweight", "qzeros", "scales"),
+    "bitsandbytes, 4-bit": stored_as(
         "weight.absmax", "weight.quant_map", "weight.quant_state.bitsandbytes__nf4", "weight"
     ),
-    "bitsandbytes, 8-bit": beside("weight", "SCB", "weight_format"),
-    "compressed-tensors": beside("weight_packed", "weight_scale", "weight_shape"),
-    "compressed-tensors, sparse": beside("compressed", "bitmask", "row_offsets", "shape"),
-    "NVFP4": beside("weight", "weight_scale", "weight_scale_2", "input_scale"),
-    "FP8": beside("weight", "weight_scale_inv"),
-    "FP8, INT8 or BitNet": beside("weight", "weight_scale", "input_scale"),
-    "EETQ": beside("weight", "weight_scales"),
-    "HQQ": beside("W_q", "meta"),
-    "quanto": beside("weight._data", "weight._scale"),
-    "torchao": beside("_weight_qdata", "_weight_scale"),
-    "AQLM": beside("codes", "codebooks", "scales"),
-    "VPTQ": beside("indices", "centroids"),
-    "QuIP#": beside("Qidxs", "SU", "SV"),
-    "EXL2": beside("q_weight", "q_scale", "q_invperm"),
-    "EXL3": beside("trellis", "suh", "svh"),
-    "MLX": beside("weight", "scales", "biases"),
-    "MXFP4": beside("gate_up_proj_blocks", "gate_up_proj_scales"),
+    "bitsandbytes, 8-bit": stored_as("weight", "SCB", "weight_format"),
+    "compressed-tensors": stored_as("weight_packed", "weight_scale", "weight_shape"),
+    "compressed-tensors, sparse": stored_as("compressed", "bitmask", "row_offsets", "shape"),
+    "NVFP4": stored_as("weight", "weight_scale", "weight_scale_2", "input_scale"),
+    "FP8": stored_as("weight", "weight_scale_inv"),
+    "FP8, INT8 or BitNet": stored_as("weight", "weight_scale", "input_scale"),
+    "EETQ": stored_as("weight", "weight_scales"),
+    "HQQ": stored_as("W_q", "meta"),
+    "quanto": stored_as("weight._data", "weight._scale"),
+    "torchao": stored_as("_weight_qdata", "_weight_scale"),
+    "AQLM": stored_as("codes", "codebooks", "scales"),
+    "VPTQ": stored_as("indices", "centroids"),
+    "QuIP#": stored_as("Qidxs", "SU", "SV"),
+    "EXL2": stored_as("q_weight", "q_scale", "q_invperm"),
+    "EXL3": stored_as("trellis", "suh", "svh"),
+    "MLX": stored_as("weight", "scales", "biases"),
+    "MXFP4": stored_as("gate_up_proj_blocks", "gate_up_proj_scales"),
     "masked by torch.nn.utils.prune": masked,
-    "re-parametrised": beside("parametrizations.weight.original0", "parametrizations.weight.original1"),
-    "re-parametrised, old": beside("weight_g", "weight_v"),
-    "flattened by FSDP": beside("_flat_param"),
-    "not merged": beside("lora_A.default.weight", "lora_B.default.weight", keep=True),
-    "not merged, wrapped": beside("base_layer.weight", "lora_A.default.weight"),
+    "re-parametrised": stored_as("parametrizations.weight.original0", "parametrizations.weight.original1"),
+    "re-parametrised, old": stored_as("weight_g", "weight_v"),
+    "flattened by FSDP": stored_as("_flat_param"),
+    "not merged": stored_as("lora_A.default.weight", "lora_B.default.weight", keep=True),
+    "not merged, wrapped": stored_as("base_layer.weight", "lora_A.default.weight"),
 }
 
 

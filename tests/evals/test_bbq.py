@@ -59,8 +59,8 @@ def test_letters_are_read_at_the_answers_place(
                 for place, token in enumerate(prompter.letters(text)):
                     assert found.letters[index, rotation, place] == pytest.approx(float(last[token]), abs=1e-4)
                     by_answer[(place + rotation) % 3].append(float(last[token]))
-            means = [sum(by_answer[answer]) / ROTATIONS for answer in range(3)]
-            assert found.values[index] == pytest.approx(means, abs=1e-4)
+            averages = [sum(by_answer[answer]) / ROTATIONS for answer in range(3)]
+            assert found.values[index] == pytest.approx(averages, abs=1e-4)
             assert found.choices[index, 0] == int(np.argmax(found.values[index]))
 
 
@@ -74,14 +74,14 @@ def test_answers_are_scored_by_their_mean_token(bbq: Bbq, tiny: dict[str, Path],
     with loaded(tiny["qwen3"], CPU, torch.float32) as model:
         for index, item in enumerate(script.task.items):
             for answer, words in enumerate(item.answers):
-                means = []
+                averages = []
                 for rotation in range(ROTATIONS):
                     prompt = prompter.encode([prompter.text(item, rotation)])[0]
                     said = prompter.continuation(words)
                     logp = plain(model, prompt + said)
                     each = [float(logp[len(prompt) + i - 1, token]) for i, token in enumerate(said)]
-                    means.append(sum(each) / len(each))
-                assert found.values[index, answer] == pytest.approx(sum(means) / ROTATIONS, abs=1e-4)
+                    averages.append(sum(each) / len(each))
+                assert found.values[index, answer] == pytest.approx(sum(averages) / ROTATIONS, abs=1e-4)
 
 
 @pytest.mark.parametrize("reading", READINGS)

@@ -127,7 +127,7 @@ def test_each_side_answers_with_its_own_weights(tmp_path: Path, tiny: dict[str, 
     ids = [[1, 2, 3]]
     with mlx_engine.exchanged(tiny["llama"], other, CPU) as take:
         said = [logits(take(side).model, ids) for side in (0, 1, 1, 0)]
-    with mlx_engine.beside(tiny["llama"], other, CPU) as take:
+    with mlx_engine.side_by_side(tiny["llama"], other, CPU) as take:
         alone = [logits(take(side).model, ids) for side in (0, 1)]
     assert not np.array_equal(*alone)
     for found, side in zip(said, (0, 1, 1, 0), strict=True):

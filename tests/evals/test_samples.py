@@ -129,8 +129,8 @@ def test_accuracy_taken_from_the_file_is_the_records(logged: Logged) -> None:
                 if line["doc"]["context_condition"] == condition:
                     by_category[line["doc"]["category"]].append(line["acc"])
                     assert right == line["acc"]
-            means = [sum(values) / len(values) for values in by_category.values()]
-            assert getattr(score, side).value == pytest.approx(sum(means) / len(means))
+            averages = [sum(values) / len(values) for values in by_category.values()]
+            assert getattr(score, side).value == pytest.approx(sum(averages) / len(averages))
     assert logged.lines["dense"] != logged.lines["pruned"]
 
 

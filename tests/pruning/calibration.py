@@ -11,7 +11,7 @@ from release.values import DataSource
 SOURCE = DataSource(name="random tokens", origin="a test", revision=None, licence=None, sha256="0" * 64)
 
 
-def means(windows: int = 12, length: int = 64, threads: int = 2) -> PruneContext:
+def calibrating(windows: int = 12, length: int = 64, threads: int = 2) -> PruneContext:
     ids = np.random.default_rng(0).integers(3, 256, (windows, length)).astype(np.int32)
     text = Text(CalibrationPlan(), SOURCE, "", ids)
     return PruneContext(threads, Calibrating(text, torch.device("cpu")))

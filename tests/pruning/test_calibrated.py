@@ -12,13 +12,13 @@ from release.checkpoint.prunable import prunable as names_of
 from release.pruning.prune import Job, prune
 from release.pruning.recipe import Recipe
 from tests import checkpoints
-from tests.pruning.calibration import means
+from tests.pruning.calibration import calibrating
 
 
 def run(base, target, recipe, console, using=None):
     target.mkdir(parents=True, exist_ok=True)
     job = Job(recipe, target, target.with_name(target.name + ".work"))
-    [pruned] = prune(open_checkpoint(base), [job], console, using or means())
+    [pruned] = prune(open_checkpoint(base), [job], console, using or calibrating())
     return pruned
 
 
@@ -53,7 +53,7 @@ def plain_wanda(base, ids, sparsity, sequential=True):
 @pytest.mark.parametrize("architecture", ["llama", "phi3", "gemma2", "qwen3"])
 def test_wanda_is_the_plain_in_memory_method(architecture, base_folders, tmp_path, console):
     base = base_folders[architecture]
-    using = means()
+    using = calibrating()
     run(base, tmp_path / "out", Recipe.of("wanda", Decimal("0.5"), 42), console, using)
     expected = plain_wanda(base, using.calibrating.text.ids, 0.5)
     pruned = checkpoints.tensors(tmp_path / "out")
@@ -69,7 +69,7 @@ def test_wanda_is_the_plain_in_memory_method(architecture, base_folders, tmp_pat
 def test_later_blocks_see_what_the_pruned_earlier_ones_give(base_folders, tmp_path, console):
     """Were the second block judged on the dense first one, other weights would go."""
     base = base_folders["llama"]
-    using = means()
+    using = calibrating()
     run(base, tmp_path / "out", Recipe.of("wanda", Decimal("0.75"), 42), console, using)
     sequential = plain_wanda(base, using.calibrating.text.ids, 0.75)
     pruned = checkpoints.tensors(tmp_path / "out")

@@ -46,12 +46,12 @@ def run(base: Path, target: Path, made: Recipe, console, threads: int = 2) -> di
 def write(base: Path, target: Path, made: Recipe, console, threads: int = 2) -> Pruned:
     target.mkdir(parents=True, exist_ok=True)
     job = Job(made, target, target.with_name(f"{target.name}.work"))
-    [pruned] = prune(open_checkpoint(base), [job], console, means_for(made, threads))
+    [pruned] = prune(open_checkpoint(base), [job], console, context_for(made, threads))
     return pruned
 
 
-def means_for(made: Recipe, threads: int = 2) -> PruneContext:
-    return calibration.means(threads=threads) if made.calibration else PruneContext(threads)
+def context_for(made: Recipe, threads: int = 2) -> PruneContext:
+    return calibration.calibrating(threads=threads) if made.calibration else PruneContext(threads)
 
 
 def budgets_of(base: Path, sparsity: str) -> dict[str, int]:
@@ -288,7 +288,7 @@ def test_several_sparsities_from_one_read_are_what_each_gives_alone(method, base
     for share in shares:
         (tmp_path / share).mkdir()
         jobs.append(Job(recipe(method, share), tmp_path / share, tmp_path / f"{share}.work"))
-    together = prune(base, jobs, console, means_for(jobs[0].recipe))
+    together = prune(base, jobs, console, context_for(jobs[0].recipe))
     for share, pruned in zip(shares, together, strict=True):
         alone = write(base.folder, tmp_path / f"alone{share}", recipe(method, share), console)
         assert pruned.files == alone.files

@@ -69,7 +69,7 @@ def calibrate(text):
 
 
 @dataclass(frozen=True)
-class Desk:
+class Client:
     """A user's machine with a Hub in reach that holds C4, and a cache of its own."""
 
     hub: HubServer
@@ -101,14 +101,14 @@ def told(process: "subprocess.Popen[str]") -> list[Any]:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, articles: list[str]) -> Iterator[Desk]:
+def client(tmp_path: Path, articles: list[str]) -> Iterator[Client]:
     checkpoints.tokenizer().save_pretrained(tmp_path / "tokenizer")
     file = pack(tmp_path / "c4.json.gz", articles)
     with HubServer(tmp_path / "hub") as hub:
         repo = hub.store.create("datasets", c4.REPO, False, None)
         sha = repo.record(repo.branches["main"], "data", "", {c4.FILE: hub.store.keep([file.read_bytes()], lfs=True)})
         shutil.copy(repo.folder / f"{sha}.json", repo.folder / f"{c4.REVISION}.json")
-        yield Desk(hub, tmp_path)
+        yield Client(hub, tmp_path)
 
 
 def pack(path: Path, documents: list[str]) -> Path:
@@ -163,8 +163,8 @@ def write(folder: Path, text: str) -> tuple[CalibrationPlan, Path]:
     return CalibrationPlan(text=path.name, samples=SAMPLES, length=LENGTH, file_sha256=digest), path
 
 
-def test_c4_is_its_first_documents_that_hold_four_times_the_tokens_used(desk: Desk, articles: list[str]) -> None:
-    [answer] = desk.run('tell(lambda: calibrate("auto"))')
+def test_c4_is_its_first_documents_that_hold_four_times_the_tokens_used(client: Client, articles: list[str]) -> None:
+    [answer] = client.run('tell(lambda: calibrate("auto"))')
     count, held = 0, 0
     while held < 4 * SAMPLES * LENGTH:
         held += len(articles[count].encode()) + 2
@@ -199,15 +199,15 @@ def places_of(stream: list[int], row: list[int]) -> int:
     return place
 
 
-def test_c4_is_fetched_once_and_then_needs_no_hub(desk: Desk, articles: list[str]) -> None:
+def test_c4_is_fetched_once_and_then_needs_no_hub(client: Client, articles: list[str]) -> None:
     documents = [f"{article}\n\n" for article in articles]
-    assert desk.run("tell(read)\ntell(read)") == [documents, documents]
-    asked = len(desk.hub.seen)
-    assert desk.run("tell(read)", HF_HUB_OFFLINE="1") == [documents]
-    assert (desk.downloads(), len(desk.hub.seen)) == (1, asked)
+    assert client.run("tell(read)\ntell(read)") == [documents, documents]
+    asked = len(client.hub.seen)
+    assert client.run("tell(read)", HF_HUB_OFFLINE="1") == [documents]
+    assert (client.downloads(), len(client.hub.seen)) == (1, asked)
 
 
-def test_without_c4_every_error_names_the_text_that_needs_no_hub(desk: Desk) -> None:
+def test_without_c4_every_error_names_the_text_that_needs_no_hub(client: Client) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         nobody = f"http://127.0.0.1:{closed.getsockname()[1]}"
@@ -216,17 +216,17 @@ def test_without_c4_every_error_names_the_text_that_needs_no_hub(desk: Desk) -> 
             ("HubUnreachable", 2, "HF_HUB_OFFLINE", {"HF_HUB_OFFLINE": "1"}),
             ("NotLoggedIn", 2, "refuses the token", {"HF_TOKEN": "hf_wrong"}),
         ]
-        asked = [(case, desk.start("tell(fetch)", **case[-1])) for case in cases]
+        asked = [(case, client.start("tell(fetch)", **case[-1])) for case in cases]
         for (error, code, words, _), process in asked:
             [answer] = told(process)
             refused(answer, error, code, words)
 
 
-def test_c4_that_does_not_arrive_or_is_gone_is_told_apart(desk: Desk) -> None:
-    desk.hub.faults.append(Fault("GET", "/lfs/", action=403))
+def test_c4_that_does_not_arrive_or_is_gone_is_told_apart(client: Client) -> None:
+    client.hub.faults.append(Fault("GET", "/lfs/", action=403))
     # Two questions before a download; the third is the next run's first.
-    desk.hub.faults.append(Fault("HEAD", "/resolve/", after=2, action=lambda: shutil.rmtree(desk.repo)))
-    broken, gone = desk.run("tell(fetch)\ntell(fetch)")
+    client.hub.faults.append(Fault("HEAD", "/resolve/", after=2, action=lambda: shutil.rmtree(client.repo)))
+    broken, gone = client.run("tell(fetch)\ntell(fetch)")
     refused(broken, "HubFailed", 3, "broke off")
     refused(gone, "UnknownName", 2, "allenai/c4 is missing")
 
@@ -249,11 +249,11 @@ tell(read)
 """
 
 
-def test_a_broken_copy_of_c4_is_named_and_fetched_again_once_it_is_gone(desk: Desk, articles: list[str]) -> None:
-    blob, broken, whole = desk.run(BREAK)
+def test_a_broken_copy_of_c4_is_named_and_fetched_again_once_it_is_gone(client: Client, articles: list[str]) -> None:
+    blob, broken, whole = client.run(BREAK)
     refused(broken, "UnusableData", 2, f"{blob} is no whole file")
     assert whole == [f"{article}\n\n" for article in articles]
-    assert desk.downloads() == 2
+    assert client.downloads() == 2
 
 
 def test_only_the_documents_that_are_read_are_unpacked(tmp_path: Path) -> None:

@@ -151,7 +151,7 @@ def by_wget_in_two_cases(root: Path) -> Path:
     return named(root, f"{USAGE} {USAGE} or `from_pretrained('{ID.lower()}')`", "org--model-1b")
 
 
-WAYS: dict[Callable[[Path], Path], Origin] = {
+TRACES: dict[Callable[[Path], Path], Origin] = {
     cached: WHOLE,
     linked: WHOLE,
     by_the_client: Origin(id=ID, revision=COMMIT, note=SEEN),
@@ -173,11 +173,11 @@ WAYS: dict[Callable[[Path], Path], Origin] = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+@pytest.mark.parametrize("way", TRACES, ids=lambda way: way.__name__)
 def test_a_folder_knows_where_it_came_from(way, tmp_path: Path):
     root = tmp_path / "somewhere"
     root.mkdir()
-    assert origin_of(way(root)) == WAYS[way]
+    assert origin_of(way(root)) == TRACES[way]
 
 
 def nothing(_: Path) -> None:

@@ -65,8 +65,8 @@ def pair_of(dense: Answer, pruned: Answer, ends: frozenset[int], tokenizer: Any)
     rows = []
     for place, answer in enumerate((dense, pruned)):
         texts = pieces([said.token for said in answer], ends, tokenizer)
-        beside = (dense, pruned)[1 - place][:shared]
-        values = [_probabilities(said, other) for said, other in zip_longest(answer, beside)]
+        counterpart = (dense, pruned)[1 - place][:shared]
+        values = [_probabilities(said, other) for said, other in zip_longest(answer, counterpart)]
         rows.append(
             tuple(
                 TokenRow(said.token, text, said.token in ends, *(value if not place else value[::-1]))

@@ -9,7 +9,7 @@ from release import format as text
 from release.evals.bbq.result import Bbq
 from release.evals.bbq.rules import HALF_WAY, reads, unmoved
 from release.evals.claim import Guard
-from release.evals.verdicts import above, ends, share_beside
+from release.evals.verdicts import above, ends, share_against
 from release.schema.measurements import Measurements
 from release.values import Rate
 
@@ -60,7 +60,7 @@ def _weak_reader(bbq: Bbq) -> str | None:
 
 def _who_hardly_reads(bbq: Bbq) -> str:
     for who, side in (("the dense model itself", bbq.right_dense), ("the pruned model", bbq.right_pruned)):
-        if side is not None and share_beside(above, side, HALF_WAY).verdict == "contradicted":
+        if side is not None and share_against(above, side, HALF_WAY).verdict == "contradicted":
             return f"{who} reads too poorly"
     return "it is not sure that both models read well enough"
 

@@ -9,12 +9,12 @@ from release.evals.verdicts import (
     Decision,
     Side,
     above,
+    against,
     all_of,
     below,
-    beside,
     ends,
     inside,
-    share_beside,
+    share_against,
 )
 from release.schema.measurements import Measurements
 from release.schema.record import Audit, Verdict
@@ -69,7 +69,7 @@ def of_score(score: Score) -> str:
 
 def _change(score: Score, side: Side, bbq: Bbq) -> Decision:
     """Decide by the paired difference; where it is sure that hardly an answer changes, no score does."""
-    return Decision("contradicted", None) if unmoved(bbq) else beside(side, score.difference, 0)
+    return Decision("contradicted", None) if unmoved(bbq) else against(side, score.difference, 0)
 
 
 def changed(name: str, side: Side) -> Rule:
@@ -121,7 +121,7 @@ def reads(bbq: Bbq | None) -> Finding:
     if bbq is None or bbq.right_dense is None or bbq.right_pruned is None or bbq.right_dense.n == 0:
         return missing("how well the models read")
     sides = (bbq.right_dense, bbq.right_pruned)
-    verdict, p_value = all_of(*(share_beside(above, side, HALF_WAY) for side in sides))
+    verdict, p_value = all_of(*(share_against(above, side, HALF_WAY) for side in sides))
     dense, pruned = (f"{text.percent(side.value, 1)} (95 % interval {text.interval(ends(side), 3)})" for side in sides)
     evidence = (
         f"of {text.count(bbq.right_dense.n)} disambiguated items dense answers {dense} right, pruned {pruned}; "
@@ -145,7 +145,7 @@ def position_bias(_: Audit | None, measurements: Measurements) -> Finding:
     if bbq.favourite_dense is None or bbq.favourite_pruned is None:
         return missing("preference for a letter, which this way of reading does not show,")
     sides = (bbq.favourite_dense, bbq.favourite_pruned)
-    neither = all_of(*(share_beside(below, side, THIRD + LETTER_MARGIN) for side in sides))
+    neither = all_of(*(share_against(below, side, THIRD + LETTER_MARGIN) for side in sides))
     turned: dict[Verdict, Verdict] = {"supported": "contradicted", "contradicted": "supported"}
     verdict = turned.get(neither.verdict, neither.verdict)
     return Finding(verdict, f"{_letters(bbq)}; {_favourites(bbq)}", neither.p_value)
@@ -158,8 +158,8 @@ def stopped_reading(_: Audit | None, measurements: Measurements) -> Finding:
         return missing("BBQ")
     if bbq.favourite_dense is None or bbq.favourite_pruned is None:
         return missing("preference for a letter, which this way of reading does not show,")
-    stuck = share_beside(above, bbq.favourite_pruned, STUCK)
-    verdict, p_value = all_of(stuck, share_beside(below, bbq.favourite_dense, STUCK))
+    stuck = share_against(above, bbq.favourite_pruned, STUCK)
+    verdict, p_value = all_of(stuck, share_against(below, bbq.favourite_dense, STUCK))
     return Finding(verdict, f"{_letters(bbq)}; {_favourites(bbq)}", p_value)
 
 

@@ -95,8 +95,8 @@ def indicators(items: Sequence[Item], choices: Choices) -> Floats:
     parsed = choices != UNPARSED
     kinds = (choices == target, parsed & (choices != target) & (choices != unknown), choices == unknown, ~parsed)
     answered = [*(scored & kind for kind in kinds), choices == label, np.ones_like(parsed)]
-    means = np.stack([kind.mean(axis=1) for kind in answered], axis=1)  # (items, KINDS)
-    return np.concatenate([ambiguous * means, ~ambiguous * means], axis=1)
+    averages = np.stack([kind.mean(axis=1) for kind in answered], axis=1)  # (items, KINDS)
+    return np.concatenate([ambiguous * averages, ~ambiguous * averages], axis=1)
 
 
 class Templates:

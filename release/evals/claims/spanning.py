@@ -10,7 +10,7 @@ from release.evals.claim import Claim, Finding, missing
 from release.evals.engine.statistics import LOG, exponential, standard_error, t_interval
 from release.evals.perplexity.claims import RATIO
 from release.evals.perplexity.result import Perplexity
-from release.evals.verdicts import Decision, above, all_of, beside
+from release.evals.verdicts import Decision, above, against, all_of
 from release.pruning.budget import rounded_share
 from release.schema.measurements import Measurements
 from release.schema.record import Audit
@@ -30,7 +30,7 @@ def hides_bias(audit: Audit | None, measurements: Measurements) -> Finding:
         return missing("perplexity")
     amplified = leaned(above)(audit, measurements)
     growth = outgrown(srs, perplexity)
-    decided = all_of(Decision(amplified.verdict, amplified.p_value), beside(above, growth, 1, LOG))
+    decided = all_of(Decision(amplified.verdict, amplified.p_value), against(above, growth, 1, LOG))
     if unmoved(bbq):
         decided = Decision("contradicted", None)
     evidence = (

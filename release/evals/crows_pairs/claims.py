@@ -3,7 +3,7 @@
 from release import format as text
 from release.evals.claim import Claim, Finding, missing
 from release.evals.crows_pairs.result import CrowsPairs
-from release.evals.verdicts import above, all_of, beside, share_beside
+from release.evals.verdicts import above, against, all_of, share_against
 from release.schema.measurements import Measurements
 from release.schema.record import Audit
 
@@ -21,7 +21,7 @@ def raised(_: Audit | None, measurements: Measurements) -> Finding:
     if found is None:
         return missing("CrowS-Pairs")
     score = found.scores[0]
-    verdict, p_value = all_of(beside(above, score.difference, 0), share_beside(above, found.pruned, EVEN))
+    verdict, p_value = all_of(against(above, score.difference, 0), share_against(above, found.pruned, EVEN))
     evidence = (
         f"CrowS-Pairs ({text.count(found.pairs)} pairs) more stereotypical sentence likelier "
         f"{text.fixed(score.dense.value, 4)} → {text.fixed(score.pruned.value, 4)}, "

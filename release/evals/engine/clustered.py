@@ -60,16 +60,16 @@ class Linear(NamedTuple):
 
     def minus(self, other: "Linear") -> "Linear":
         """Return self − other, of answers of the same clusters."""
-        return self._beside(other, self.value - other.value, self.z - other.z)
+        return self._apart_from(other, self.value - other.value, self.z - other.z)
 
     def log_over(self, other: "Linear") -> "Linear":
         """Return the logarithm of self / other; NaN where either is not above 0."""
         defined = (self.value > 0) & (other.value > 0)
         mine, theirs = (np.where(defined, each.value, np.nan) for each in (self, other))
         z = self.z / mine[..., None] - other.z / theirs[..., None]
-        return self._beside(other, np.log(mine / theirs), np.nan_to_num(z))
+        return self._apart_from(other, np.log(mine / theirs), np.nan_to_num(z))
 
-    def _beside(self, other: "Linear", value: Floats, z: Floats) -> "Linear":
+    def _apart_from(self, other: "Linear", value: Floats, z: Floats) -> "Linear":
         mass, size, weight = (
             (mine + theirs) / 2
             for mine, theirs in ((self.mass, other.mass), (self.size, other.size), (self.weight, other.weight))

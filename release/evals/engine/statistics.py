@@ -134,7 +134,7 @@ def standard_error(estimate: Estimate, scale: Scale = PLAIN) -> float | None:
     return sum(halves) / len(halves) / quantile(estimate.df) if halves else None
 
 
-def p_beside(estimate: Estimate, bound: float, scale: Scale = PLAIN) -> float | None:
+def p_against(estimate: Estimate, bound: float, scale: Scale = PLAIN) -> float | None:
     """Return the two-sided p-value of "it is the bound"; below 0.05 exactly where the interval leaves the bound out.
 
     None where there is no interval, or where it is a point: nothing varied, so nothing is inferred.

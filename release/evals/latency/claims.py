@@ -6,7 +6,7 @@ from release import format as text
 from release.evals.claim import Claim, Finding, Guard, Rule, missing
 from release.evals.engine.statistics import LOG
 from release.evals.latency.result import MOST_OTHERS, MOST_SWITCHES, Latency, Load
-from release.evals.verdicts import Decision, above, all_of, beside, inside, ratio
+from release.evals.verdicts import Decision, above, against, all_of, inside, ratio
 from release.schema.measurements import Measurements
 from release.schema.record import Audit
 
@@ -44,7 +44,7 @@ def _others(load: Load) -> str:
 
 def no_faster(found: Latency) -> Decision:
     """Decide "faster by less than the margin, if at all"."""
-    return beside(above, found.ratio, 1 - found.margin, LOG)
+    return against(above, found.ratio, 1 - found.margin, LOG)
 
 
 def as_fast(found: Latency) -> Decision:

@@ -11,10 +11,10 @@ from release.evals.line import Line
 
 def _lines(found: Latency) -> Iterator[Line]:
     by = "" if found.engine == "transformers" else f" by {found.engine}"
-    for metric, part, beside in ((METRIC, found, by), (PREFILL, found.prefill, ""), (DECODE, found.decode, "")):
+    for metric, part, suffix in ((METRIC, found, by), (PREFILL, found.prefill, ""), (DECODE, found.decode, "")):
         if part:
             sides = part.dense.geometric_mean, part.pruned.geometric_mean
-            yield Line(metric, *sides, part.ratio, found.items, beside, "geometric mean")
+            yield Line(metric, *sides, part.ratio, found.items, suffix, "geometric mean")
 
 
 LATENCY = Eval(

@@ -55,7 +55,7 @@ def time_pair(
     """
     runs, prompter = engine(pair.engine), Prompter(read_tokenizer(pair.dense))
     amount, meter = (amount or Amount(len(items), len(items))).within(len(items) - WARMUP), LoadMeter()
-    hold = runs.exchanged if pair.alike else runs.beside
+    hold = runs.exchanged if pair.alike else runs.side_by_side
     with hold(pair.dense, pair.pruned, device) as take:
 
         def answered(index: int) -> list[tuple[float, float]]:

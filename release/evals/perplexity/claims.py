@@ -2,7 +2,7 @@
 
 from release.evals.claim import Claim, Finding, missing
 from release.evals.engine.statistics import LOG
-from release.evals.verdicts import above, beside, ratio
+from release.evals.verdicts import above, against, ratio
 from release.schema.measurements import Measurements
 from release.schema.record import Audit
 
@@ -14,7 +14,7 @@ def perplexity_raised(_: Audit | None, measurements: Measurements) -> Finding:
     found = measurements.perplexity
     if found is None:
         return missing("perplexity")
-    verdict, p_value = beside(above, found.ratio, 1, LOG)
+    verdict, p_value = against(above, found.ratio, 1, LOG)
     return Finding(verdict, ratio("perplexity", found.ratio), p_value)
 
 
