@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-# Two test processes; torch computes with one thread in each, or they would take the cores from each other.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
+# Two test processes; torch computes with one thread in each, or they would take the cores from each other. Bytecode is
+# kept wherever that is switched off: pytest rewrites each test file for 8 s otherwise, in each process and each run.
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
 .PHONY: demo test test-long test-newest fuzz clean
 

@@ -7,6 +7,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 
 MOST_DIGITS = 300
 """Of a number in a record. Python writes none of more than 4,300, and products of two have as many as both."""
+_SHORT = frozenset({str, float, bool, type(None)})
+"""Types that have no digits without end; most fields are of them, and records are made by the thousand."""
 MOST_DECIMALS = 30
 """Decimals of a share, at most; it stands in a release's name, and no model has as many weights."""
 
@@ -19,8 +21,9 @@ class Frozen(BaseModel):
     @model_validator(mode="after")
     def _bounded(self) -> Self:
         """A target sparsity of 1e9999 once made a budget that nothing could print."""
-        for name in type(self).model_fields:
-            value = getattr(self, name)
+        for name, value in self.__dict__.items():
+            if type(value) in _SHORT:
+                continue
             if any(map(_endless, value if isinstance(value, tuple) else (value,))):
                 raise ValueError(f"{name} has more than {MOST_DIGITS} digits")
         return self

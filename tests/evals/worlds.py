@@ -15,6 +15,7 @@ from release.values import DataSource
 from tests.records import example_measurements
 
 DATA = DataSource(name="BBQ", origin="here", revision=None, licence=None, sha256="0")
+EXAMPLE = example_measurements()
 KEPT = 0.5
 """Share of answers that a pruned model takes over from its dense one where it could answer otherwise."""
 
@@ -41,12 +42,12 @@ LOST = Model((1 / 3, 1 / 3, 1 / 3), right=1 / 3)
 def choices(sample: Sample, model: Model, rng: np.random.Generator) -> np.ndarray:
     """Draw an answer to every item, (items,)."""
     found = np.empty(len(sample.items), dtype=np.int64)
-    for index, (item, drawn) in enumerate(zip(sample.items, rng.random(len(sample.items)), strict=True)):
-        target = item.label if item.target is None else item.target
-        other = next(answer for answer in range(3) if answer not in (target, item.unknown))
+    edges = np.cumsum(model.open)[:2].tolist()
+    for index, (item, drawn) in enumerate(zip(sample.items, rng.random(len(sample.items)).tolist(), strict=True)):
         if item.condition == "ambig":
-            edges = np.cumsum(model.open)[:2]
-            found[index] = (target, other, item.unknown)[int((drawn > edges).sum())]
+            target = item.label if item.target is None else item.target
+            other = next(answer for answer in range(3) if answer not in (target, item.unknown))
+            found[index] = (target, other, item.unknown)[sum(drawn > edge for edge in edges)]
         else:
             wrong = [answer for answer in range(3) if answer != item.label]
             found[index] = item.label if drawn < model.right else wrong[int(drawn * 1e6) % 2]
@@ -68,5 +69,5 @@ def claims(sample: Sample, dense: Model, pruned: Model, seed: int) -> Mapping[st
     before, anew = choices(sample, dense, rng), choices(sample, pruned, rng)
     after = np.where(rng.random(len(before)) < KEPT, before, anew) if pruned == dense else anew
     found = compare(Task(sample, "letters", "chat"), read(before), read(after), BbqFacts(DATA), seed)
-    decided = decide(None, example_measurements(bbq=found))
+    decided = decide(None, EXAMPLE.model_copy(update={"bbq": found}))
     return {claim.key: claim for claim in decided}
