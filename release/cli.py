@@ -17,6 +17,7 @@ from release.settings.common import Base, Debug, DryRun, Json, Model, PathOrRepo
 from release.settings.measuring import Measuring
 from release.settings.option import shares
 from release.settings.publication import Destination, PublishOptions
+from release.settings.sweeping import SweepOptions
 from release.settings.verifying import VerifyOptions
 from release.settings.watching import WatchOptions
 
@@ -191,6 +192,27 @@ def watch(
         report.show_facts({"stopped": commands.stop(repositories)}, json)
     else:
         report.show_watched(commands.watched(repositories, asked, dry_run=dry_run), json)
+
+
+@command(app)
+def sweep(
+    *,
+    grid: Annotated[Path, typer.Argument(help="A grid's YAML file; see docs/sweep.md.", show_default=False)],
+    asked: SweepOptions,
+    dry_run: DryRun = False,
+    run: RunOptions,
+) -> None:
+    """Build a grid of releases from one file; what is done already is left as it is. Exit 1 where a cell failed."""
+    from release import report
+    from release.commands import sweep as commands
+
+    job = commands.opened(grid, asked)
+    if dry_run:
+        report.show_planned_sweep(job, commands.previews(job), run.as_json)
+        return
+    whole = asked.status or commands.built(job, asked, Console())
+    report.show_sweep(job, run.as_json)
+    raise typer.Exit(0 if whole else 1)
 
 
 @app.command()

@@ -148,7 +148,7 @@ def _sample(plan: Measuring, parameters: int) -> Forecast | None:
     from release.models.device import choose_device
 
     items = of_categories(found[0], plan.bbq_categories)
-    return forecast(draw(items, asked(plan, parameters, choose_device(plan.device), len(items)), plan.seed))
+    return forecast(draw(items, asked(plan, parameters, choose_device(plan.device), len(items)), plan.sampling_seed))
 
 
 def _repositories(plan: Plan, name: str) -> tuple[str, ...]:

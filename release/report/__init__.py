@@ -12,6 +12,7 @@ from release.report.short import (
     show_reported,
     show_watched,
 )
+from release.report.sweeps import show_planned_sweep, show_sweep
 
 __all__ = [
     "show_changes",
@@ -19,12 +20,14 @@ __all__ = [
     "show_measurements",
     "show_methods",
     "show_models",
+    "show_planned_sweep",
     "show_preview",
     "show_previews",
     "show_push_plan",
     "show_release",
     "show_releases",
     "show_reported",
+    "show_sweep",
     "show_verification",
     "show_watched",
 ]

@@ -17,7 +17,12 @@ Function = Callable[..., None]
 
 def parameters(record: type[Frozen], *but: str) -> tuple[str, ...]:
     """Return the parameters of a record's options, for a command that omits them; all `but` some."""
-    return tuple(word for word in map(parameter, _settings(record)) if word not in but)
+    return tuple(word for word in settings_by_parameter(record) if word not in but)
+
+
+def settings_by_parameter(record: type[Frozen]) -> dict[str, Setting]:
+    """Return a record's options, and those of the records it nests, by the names of their parameters."""
+    return {parameter(each): each for each in _settings(record)}
 
 
 def command(app: typer.Typer, *, omit: tuple[str, ...] = ()) -> Callable[[Function], Function]:

@@ -10,7 +10,7 @@ from release.errors import BadOption
 from release.format import quoted
 from release.frozen import Frozen
 from release.settings.option import HelpPanel, Option, listed, share
-from release.settings.recipe import Seed
+from release.settings.recipe import DEFAULT_SEED, LARGEST_SEED, Seed
 from release.values import EngineName, Precision, Reading
 
 BbqData = Annotated[Path | None, Option("--bbq-data", "A folder in nyu-mll/BBQ's layout.", HelpPanel.MEASURE)]
@@ -60,7 +60,8 @@ class Measuring(Frozen):
     """What to measure, and on what.
 
     Attributes:
-        seed: Seed of the samples and of the permutation tests.
+        seed: Seed of the samples and of the permutation tests, where `sample_seed` gives no other.
+        sample_seed: Seed of these alone, so that masks of several seeds are asked the same.
         evals: The evaluations to run, where only some are; `of` switches all others off and leaves this empty.
         bbq: "auto" (as many items as this machine reads in about the time of the rest), "off", "full", "study" (the
             12,148 ambiguous items of the study's five categories), or a number of items.
@@ -81,7 +82,18 @@ class Measuring(Frozen):
         device: A torch device, or "auto".
     """
 
-    seed: Seed = 42
+    seed: Seed = DEFAULT_SEED
+    sample_seed: Annotated[
+        int | None,
+        Option(
+            "--sample-seed",
+            "Seed of samples and permutations alone; that of the mask by default.",
+            HelpPanel.MEASURE,
+            least=0,
+            most=LARGEST_SEED,
+            shows_default=False,
+        ),
+    ] = None
     evals: Annotated[
         tuple[Evaluation, ...],
         Option(
@@ -170,6 +182,11 @@ class Measuring(Frozen):
         Literal["lm-eval"] | None, Option("--log-format", "Log every answer once more, as lm-eval.", HelpPanel.MEASURE)
     ] = None
     device: Device = "auto"
+
+    @property
+    def sampling_seed(self) -> int:
+        """The seed that samples and permutations are drawn with."""
+        return self.seed if self.sample_seed is None else self.sample_seed
 
     def nothing(self) -> Self:
         """The same with every evaluation switched off."""

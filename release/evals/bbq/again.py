@@ -41,7 +41,7 @@ def again(record: Record, known: Bbq, data: bytes) -> Bbq:
     task = Task(sample_of(record, known, asked), known.reading, known.prompt)
     looked = _looked_again(record, known, asked)
     facts = BbqFacts(source(known.data), known.precision, known.rounding, known.sampling, looked)
-    result = compare(task, asked.dense, asked.pruned, facts, record.plan.measuring.seed)
+    result = compare(task, asked.dense, asked.pruned, facts, record.plan.measuring.sampling_seed)
     return result.model_copy(update={"engine": known.engine, "packages": known.packages})
 
 
@@ -58,7 +58,7 @@ def _looked_again(record: Record, known: Bbq, asked: AnswerTable) -> Looks | Non
     place = {(item.category, item.example_id): index for index, item in enumerate(asked.items)}
 
     def ask(size: int) -> looks.Round:
-        sample = draw(items, looks.amount(size, len(items)), plan.seed)
+        sample = draw(items, looks.amount(size, len(items)), plan.sampling_seed)
         if len(sample.items) > len(asked.items):
             raise wrong("ends before its precision was reached")
         rows = [place[item.category, item.example_id] for item in sample.items]
@@ -92,11 +92,11 @@ def sample_of(record: Record, known: Bbq, asked: AnswerTable) -> Sample:
         UnknownName: The record names a category that BBQ has not.
     """
     plan = record.plan.measuring
-    if known.sample_seed not in (None, plan.seed):
-        raise wrong(f"was drawn with seed {known.sample_seed}, where the release has seed {plan.seed}")
+    if known.sample_seed not in (None, plan.sampling_seed):
+        raise wrong(f"was drawn with seed {known.sample_seed}, where the release has seed {plan.sampling_seed}")
     if data := data_at_hand():
         amount = "study" if plan.bbq == "study" else "full" if known.sample_seed is None else str(len(asked.items))
-        drawn = draw(of_categories(data[0], plan.bbq_categories), amount, plan.seed)
+        drawn = draw(of_categories(data[0], plan.bbq_categories), amount, plan.sampling_seed)
         if drawn.items != asked.items:
             raise wrong("does not hold the items that this sample draws")
         return drawn

@@ -89,7 +89,7 @@ class BbqTask(ModelTask[BbqReading, Bbq]):
         """Compute scores, tests and what changed."""
         plan = self.asked.plan
         facts = BbqFacts(self.data, plan.eval_dtype, dense.rounding, self.script.sampling, self.looks)
-        found = compare(self.script.task, dense.answers, pruned.answers, facts, plan.seed)
+        found = compare(self.script.task, dense.answers, pruned.answers, facts, plan.sampling_seed)
         by = plan.bbq_engine
         return found.model_copy(update={"engine": by, "packages": engines.packages(by)})
 
@@ -119,5 +119,5 @@ def prepare(about: EvalContext) -> BbqTask | None:
 
 def _script(about: EvalContext, items: Sequence[Item], amount: str) -> bbq.Script:
     """Draw a sample and lay it out."""
-    sample = draw(items, amount, about.plan.seed)
+    sample = draw(items, amount, about.plan.sampling_seed)
     return bbq.prepare(sample, about.tokenizer, about.dense, about.plan.bbq_scoring)

@@ -29,9 +29,9 @@ def again(record: Record, known: CrowsPairs, data: bytes) -> CrowsPairs:
     found, source, plan = read_likelihoods(data, known.pairs), known.data, record.plan.measuring
     if at_hand := pairs_of.known():
         pairs, source = at_hand
-        due = pairs_of.drawn(pairs, plan.crows_pairs, plan.seed)
+        due = pairs_of.drawn(pairs, plan.crows_pairs, plan.sampling_seed)
         if [(pair.number, pair.category) for pair in due] != [(pair.number, pair.category) for pair in found.pairs]:
             raise wrong("does not hold the pairs that are drawn for this seed")
-    seed = None if known.pairs == pairs_of.PAIRS else plan.seed
+    seed = None if known.pairs == pairs_of.PAIRS else plan.sampling_seed
     asked = AskedPairs(found.pairs, source, seed, known.start, known.precision)
     return compare(asked, PairLikelihoods(found.dense), PairLikelihoods(found.pruned))

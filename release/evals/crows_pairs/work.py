@@ -74,10 +74,10 @@ def prepare(asked: EvalContext) -> CrowsPairsTask | None:
     if plan.crows_pairs == "off":
         return None
     pairs, data = read_pairs(asked.console)
-    chosen = drawn(pairs, plan.crows_pairs, plan.seed)
+    chosen = drawn(pairs, plan.crows_pairs, plan.sampling_seed)
     start, tokenizer = start_of(asked.tokenizer), asked.tokenizer
     ids = [tuple(each.tolist()) for each in tokenise([text for pair in chosen for text in pair[2:]], tokenizer)]
-    seed = None if len(chosen) == len(pairs) else plan.seed
+    seed = None if len(chosen) == len(pairs) else plan.sampling_seed
     sentences = list(zip(ids[::2], ids[1::2], strict=True))
     return CrowsPairsTask(AskedPairs(chosen, data, seed, start, plan.eval_dtype), sentences)
 

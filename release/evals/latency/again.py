@@ -28,7 +28,7 @@ def again(record: Record, known: Latency, data: bytes) -> Latency:
     plan = record.plan.measuring
     items, timings = read_timings(data, known)
     if found := data_at_hand():
-        due = drawn(of_categories(found[0], plan.bbq_categories), plan.latency, plan.seed)
+        due = drawn(of_categories(found[0], plan.bbq_categories), plan.latency, plan.sampling_seed)
         amount = Amount.of(plan.latency).within(len(due) - WARMUP)
         # A machine that was busy from the first prompts on was asked no further ones; one that became so later was.
         stopped = known.load.busy and known.items == amount.least

@@ -54,6 +54,6 @@ def prepare(asked: EvalContext) -> LatencyTask | None:
         runs.require(dense, asked.device)
         require_room(open_checkpoint(dense).size, runs.place(asked.device))
     amount = plan.latency if plan.latency == AUTO else str(count_of("latency", plan.latency))
-    items = drawn(of_categories(everything, plan.bbq_categories), amount, plan.seed)
+    items = drawn(of_categories(everything, plan.bbq_categories), amount, plan.sampling_seed)
     prompter = Prompter(asked.tokenizer)
     return LatencyTask(asked, items, data, prompter.encode(prompter.texts([(item, 0) for item in items])))

@@ -1,0 +1,139 @@
+"""What is known of each cell of a sweep: one small file a cell, that any machine which sees the folder can read."""
+
+import hashlib
+import os
+import socket
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from release import files
+from release.digests import sha256_file
+from release.frozen import Frozen
+from release.schema.record import FILE_NAME
+from release.sweep.grid import Cell
+
+CELLS = "cells"
+Status = Literal["planned", "running", "interrupted", "failed", "done"]
+
+
+class CellState(Frozen):
+    """What one run left of a cell.
+
+    Attributes:
+        plan: Digest of what was asked for.
+        host: Name of the machine that works or worked on it.
+        pid: Its process there.
+        started: Seconds since 1970.
+        ended: Likewise; None while it runs.
+        folder: Of the finished release, within the folder of all releases.
+        record: SHA-256 of its release.json.
+        error: Why it failed, and what to do.
+    """
+
+    plan: str
+    status: Status
+    host: str
+    pid: int
+    started: float
+    ended: float | None = None
+    folder: str | None = None
+    record: str | None = None
+    error: tuple[str, str] | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took."""
+        return None if self.ended is None else self.ended - self.started
+
+
+PLANNED = CellState(plan="", status="planned", host="", pid=0, started=0.0)
+
+
+class Board:
+    """The states of a sweep's cells.
+
+    A sweep's folder may lie on storage that several machines share: a file is written whole and renamed, no lock is
+    asked for, and each cell has a file of its own that one process at a time writes.
+
+    Args:
+        work: The sweep's own folder.
+        out: The folder of all releases.
+    """
+
+    def __init__(self, work: Path, out: Path) -> None:
+        self.work = work
+        self.out = out
+
+    def state(self, cell: Cell) -> CellState:
+        """Return what is known of a cell now; what was left of another plan of this name counts as nothing."""
+        known = files.recall(self._file(cell), CellState.model_validate_json)
+        if known is None or known.plan != digest(cell):
+            return PLANNED
+        if known.status == "running" and not _lives(known):
+            return known.model_copy(update={"status": "interrupted"})
+        if known.status == "done" and not self._is_whole(known):
+            return PLANNED
+        return known
+
+    def begin(self, cell: Cell) -> None:
+        """Say that this process works on a cell."""
+        self._write(cell, _now(cell, "running"))
+
+    def done(self, cell: Cell, folder: Path) -> None:
+        """Say that a cell's release is whole."""
+        record = sha256_file(folder / "model" / FILE_NAME)
+        self._end(cell, {"status": "done", "folder": folder.name, "record": record})
+
+    def failed(self, cell: Cell, seen: str, remedy: str) -> None:
+        """Say why there is no release of a cell."""
+        self._end(cell, {"status": "failed", "error": (seen, remedy)})
+
+    def missing(self, cells: Sequence[Cell], retry: bool) -> list[Cell]:
+        """Return the cells that a sweep has to build: all that are not done, and failed ones if they are retried."""
+        left = ("done",) if retry else ("done", "failed")
+        return [cell for cell in cells if self.state(cell).status not in left]
+
+    def record_of(self, cell: Cell) -> Path | None:
+        """Return a finished cell's release.json."""
+        state = self.state(cell)
+        return self.out / state.folder / "model" / FILE_NAME if state.status == "done" and state.folder else None
+
+    def _end(self, cell: Cell, what: dict[str, object]) -> None:
+        known = files.recall(self._file(cell), CellState.model_validate_json) or _now(cell, "running")
+        self._write(cell, CellState.model_validate({**dict(known), **what, "ended": time.time()}))
+
+    def _write(self, cell: Cell, state: CellState) -> None:
+        self._file(cell).parent.mkdir(parents=True, exist_ok=True)
+        files.write(self._file(cell), state.model_dump_json(indent=1))
+
+    def _file(self, cell: Cell) -> Path:
+        return self.work / CELLS / f"{cell.key}.json"
+
+    def _is_whole(self, known: CellState) -> bool:
+        path = self.out / str(known.folder) / "model" / FILE_NAME
+        return path.is_file() and sha256_file(path) == known.record
+
+
+def digest(cell: Cell) -> str:
+    """Name what a cell asks for, whatever folder it is built in."""
+    asked = cell.plan.model_dump_json(exclude={"out"})
+    return hashlib.sha256(asked.encode()).hexdigest()
+
+
+def _now(cell: Cell, status: Status) -> CellState:
+    return CellState(plan=digest(cell), status=status, host=socket.gethostname(), pid=os.getpid(), started=time.time())
+
+
+def _lives(known: CellState) -> bool:
+    """Whether the process that works on a cell is there; of another machine's nothing is known, so it counts."""
+    if known.host != socket.gethostname():
+        return True
+    try:
+        os.kill(known.pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

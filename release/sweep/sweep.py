@@ -1,0 +1,90 @@
+"""Builds a grid, cell by cell: what is missing, whatever an earlier run left."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from release import files
+from release.errors import BadOption, UnknownName
+from release.sweep.grid import Cell, Grid, Match, cells_of, read_grid
+from release.sweep.local import Local
+from release.sweep.state import Board, CellState
+from release.sweep.worker import Task
+
+WORK = "sweeps"
+"""Folder of the sweeps' own files, within that of all releases."""
+GRID = "grid.json"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A grid, its cells, and what is known of them.
+
+    Attributes:
+        out: The folder of all releases.
+    """
+
+    grid: Grid
+    out: Path
+    cells: tuple[Cell, ...]
+
+    @property
+    def board(self) -> Board:
+        """The states of its cells."""
+        return Board(self.work, self.out)
+
+    @property
+    def work(self) -> Path:
+        """Its own folder."""
+        return self.out / WORK / str(self.grid.name)
+
+    def states(self) -> list[tuple[Cell, CellState]]:
+        """Every cell beside what is known of it now."""
+        board = self.board
+        return [(cell, board.state(cell)) for cell in self.cells]
+
+
+def open_sweep(path: Path, out: Path, only: Sequence[str] = ()) -> Sweep:
+    """Read a grid and work out its cells; nothing is written.
+
+    Args:
+        only: Conditions such as `method=wanda`; a cell must meet all of them.
+
+    Raises:
+        ReleaseError: The grid cannot be read, an option is not understood, or no cell is left.
+    """
+    grid = read_grid(path)
+    match = _match(only)
+    cells = cells_of(grid, out.absolute())
+    kept = tuple(cell for cell in cells if match.holds(cell.place))
+    if not kept:
+        raise BadOption("No cell of the grid meets --only.", "Leave it out; --dry-run lists the cells.")
+    return Sweep(grid, out.absolute(), kept)
+
+
+def _match(only: Sequence[str]) -> Match:
+    given = dict[str, str]()
+    for each in only:
+        name, found, value = each.partition("=")
+        if name not in Match.model_fields:
+            raise UnknownName.among("axis", name, Match.model_fields)
+        if not found or not value:
+            raise BadOption(f"--only {each!r} is no condition.", "Give one like method=wanda or sparsity=0.5.")
+        given[name] = value
+    return Match.model_validate(given)
+
+
+def sweep(job: Sweep, engine: Local, *, retry_failed: bool) -> None:
+    """Build what is missing of a grid.
+
+    Raises:
+        OutputConflict: Another sweep of this name is at work there.
+    """
+    with files.locked(job.work / "run"):
+        files.write(job.work / GRID, job.grid.model_dump_json(indent=1))
+        missing = job.board.missing(job.cells, retry_failed)
+        tasks: dict[str, list[Cell]] = {}
+        for cell in missing:
+            tasks.setdefault(cell.task, []).append(cell)
+        engine.console.say(f"{len(job.cells)} cells, {len(missing)} to build, in {len(tasks)} tasks.")
+        engine.run(Task(grid=job.grid, out=job.out, work=job.work, cells=()), job.board, list(tasks.values()))

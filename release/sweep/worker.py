@@ -1,0 +1,93 @@
+"""The process that builds the cells of one task; it ends with the process that started it.
+
+    python -m release.sweep.worker GRID.json TASK
+
+Cells of a task share a base, what it is asked, and all of a recipe but its size: one bench serves them all, one read
+makes those that differ in sparsity alone, and the dense model's readings are recalled after the first.
+"""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from release.build import Bench, PlannedRelease, build, claimed, open_bench
+from release.errors import ReleaseError
+from release.frozen import Frozen
+from release.progress import Console
+from release.release_folder import ReleaseFolder
+from release.sweep.grid import Cell, Grid, cells_of
+from release.sweep.state import Board
+from release.workspace import Workspace
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks at whether the parent is there."""
+ABANDONED = 3
+
+
+class Task(Frozen):
+    """What a worker is given.
+
+    Attributes:
+        grid: The grid as it was when the sweep began.
+        out: The folder of all releases.
+        work: The sweep's own folder.
+        cells: Keys of the cells to build.
+    """
+
+    grid: Grid
+    out: Path
+    work: Path
+    cells: tuple[str, ...]
+
+
+def run(task: Task, console: Console) -> None:
+    """Build the cells of a task; why one has failed is kept in its state, and the others go on."""
+    board = Board(task.work, task.out)
+    _build([cell for cell in cells_of(task.grid, task.out) if cell.key in task.cells], board, console)
+
+
+def _build(cells: Sequence[Cell], board: Board, console: Console) -> None:
+    """Build cells that share a bench; where one of several cannot be, each gets a bench of its own."""
+    board.begin(cells[0])
+    left = list(cells)
+    try:
+        bench = open_bench([cell.plan for cell in cells], console)
+        planned = [_planned(cell, bench) for cell in cells]
+        with claimed(bench, planned):
+            for release in build(bench, planned):
+                board.done(left.pop(0), release.folder)
+                if left:
+                    board.begin(left[0])
+    except ReleaseError as error:
+        if len(left) == len(cells) > 1:
+            for cell in cells:
+                _build([cell], board, console)
+            return
+        board.failed(left.pop(0), error.seen, error.remedy)
+        if left:
+            _build(left, board, console)
+
+
+def _planned(cell: Cell, bench: Bench) -> PlannedRelease:
+    folder = ReleaseFolder(cell.plan.out / cell.plan.name(bench.base.slug))
+    return PlannedRelease(cell.plan, Workspace(folder))
+
+
+def die_with(parent: int) -> None:
+    """End this process as soon as its parent is another: who started it was killed, and nobody will look after it."""
+    while os.getppid() == parent:
+        time.sleep(LOOK_EVERY)
+    os._exit(ABANDONED)
+
+
+def main(path: Path) -> None:
+    """Build what a file says."""
+    threading.Thread(target=die_with, args=(os.getppid(),), daemon=True).start()
+    run(Task.model_validate_json(path.read_bytes()), Console())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
