@@ -203,16 +203,9 @@ def sweep(
     run: RunOptions,
 ) -> None:
     """Build a grid of releases from one file; what is done already is left as it is. Exit 1 where a cell failed."""
-    from release import report
-    from release.commands import sweep as commands
+    from release.commands.sweep import run_sweep
 
-    job = commands.opened(grid, asked)
-    if dry_run:
-        report.show_planned_sweep(job, commands.previews(job), run.as_json)
-        return
-    whole = asked.status or commands.built(job, asked, Console())
-    report.show_sweep(job, run.as_json)
-    raise typer.Exit(0 if whole else 1)
+    raise typer.Exit(0 if run_sweep(grid, asked, dry_run=dry_run, as_json=run.as_json) else 1)
 
 
 @app.command()

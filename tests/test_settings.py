@@ -59,6 +59,7 @@ SEEDS = st.integers(0, (1 << 63) - 21).map(str)
 WORDS: dict[str, st.SearchStrategy[str]] = {
     "--sparsity": SHARES,
     "--seed": SEEDS,
+    "--sample-seed": SEEDS,
     "--pattern": st.sampled_from(("2:4", "4:8", "1:2")),
     "--calibration": st.sampled_from(("auto", "c4", "WikiPedia")),
     "--calibration-samples": st.integers(1, 1_000_000).map(str),

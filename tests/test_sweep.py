@@ -19,10 +19,10 @@ from release.__main__ import run
 from release.errors import ReleaseError
 from release.progress import Console
 from release.schema.record import Record
-from release.sweep.grid import Cell, Grid, cells_of, read_grid
+from release.sweep.grid import Grid, GridCell, cells_of, read_grid
 from release.sweep.state import Board, CellState
 from release.sweep.sweep import open_sweep
-from release.sweep.worker import Task
+from release.sweep.worker import SweepTask
 from release.sweep.worker import run as build
 from tests import checkpoints
 
@@ -37,7 +37,7 @@ def grid_file(folder: Path, **fields: Any) -> Path:
     return path
 
 
-def cells(**fields: Any) -> tuple[Cell, ...]:
+def cells(**fields: Any) -> tuple[GridCell, ...]:
     return cells_of(Grid.model_validate({"models": ["demo"], "methods": ["random"], **fields}), Path("releases"))
 
 
@@ -134,17 +134,17 @@ def test_only_cells_that_meet_all_conditions_are_built(tmp_path: Path) -> None:
 
 class TestBoard:
     @pytest.fixture
-    def cell(self) -> Cell:
+    def cell(self) -> GridCell:
         return cells(sparsities=[0.1])[0]
 
     @pytest.fixture
     def board(self, tmp_path: Path) -> Board:
         return Board(tmp_path / "sweeps" / "grid", tmp_path)
 
-    def test_a_cell_that_nobody_touched_is_planned(self, board: Board, cell: Cell) -> None:
+    def test_a_cell_that_nobody_touched_is_planned(self, board: Board, cell: GridCell) -> None:
         assert board.state(cell).status == "planned"
 
-    def test_a_cell_whose_process_is_gone_was_interrupted(self, board: Board, cell: Cell) -> None:
+    def test_a_cell_whose_process_is_gone_was_interrupted(self, board: Board, cell: GridCell) -> None:
         child = subprocess.Popen([sys.executable, "-c", ""])
         child.wait()
         board.begin(cell)
@@ -156,13 +156,13 @@ class TestBoard:
         path.write_text(state.model_copy(update={"pid": child.pid, "host": "elsewhere"}).model_dump_json())
         assert board.state(cell).status == "running"
 
-    def test_a_failed_cell_is_left_until_it_is_retried(self, board: Board, cell: Cell) -> None:
+    def test_a_failed_cell_is_left_until_it_is_retried(self, board: Board, cell: GridCell) -> None:
         board.failed(cell, "It is too large.", "Give another.")
         assert board.state(cell).error == ("It is too large.", "Give another.")
         assert board.missing([cell], retry=False) == []
         assert board.missing([cell], retry=True) == [cell]
 
-    def test_a_cell_is_done_as_long_as_its_record_is_there_and_the_same(self, board: Board, cell: Cell) -> None:
+    def test_a_cell_is_done_as_long_as_its_record_is_there_and_the_same(self, board: Board, cell: GridCell) -> None:
         record = board.out / "some" / "model" / "release.json"
         record.parent.mkdir(parents=True)
         record.write_text("{}")
@@ -171,7 +171,7 @@ class TestBoard:
         record.write_text("{ }")
         assert board.state(cell).status == "planned"
 
-    def test_a_state_that_is_cut_or_of_another_plan_counts_as_nothing(self, board: Board, cell: Cell) -> None:
+    def test_a_state_that_is_cut_or_of_another_plan_counts_as_nothing(self, board: Board, cell: GridCell) -> None:
         board.failed(cell, "seen", "remedy")
         other = cell.model_copy(update={"plan": cells(sparsities=[0.1], options={"bbq": 8})[0].plan})
         assert board.state(other).status == "planned"
@@ -189,7 +189,7 @@ def test_one_bad_cell_does_not_stop_the_others(llama: Path, tmp_path: Path, cons
     taken.mkdir(parents=True)
     (taken / "mine.txt").write_text("mine")
     board = Board(out / "sweeps" / "grid", out)
-    build(Task(grid=grid, out=out, work=board.work, cells=tuple(cell.key for cell in found)), console)
+    build(SweepTask(grid=grid, out=out, work=board.work, cells=tuple(cell.key for cell in found)), console)
     states = [board.state(cell) for cell in found]
     assert [state.status for state in states] == ["done", "failed", "done"]
     assert states[1].error

@@ -2,24 +2,21 @@
 
 from pathlib import Path
 
-from release.preview import Preview, preview
+from release import report
+from release.preview import preview
 from release.progress import Console
 from release.settings.sweeping import SweepOptions
 from release.sweep.local import Local
-from release.sweep.sweep import Sweep, open_sweep, sweep
+from release.sweep.sweep import open_sweep, sweep
 
 
-def opened(grid: Path, asked: SweepOptions) -> Sweep:
-    """Read a grid's file and find the cells that are asked for."""
-    return open_sweep(grid, asked.out, asked.only)
-
-
-def previews(job: Sweep) -> dict[str, Preview]:
-    """Work out what each cell would do, from config and headers alone."""
-    return {cell.key: preview(cell.plan) for cell in job.cells}
-
-
-def built(job: Sweep, asked: SweepOptions, console: Console) -> bool:
-    """Build what is missing; tell whether every cell is done."""
-    sweep(job, Local(asked.parallel, console), retry_failed=asked.retry_failed)
-    return all(state.status == "done" for _, state in job.states())
+def run_sweep(path: Path, asked: SweepOptions, *, dry_run: bool, as_json: bool) -> bool:
+    """Build what is missing of a grid, or show what there is; tell whether nothing failed."""
+    job = open_sweep(path, asked.out, asked.only)
+    if dry_run:
+        report.show_planned_sweep(job, {cell.key: preview(cell.plan) for cell in job.cells}, as_json)
+        return True
+    if not asked.status:
+        sweep(job, Local(asked.parallel, Console()), retry_failed=asked.retry_failed)
+    report.show_sweep(job, as_json)
+    return asked.status or all(state.status == "done" for _, state in job.states())

@@ -11,11 +11,11 @@ from release.report.display import display, listing
 
 if TYPE_CHECKING:
     from release.preview import Preview
-    from release.sweep.grid import Cell
+    from release.sweep.grid import GridCell
     from release.sweep.state import CellState
     from release.sweep.sweep import Sweep
 
-Beside = "list[tuple[Cell, CellState]]"
+Beside = "list[tuple[GridCell, CellState]]"
 
 
 def show_sweep(job: "Sweep", as_json: bool) -> None:
@@ -39,7 +39,7 @@ def show_planned_sweep(job: "Sweep", previews: "dict[str, Preview]", as_json: bo
     display({"name": job.grid.name, "cells": cells}, as_json, _planned(job, previews))
 
 
-def _facts(cell: "Cell", state: "CellState") -> dict[str, Any]:
+def _facts(cell: "GridCell", state: "CellState") -> dict[str, Any]:
     return {
         "cell": cell.key,
         **cell.place.model_dump(mode="json"),
@@ -48,7 +48,7 @@ def _facts(cell: "Cell", state: "CellState") -> dict[str, Any]:
     }
 
 
-def _tables(job: "Sweep", states: "list[tuple[Cell, CellState]]") -> "Iterator[RenderableType]":
+def _tables(job: "Sweep", states: "list[tuple[GridCell, CellState]]") -> "Iterator[RenderableType]":
     done = [state.seconds for _, state in states if state.status == "done" and state.seconds is not None]
     counts = {name: sum(state.status == name for _, state in states) for name in ("done", "running", "failed")}
     facts = {

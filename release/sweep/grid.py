@@ -22,7 +22,7 @@ from release.settings.recipe import DEFAULT_SEED, method_key
 from release.sources.base import slug
 
 MOST_CELLS = 100_000
-COORDINATES = ("method", "sparsity", "pattern", "seed", "sample_seed")
+AXES = ("method", "sparsity", "pattern", "seed", "sample_seed")
 """Options that the axes of the grid give, and no other place."""
 REMEDY = "See docs/sweep.md for what a grid's file holds."
 
@@ -51,7 +51,7 @@ class Match(Frozen):
     pattern: Text | None = None
     seed: int | None = None
 
-    def holds(self, place: "Place") -> bool:
+    def holds(self, place: "Coordinates") -> bool:
         """Whether a cell is one of them."""
         wanted = (
             self.model,
@@ -60,7 +60,7 @@ class Match(Frozen):
             self.pattern,
             self.seed,
         )
-        return all(asked is None or asked == given for asked, given in zip(wanted, place.coordinates, strict=True))
+        return all(asked is None or asked == given for asked, given in zip(wanted, place.all, strict=True))
 
 
 class Override(Frozen):
@@ -92,7 +92,7 @@ class Grid(Frozen):
     exclude: tuple[Match, ...] = ()
 
 
-class Place(Frozen):
+class Coordinates(Frozen):
     """Where a cell stands on the axes of its grid."""
 
     model: str
@@ -102,12 +102,12 @@ class Place(Frozen):
     seed: int
 
     @property
-    def coordinates(self) -> tuple[object, ...]:
+    def all(self) -> tuple[object, ...]:
         """In the order of `Match`."""
         return (self.model, self.method, self.sparsity, self.pattern, self.seed)
 
 
-class Cell(Frozen):
+class GridCell(Frozen):
     """One release of a grid.
 
     Attributes:
@@ -116,7 +116,7 @@ class Cell(Frozen):
     """
 
     key: str
-    place: Place
+    place: Coordinates
     plan: Plan
 
     @property
@@ -153,7 +153,7 @@ def _unusable(name: str, error: ValidationError) -> ReleaseError:
     return UnusableData(f"The grid {name}: {'.'.join(map(str, first['loc']))}: {first['msg']}.", REMEDY)
 
 
-def cells_of(grid: Grid, out: Path) -> tuple[Cell, ...]:
+def cells_of(grid: Grid, out: Path) -> tuple[GridCell, ...]:
     """Return the cells of a grid in its own order; those that would be the same release are one.
 
     Args:
@@ -163,7 +163,7 @@ def cells_of(grid: Grid, out: Path) -> tuple[Cell, ...]:
         BadOption: An option is unknown or not understood, no cell is left, or there are too many.
         UnknownName: There is no such method, or no such option.
     """
-    found: dict[str, Cell] = {}
+    found: dict[str, GridCell] = {}
     for place in _places(grid):
         if any(match.holds(place) for match in grid.exclude):
             continue
@@ -172,7 +172,7 @@ def cells_of(grid: Grid, out: Path) -> tuple[Cell, ...]:
         if key in found and found[key].plan != plan:
             seen = f"Two cells of the grid are called {quoted(key)}."
             raise BadOption(seen, "Leave one of them out, or make grids of two files.")
-        found[key] = Cell(key=key, place=place, plan=plan)
+        found[key] = GridCell(key=key, place=place, plan=plan)
         if len(found) > MOST_CELLS:
             raise BadOption(f"The grid has more than {MOST_CELLS:,} cells.", "Make several grids of it.")
     if not found:
@@ -186,7 +186,7 @@ def _slug(model: str) -> str:
     return name if LICENCE.fullmatch(name) else "model"
 
 
-def _places(grid: Grid) -> Iterator[Place]:
+def _places(grid: Grid) -> Iterator[Coordinates]:
     sizes: list[tuple[Decimal | None, str | None]] = [(share(str(each)), None) for each in grid.sparsities]
     sizes += [(None, pattern) for pattern in grid.patterns]
     for model, method, (sparsity, pattern) in product(grid.models, grid.methods, sizes):
@@ -194,10 +194,10 @@ def _places(grid: Grid) -> Iterator[Place]:
         # The seed of other methods settles ties alone, so one mask stands for all seeds.
         several = row.seeded or row.calibrated
         for seed in grid.seeds if several else grid.seeds[:1]:
-            yield Place(model=model, method=row.key, sparsity=sparsity, pattern=pattern, seed=seed)
+            yield Coordinates(model=model, method=row.key, sparsity=sparsity, pattern=pattern, seed=seed)
 
 
-def _plan(grid: Grid, place: Place, out: Path) -> Plan:
+def _plan(grid: Grid, place: Coordinates, out: Path) -> Plan:
     given = dict(grid.options)
     for override in grid.overrides:
         given |= dict(override.options) if override.when.holds(place) else {}
@@ -222,7 +222,7 @@ def _understood(options: Options) -> dict[str, Any]:
     for word in options:
         if word not in known:
             raise UnknownName.among("option", word, known, "They are those of `release publish`, without dashes.")
-        if known[word] in COORDINATES:
+        if known[word] in AXES:
             raise BadOption(f"The option {word} is an axis of the grid.", "Give it as one of the grid's own lists.")
     return {known[word]: _word(_SETTINGS[known[word]].kind, value) for word, value in options.items()}
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from release import files
 from release.progress import Console
-from release.sweep.grid import Cell
+from release.sweep.grid import GridCell
 from release.sweep.state import Board
-from release.sweep.worker import Task
+from release.sweep.worker import SweepTask
 
 LOGS = "logs"
 LAST_LINES = 5
@@ -35,7 +35,7 @@ class Local:
         self.parallel = parallel
         self.console = console
 
-    def run(self, task: Task, board: Board, groups: Sequence[Sequence[Cell]]) -> None:
+    def run(self, task: SweepTask, board: Board, groups: Sequence[Sequence[GridCell]]) -> None:
         """Build groups of cells; returns when each of them is settled.
 
         Args:
@@ -45,7 +45,7 @@ class Local:
         with ThreadPoolExecutor(self.parallel) as threads:
             list(threads.map(lambda group: self._settle(task, board, group), groups))
 
-    def _settle(self, task: Task, board: Board, cells: Sequence[Cell]) -> None:
+    def _settle(self, task: SweepTask, board: Board, cells: Sequence[GridCell]) -> None:
         """Start workers until every cell is done or has failed; a worker that breaks off has failed in one."""
         left = list(cells)
         while left:
@@ -57,7 +57,7 @@ class Local:
                 board.failed(broken, f"Its process broke off with exit code {code}: {said}", CRASHED)
                 left.remove(broken)
 
-    def _work(self, task: Task, name: str) -> tuple[int, str]:
+    def _work(self, task: SweepTask, name: str) -> tuple[int, str]:
         log = task.work / LOGS / f"{name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         last: deque[str] = deque(maxlen=LAST_LINES)
@@ -95,7 +95,7 @@ class Local:
 
 
 @contextmanager
-def _handed(task: Task) -> Iterator[Path]:
+def _handed(task: SweepTask) -> Iterator[Path]:
     """Write what a worker is given into a file that is removed at the end."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "task.json"

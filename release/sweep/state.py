@@ -12,7 +12,7 @@ from release import files
 from release.digests import sha256_file
 from release.frozen import Frozen
 from release.schema.record import FILE_NAME
-from release.sweep.grid import Cell
+from release.sweep.grid import GridCell
 
 CELLS = "cells"
 Status = Literal["planned", "running", "interrupted", "failed", "done"]
@@ -66,7 +66,7 @@ class Board:
         self.work = work
         self.out = out
 
-    def state(self, cell: Cell) -> CellState:
+    def state(self, cell: GridCell) -> CellState:
         """Return what is known of a cell now; what was left of another plan of this name counts as nothing."""
         known = files.recall(self._file(cell), CellState.model_validate_json)
         if known is None or known.plan != digest(cell):
@@ -77,38 +77,38 @@ class Board:
             return PLANNED
         return known
 
-    def begin(self, cell: Cell) -> None:
+    def begin(self, cell: GridCell) -> None:
         """Say that this process works on a cell."""
         self._write(cell, _now(cell, "running"))
 
-    def done(self, cell: Cell, folder: Path) -> None:
+    def done(self, cell: GridCell, folder: Path) -> None:
         """Say that a cell's release is whole."""
         record = sha256_file(folder / "model" / FILE_NAME)
         self._end(cell, {"status": "done", "folder": folder.name, "record": record})
 
-    def failed(self, cell: Cell, seen: str, remedy: str) -> None:
+    def failed(self, cell: GridCell, seen: str, remedy: str) -> None:
         """Say why there is no release of a cell."""
         self._end(cell, {"status": "failed", "error": (seen, remedy)})
 
-    def missing(self, cells: Sequence[Cell], retry: bool) -> list[Cell]:
+    def missing(self, cells: Sequence[GridCell], retry: bool) -> list[GridCell]:
         """Return the cells that a sweep has to build: all that are not done, and failed ones if they are retried."""
         left = ("done",) if retry else ("done", "failed")
         return [cell for cell in cells if self.state(cell).status not in left]
 
-    def record_of(self, cell: Cell) -> Path | None:
+    def record_of(self, cell: GridCell) -> Path | None:
         """Return a finished cell's release.json."""
         state = self.state(cell)
         return self.out / state.folder / "model" / FILE_NAME if state.status == "done" and state.folder else None
 
-    def _end(self, cell: Cell, what: dict[str, object]) -> None:
+    def _end(self, cell: GridCell, what: dict[str, object]) -> None:
         known = files.recall(self._file(cell), CellState.model_validate_json) or _now(cell, "running")
         self._write(cell, CellState.model_validate({**dict(known), **what, "ended": time.time()}))
 
-    def _write(self, cell: Cell, state: CellState) -> None:
+    def _write(self, cell: GridCell, state: CellState) -> None:
         self._file(cell).parent.mkdir(parents=True, exist_ok=True)
         files.write(self._file(cell), state.model_dump_json(indent=1))
 
-    def _file(self, cell: Cell) -> Path:
+    def _file(self, cell: GridCell) -> Path:
         return self.work / CELLS / f"{cell.key}.json"
 
     def _is_whole(self, known: CellState) -> bool:
@@ -116,13 +116,13 @@ class Board:
         return path.is_file() and sha256_file(path) == known.record
 
 
-def digest(cell: Cell) -> str:
+def digest(cell: GridCell) -> str:
     """Name what a cell asks for, whatever folder it is built in."""
     asked = cell.plan.model_dump_json(exclude={"out"})
     return hashlib.sha256(asked.encode()).hexdigest()
 
 
-def _now(cell: Cell, status: Status) -> CellState:
+def _now(cell: GridCell, status: Status) -> CellState:
     return CellState(plan=digest(cell), status=status, host=socket.gethostname(), pid=os.getpid(), started=time.time())
 
 

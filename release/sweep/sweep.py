@@ -6,10 +6,10 @@ from pathlib import Path
 
 from release import files
 from release.errors import BadOption, UnknownName
-from release.sweep.grid import Cell, Grid, Match, cells_of, read_grid
+from release.sweep.grid import Grid, GridCell, Match, cells_of, read_grid
 from release.sweep.local import Local
 from release.sweep.state import Board, CellState
-from release.sweep.worker import Task
+from release.sweep.worker import SweepTask
 
 WORK = "sweeps"
 """Folder of the sweeps' own files, within that of all releases."""
@@ -26,7 +26,7 @@ class Sweep:
 
     grid: Grid
     out: Path
-    cells: tuple[Cell, ...]
+    cells: tuple[GridCell, ...]
 
     @property
     def board(self) -> Board:
@@ -38,7 +38,7 @@ class Sweep:
         """Its own folder."""
         return self.out / WORK / str(self.grid.name)
 
-    def states(self) -> list[tuple[Cell, CellState]]:
+    def states(self) -> list[tuple[GridCell, CellState]]:
         """Every cell beside what is known of it now."""
         board = self.board
         return [(cell, board.state(cell)) for cell in self.cells]
@@ -83,8 +83,8 @@ def sweep(job: Sweep, engine: Local, *, retry_failed: bool) -> None:
     with files.locked(job.work / "run"):
         files.write(job.work / GRID, job.grid.model_dump_json(indent=1))
         missing = job.board.missing(job.cells, retry_failed)
-        tasks: dict[str, list[Cell]] = {}
+        tasks: dict[str, list[GridCell]] = {}
         for cell in missing:
             tasks.setdefault(cell.task, []).append(cell)
         engine.console.say(f"{len(job.cells)} cells, {len(missing)} to build, in {len(tasks)} tasks.")
-        engine.run(Task(grid=job.grid, out=job.out, work=job.work, cells=()), job.board, list(tasks.values()))
+        engine.run(SweepTask(grid=job.grid, out=job.out, work=job.work, cells=()), job.board, list(tasks.values()))

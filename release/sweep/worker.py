@@ -18,7 +18,7 @@ from release.errors import ReleaseError
 from release.frozen import Frozen
 from release.progress import Console
 from release.release_folder import ReleaseFolder
-from release.sweep.grid import Cell, Grid, cells_of
+from release.sweep.grid import Grid, GridCell, cells_of
 from release.sweep.state import Board
 from release.workspace import Workspace
 
@@ -27,7 +27,7 @@ LOOK_EVERY = 1.0
 ABANDONED = 3
 
 
-class Task(Frozen):
+class SweepTask(Frozen):
     """What a worker is given.
 
     Attributes:
@@ -43,13 +43,13 @@ class Task(Frozen):
     cells: tuple[str, ...]
 
 
-def run(task: Task, console: Console) -> None:
+def run(task: SweepTask, console: Console) -> None:
     """Build the cells of a task; why one has failed is kept in its state, and the others go on."""
     board = Board(task.work, task.out)
     _build([cell for cell in cells_of(task.grid, task.out) if cell.key in task.cells], board, console)
 
 
-def _build(cells: Sequence[Cell], board: Board, console: Console) -> None:
+def _build(cells: Sequence[GridCell], board: Board, console: Console) -> None:
     """Build cells that share a bench; where one of several cannot be, each gets a bench of its own."""
     board.begin(cells[0])
     left = list(cells)
@@ -71,7 +71,7 @@ def _build(cells: Sequence[Cell], board: Board, console: Console) -> None:
             _build(left, board, console)
 
 
-def _planned(cell: Cell, bench: Bench) -> PlannedRelease:
+def _planned(cell: GridCell, bench: Bench) -> PlannedRelease:
     folder = ReleaseFolder(cell.plan.out / cell.plan.name(bench.base.slug))
     return PlannedRelease(cell.plan, Workspace(folder))
 
@@ -86,7 +86,7 @@ def die_with(parent: int) -> None:
 def main(path: Path) -> None:
     """Build what a file says."""
     threading.Thread(target=die_with, args=(os.getppid(),), daemon=True).start()
-    run(Task.model_validate_json(path.read_bytes()), Console())
+    run(SweepTask.model_validate_json(path.read_bytes()), Console())
 
 
 if __name__ == "__main__":
