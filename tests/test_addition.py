@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,8 +38,7 @@ def add_evaluation(root: Path) -> None:
     last = "from release.evals.storage.row"
     row = (last, f"from release.evals.repetition.row import REPETITION\n{last}")
     edit(root / "release/evals/registry.py", row, ("(BBQ, ", "(REPETITION, BBQ, "))
-    with (root / "templates/claims.yaml").open("a", encoding="utf-8") as words:
-        words.write((PARTS / "claims.yaml").read_text(encoding="utf-8"))
+    put(root, "release/evals/repetition/claims.yaml", "claims.yaml")
 
 
 def add_method(root: Path) -> None:
@@ -83,8 +83,16 @@ def added(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the source with both."""
     root = copied(tmp_path_factory.mktemp("added"))
     add_evaluation(root)
+    put(root, "release/evals/repetition/repetition.bib", "repetition.bib")  # a paper is a file more
     add_method(root)
     return root
+
+
+@pytest.fixture(scope="module")
+def shown(added: Path) -> dict[str, Any]:
+    """What the copy shows of both."""
+    found: dict[str, Any] = json.loads(python(added, "-m", "tests.addition.shows"))
+    return found
 
 
 def python(root: Path, *words: str) -> str:
@@ -97,24 +105,57 @@ def python(root: Path, *words: str) -> str:
     return done.stdout
 
 
-def test_record_card_screen_front_matter_and_verify_show_an_evaluation_and_a_method_that_were_added(added):
-    found = json.loads(python(added, "-m", "tests.addition.shows"))
-    assert found["record"]
-    assert found["schema"]
-    assert found["claims"] == ["supported"]
-    assert found["checks"] == [True, False]
-    assert found["without torch"]
-    for said in (
-        "| Repetition of a sentence |",  # at a glance
-        "### Repetition",
-        "The pruned model finds a repeated sentence less likely.",
-        "●&nbsp;repetition lost: supported",
-        "**Sentence.** A sentence, ",  # licence
-        "**Largest-first pruning** zeroes",
-    ):
-        assert said in found["card"]
-    assert "Repetition (mean log-probability)" in found["front"]
-    assert "repetition" in found["screen"]
+def test_an_evaluation_that_was_added_stands_in_the_record_and_its_schema_and_is_read_without_torch(shown):
+    assert shown["record"]
+    assert shown["schema"]
+    assert shown["without torch"]
+
+
+def test_its_claim_is_decided_its_figure_drawn_and_its_table_checked(shown):
+    assert shown["claims"] == ["supported"]
+    assert shown["figures"] == ["repetition.svg", "repetition.png"]
+    assert shown["checks"] == [True, False]
+
+
+PLACES = {
+    "glance": "| Repetition of a sentence | ",
+    "verdict at a glance": "●&nbsp;repetition lost: supported |",
+    "measured": "\n### Repetition\n\nThe sentence again: dense −1.000, pruned −3.000. The pruned model",
+    "claims": "| Repetition lost | ●&nbsp;supported |",
+    "limits": "\n- **Repetition** is that of one sentence.\n",
+    "licence": (
+        "\n- **Sentence.** A sentence, <https://example.org/sentence>, revision `v1`, by Nobody (2026), "
+        "licence CC0-1.0.\n"
+    ),
+    "citation": "@misc{repetition2026,\n",
+    "reproducibility": f"\n| Sentence | SHA-256 `{'5' * 64}`; seed 7 |\n",
+    "method": "**Largest-first pruning** zeroes",
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_both_stand_on_the_card(shown, place):
+    assert PLACES[place] in shown["card"].replace("\u00a0", " ")
+
+
+def test_it_stands_in_the_front_matter(shown):
+    [index] = shown["front"]
+    [found] = [result for result in index["results"] if result["dataset"]["name"] == "A sentence"]
+    assert found == {
+        "task": {"type": "text-generation", "name": "Text generation"},
+        "dataset": {"type": "a-sentence", "name": "A sentence", "revision": "v1"},
+        "metrics": [{"type": "repetition", "value": -3.0, "name": "Repetition (mean log-probability)"}],
+    }
+
+
+def test_it_stands_on_screen(shown):
+    rows = {line.split("  ")[0]: line.split() for line in shown["screen"].splitlines()}
+    assert rows["repetition"] == ["repetition", "-1.000", "-3.000", "-2.000", "-2.500", "…", "-1.500"]
+
+
+def test_it_does_not_stand_where_it_was_not_measured(shown):
+    assert "epetition" in shown["card"]
+    assert "epetition" not in shown["without"]
 
 
 @pytest.mark.long

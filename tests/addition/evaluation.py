@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -63,7 +64,7 @@ class RepetitionTask(ModelTask[float, Repetition]):
 
     def compare(self, dense: float, pruned: float) -> Repetition:
         """Put both beside each other."""
-        change = Estimate(value=pruned - dense, low=None, high=None)
+        change = Estimate(value=pruned - dense, low=pruned - dense - 0.5, high=pruned - dense + 0.5)
         return Repetition(text=SOURCE, dense=dense, pruned=pruned, change=change)
 
     def write(self, dense: float, pruned: float, sides: Sides) -> None:
@@ -87,6 +88,16 @@ def _again(data: bytes) -> Repetition:
     return RepetitionTask(()).compare(**numbers)
 
 
+def figures(results: Sequence[Repetition], _: Path) -> Any:
+    """Draw both as bars."""
+    from matplotlib.figure import Figure
+
+    drawn = {"repetition": Figure() if results else None}
+    for found in results:
+        drawn["repetition"].add_subplot().bar(("dense", "pruned"), (found.dense, found.pruned))
+    return drawn
+
+
 def _lost(_: object, measurements: Any) -> Finding:
     found = measurements.get("repetition")
     if found is None:
@@ -104,7 +115,9 @@ REPETITION = Eval(
     work_module=__name__,
     check_module=__name__,
     claims_module=__name__,
+    figures_module=__name__,
     lines=lambda found: [Line(METRIC, found.dense, found.pruned, found.change)],
-    sources=lambda found: [Attribution(found.text, title="Sentence", used="Sentence")],
+    sources=lambda found: [Attribution(found.text, "Sentence", "Sentence", "Nobody (2026)", facts={"seed": 7})],
+    bibliography=lambda _: ("repetition",),
     task=HubTask("text-generation", "Text generation"),
 )

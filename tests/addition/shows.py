@@ -13,9 +13,11 @@ from release.card.metadata import front_matter
 from release.card.render import render
 from release.checkpoint.files import Folder
 from release.evals.claims import decide
+from release.evals.figures import draw
 from release.evals.work import Sides
 from release.progress import Console
 from release.report import show_measurements
+from release.schema.measurements import Measurements
 from release.schema.record import Record, schema
 from release.verification import recompute
 from tests.records import example_measurements, example_pruning, example_record
@@ -32,13 +34,21 @@ def shown() -> dict[str, object]:
     return {
         "record": Record.model_validate_json(record.to_json()).measurements.get("repetition") == result,
         "schema": "repetition" in schema()["$defs"]["Measurements"]["properties"],
+        "without": render(example_record(measurements=example_measurements(bbq=None), pruning=record.pruning)),
+        "figures": drawn(measured),
         "claims": [claim.verdict for claim in decide(record.audit, measured) if claim.key == "repetition_lost"],
         "card": render(record),
-        "front": json.dumps(front_matter(record)),
+        "front": front_matter(record)["model-index"],
         "screen": screen.getvalue(),
         "checks": [checked(record, numbers) for numbers in ([-1.0, -3.0], [-1.0, -1.0])],
         "without torch": "torch" not in sys.modules,
     }
+
+
+def drawn(measured: Measurements) -> list[str]:
+    """Draw what was measured and return the names of the files."""
+    with tempfile.TemporaryDirectory() as folder:
+        return [path.name for path in draw(measured, Path(folder), Path(folder))]
 
 
 def checked(record: Record, numbers: list[float]) -> bool | None:
