@@ -119,10 +119,10 @@ def _scores(model: Any, tokenizer: Any, text: str) -> list[float]:
 
 def _averaged(orders: list[list[float]]) -> LiveReading:
     """Average each answer's log-probability over the orders: order r shows answer a at letter (a − r) mod 3."""
-    means = [
+    averages = [
         sum(found[(answer - order) % ORDERS] for order, found in enumerate(orders)) / ORDERS for answer in range(3)
     ]
-    return LiveReading(shares_of(means), means.index(max(means)))
+    return LiveReading(shares_of(averages), averages.index(max(averages)))
 
 
 def prompts(source: Source, style: str | None, instruction: str, item: BbqItem) -> list[str]:
