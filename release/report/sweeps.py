@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from release.sweep.state import CellState
     from release.sweep.sweep import Sweep
 
-Beside = "list[tuple[GridCell, CellState]]"
-
 
 def show_sweep(job: "Sweep", as_json: bool) -> None:
     """Show how far each cell of a sweep is."""
