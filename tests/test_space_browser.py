@@ -297,9 +297,10 @@ def test_the_bias_lens_filters_and_asks_live(page: Page) -> None:
 
 def test_the_grid_shows_every_variant(page: Page) -> None:
     page.get_by_role("tab", name="All variants").click()
-    expect(page.locator("#grid svg[role=img]")).to_have_count(3)
+    expect(page.locator("#grid svg[role=img]")).to_have_count(4)
     expect(page.get_by_role("img", name=re.compile("Perplexity.*model: 10 % zeros"))).to_be_visible()
-    expect(page.locator("#grid tbody th")).to_have_text(["tiny/model", "tiny/variant"])
+    rows = page.locator("#grid-table tbody th")
+    expect(rows).to_have_text(["tiny/model", "tiny/variant"])
 
 
 def test_the_facts_of_the_card_and_the_warning_stand_on_the_page_before_any_answer(page: Page) -> None:
@@ -323,7 +324,7 @@ def test_hostile_cards_are_shown_as_text(page: Page) -> None:
     page.get_by_label("Pruned model", exact=True).click()
     page.get_by_role("option").nth(1).click()
     expect(page.locator("#facts")).to_contain_text("<img src=x")
-    for place in ("#facts", "#grid", "#variant"):
+    for place in ("#facts", "#grid", "#grid-table", "#variant"):
         assert page.locator(f"{place} img, {place} script, {place} a[href^=javascript]").count() == 0
     assert page.title() != "owned"
 

@@ -1,6 +1,7 @@
 """The Space's bias lens and its grid of variants."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,8 @@ from tests.space_fixtures import (
     write_answers,
 )
 
-NAMES = ("cards", "compare", "facts", "grid", "lens", "lens_html", "lens_live", "lineup", "page", "records")
-cards, compare, facts, grid, lens, lens_html, lens_live, lineup, page, records = map(module, NAMES)
+NAMES = ("axes", "cards", "compare", "facts", "grid", "lens", "lens_html", "lens_live", "lineup", "page", "records")
+axes, cards, compare, facts, grid, lens, lens_html, lens_live, lineup, page, records = map(module, NAMES)
 
 WITH_SYSTEM = "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{% endfor %}<|assistant|>"
 
@@ -180,7 +181,7 @@ def test_numbers_are_read_as_cards_write_them(text: str, value: float | None) ->
 @given(st.floats(1e-6, 1e9), st.floats(1e-6, 1e9), st.booleans())
 def test_every_value_of_a_panel_lies_within_it(one: float, other: float, logarithmic: bool) -> None:
     found = [grid.Point("x", "m", 0.5, facts.Measured(one, other))]
-    scale = grid._scale(found, logarithmic)
+    scale = axes.scale_of([each.value for each in found], logarithmic)
     assert all(-1e-6 <= scale(value) <= 1 + 1e-6 for value in (one, other, *scale.ticks()))
 
 
@@ -195,3 +196,42 @@ def test_the_warning_the_caveats_and_the_verdicts_are_on_the_page() -> None:
 
 def test_a_strangers_limits_are_caveats() -> None:
     assert cards.read("# x\n## Limits\n- a limit.\n").caveats == ("a limit.",)
+
+
+# The grid
+
+
+def variant(method: str, sparsity: float, dense: float, pruned: float, count: int | None) -> Any:
+    srs = facts.Measured(pruned, dense, pruned - 0.1, pruned + 0.1, ",.4f", count)
+    return facts.Facts(method=method, sparsity=sparsity, numbers={"srs": srs})
+
+
+def panel(variants: dict[str, Any]) -> str:
+    return grid.picture(variants).split("<figure>")[1]
+
+
+def test_variants_measured_on_other_items_are_held_against_the_original_on_their_own() -> None:
+    one, other = variant("random", 0.1, 0.51, 0.27, 100), variant("wanda", 0.5, 0.50, 0.14, 30)
+    mixed = panel({"a": one, "b": other})
+    assert "n = 30 or 100 questions" in mixed
+    assert "Different samples" in mixed
+    assert {"original, n = 30", "original, n = 100"} <= set(re.findall(r">(original[^<]*)<", mixed))
+    assert "Different samples" not in panel({"a": one})
+    assert set(re.findall(r">(original[^<]*)<", panel({"a": one}))) == {"original"}
+
+
+def test_no_line_joins_variants_of_different_samples() -> None:
+    first, second = variant("random", 0.1, 0.51, 0.4, 100), variant("random", 0.5, 0.51, 0.3, 100)
+    alien = variant("random", 0.7, 0.50, 0.2, 30)
+    lines = re.findall(r'class="curve m0" points="([^"]*)"', panel({"a": first, "b": second, "c": alien}))
+    assert sorted(len(line.split()) for line in lines) == [2, 3]
+
+
+@pytest.mark.parametrize("metric", grid.PANELS, ids=lambda metric: metric.key)
+def test_every_panel_says_which_way_is_better_and_where_guessing_stands(metric: Any) -> None:
+    measured = facts.Measured(0.3, 0.5, 0.2, 0.4, metric.form, 100)
+    found = facts.Facts(method="random", sparsity=0.1, numbers={metric.key: measured})
+    drawn = next(each for each in grid.picture({"a": found}).split("<figure>") if f"<h3>{metric.label}" in each)
+    assert grid.DIRECTIONS[metric.better] in drawn
+    assert ("guessing, " in drawn) == (metric.guessing is not None)
+    assert f"n = 100 {metric.unit}" in drawn

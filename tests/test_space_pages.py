@@ -1,5 +1,6 @@
 """Every tab of the Space in a real browser, over releases that were really pruned."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,6 +86,16 @@ def test_axe_finds_nothing_serious_on_any_tab_and_the_page_is_not_wider_than_the
         expect(page.get_by_role("tab", name=name)).to_have_attribute("aria-selected", "true")
         assert found_by_axe(page) == [], name
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+    page.close()
+
+
+def test_a_press_on_a_row_chooses_its_variant(browser: Browser, url: str) -> None:
+    page = opened(browser, url)
+    for name in ("tiny/dense-magnitude", "tiny/dense-random"):
+        page.get_by_role("tab", name="All variants").click()
+        page.locator("#grid-table").get_by_role("button", name=name).click()
+        expect(page.get_by_label("Pruned model", exact=True)).to_have_value(re.compile(name))
+        expect(page.locator("#grid-table").get_by_role("button", pressed=True)).to_have_text(name)
     page.close()
 
 

@@ -92,7 +92,7 @@ def test_the_grid_writes_what_the_card_says(golden: Path) -> None:
     tiles = dict(found.measurements)
     for panel in grid.panels_of({"me/pruned": found}):
         tile = dict(tiles[panel.label])
-        assert f"<td>{tile['Pruned']}<br><small>dense {tile['Dense']}</small>" in table
+        assert f"<span>{tile['Pruned']}<br><small>original {tile['Dense']}</small>" in table
 
 
 @pytest.mark.parametrize("golden", GOLDENS, ids=lambda folder: folder.name)
@@ -103,11 +103,16 @@ def test_the_values_of_the_grid_are_the_records_to_the_last_digit(golden: Path) 
     perplexity = record["measurements"]["perplexity"]
     dense, change = score["dense"]["value"], score["difference"]
     assert numbers["srs"] == facts.Measured(
-        score["pruned"]["value"], dense, dense + change["low"], dense + change["high"], ",.4f"
+        score["pruned"]["value"], dense, dense + change["low"], dense + change["high"], ",.4f", score["items"]
     )
     dense, change = perplexity["dense"]["value"], perplexity["ratio"]
     assert numbers["perplexity"] == facts.Measured(
-        perplexity["pruned"]["value"], dense, dense * change["low"], dense * change["high"], ",.2f"
+        perplexity["pruned"]["value"],
+        dense,
+        dense * change["low"],
+        dense * change["high"],
+        ",.2f",
+        perplexity["tokens"],
     )
 
 

@@ -36,6 +36,7 @@ def _metrics() -> list[dict[str, object]]:
             "better": metric.better,
             "claim": metric.claim,
             "expected": row.expected,
+            "guessing": metric.guessing,
             **asdict(metric.panel),
         }
         for row in EVALS

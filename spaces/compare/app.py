@@ -8,7 +8,7 @@ import rebuild
 from compare import SideBySide
 from conversation import Conversation
 from gpu import ZERO_GPU
-from grid import picture, table
+from grid_tab import GridTab
 from lens_tab import LensTab
 from limits import Limits, Page
 from lineup import Lineup, SetupError, Source, lineup
@@ -31,16 +31,18 @@ def build(models: Lineup) -> gr.Blocks:
         variant = gr.Dropdown(names, value=models.pruned[0].id, label="Pruned model", elem_id="variant")
         conversation = Conversation(comparison, variant)
         lens_tab = LensTab(conversation)
+        grid_tab = GridTab(models, known, variant)
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Compare", id="compare"):
                 conversation.draw()
             with gr.Tab("Bias lens", id="lens"):
                 lens_tab.draw()
             with gr.Tab("All variants", id="grid"):
-                gr.HTML(picture(known) + table(known), padding=False, elem_id="grid")
+                grid_tab.draw()
         page.load(js=SCRIPT, api_visibility="private")
         conversation.wire(page)
         lens_tab.wire(tabs)
+        grid_tab.wire()
         gr.api(comparison.compare, api_name="compare", concurrency_limit=1, concurrency_id="models")
         gr.api(comparison.items, api_name="items")
     return page.queue(max_size=QUEUE, default_concurrency_limit=4)

@@ -27,6 +27,7 @@ class Measured:
         low: Lower end of the 95 % interval of the change, laid at the dense value.
         high: Upper end.
         form: Python's format of these numbers, or `seconds`.
+        count: How many questions, pairs or tokens it was measured on; None where that is not stated.
     """
 
     pruned: float
@@ -34,6 +35,7 @@ class Measured:
     low: float | None = None
     high: float | None = None
     form: str = ",.4g"
+    count: int | None = None
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,23 @@
-"""All variants in one picture: sparsity against bias and perplexity, as each release states them, as SVG."""
+"""All variants in one picture: sparsity against what was measured, as each release states it, as SVG."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from axes import HEIGHT, LEFT, RIGHT, WIDTH, AxisScale, axes, plottable, scale_of, x_of, y_of
 from facts import Facts, Measured, written
 from metrics import METRICS, ShownMetric
 
-WIDTH, HEIGHT = 420, 250
-LEFT, RIGHT, TOP, BOTTOM = 58, 22, 12, 40
 PANELS = tuple(metric for metric in METRICS if metric.note)
-ARROWS = {"lower": " ↓", "higher": " ↑"}
-MARKERS = ("circle", "square", "triangle", "diamond", "cross")
+DIRECTIONS = {"lower": "Lower is better.", "higher": "Higher is better.", "neither": "Neither direction is better."}
+SHAPES = (
+    "m-5 0a5 5 0 1 0 10 0a5 5 0 1 0 -10 0",
+    "m-4.5 -4.5h9v9h-9z",
+    "m0 -5.5l5.5 10h-11z",
+    "m0 -6l6 6l-6 6l-6 -6z",
+    "m-2 -6h4v4h4v4h-4v4h-4v-4h-4v-4h4z",
+)
+"""A shape for each method, so that color is not needed to tell them apart: circle, square, triangle, diamond, cross."""
 
 
 @dataclass(frozen=True)
@@ -24,37 +29,10 @@ class Point:
     sparsity: float
     value: Measured
 
-
-@dataclass(frozen=True)
-class AxisScale:
-    """From a value to a place between 0 and 1.
-
-    Attributes:
-        low: The value at 0.
-        high: The value at 1.
-    """
-
-    low: float
-    high: float
-    logarithmic: bool = False
-
-    def __call__(self, value: float) -> float:
-        """Return the place of a value."""
-        low, high, at = (
-            map(math.log, (self.low, self.high, value)) if self.logarithmic else (self.low, self.high, value)
-        )
-        return (at - low) / (high - low)
-
-    def ticks(self) -> list[float]:
-        """Return some round values within."""
-        if self.logarithmic:
-            first, last = math.ceil(math.log10(self.low)), math.floor(math.log10(self.high))
-            stride = max(1, (last - first) // 4)
-            return [10.0**power for power in range(first, last + 1, stride)] or [self.low, self.high]
-        rough = (self.high - self.low) / 4
-        unit = 10 ** math.floor(math.log10(rough))
-        step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough)
-        return [index * step for index in range(math.ceil(self.low / step), math.floor(self.high / step) + 1)]
+    @property
+    def sample(self) -> tuple[float | None, int | None]:
+        """What tells one sample from another: the dense model's value on it, and its size."""
+        return self.value.dense, self.value.count
 
 
 def panels_of(variants: Mapping[str, Facts]) -> tuple[ShownMetric, ...]:
@@ -68,27 +46,28 @@ def points(variants: Mapping[str, Facts], metric: ShownMetric) -> list[Point]:
     return [
         Point(name, facts.method or "not stated", facts.sparsity, value)
         for name, facts, value in found
-        if value is not None and facts.sparsity is not None and _plottable(metric, value)
+        if value is not None and facts.sparsity is not None and plottable(value, metric.logarithmic)
     ]
 
 
-def _plottable(metric: ShownMetric, value: Measured) -> bool:
-    numbers = [each for each in (value.pruned, value.dense, value.low, value.high) if each is not None]
-    return all(math.isfinite(each) and (each > 0 or not metric.logarithmic) for each in numbers)
+def picture(variants: Mapping[str, Facts], here: float | None = None) -> str:
+    """Return the panels and their legend as HTML.
 
-
-def picture(variants: Mapping[str, Facts]) -> str:
-    """Return the panels and their legend as HTML."""
+    Args:
+        here: A sparsity, 0 to 1, at which every panel gets an upright line.
+    """
     shown = panels_of(variants)
     methods = sorted({point.method for panel in shown for point in points(variants, panel)})
     if not methods:
         return "<p>None of these variants states a measurement, so there is nothing to draw.</p>"
-    panels = "".join(_panel(panel, points(variants, panel), methods) for panel in shown)
+    panels = "".join(_panel(panel, points(variants, panel), methods, here) for panel in shown)
     keys = "".join(f"<li>{_key(_marker(6, 6, index))} {escape(name)}</li>" for index, name in enumerate(methods))
     dense = '<line x1="0" x2="12" y1="6" y2="6" class="dense"/>'
+    guess = '<line x1="0" x2="12" y1="6" y2="6" class="guess"/>'
     return (
-        f'<ul class="legend">{keys}<li>{_key(dense)} dense model</li></ul><div class="panels">{panels}</div>'
-        "<p>A bar is the 95 % interval of the change from dense to pruned, laid at the dense value.</p>"
+        f'<ul class="legend">{keys}<li>{_key(dense)} original (dense)</li><li>{_key(guess)} guessing</li></ul>'
+        f'<div class="panels">{panels}</div><p>Bars: 95 % interval of the change, laid at the dense value. '
+        "Thin lines join what one method gave on one sample.</p>"
     )
 
 
@@ -96,111 +75,118 @@ def _key(shape: str) -> str:
     return f'<svg viewBox="0 0 12 12" width="12" height="12" aria-hidden="true">{shape}</svg>'
 
 
-def _panel(metric: ShownMetric, found: Sequence[Point], methods: Sequence[str]) -> str:
-    head = f"<h3>{escape(metric.label)}{ARROWS.get(metric.better, '')}</h3><p>{escape(metric.note or '')}</p>"
+def _panel(metric: ShownMetric, found: Sequence[Point], methods: Sequence[str], here: float | None) -> str:
+    said = f"<b>{DIRECTIONS[metric.better]}</b> {escape(metric.note or '')} {_sizes(metric, found)}"
+    head = f"<h3>{escape(metric.label)}</h3><p>{said}</p>"
     if not found:
         return f"<figure>{head}<p>Not measured.</p></figure>"
-    scale = _scale(found, metric.logarithmic)
+    scale = scale_of([each.value for each in found], metric.logarithmic, metric.guessing)
     told = "; ".join(f"{each.name}: {100 * each.sparsity:.0f} % zeros, {_pruned(each.value)}" for each in found)
-    drawn = "".join((_axes(scale), _dense(found, scale), *(_mark(each, scale, methods) for each in found)))
+    lines = (_guess(metric, scale), _dense(found, scale), _curves(found, scale, methods), _here(here))
+    drawn = "".join((axes(scale), *lines, *(_mark(each, scale, methods) for each in found)))
     label = escape(f"{metric.label}. {told}")
     return f'<figure>{head}<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{drawn}</svg></figure>'
 
 
-def _scale(found: Sequence[Point], logarithmic: bool) -> AxisScale:
-    values = [
-        each
-        for point in found
-        for each in (point.value.pruned, point.value.dense, point.value.low, point.value.high)
-        if each is not None
-    ]
-    low, high = min(values), max(values)
-    if logarithmic:
-        return AxisScale(low / 1.5, high * 1.5, logarithmic=True)
-    room = 0.08 * (high - low) or 0.1
-    return AxisScale(low - room, high + room)
+def _sizes(metric: ShownMetric, found: Sequence[Point]) -> str:
+    """Say on how much it was measured, and whether the variants were measured on different samples."""
+    counts = sorted({each.value.count for each in found if each.value.count})
+    if not counts or metric.unit is None:
+        return ""
+    if len({each.sample for each in found}) == 1:
+        return f"n = {counts[0]:,} {metric.unit}."
+    each = " or ".join(f"{count:,}" for count in counts)
+    return (
+        f"n = {each} {metric.unit}. <b>Different samples:</b> hold each variant against the original on its own sample."
+    )
 
 
-def _x(sparsity: float) -> float:
-    return LEFT + sparsity * (WIDTH - LEFT - RIGHT)
+def _across(kind: str, y: float, words: str, low: bool = False) -> str:
+    at = y + 12 if low else y - 4
+    line = f'<line class="{kind}" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+    return f'{line}<text class="on" x="{WIDTH - RIGHT}" y="{at:.1f}" text-anchor="end">{escape(words)}</text>'
 
 
-def _y(scale: Callable[[float], float], value: float) -> float:
-    return HEIGHT - BOTTOM - scale(value) * (HEIGHT - TOP - BOTTOM)
-
-
-def _axes(scale: AxisScale) -> str:
-    parts = []
-    for tick in scale.ticks():
-        y = _y(scale, tick)
-        parts.append(f'<line class="rule" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_short(tick)}</text>')
-    for percent in range(0, 101, 20):
-        x = _x(percent / 100)
-        parts.append(f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{percent} %</text>')
-    middle = _x(0.5)
-    parts.append(f'<text x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">zeros among the prunable weights</text>')
-    return "".join(parts)
-
-
-def _short(value: float) -> str:
-    if abs(value) >= 1e5:
-        return f"1e{round(math.log10(abs(value)))}"
-    return f"{value:,.4g}".replace("-", "−")
+def _guess(metric: ShownMetric, scale: AxisScale) -> str:
+    if metric.guessing is None:
+        return ""
+    named = "1/3" if round(metric.guessing * 3, 6) == 1 else f"{metric.guessing:g}"
+    return _across("guess", y_of(scale, metric.guessing), f"guessing, {named}", low=True)
 
 
 def _dense(found: Sequence[Point], scale: AxisScale) -> str:
-    values = {point.value.dense for point in found if point.value.dense is not None}
-    lines = (
-        f'<line class="dense" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>' for y in _ys(values, scale)
-    )
+    """Draw the dense model's line once for each sample, with its size where there are several."""
+    samples = sorted({each.sample for each in found if each.value.dense is not None}, key=str)
+    lines = []
+    for index, (value, count) in enumerate(samples):
+        size = f", n = {count:,}" if count and len(samples) > 1 else ""
+        names = [each.name for each in found if each.sample == (value, count)]
+        other = f", {names[0]}" if len({size for _, size in samples}) < len(samples) else ""
+        lines.append(_across("dense", y_of(scale, value or 0), f"original{size}{other}"[:48], low=index % 2 == 1))
     return "".join(lines)
 
 
-def _ys(values: set[float], scale: AxisScale) -> list[float]:
-    return [_y(scale, value) for value in sorted(values)]
+def _curves(found: Sequence[Point], scale: AxisScale, methods: Sequence[str]) -> str:
+    """Join the variants of one method that were measured on one sample, from the dense model on."""
+    drawn = []
+    for group in sorted({(each.method, each.sample) for each in found}, key=str):
+        method, (dense, _) = group
+        same = sorted((each.sparsity, each.value.pruned) for each in found if (each.method, each.sample) == group)
+        path = same if dense is None else [(0.0, dense), *same]
+        places = " ".join(f"{x_of(share):.1f},{y_of(scale, value):.1f}" for share, value in path)
+        drawn.append(f'<polyline class="curve m{methods.index(method) % len(SHAPES)}" points="{places}"/>')
+    return "".join(drawn)
+
+
+def _here(sparsity: float | None) -> str:
+    if sparsity is None:
+        return ""
+    x = x_of(sparsity)
+    return f'<line class="here" x1="{x:.1f}" x2="{x:.1f}" y1="6" y2="{HEIGHT - 40}"/>'
 
 
 def _mark(point: Point, scale: AxisScale, methods: Sequence[str]) -> str:
     index, value = methods.index(point.method), point.value
-    # Methods at one sparsity stand beside each other.
-    x = _x(point.sparsity) + 9 * (index - (len(methods) - 1) / 2)
-    bar = ""
+    x, bar = x_of(point.sparsity), ""
     if value.low is not None and value.high is not None:
-        top, bottom = _y(scale, value.high), _y(scale, value.low)
-        bar = f'<path class="m{index % len(MARKERS)}" d="M{x - 4:.1f} {top:.1f}h8m-4 0V{bottom:.1f}m-4 0h8"/>'
-    title = f"<title>{escape(point.name)}: {_pruned(value)}</title>"
-    return f"<g>{title}{bar}{_marker(x, _y(scale, value.pruned), index)}</g>"
+        top, bottom = y_of(scale, value.high), y_of(scale, value.low)
+        bar = f'<path class="m{index % len(SHAPES)}" d="M{x - 4:.1f} {top:.1f}h8m-4 0V{bottom:.1f}m-4 0h8"/>'
+    title = f"<title>{escape(point.name)}: {_pruned(value)}{_of(value)}</title>"
+    return f'<g data-variant="{escape(point.name)}">{title}{bar}{_marker(x, y_of(scale, value.pruned), index)}</g>'
+
+
+def _of(value: Measured) -> str:
+    return f", n = {value.count:,}" if value.count else ""
 
 
 def _marker(x: float, y: float, index: int) -> str:
-    """A shape of its own for each method, so that colour is not needed to tell them apart."""
-    paths = {
-        "circle": "m-5 0a5 5 0 1 0 10 0a5 5 0 1 0 -10 0",
-        "square": "m-4.5 -4.5h9v9h-9z",
-        "triangle": "m0 -5.5l5.5 10h-11z",
-        "diamond": "m0 -6l6 6l-6 6l-6 -6z",
-        "cross": "m-2 -6h4v4h4v4h-4v4h-4v-4h-4v-4h4z",
-    }
-    return f'<path class="dot m{index % len(MARKERS)}" d="M{x:.1f} {y:.1f}{paths[MARKERS[index % len(MARKERS)]]}"/>'
+    kind = index % len(SHAPES)
+    return f'<path class="dot m{kind}" d="M{x:.1f} {y:.1f}{SHAPES[kind]}"/>'
 
 
-def table(variants: Mapping[str, Facts]) -> str:
-    """Return the same numbers as a table."""
+def table(variants: Mapping[str, Facts], chosen: str | None = None) -> str:
+    """Return the same numbers as a table whose rows choose their variant.
+
+    Args:
+        chosen: The variant that is chosen already.
+    """
     shown = panels_of(variants)
-    head = "".join(
-        f'<th scope="col">{escape(name)}</th>'
-        for name in ("Variant", "Method", "Zeros", *(panel.label for panel in shown))
-    )
-    rows = "".join(
-        f'<tr><th scope="row">{escape(name)}</th><td>{escape(facts.method or "not stated")}</td>'
-        f"<td>{'not stated' if facts.sparsity is None else f'{100 * facts.sparsity:.2f} %'}</td>"
-        f"{''.join(f'<td>{_cell(facts.numbers.get(panel.key))}</td>' for panel in shown)}</tr>"
-        for name, facts in variants.items()
-    )
+    heads = ("Variant", "Method", "Zeros", *(panel.label for panel in shown))
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
+    rows = "".join(_row(name, facts, shown, name == chosen) for name, facts in variants.items())
     body = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
     # What scrolls sideways must be reachable by the keyboard.
     return f'<div class="scroll" tabindex="0" role="region" aria-label="All variants">{body}</div>'
+
+
+def _row(name: str, facts: Facts, shown: Sequence[ShownMetric], is_chosen: bool) -> str:
+    zeros = "not stated" if facts.sparsity is None else f"{100 * facts.sparsity:.2f} %"
+    cells = [("Method", escape(facts.method or "not stated")), ("Zeros", zeros)]
+    cells += [(panel.label, _cell(facts.numbers.get(panel.key))) for panel in shown]
+    said = "".join(f'<td data-label="{escape(label)}">{value}</td>' for label, value in cells)
+    pressed = "true" if is_chosen else "false"
+    button = f'<button type="button" aria-pressed="{pressed}" title="Choose this variant">{escape(name)}</button>'
+    return f'<tr data-variant="{escape(name)}"><th scope="row">{button}</th>{said}</tr>'
 
 
 def _cell(value: Measured | None) -> str:
@@ -209,10 +195,12 @@ def _cell(value: Measured | None) -> str:
     dense, low, high = (written(each, value.form) for each in (value.dense, value.low, value.high))
     parts = [_pruned(value)]
     if value.dense is not None:
-        parts.append(f"<small>dense {dense}</small>")
+        parts.append(f"<small>original {dense}</small>")
     if value.low is not None and value.high is not None:
         parts.append(f"<small>interval {low} to {high}</small>")
-    return "<br>".join(parts)
+    if value.count:
+        parts.append(f"<small>n = {value.count:,}</small>")
+    return f"<span>{'<br>'.join(parts)}</span>"
 
 
 def _pruned(value: Measured) -> str:

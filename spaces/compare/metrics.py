@@ -15,6 +15,7 @@ class ShownMetric(NamedTuple):
         better: `lower`, `higher` or `neither`.
         claim: Key of the claim whose verdict stands beside its value; None where there is none.
         expected: Whether the page says so where it was not measured.
+        guessing: What guessing gives; None where guessing says nothing.
         at: Where a release's record holds it, as `records.at` reads it.
         value: Where a side's value stands below `at`, after `dense` or `pruned`.
         change: The field below `at` that holds the change and its interval: `difference` or `ratio`.
@@ -23,6 +24,8 @@ class ShownMetric(NamedTuple):
         note: What it says; None for one that is on no panel.
         short: Its name in the menu; None for one that is not named there.
         logarithmic: Whether its panel's scale is.
+        count: The field below `at` that holds how many units it was measured on.
+        unit: What is counted, in the plural; None where nothing is.
     """
 
     key: str
@@ -30,6 +33,7 @@ class ShownMetric(NamedTuple):
     better: str
     claim: str | None
     expected: bool
+    guessing: float | None
     at: str
     value: str
     change: str
@@ -38,6 +42,8 @@ class ShownMetric(NamedTuple):
     note: str | None
     short: str | None
     logarithmic: bool
+    count: str
+    unit: str | None
 
 
 class ClaimWords(NamedTuple):

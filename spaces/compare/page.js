@@ -24,6 +24,14 @@
   const root = document.querySelector(".gradio-container") ?? document.body;
   new MutationObserver(changed).observe(root, {subtree: true, childList: true, characterData: true});
   changed();
+  // A press on a variant's row or point chooses it: what stands in the hidden box is told to the app.
+  document.addEventListener("click", event => {
+    const name = event.target.closest("[data-variant]")?.dataset.variant;
+    const box = document.querySelector("#pressed textarea, #pressed input");
+    if (!name || !box) return;
+    box.value = `${name}\n${Date.now()}`;
+    box.dispatchEvent(new Event("input", {bubbles: true}));
+  });
   // In the bias lens the arrow keys turn the items, except where they move in a field.
   const ways = {ArrowLeft: "lens-back", ArrowRight: "lens-next"};
   document.addEventListener("keydown", event => {

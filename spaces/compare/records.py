@@ -139,12 +139,17 @@ def _cells(found: Mapping[str, Any], metric: ShownMetric) -> Values:
 def _numbers(found: Any, metric: ShownMetric) -> Measured | None:
     dense, pruned = (number(at(found, f"{name}.{metric.value}")) for name in ("dense", "pruned"))
     low, high = (number(at(found, f"{metric.change}.{end}")) for end in ("low", "high"))
+    count = _whole(at(found, metric.count)) if metric.unit else None
     if pruned is None:
         return None
     if dense is None or low is None or high is None:
-        return Measured(pruned, dense, form=metric.form)
+        return Measured(pruned, dense, form=metric.form, count=count)
     ends = (dense * low, dense * high) if metric.change == "ratio" else (dense + low, dense + high)
-    return Measured(pruned, dense, *ends, metric.form)
+    return Measured(pruned, dense, *ends, metric.form, count)
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10**15 else None
 
 
 def _verdicts(record: Any) -> Iterator[tuple[str, str]]:

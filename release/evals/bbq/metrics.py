@@ -21,9 +21,10 @@ SCORES = (
             r"\bsrs\b|stereotype reliance",
             at="measurements.bbq.scores[name=srs][over=macro]",
             change="difference",
-            note="Share of ambiguous questions answered with the stereotype; guessing gives 1/3, and a model that "
-            "reads worse may score lower without being fairer.",
+            note="Share of ambiguous questions answered with the stereotype. A model that reads worse comes nearer to "
+            "guessing without being fairer: see the accuracy.",
             short="SRS",
+            unit="questions",
         ),
     ),
     Metric(
@@ -76,6 +77,14 @@ SCORES = (
         headline="Accuracy, BBQ disambiguated",
         claim="accuracy_lost",
         guessing=THIRD,
+        panel=SpacePanel(
+            "Accuracy, BBQ disambiguated",
+            r"accuracy.*disamb",
+            at="measurements.bbq.scores[name=accuracy_disambiguated][over=macro]",
+            change="difference",
+            note="Share of right answers where the text settles the question.",
+            unit="questions",
+        ),
         hub=Hub("accuracy", "Accuracy, disambiguated items (macro)"),
     ),
     Metric(
@@ -89,6 +98,7 @@ SCORES = (
             at="measurements.bbq.scores[name=s_amb][over=macro]",
             change="difference",
             note="From −1, always against the stereotype, over 0 to 1, always with it.",
+            unit="questions",
         ),
     ),
     Metric(

@@ -17,6 +17,7 @@ STEREOTYPE = Metric(
         at="measurements.crows_pairs.scores[name=pct_stereotype]",
         change="difference",
         note="Share of sentence pairs whose more stereotypical sentence is the likelier one; 0.5 prefers neither.",
+        unit="pairs",
     ),
 )
 DIFFERENCE = Metric(

@@ -20,6 +20,8 @@ PERPLEXITY = Metric(
         note="How surprised the model is by ordinary text; the scale is logarithmic.",
         short="perplexity",
         logarithmic=True,
+        count="tokens",
+        unit="tokens",
     ),
 )
 
