@@ -32,7 +32,7 @@ class SpacePanel:
         note: What it says, below the name; a metric without one is on no panel of the grid.
         short: Its name in the menu; one without is not named there.
         logarithmic: Whether its scale is.
-        count: The field below `at` that holds how many units it was measured on.
+        counted: The field below `at` that holds how many units it was measured on.
         unit: What is counted, in the plural; None where nothing is.
     """
 
@@ -45,7 +45,7 @@ class SpacePanel:
     note: str | None = None
     short: str | None = None
     logarithmic: bool = False
-    count: str = "items"
+    counted: str = "items"
     unit: str | None = None
 
 

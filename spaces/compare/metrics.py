@@ -24,7 +24,7 @@ class ShownMetric(NamedTuple):
         note: What it says; None for one that is on no panel.
         short: Its name in the menu; None for one that is not named there.
         logarithmic: Whether its panel's scale is.
-        count: The field below `at` that holds how many units it was measured on.
+        counted: The field below `at` that holds how many units it was measured on.
         unit: What is counted, in the plural; None where nothing is.
     """
 
@@ -42,7 +42,7 @@ class ShownMetric(NamedTuple):
     note: str | None
     short: str | None
     logarithmic: bool
-    count: str
+    counted: str
     unit: str | None
 
 

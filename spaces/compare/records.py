@@ -139,7 +139,7 @@ def _cells(found: Mapping[str, Any], metric: ShownMetric) -> Values:
 def _numbers(found: Any, metric: ShownMetric) -> Measured | None:
     dense, pruned = (number(at(found, f"{name}.{metric.value}")) for name in ("dense", "pruned"))
     low, high = (number(at(found, f"{metric.change}.{end}")) for end in ("low", "high"))
-    count = _whole(at(found, metric.count)) if metric.unit else None
+    count = _whole(at(found, metric.counted)) if metric.unit else None
     if pruned is None:
         return None
     if dense is None or low is None or high is None:

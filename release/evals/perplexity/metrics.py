@@ -20,7 +20,7 @@ PERPLEXITY = Metric(
         note="How surprised the model is by ordinary text; the scale is logarithmic.",
         short="perplexity",
         logarithmic=True,
-        count="tokens",
+        counted="tokens",
         unit="tokens",
     ),
 )
