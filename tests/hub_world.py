@@ -59,10 +59,10 @@ class World:
         }
         return kept | ours | changes
 
-    def start(self, script: str, **changes: str) -> "subprocess.Popen[str]":
+    def start(self, script: str, given: int | None = None, **changes: str) -> "subprocess.Popen[str]":
         command = [sys.executable, "-c", PRELUDE + script, str(self.folder)]
         env, pipe = self.environment(**changes), subprocess.PIPE
-        return subprocess.Popen(command, env=env, stdout=pipe, stderr=pipe, text=True)
+        return subprocess.Popen(command, env=env, stdin=given, stdout=pipe, stderr=pipe, text=True)
 
     def told(self, process: "subprocess.Popen[str]") -> list[dict[str, Any]]:
         """Return what a script told, once it ended well and without a token in anything it wrote."""

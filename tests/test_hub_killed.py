@@ -1,11 +1,18 @@
-"""A push that is killed at any moment: the rerun ends in one commit on main, with the right bytes."""
+"""A push that is killed at any moment: the rerun ends in one commit on main, with the right bytes.
 
+Each push is a fork of a process that knows this Hub and has imported everything, and that stays as it is.
+"""
+
+import json
 import random
 import shutil
+import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,10 +20,22 @@ from tests.hub import HubServer
 from tests.hub_world import World
 from tests.pushing import KINDS, contents, on_hub, tiny_release
 
-PUSH = """
-print(json.dumps("ready"), flush=True)
-tell(push)
+PUSHES = """
+import signal, time
+for line in sys.stdin:
+    child = os.fork()
+    if not child:
+        tell(push)
+        sys.stdout.flush()
+        os._exit(0)
+    if moment := json.loads(line):
+        time.sleep(moment)
+        os.kill(child, signal.SIGKILL)
+    print(json.dumps({"ended": os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}), flush=True)
 """
+"""Pushes once for each line, which says after how many seconds it is killed, if it is; tells what came of it."""
+Told = dict[str, Any]
+Push = Callable[..., tuple[int, list[Told]]]
 
 
 @pytest.fixture
@@ -28,12 +47,26 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield World(hub, tmp_path)
 
 
-def started(world: World, path: str) -> "subprocess.Popen[str]":
-    """Start a push, and return once its imports are behind it."""
-    process = world.start(PUSH, HF_HUB_DISABLE_XET="" if path == "xet" else "1")
-    assert process.stdout is not None
-    process.stdout.readline()
-    return process
+@contextmanager
+def pushes(world: World, *paths: str) -> Iterator[Push]:
+    """Pushes of one world: given a way and the moment of a kill, 0 for none, returns exit code and what was told."""
+    switch = {"lfs": "1", "xet": ""}
+    parents = {path: world.start(PUSHES, subprocess.PIPE, HF_HUB_DISABLE_XET=switch[path]) for path in paths}
+
+    def push(path: str, moment: float = 0) -> tuple[int, list[Told]]:
+        given, said = parents[path].stdin, parents[path].stdout
+        assert given is not None
+        assert said is not None
+        given.write(f"{moment}\n")
+        given.flush()
+        told = [json.loads(said.readline())]
+        while "ended" not in told[-1]:
+            told.append(json.loads(said.readline()))
+        assert not [token for token in world.hub.accounts if token in json.dumps(told)]
+        return told[-1]["ended"], told[:-1]
+
+    yield push
+    assert [world.told(parent) for parent in parents.values()] == [[] for _ in parents]
 
 
 def forget(world: World) -> None:
@@ -54,19 +87,16 @@ def is_whole(world: World) -> bool:
     )
 
 
-def kill_and_finish(world: World, path: str, moment: float) -> bool:
+def kill_and_finish(world: World, push: Push, path: str, moment: float) -> bool:
     """Kill a push `moment` seconds after it began, run it again, and return whether the kill found it at work."""
-    process = started(world, path)
-    time.sleep(moment)
-    process.kill()
-    struck = process.wait() != 0
-    process.communicate()
+    struck = push(path, moment)[0] == -signal.SIGKILL
     half = [repo for kind in KINDS.values() if (repo := world.hub.store.repo(kind, "ada/tiny")) and not repo.private]
     for repo in half:
         assert on_hub(world.hub.store, repo.kind) == contents(
             world.folder / ("model" if repo.kind == "models" else "space")
         )
-    (told,) = world.told(started(world, path))
+    ended, (told,) = push(path)
+    assert ended == 0
     assert told["model_commit"] == world.repo().branches["main"]
     assert is_whole(world)
     return struck
@@ -74,17 +104,22 @@ def kill_and_finish(world: World, path: str, moment: float) -> bool:
 
 @pytest.mark.parametrize("path", ["lfs", "xet"])
 def test_a_push_killed_at_work_ends_whole_when_run_again(world: World, path: str) -> None:
-    assert kill_and_finish(world, path, 0.25)
+    with pushes(world, path) as push:
+        assert kill_and_finish(world, push, path, 0.25)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_fifty_kills_at_random_moments_each_end_in_one_commit_with_the_right_bytes(world: World) -> None:
-    began = time.monotonic()
-    world.told(started(world, "lfs"))
-    whole, chance, struck = time.monotonic() - began, random.Random(11), 0
-    for number in range(50):
+    chance, struck = random.Random(11), 0
+    with pushes(world, "lfs", "xet") as push:
+        push("lfs")  # and its imports are behind it
         forget(world)
-        struck += kill_and_finish(world, ("lfs", "xet")[number % 2], chance.uniform(0, whole / 2))
+        began = time.monotonic()
+        assert push("lfs")[0] == 0
+        whole = time.monotonic() - began
+        for number in range(50):
+            forget(world)
+            struck += kill_and_finish(world, push, ("lfs", "xet")[number % 2], chance.uniform(0, whole))
     assert struck > 25
     print(f"{struck} of 50 kills found a push at work")
