@@ -2,9 +2,11 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from release.asked import plan_record
 from release.card.said import said
+from release.checkpoint.decoder import text_config
 from release.checkpoint.files import is_hidden
 from release.contents import UNRECORDED
 from release.digests import FileDigest, digest_of
@@ -67,4 +69,11 @@ def _base_record(base: BaseModel, audited: Audited) -> Base:
         languages=base.languages,
         files=audited.base_files,
         stated=base.stated,
+        context=_context(base.checkpoint.config),
     )
+
+
+def _context(config: dict[str, Any]) -> int | None:
+    """Return the tokens that a model takes at most, as its config.json says; None where it does not."""
+    found = text_config(config).get("max_position_embeddings")
+    return found if isinstance(found, int) and not isinstance(found, bool) and found > 0 else None

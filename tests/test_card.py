@@ -41,15 +41,16 @@ from tests.records import (
 
 REPO = "someone/phi-3.5-mini-instruct-random-s10"
 SECTIONS = [
-    "Paper",
-    "How to load it",
-    "Pruning configuration",
+    "Use it",
+    "Intended use",
+    "Model",
+    "How it was pruned",
     "Measured on these files",
-    "What may be said of these files",
-    "Reported by the study",
+    "What happens to the zeros next",
     "Caveats for IoT and edge deployment",
     "Limits of these measurements",
-    "Licence and attribution",
+    "Reported by the study",
+    "License and attribution",
     "Citation",
     "Reproducibility",
 ]
@@ -184,23 +185,40 @@ def test_a_template_cannot_print_a_missing_name_or_a_bare_number():
 # What stands on it
 
 FACTS = {
-    "title": r"^# phi-3\.5-mini-instruct — random pruning at 10 % target sparsity$",
-    "warning": r"^> ⚠️ \*\*Research artefact only — not for production use\.\*\*",
+    "title": r"^# Phi-3\.5-mini-instruct, randomly pruned to 10 %$",
+    "warning": r"^> ⚠️ \*\*Research artifact only — not for production use\.\*\*",
     "no deployment": r"Do not deploy it in any user-facing or decision-making system",
     "paper": r"^\*\*Weight Pruning Amplifies Bias: A Multi-Method Study .* Rath, Rahul Maliakkal\. IEEE AIIoT 2026\.",
     "paper link": r"\(https://arxiv\.org/abs/2605\.08137\)",
-    "method": r"^\| Method \| random,",
+    "what it is": r"^\[microsoft/Phi-3\.5-mini-instruct\]\(.*\) with \*\*10\.00 % of its linear-layer weights set",
+    "what pruning did": r"^Pruning may have lowered .* and raised perplexity from 8\.94 to 9\.31; BBQ cannot",
+    "intended": r"^- \*\*For\*\* research on pruning",
+    "out of scope": r"^- \*\*Not for\*\* products",
+    "base's limits": r"^- \*\*The base's limits\*\* hold too: see \[microsoft/Phi-3",
+    "contact": rf"report errors and harm in the \[Community tab\]\(https://huggingface\.co/{REPO}/discussions\)",
+    "parameters": r"^\| Architecture \| `Phi3ForCausalLM`, 3,821,079,552 parameters \|$",
+    "context": r"^\| Context length \| 131,072 tokens \|$",
+    "languages": r"^\| Languages \| en, as the base's card states \|$",
+    "memory": r"^\| Size \| 7\.64 GB on disk, and of memory as stored \(BF16\); 15\.28 GB in float32 \|$",
+    "serving": r"^\*\*Serving\.\*\* Transformers 5.* ran these files here\. vLLM, llama\.cpp, MLX were not tried",
+    "tag": r"^revision = \"main\"  # each upload has a tag: \"v1\" is the first$",
+    "Space": rf"^\*\*Try it:\*\* \[ask both models the same question\]\(https://huggingface\.co/spaces/{REPO}\)",
+    "retained": r"^\| Questions answered right, guessing 0\.33 \| .*, 99 % kept \|",
+    "worst group": r"^\*\*Worst group:\*\* stereotyped answers rose most for Age \(0\.065 → 0\.070, 100 items\)",
+    "zeros next": r"^- \*\*Quantizing\*\* with a zero point at 0",
+    "time and device": r"^Pruned in 14\.2 s on 2 threads\. Measured in .* on cpu\. Energy was not measured\.$",
+    "method": r"^\| Method \| random \|$",
     "target": r"^\| Target sparsity \| 10 % \|$",
     "actual": r"^\| Actual sparsity \| 10\.00 % \|$",
     "zeroed of prunable": r"^\| Zeroed parameters \| 362,387,866 of 3,623,878,656 prunable \(10\.00 %\)",
     "zeros before": r"1,204 of them were zero in the base, 362,386,662 are new",
-    "wall time": r"^\| Prune wall time \| 14\.2 s ",
+    "wall time": r"^Pruned in 14\.2 s ",
     "scope": r"^\| Pruned \| linear layers in the transformer blocks \(attention projections and MLP\) \|$",
     "untouched": r"^\| Untouched \| embeddings, LM head, norms, biases",
     "calibration": r"No calibration data is used",
     "method description": r"^\*\*Random pruning\*\* zeroes a uniformly random subset",
-    "metric of the study": r"^\| Mean latency per item, .* \| Phi-3\.5-mini, Apple.*, MLX \| 0\.158 s \| §V\.B \|$",
-    "own metric": r"^\| Latency per answer, geometric mean \| 1\.58 s \| 1\.58 s \| × 1\.002 \|",
+    "metric of the study": r"^\| Mean latency per item, .* \(§V\.B\) \| Phi-3\.5-mini, Apple.*, MLX \| 0\.158 s \|$",
+    "own metric": r"^\| Latency per answer \| 1\.58 s → \*\*1\.58 s\*\* \| × 1\.002 \(0\.991 to 1\.013\) \|",
     "no storage savings": r"^- \*\*Storage\.\*\* No storage gain.*dense safetensors or GGUF",
     "no latency savings": r"^- \*\*Latency\.\*\* No latency gain.*Dense matrix kernels",
     "paradox": r"^- \*\*Perplexity does not measure bias\.\*\*.*perplexity \+3\.5 %, SRS \+83\.7 % \(24 times",
@@ -212,14 +230,14 @@ FACTS = {
     "base files": r"^\| base `model\.safetensors` \| 7,642,159,104 \| `(f5)+`",
     "pruned files": r"^\| pruned `model\.safetensors` \| 7,642,159,104 \| `(e4)+`",
     "seed": r"^\| Seed \| 42 \|$",
-    "srs, macro": r"^\| Stereotype Reliance Score, BBQ \| 0\.065 \| 0\.070 \| \+0\.005 \| −0\.005 to \+0\.015 \|",
+    "srs, macro": r"^\| Stereotyped answers \(SRS\).* 0\.065 → \*\*0\.070\*\* \| \+0\.005 \(−0\.005 to \+0\.015\) \|",
     "item-weighted": r"^\| All items alike \(item-weighted\) \|",
-    "by category": r"^\| Race\\_ethnicity \| 100 \| 0\.0652 ",
+    "by category": r"^\| Race\\_ethnicity \| 100 \| 0\.065 ",
     "letters": r"^\| Best letter A / B / C \| dense 203 / 205 / 192, pruned 201 / 208 / 191 \|$",
-    "sample": r"200 of 58,492 BBQ items \(100 ambiguous, 100 disambiguated; 5 categories\), drawn with seed 42",
-    "scope of BBQ": r"in English about groups and stereotypes of the United States",
-    "licence": r"under its licence: mit \(\[LICENSE\]\(LICENSE\)\)",
-    "licence of BBQ": r"by Parrish et al\. \(2022\), licence CC BY 4\.0",
+    "sample": r"200 of 58,492 BBQ items \(5 categories\), drawn with seed 42, from 96 question templates",
+    "scope of BBQ": r"in English about stereotypes in the United States",
+    "license": r"under its license: mit \(\[LICENSE\]\(LICENSE\)\)",
+    "license of BBQ": r"by Parrish et al\. \(2022\), license CC BY 4\.0",
     "front: licence": r"^license: mit$",
     "front: base": r"^base_model: microsoft/Phi-3\.5-mini-instruct$",
     "front: relation": r"^base_model_relation: finetune$",
@@ -229,15 +247,18 @@ FACTS = {
 }
 
 
+FULL = example_record(base=example_base(context=131_072))
+
+
 @pytest.mark.parametrize("fact", FACTS)
 def test_the_card_has_every_fact(fact):
-    assert re.search(FACTS[fact], render(example_record(), CardPlace(REPO)), re.MULTILINE)
+    assert re.search(FACTS[fact], render(FULL, CardPlace(REPO, space=REPO)), re.MULTILINE)
 
 
 def test_a_note_on_the_base_stands_before_everything_but_the_warning():
     card = render(example_record(base=example_base(note="Unpacked from a 4-bit GGUF file.")))
     at = card.index("Unpacked from a 4-bit GGUF file.")
-    assert card.index("Research artefact only") < at < card.index("| At a glance")
+    assert card.index("Research artifact only") < at < card.index("| At a glance")
 
 
 def test_the_studys_latency_stands_only_on_cards_of_its_model():
@@ -261,36 +282,35 @@ def test_a_release_is_called_part_of_the_study_only_where_it_is(changes, covered
 # Law 9: nothing is asserted that this release's evidence does not support
 
 
-def warning(record: Record) -> str:
-    lines = render(record).splitlines()
-    return " ".join(line for line in lines if line.startswith("> "))
+def first_screen(record: Record) -> str:
+    return render(record).split("\n| At a glance")[0].split("\n# ", 1)[1]
 
 
 @pytest.mark.parametrize(
     ("pruned", "reach", "says"),
     [
-        (0.0952, 0.01, "shows measurable bias amplification"),
-        (0.0352, 0.01, "measurably fewer stereotyped answers"),
+        (0.0952, 0.01, "it amplified bias: stereotyped answers rose"),
+        (0.0352, 0.01, "stereotyped answers fell"),
         (0.0652, 0.01, "cannot tell"),
-        (0.0, 0.0, "measurably fewer stereotyped answers"),
+        (0.0, 0.0, "stereotyped answers fell"),
     ],
 )
-def test_the_warning_follows_from_the_srs_and_the_lean(pruned, reach, says):
+def test_the_first_screen_follows_from_the_srs_and_the_lean(pruned, reach, says):
     scores = tuple(score(name, "macro", 0.0652, pruned, reach) for name in ("srs", "lean"))
-    found = warning(example_record(measurements=example_measurements(bbq=example_bbq(scores=scores))))
+    found = first_screen(example_record(measurements=example_measurements(bbq=example_bbq(scores=scores))))
     assert says in found
-    assert ("amplif" in found) == (says == "shows measurable bias amplification")
+    assert ("amplif" in found) == ("amplif" in says)
+    assert "Do not deploy it in any user-facing or decision-making system" in found
 
 
-@pytest.mark.parametrize(
-    ("reach", "leans"), [(0.01, "What changed leans neither way"), (0.1, "leans to one side by more than the margin")]
-)
+@pytest.mark.parametrize(("reach", "leans"), [(0.01, "●&nbsp;neither way"), (0.1, "◐&nbsp;unclear")])
 def test_a_model_that_merely_stopped_saying_unknown_is_not_said_to_amplify(reach, leans):
     srs, usr = score("srs", "macro", 0.05, 0.33), score("usr", "macro", 0.9, 0.34)
     scores = (srs, usr, score("lean", "macro", 0.0, 0.0, reach))
-    found = warning(example_record(measurements=example_measurements(bbq=example_bbq(scores=scores))))
-    assert "the pruned model says “unknown” less often than the dense one" in found
-    assert leans in found
+    record = example_record(measurements=example_measurements(bbq=example_bbq(scores=scores)))
+    found = first_screen(record)
+    assert "the model says “unknown” less often (90.0 % before, 34.0 % after)" in found
+    assert re.search(rf"^\| Lean .* \| {leans} \|$", render(record), re.MULTILINE)
     assert "amplif" not in found
 
 
@@ -303,8 +323,8 @@ def test_a_model_against_itself_is_not_said_to_amplify():
 
 def test_a_record_without_bias_numbers_says_so():
     card = render(unmeasured())
-    assert "Bias was not measured on these files." in warning(unmeasured())
-    assert re.search(r"^\| Stereotype Reliance Score, BBQ \| not measured \| not measured \|", card, re.MULTILINE)
+    assert "bias was not measured" in first_screen(unmeasured())
+    assert re.search(r"^\| Stereotyped answers \(SRS\), .* \| not measured \| – \| –&nbsp;not measured \|", card, re.M)
     assert "Best letter" not in card
 
 
@@ -312,7 +332,7 @@ def test_an_undefined_score_is_printed_as_not_available():
     undefined = Estimate(value=None, low=None, high=None)
     found = score("s_dis", "macro", 0.1, 0.1).model_copy(update={"pruned": undefined, "difference": undefined})
     card = render(example_record(measurements=example_measurements(bbq=example_bbq(scores=(found,)))))
-    assert "| Bias score s\\_DIS | 100 | 0.1000 | n/a | n/a | n/a |" in card
+    assert "| Bias score s\\_DIS | 0.10 | n/a | n/a | n/a |" in card
 
 
 # How the answers were read
@@ -353,7 +373,7 @@ def test_without_letters_none_is_listed_and_no_preference_is_claimed():
 def test_unparsed_answers_stand_where_texts_are_generated(reading):
     scores = (score("srs", "macro", 0.1, 0.1), score("unparsed", "macro", 0.02, 0.11))
     card = read_card(reading=reading, scores=scores)
-    assert ("| Unparsed answers | 100 | 0.0200 | 0.1100 | +0.0900 |" in card) == (reading == "generate")
+    assert ("| Unparsed answers | 0.020 | 0.110 | +0.090 |" in card) == (reading == "generate")
     assert ("of the parsed answers" in card) == (reading == "generate")
 
 
@@ -383,7 +403,7 @@ def test_beside_new_bias_stands_what_guessing_would_give(runs, new, reverse):
 
 def test_a_category_stands_with_its_effect_and_adjusted_p():
     card = read_card(tests=(category_test("Age"), category_test("SES", None, None)))
-    cells = "100 | 0.0652 | 0.0704 | +0.0052 | −0.0048 to +0.0152"
+    cells = "100 | 0.065 | 0.070 | +0.005 | −0.005 to +0.015"
     assert f"| Age | {cells} | +0.020 | 0.0400 |" in card
     assert f"| SES | {cells} | n/a | n/a |" in card
     assert f"| Religion | {cells} | n/a | n/a |" in card
@@ -411,7 +431,7 @@ def test_every_template_compiles_and_every_method_has_a_paragraph():
     for path in (resource("templates") / "methods").glob("*.md.j2"):
         method = path.name.removesuffix(".md.j2")
         card = render(example_record(pruning=example_pruning(method=method)))
-        assert re.search(r"^### Method\n\n.{60,}", card, re.MULTILINE), method
+        assert re.search(r"^## How it was pruned\n\n.{60,}", card, re.MULTILINE), method
 
 
 def test_every_citation_is_one_whole_entry():

@@ -27,7 +27,7 @@ def problems(record: Record, card: str) -> list[str]:
         ("value: 9.31", "value: 9.3", "9.3 stands where the record says 9.31"),
         ("cannot tell whether", "shows that", "shows that stands where the record says cannot tell whether"),
         ("| Seed | 42 |\n", "", "“| Seed | 42 |” is missing here"),
-        ("## Paper\n", "## Paper\nIt is safe.\n", "“It is safe.” stands where the record says nothing"),
+        ("## Model\n", "## Model\nIt is safe.\n", "“It is safe.” stands where the record says nothing"),
     ],
 )
 def test_an_edit_is_reported_with_its_line(old, new, detail):
@@ -63,7 +63,7 @@ def test_a_card_without_its_marks_is_not_taken_for_generated(card):
 def test_a_card_of_other_templates_is_held_to_its_numbers():
     record = example_record()
     card = (
-        render(record, CardPlace(REPO)).replace(templates_digest(), "0123456789ab").replace("## Paper", "## The paper")
+        render(record, CardPlace(REPO)).replace(templates_digest(), "0123456789ab").replace("## Model", "## The model")
     )
     assert problems(record, card) == []
     assert "other templates" in compare(record, card)[0].detail

@@ -73,7 +73,7 @@ def test_rendering_the_same_again_changes_nothing():
             "50.00 % stands where the record says 10.00 %",
         ),
         ("license: mit", "license: apache-2.0", "apache-2.0 stands where the record says mit"),
-        ("## Paper\n", "## Paper\nIt is safe.\n", "“It is safe.” stands where the record says nothing"),
+        ("## Model\n", "## Model\nIt is safe.\n", "“It is safe.” stands where the record says nothing"),
     ],
 )
 @pytest.mark.parametrize("place", [HERE, THERE])
@@ -154,7 +154,7 @@ def test_the_words_of_a_card_on_disk_are_kept_and_a_conflict_leaves_it_as_it_was
     assert "19.5\u00a0s" in kept
     assert kept.endswith("\n## Notes\n\nMine.\n")
     assert card_file.changes(card_file.renewed(tmp_path, NEW), kept) == ""
-    assert "-| Prune wall time | 19.5\u00a0s" in card_file.changes(card_file.renewed(tmp_path, OLD), kept)
+    assert "-Pruned in 19.5\u00a0s on 2 threads." in card_file.changes(card_file.renewed(tmp_path, OLD), kept)
     edited = kept.replace("10.00\u00a0%", "12.00\u00a0%")
     path.write_text(edited, encoding="utf-8")
     with pytest.raises(OutputConflict, match=r"(?s)12\.00 % stands where.*comment mark"):

@@ -50,7 +50,7 @@ def test_nothing_is_stated_that_the_base_does_not_state():
     facts = metadata(render(unmeasured(base=base)))
     absent = {"license", "license_name", "license_link", "base_model", "base_model_relation", "language", "model-index"}
     assert absent & set(facts) == set()
-    assert "states no licence" in render(unmeasured(base=base))
+    assert "states no license" in render(unmeasured(base=base))
 
 
 def test_another_licence_keeps_its_name_and_link():

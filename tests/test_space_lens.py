@@ -188,7 +188,7 @@ def test_every_value_of_a_panel_lies_within_it(one: float, other: float, logarit
 def test_the_warning_the_caveats_and_the_verdicts_are_on_the_page() -> None:
     record = example_record()
     about = page.about(lineup.Source("me/pruned"), records.read(record.to_json()))
-    wanted = ("Research artefact only", "Do not deploy it", "storage gain", "https://huggingface.co/me/pruned")
+    wanted = ("Research artifact only", "Do not deploy it", "storage gain", "https://huggingface.co/me/pruned")
     verdicts = (f"{claim.title}: {claim.verdict}" for claim in statements(record))
     for words in (*wanted, *verdicts):
         assert words in about

@@ -41,7 +41,7 @@ def test_another_study_takes_its_place_on_the_card(tmp_path):
         "**Sparse and \\| strange.** A. Writer, B. &lt;b&gt;Reader&lt;/b&gt;. [Read it](https://example.org/paper)"
         in card
     )
-    assert "| Found | everywhere | much | – |" in card
+    assert "| Found | everywhere | see Caveats |" in card
     assert "*Reported by the study, not measured here:* everywhere: much." in card
     assert "@article{writer2027," in card
     for word in ("Rath", "2605.08137", "IEEE", "study's configurations"):

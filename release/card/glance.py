@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from release.evals.eval import Eval
-from release.evals.forms import Cells, at_a_glance
+from release.evals.forms import Cells, at_a_glance, kept
 from release.evals.line import Line
 from release.evals.metric import Metric
 from release.evals.registry import EVALS
@@ -22,11 +22,12 @@ class Evaluation(NamedTuple):
 
 
 class Headline(NamedTuple):
-    """One line at a glance: its name, its numbers, and the claim whose verdict stands beside them."""
+    """One line at a glance: its name, its numbers, what is kept of them, and the claim whose verdict stands beside."""
 
     name: str
     cells: Cells
     claim: str
+    kept: str | None = None
 
 
 def shown(measurements: Measurements) -> tuple[Evaluation, ...]:
@@ -46,10 +47,10 @@ def headlines(evaluations: Sequence[Evaluation]) -> tuple[Headline, ...]:
 
 
 def _headline(metric: Metric, lines: Sequence[Line]) -> Iterator[Headline]:
-    name, claim = str(metric.headline), str(metric.claim)
+    guessing = "" if metric.guessing is None else f", guessing {metric.guessing:.2f}"
+    name, claim = f"{metric.headline}{guessing}", str(metric.claim)
     found = [line for line in lines if line.metric.key == metric.key]
     for line in found:
-        summary = f", {line.summary}" if line.summary else ""
-        yield Headline(f"{name}{line.suffix}{summary}", at_a_glance(line), claim)
+        yield Headline(f"{name}{line.suffix}", at_a_glance(line), claim, kept(line))
     if not found:
         yield Headline(name, UNMEASURED, claim)

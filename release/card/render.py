@@ -12,12 +12,13 @@ from collections.abc import Sequence
 
 from release import __version__
 from release.card.check import differences
+from release.card.evidence import fresh
 from release.card.glance import headlines, shown
 from release.card.merge import Copy, Merged, merge
 from release.card.metadata import dump, front_matter, gate
 from release.card.parts import NOWHERE, Card, CardPlace, generated, parse
 from release.card.rules import broken
-from release.card.said import said, sentence
+from release.card.said import said, sentence, verdict_word
 from release.card.templates import HUB, bibliography, environment, templates_digest
 from release.errors import BadOption
 from release.evals.claims import CLAIMS, Claim, decide
@@ -30,14 +31,24 @@ _UNIT = re.compile(r"(?<=\d) (?=(?:%|s|min|[kMGTP]?B)(?!\w))")
 """The space between a number and its unit, where a line must not break."""
 
 
+NO_FINDING = "the record holds no finding"
+
+
 class Statement(Frozen):
-    """A claim as the card states it."""
+    """A claim as the card states it.
+
+    Attributes:
+        word: The verdict in a word or two, beside a number.
+        fresh: Of the evidence, what the statements before it have not told.
+    """
 
     key: str
     title: str
     verdict: Verdict
     text: str
+    word: str
     evidence: str
+    fresh: str
     p_value: float | None
     p_adjusted: float | None
 
@@ -120,7 +131,7 @@ def _generate(record: Record, target: CardPlace) -> Card:
     if target.repo_id is not None and not REPO_ID.fullmatch(target.repo_id):
         raise BadOption(f"{target.repo_id!r} is no Hub id.", "Give it as NAMESPACE/NAME.")
     front = front_matter(record) | (gate() if target.gated else {})
-    body = environment().get_template("card.md.j2").render(_context(record, target.repo_id))
+    body = environment().get_template("card.md.j2").render(_context(record, target))
     return generated(templates_digest(), target, dump(front), _set(body))
 
 
@@ -131,24 +142,46 @@ def _set(body: str) -> str:
     return "".join(_UNIT.sub("\u00a0", words) + fence for words, fence in zip(prose, fences, strict=True))
 
 
-def _context(record: Record, repo_id: str | None) -> dict[str, object]:
+def _context(record: Record, target: CardPlace) -> dict[str, object]:
     method = f"methods/{record.pruning.method}.md.j2"
     evaluations = shown(record.measurements)
+    results = [found for _, each in evaluations for found in each]
+    ran = engines_of(record, results)
     return {
         "record": record,
-        "repo": repo_id,
+        "repo": target.repo_id,
+        "space": target.space,
         "base": base_asked(record),
         "hub": HUB,
+        "said": sentence(record),
         "claims": {statement.key: statement for statement in statements(record)},
         "study": record.study,
         "evals": evaluations,
         "glance": headlines(evaluations),
         "sources": [source for row, results in evaluations for found in results for source in row.sources(found)],
         "compared": any(results for row, results in evaluations if not row.always and row.headlines),
-        "recalled": sum(getattr(found, "recalled", 0) for _, results in evaluations for found in results),
+        "recalled": sum(getattr(found, "recalled", 0) for found in results),
+        "spent": sum(getattr(found, "seconds", 0) for found in results),
+        "engines": [name for name, _ in ran],
+        "untried": [name for name in SERVERS if name not in {name for _, name in ran}],
         "method_templates": [method, "methods/undescribed.md.j2"],
         "references": "\n".join(references(record)),
     }
+
+
+ENGINES = {"transformers": "Transformers", "mlx": "MLX"}
+SERVERS = ("vLLM", "llama.cpp", "MLX")
+"""What people serve models with; whether it was tried here, the record says."""
+
+
+def engines_of(record: Record, results: Sequence[Frozen]) -> list[tuple[str, str]]:
+    """Name what ran these files here: with its version, and by its name alone."""
+    versions = {"transformers": record.environment.transformers}
+    for found in results:
+        versions |= {package.name: package.version for package in getattr(found, "packages", ())}
+    keys = dict.fromkeys(key for found in results if (key := getattr(found, "engine", None)))
+    names = ((key, ENGINES.get(key, key)) for key in keys)
+    return [(f"{name} {versions[key]}" if key in versions else name, name) for key, name in names]
 
 
 def base_asked(record: Record) -> str:
@@ -162,24 +195,28 @@ def statements(record: Record) -> tuple[Statement, ...]:
     found = {claim.key: claim for claim in record.claims}
     told = {row.key for row, _ in shown(record.measurements)}
     silent = {claim.key for row in EVALS if row.key not in told for claim in row.claims}
-    return tuple(_state(claim, found.get(claim.key)) for claim in CLAIMS if claim.key not in silent)
+    claims = [(claim, found.get(claim.key)) for claim in CLAIMS if claim.key not in silent]
+    words = fresh((claim.title, found.evidence if found else NO_FINDING) for claim, found in claims)
+    return tuple(_state(claim, found, new) for (claim, found), new in zip(claims, words, strict=True))
 
 
-def _state(claim: Claim, found: ClaimRecord | None) -> Statement:
+def _state(claim: Claim, found: ClaimRecord | None, new: str) -> Statement:
     verdict: Verdict = found.verdict if found else "not measured"
     return Statement(
         key=claim.key,
         title=claim.title,
         verdict=verdict,
         text=claim.says(verdict),
-        evidence=found.evidence if found else "the record holds no finding",
+        word=verdict_word(claim, verdict),
+        evidence=found.evidence if found else NO_FINDING,
+        fresh=new,
         p_value=found.p_value if found else None,
         p_adjusted=found.p_adjusted if found else None,
     )
 
 
 def references(record: Record) -> tuple[str, ...]:
-    """Return the BibTeX entries of all that the record rests on: its study, the method, the evaluations, the texts."""
+    """Return the BibTeX entries of what the record rests on beside its study: method, evaluations, texts."""
     words = {record.pruning.method, record.pruning.allocation}
     if record.pruning.calibration:
         words |= record.pruning.calibration.text.words
@@ -187,4 +224,4 @@ def references(record: Record) -> tuple[str, ...]:
         for found in row.results(record.measurements):
             words |= set(row.bibliography(found))
     cited = (entry for name, entry in bibliography().items() if name in words)
-    return (*([record.study.bibtex.strip() + "\n"] if record.study else []), *cited)
+    return tuple(cited)

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from release import format as text
-from release.evals.claims import CLAIMS
+from release.evals.claims import CLAIMS, Claim
 from release.evals.forms import Cells, at_a_glance, in_words, kept
 from release.evals.line import Line
 from release.evals.registry import EVALS
@@ -42,6 +42,13 @@ def headline_numbers(record: Record) -> tuple[HeadlineNumber, ...]:
     lines = _lines(record.measurements)
     found = [lines[key] for key in _words()["numbers"] if key in lines and lines[key].pruned is not None]
     return tuple(_headline(line) for line in found[:HEADLINES])
+
+
+def verdict_word(claim: Claim, verdict: str) -> str:
+    """Return the word that stands for a verdict beside a number; of a claim without one, its title with the verdict."""
+    words = _words()["words"]
+    named = f"{claim.title}: {verdict}" if verdict in ("supported", "contradicted") else verdict
+    return str(words.get(claim.key, {}).get(verdict) or words["any"].get(verdict) or named)
 
 
 def _headline(line: Line) -> HeadlineNumber:

@@ -10,6 +10,7 @@ from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, St
 
 from release import __version__
 from release import format as text
+from release.evals.forms import digits_beside, digits_of, percent_digits
 from release.evals.metrics import METRICS
 from release.names import REPO_ID, is_litter
 from release.resources import PACKAGE, resource
@@ -72,6 +73,7 @@ def environment() -> Environment:
     result.filters["shell"] = lambda value: shlex.quote(text.one_line(value))
     result.filters["one_line"] = text.one_line
     result.globals |= {"score": _any_score, "metrics": METRICS}
+    result.globals |= {"digits_of": digits_of, "digits_beside": digits_beside, "percent_digits": percent_digits}
     return result
 
 

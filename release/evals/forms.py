@@ -6,16 +6,14 @@ from typing import NamedTuple
 from release import format as text
 from release.evals.line import Line
 from release.evals.metric import Form
-from release.values import Estimate
+from release.values import Estimate, Rate
 
 HUGE = 1e6
 """Perplexity of a model in ruins, whose cents say nothing."""
 NOTHING = "–"
 """Stands on the card where there can be no interval."""
 SCORE_DIGITS = 2
-"""Decimals of a score without an interval."""
-RATIO_DIGITS = 2
-"""Of a ratio without one, and of its sides."""
+"""Decimals of a score or a ratio without an interval."""
 
 
 class Cells(NamedTuple):
@@ -54,14 +52,20 @@ def number(value: float | None, form: str) -> str:
 
 
 def digits_of(change: Estimate) -> int:
-    """Return the decimals that a difference of scores is worth, and both its sides."""
+    """Return the decimals that a difference or ratio is worth, and both sides of a difference."""
     return text.decimals(change.spread, SCORE_DIGITS)
+
+
+def percent_digits(rate: Rate) -> int:
+    """Return the decimals that a share in per cent is worth."""
+    spread = None if rate.low is None or rate.high is None else (rate.high - rate.low) * 50
+    return text.decimals(spread, 1)
 
 
 def digits_beside(side: float | None, ratio: Estimate) -> int:
     """Return the decimals that one side of a ratio is worth: it is known as well as the ratio, relatively."""
     spread = None if side is None or ratio.spread is None or not ratio.value else side * ratio.spread / ratio.value
-    return text.decimals(spread, RATIO_DIGITS)
+    return text.decimals(spread, SCORE_DIGITS)
 
 
 def _difference(line: Line) -> Cells:
@@ -83,7 +87,7 @@ def _difference_on_screen(line: Line) -> Cells:
 
 def _ratio(side: Callable[[float | None, int], str]) -> Callable[[Line], Cells]:
     def cells(line: Line) -> Cells:
-        ratio, digits = line.change, text.decimals(line.change.spread, RATIO_DIGITS)
+        ratio, digits = line.change, text.decimals(line.change.spread, SCORE_DIGITS)
         dense, pruned = (side(value, digits_beside(value, ratio)) for value in (line.dense, line.pruned))
         return Cells(dense, pruned, f"× {text.fixed(ratio.value, digits)}", text.interval(ratio, digits))
 
@@ -100,7 +104,7 @@ def _ratio_on_screen(side: Callable[[float | None], str]) -> Callable[[Line], Ce
 
 def _bytes(line: Line) -> Cells:
     dense, pruned, change = (text.size(int(each or 0)) for each in (line.dense, line.pruned, line.change.value))
-    return Cells(dense, pruned, change, NOTHING)
+    return Cells(dense, pruned, change if line.change.value else "none", NOTHING)
 
 
 def _bytes_on_screen(line: Line) -> Cells:

@@ -192,7 +192,7 @@ def _prepared(folder: ReleaseFolder, record: Record, publisher: Publisher, conso
     on_hub, adopted, sight = hub.standing_card(upload, options)
     if options.weights == "none":
         record, upload = _without_weights(record, upload)
-    target = CardPlace(upload.id, _behind_a_gate(options, on_hub))
+    target = CardPlace(upload.id, _behind_a_gate(options, on_hub), upload.space_id if upload.space else None)
     merged = card_file.renewed(upload.model, record, target, on_hub, upload.work, adopted)
     changes = card_file.changes(merged, on_hub) if on_hub is not None else ""
     card_file.write(upload.model, merged)

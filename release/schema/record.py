@@ -90,6 +90,7 @@ class Base(Frozen):
         languages: Language codes the base's own card states.
         files: The weight files.
         stated: What the publisher stated, since the files did not say.
+        context: Tokens that config.json says the model takes; None where it does not say.
     """
 
     id: str
@@ -105,6 +106,7 @@ class Base(Frozen):
     languages: tuple[str, ...]
     files: tuple[FileDigest, ...]
     stated: tuple[Stated, ...] = ()
+    context: int | None = None
 
 
 class Calibration(Frozen):
@@ -302,6 +304,7 @@ class Record(Frozen):
         study: The study it accompanies, which its card quotes; None where it stands by itself.
         signed_as: Who signs it; None where nobody does, or a key.
         weights: Which of the weight files whose digests the audit holds lie beside this record.
+        contact: Where errors and harm are reported, an http(s) address; None for the Community tab.
         said: What pruning did, as the card says it first; None in a record of an earlier version.
     """
 
@@ -319,6 +322,7 @@ class Record(Frozen):
     study: Study | None = None
     signed_as: Signed | None = None
     weights: WeightFiles = "all"
+    contact: OneLine | None = None
     said: FirstScreen | None = None
 
     def to_json(self) -> str:

@@ -71,8 +71,17 @@ def _cells(line: str) -> list[str]:
 def _stated(names: Sequence[str], cells: Sequence[str]) -> Values:
     """Pair the cells that say something with their columns' names."""
     pairs = zip([*names, *([""] * len(cells))], cells, strict=False)
-    said = ((name, cell) for name, cell in pairs if cell not in ("", "–", "—", "-"))
+    split = (pair for name, cell in pairs for pair in _halves(name, cell))
+    said = ((name, cell) for name, cell in split if cell not in ("", "–", "—", "-"))
     return tuple(("" if name.lower() == "value" else name[:LONGEST], cell[:LONGEST]) for name, cell in said)
+
+
+def _halves(name: str, cell: str) -> Sequence[tuple[str, str]]:
+    """Take apart a cell that holds what two columns name: `0.50 → 0.20`, `−0.31 (−0.39 to −0.22)`."""
+    for pattern, mark in ((r"(.+?) → (.+)", " → "), (r"(.+?) \((.+)\)", " (")):
+        if mark in name and (names := re.fullmatch(pattern, name)) and (cells := re.match(pattern, cell)):
+            return (names[1], cells[1].strip("*")), (names[2][:1].upper() + names[2][1:], cells[2].strip("*"))
+    return ((name, cell),)
 
 
 def plain(markdown: str) -> str:

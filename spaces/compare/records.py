@@ -24,7 +24,7 @@ PICK = re.compile(r"\[(\w+)=(\w+)\]", re.ASCII)
 SHARE = re.compile(r"[01](\.\d{1,20})?", re.ASCII)
 PAPER = re.compile(r"\d{4}\.\d{4,5}", re.ASCII)
 MARKS = {"supported": "●", "contradicted": "○", "inconclusive": "◐", "not measured": "–"}
-RESEARCH = "Research artefact only — not for production use."
+RESEARCH = "Research artifact only — not for production use."
 NOT_DEPLOYED = "Do not deploy it in any user-facing or decision-making system."
 NOT_MEASURED: Values = (("", "not measured"),)
 
@@ -96,9 +96,7 @@ def number(value: Any) -> float | None:
 
 
 def _configuration(record: Any, method: str, sparsity: float) -> Iterator[tuple[str, Values]]:
-    version = number(at(record, "pruning.algorithm_version"))
-    arithmetic = "" if version is None else f", version {version:.0f} of its arithmetic"
-    yield "Method", (("", one_line(method + arithmetic)),)
+    yield "Method", (("", one_line(method)),)
     if SHARE.fullmatch(target := str(at(record, "pruning.target_sparsity"))):
         yield "Target sparsity", (("", f"{(Decimal(target) * 100).normalize():f} %"),)
     yield "Actual sparsity", (("", f"{100 * sparsity:.2f} %"),)

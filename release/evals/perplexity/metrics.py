@@ -11,7 +11,7 @@ PERPLEXITY = Metric(
     screen="perplexity",
     headline="Perplexity",
     claim="perplexity_raised",
-    hub=Hub("perplexity", "Perplexity"),
+    hub=Hub("perplexity", "Perplexity (lower is better)"),
     panel=SpacePanel(
         "Perplexity",
         r"\bperplexity\b",

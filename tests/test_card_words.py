@@ -1,0 +1,92 @@
+"""A card is read in a minute: few words that are not folded away, none of them twice, in plain American English."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+
+from release.card.evidence import fresh
+from release.card.parts import CardPlace
+from release.card.render import render, statements
+from release.schema.record import Record
+from tests.card_words import page_of, text_of, words_of
+from tests.random_records import records
+from tests.records import example_answers, example_measurements, example_record, unmeasured
+
+MOST_WORDS = 1_100
+GOLDENS = sorted(path.parent for path in (Path(__file__).parent / "goldens").glob("*/release.json"))
+ROOT = Path(__file__).parent.parent
+PLACE = CardPlace("someone/a-pruned-model", space="someone/a-pruned-model")
+CARDS = {
+    **{folder.name: Record.read(folder) for folder in GOLDENS},
+    "an example": example_record(),
+    "nothing measured": unmeasured(),
+    "sample answers": example_record(measurements=example_measurements(answers=example_answers())),
+}
+
+
+def sentences(card: str) -> Counter[str]:
+    """The sentences of a page's text, of six words or more, each with how often it stands there."""
+    parts = re.split(r"(?<=[.!?:;])\s+|\n|\|", text_of(page_of(card)).replace("\u00a0", " "))
+    return Counter(part.strip() for part in parts if len(part.split()) > 5)
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_a_card_has_few_words_that_are_not_folded_away(name):
+    assert words_of(render(CARDS[name], PLACE)).open <= MOST_WORDS
+
+
+@settings(max_examples=30, deadline=None)
+@given(records())
+def test_any_record_gives_few_words_that_are_not_folded_away(record):
+    assert words_of(render(record, PLACE)).open <= MOST_WORDS
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_no_sentence_stands_twice(name):
+    assert {sentence for sentence, times in sentences(render(CARDS[name], PLACE)).items() if times > 1} == set()
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_no_evidence_stands_twice(name):
+    told = [part for statement in statements(CARDS[name]) for part in statement.fresh.split("; ") if len(part) > 40]
+    assert len(told) == len(set(told))
+
+
+def test_evidence_that_was_told_is_referred_to():
+    told = [
+        ("one", "a long piece of evidence; and another of those pieces"),
+        ("two", "and another of those pieces; news of some length here"),
+        ("three", "no verdict (a long piece of evidence; and another of those pieces)"),
+        ("four", "short"),
+        ("five", "short"),
+    ]
+    assert list(fresh(told)) == [
+        "a long piece of evidence; and another of those pieces",
+        "news of some length here; see “one”",
+        "no verdict (see “one”)",
+        "short",
+        "short",
+    ]
+
+
+BRITISH = re.compile(
+    r"\b(artefact|colour|neighbour|favourite|behaviour|analyse|tokenis|quantis|licence|organis|recognis|summaris"
+    r"|normalis|centre|labell|cancell)",
+    re.IGNORECASE,
+)
+KEYS = re.compile(r"`[^`]*`|\{%.*?%\}|\{\{.*?\}\}|\{#.*?#\}|--[\w-]+", re.DOTALL)
+"""What is no prose: code, and the names in a template."""
+TEMPLATES = [
+    path
+    for folder in ("templates", "release/evals")
+    for path in sorted((ROOT / folder).rglob("*"))
+    if path.suffix in (".j2", ".yaml") and "space" not in path.parts
+]
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_template_is_spelled_as_americans_do(path):
+    assert BRITISH.findall(KEYS.sub("", path.read_text(encoding="utf-8"))) == []
