@@ -89,15 +89,18 @@ VARIANTS = {
 REBUILT = ("random", "magnitude")
 UNREACHABLE = """
 import json, sys
+from concurrent.futures import ThreadPoolExecutor
 from lens import lens
 from lineup import Source
 from models import LoadError, load
 from reading import facts
 source = Source("ada/there", base="ada/base")
+with ThreadPoolExecutor() as pool:  # each waits for the Hub for as long as the library does
+    model, card, items = (pool.submit(ask, source) for ask in (load, facts, lens))
 try:
-    load(source)
+    model.result()
 except LoadError as error:
-    print(json.dumps([str(error), facts(source).trouble, lens(source).trouble]))
+    print(json.dumps([str(error), card.result().trouble, items.result().trouble]))
 """
 SCRIPT = """
 import json, sys

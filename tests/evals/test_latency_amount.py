@@ -68,6 +68,7 @@ def test_a_set_of_few_prompts_bounds_both():
     assert Amount.of(AUTO).within(30) == (FIRST, 30)
 
 
+@pytest.mark.long
 def test_further_prompts_take_turns_as_the_first_do_and_stand_in_the_table(
     tmp_path: Path, tiny: dict[str, Path], bbq: tuple[tuple[Item, ...], DataSource], console: Console
 ) -> None:

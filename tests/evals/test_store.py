@@ -1,9 +1,12 @@
 """What is known is not computed again; what is not known is never taken for something else."""
 
+import os
+import signal
 import sqlite3
-import subprocess
-import sys
+from itertools import count
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -159,33 +162,27 @@ def test_values_are_mean_log_probabilities_of_the_continuations(tiny: dict[str, 
                 assert value == pytest.approx(float(torch.stack(each).mean()), abs=1e-4)
 
 
-KILLED = """
-import os, sys
-from pathlib import Path
-import torch
-from release.evals.engine import likelihood, store
-from release.evals.engine.subject import EvaluatedModel, Runtime
-from release.models.logprobs import read
-from release.progress import Console
-from tests.evals.test_store import ASKS
-store.EVERY = 0
-put, left = store.ReadingStore.put, int(sys.argv[2])
-def counted(self, *rest):
-    global left
-    if not left:
-        os.kill(os.getpid(), 9)
-    left -= 1
-    put(self, *rest)
-store.ReadingStore.put = counted
-cpu = Runtime(torch.device("cpu"), torch.float32)
-with EvaluatedModel("dense", Path(sys.argv[1]), cpu, Console()) as subject:
-    likelihood.likelihoods(subject, ASKS, "x")
-"""
+def killed(folder: Path, left: int) -> None:
+    """Ask, in a fork, and be killed when so many readings are kept."""
+    put = ReadingStore.put
+    counted = count()
+
+    def last(*given: Any) -> None:
+        if next(counted) == left:
+            os.kill(os.getpid(), signal.SIGKILL)
+        put(*given)
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(module, "EVERY", 0)
+    patch.setattr(ReadingStore, "put", last)
+    asked(folder, QUIET)
 
 
 def test_after_a_kill_only_the_rest_is_read(tiny: dict[str, Path], console: Console) -> None:
-    done = subprocess.run([sys.executable, "-c", KILLED, str(tiny["llama"]), "4"], check=False)
-    assert done.returncode == -9
+    process = get_context("fork").Process(target=killed, args=(tiny["llama"], 4))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     found, _ = asked(tiny["llama"], console)
     assert found.recalled == 4
 
