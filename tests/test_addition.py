@@ -76,6 +76,8 @@ def test_an_addition_takes_four_files_at_most(add, tmp_path):
     assert touched(root) == set()
     add(root)
     assert 0 < len(touched(root)) <= 4
+    [edited] = touched(root) & {path.as_posix() for path in files(ROOT)}
+    assert edited.endswith("/registry.py")
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +86,7 @@ def added(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = copied(tmp_path_factory.mktemp("added"))
     add_evaluation(root)
     put(root, "release/evals/repetition/repetition.bib", "repetition.bib")  # a paper is a file more
+    put(root, "release/evals/repetition/options.py", "options.py")  # and so are options of its own
     add_method(root)
     return root
 
@@ -115,6 +118,12 @@ def test_its_claim_is_decided_its_figure_drawn_and_its_table_checked(shown):
     assert shown["claims"] == ["supported"]
     assert shown["figures"] == ["repetition.svg", "repetition.png"]
     assert shown["checks"] == [True, False]
+
+
+def test_its_option_is_declared_in_its_folder_alone(shown):
+    assert "--repetition" in shown["options"]
+    assert shown["asked"] == ["off", "on"]
+    assert shown["others off"]
 
 
 PLACES = {
@@ -162,7 +171,7 @@ def test_it_does_not_stand_where_it_was_not_measured(shown):
 def test_both_run_on_a_real_checkpoint(added, base_folders, tmp_path):
     base = checkpoints.copy(base_folders["llama"], tmp_path / "base")
     asked = ["--method", "largest", "--sparsity", "0.5", "--bbq", "off", "--perplexity", "off", "--latency", "off"]
-    asked += ["--local", "--device", "cpu", "--out", str(tmp_path / "out")]
+    asked += ["--local", "--repetition", "on", "--device", "cpu", "--out", str(tmp_path / "out")]
     python(added, "-m", "release", "publish", str(base), *asked)
     [model] = (tmp_path / "out").glob("*/model")
     measured = json.loads((model / "release.json").read_text(encoding="utf-8"))["measurements"]

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Annotated
 
 from release.frozen import Frozen
-from release.settings.measuring import BbqData, Device, Text
 from release.settings.option import Option
+from release.settings.shared import BbqData, Device, Text
 
 MOST_SPOTS = 100_000
 LARGEST_SPOT_SEED = (1 << 32) - 1

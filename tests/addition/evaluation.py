@@ -73,8 +73,10 @@ class RepetitionTask(ModelTask[float, Repetition]):
         pq.write_table(pa.table({"dense": [dense], "pruned": [pruned]}), sides.evaluation / FILE_NAME)
 
 
-def prepare(asked: EvalContext) -> RepetitionTask:
+def prepare(asked: EvalContext) -> RepetitionTask | None:
     """Tokenise the sentence."""
+    if getattr(asked.plan, "repetition", "on") == "off":
+        return None
     return RepetitionTask(tuple(asked.tokenizer(SENTENCE)["input_ids"]))
 
 

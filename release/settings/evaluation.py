@@ -1,0 +1,23 @@
+"""What the options of an evaluation are: a record, `OPTIONS` in `release/evals/<key>/options.py`."""
+
+from typing import Any, ClassVar
+
+from release.frozen import Frozen
+
+
+class EvalOptions(Frozen):
+    """The options of one evaluation; the one of its own name says how much of it is asked, or "off".
+
+    Attributes:
+        named: What is asked where --evals names it and it is off by default, or on only beside others.
+    """
+
+    named: ClassVar[str | None] = None
+
+    @classmethod
+    def require_consistent(cls, asked: Any) -> None:
+        """Refuse what contradicts itself.
+
+        Raises:
+            BadOption: Two options exclude each other.
+        """

@@ -1,0 +1,30 @@
+"""Options that fields of several records are set by, declared once."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+from release.errors import BadOption
+from release.format import quoted
+from release.settings.option import HelpPanel, Option
+
+BbqData = Annotated[Path | None, Option("--bbq-data", "A folder in nyu-mll/BBQ's layout.", HelpPanel.MEASURE)]
+Text = Annotated[Path | None, Option("--text", "A UTF-8 text for perplexity.", HelpPanel.MEASURE)]
+Device = Annotated[str, Option("--device", "A torch device, or auto.", repeats=False)]
+AMOUNT = re.compile(r"0*[1-9][0-9]{0,8}")
+
+
+def amount(option: str, *words: str) -> Callable[[str], str]:
+    """Return a reader of a positive whole number or one of some words."""
+
+    def read(text: str) -> str:
+        plain = text.casefold()
+        if plain in words or AMOUNT.fullmatch(plain):
+            return plain
+        raise BadOption(
+            f"--{option} {quoted(text)} is not understood.",
+            f"Give {', '.join(words)} or a whole number from 1 to 999,999,999.",
+        )
+
+    return read
