@@ -132,9 +132,9 @@ PLACES = {
     "measured": "\n### Repetition\n\nThe sentence again: dense −1.000, pruned −3.000. The pruned model",
     "claims": "| Repetition lost | ●&nbsp;supported |",
     "limits": "\n- **Repetition** is that of one sentence.\n",
-    "licence": (
+    "license": (
         "\n- **Sentence.** A sentence, <https://example.org/sentence>, revision `v1`, by Nobody (2026), "
-        "licence CC0-1.0.\n"
+        "license CC0-1.0.\n"
     ),
     "citation": "@misc{repetition2026,\n",
     "reproducibility": f"\n| Sentence | SHA-256 `{'5' * 64}`; seed 7 |\n",
