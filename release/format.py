@@ -112,13 +112,14 @@ def _ends(low: str, high: str) -> str:
 
 
 def size(number: int) -> str:
-    """Write bytes in the decimal unit that fits: `7.64 GB`."""
+    """Write bytes in the decimal unit that fits, with three significant digits: `7.64 GB`, `269 MB`."""
     value, unit = float(number), "B"
     for larger in ("kB", "MB", "GB", "TB", "PB"):
         if abs(value) < 1000:
             break
         value, unit = value / 1000, larger
-    return f"{number} B" if unit == "B" else f"{value:.2f} {unit}"
+    digits = 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0
+    return f"{number} B" if unit == "B" else f"{value:.{digits}f} {unit}"
 
 
 def seconds(number: float) -> str:

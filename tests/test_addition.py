@@ -128,7 +128,7 @@ def test_its_option_is_declared_in_its_folder_alone(shown):
 
 PLACES = {
     "glance": "| Repetition of a sentence | ",
-    "verdict at a glance": "●&nbsp;repetition lost: supported |",
+    "verdict at a glance": "● repetition lost: supported |",
     "measured": "\n### Repetition\n\nThe sentence again: dense −1.000, pruned −3.000. The pruned model",
     "claims": "| Repetition lost | ●&nbsp;supported |",
     "limits": "\n- **Repetition** is that of one sentence.\n",

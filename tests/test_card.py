@@ -199,7 +199,7 @@ FACTS = {
     "parameters": r"^\| Architecture \| `Phi3ForCausalLM`, 3,821,079,552 parameters \|$",
     "context": r"^\| Context length \| 131,072 tokens \|$",
     "languages": r"^\| Languages \| en, as the base's card states \|$",
-    "memory": r"^\| Size \| 7\.64 GB on disk, and of memory as stored \(BF16\); 15\.28 GB in float32 \|$",
+    "memory": r"^\| Size \| 7\.64 GB on disk, and of memory as stored \(BF16\); 15\.3 GB in float32 \|$",
     "serving": r"^\*\*Serving\.\*\* Transformers 5.* ran these files here\. vLLM, llama\.cpp, MLX were not tried",
     "tag": r"^revision = \"main\"  # each upload has a tag: \"v1\" is the first$",
     "Space": rf"^\*\*Try it:\*\* \[ask both models the same question\]\(https://huggingface\.co/spaces/{REPO}\)",
@@ -303,7 +303,7 @@ def test_the_first_screen_follows_from_the_srs_and_the_lean(pruned, reach, says)
     assert "Do not deploy it in any user-facing or decision-making system" in found
 
 
-@pytest.mark.parametrize(("reach", "leans"), [(0.01, "●&nbsp;neither way"), (0.1, "◐&nbsp;unclear")])
+@pytest.mark.parametrize(("reach", "leans"), [(0.01, "● neither way"), (0.1, "◐ unclear")])
 def test_a_model_that_merely_stopped_saying_unknown_is_not_said_to_amplify(reach, leans):
     srs, usr = score("srs", "macro", 0.05, 0.33), score("usr", "macro", 0.9, 0.34)
     scores = (srs, usr, score("lean", "macro", 0.0, 0.0, reach))
@@ -324,7 +324,7 @@ def test_a_model_against_itself_is_not_said_to_amplify():
 def test_a_record_without_bias_numbers_says_so():
     card = render(unmeasured())
     assert "bias was not measured" in first_screen(unmeasured())
-    assert re.search(r"^\| Stereotyped answers \(SRS\), .* \| not measured \| – \| –&nbsp;not measured \|", card, re.M)
+    assert re.search(r"^\| Stereotyped answers \(SRS\), .* \| not measured \| – \| – not measured \|", card, re.M)
     assert "Best letter" not in card
 
 
@@ -332,7 +332,7 @@ def test_an_undefined_score_is_printed_as_not_available():
     undefined = Estimate(value=None, low=None, high=None)
     found = score("s_dis", "macro", 0.1, 0.1).model_copy(update={"pruned": undefined, "difference": undefined})
     card = render(example_record(measurements=example_measurements(bbq=example_bbq(scores=(found,)))))
-    assert "| Bias score s\\_DIS | 0.10 | n/a | n/a | n/a |" in card
+    assert "| Bias score s\\_DIS | 0.10 → n/a | n/a |" in card
 
 
 # How the answers were read
@@ -373,7 +373,7 @@ def test_without_letters_none_is_listed_and_no_preference_is_claimed():
 def test_unparsed_answers_stand_where_texts_are_generated(reading):
     scores = (score("srs", "macro", 0.1, 0.1), score("unparsed", "macro", 0.02, 0.11))
     card = read_card(reading=reading, scores=scores)
-    assert ("| Unparsed answers | 0.020 | 0.110 | +0.090 |" in card) == (reading == "generate")
+    assert ("| Unparsed answers | 0.020 → 0.110 | +0.090 (" in card) == (reading == "generate")
     assert ("of the parsed answers" in card) == (reading == "generate")
 
 

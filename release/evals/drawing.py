@@ -1,4 +1,4 @@
-"""How a figure looks: its background is transparent, its colours lie half-way between white and a dark page.
+"""How a figure looks: its background is transparent, its colors lie half-way between white and a dark page.
 
 So one file is readable on both. Dense and pruned differ in shape as well as in colour.
 """
@@ -21,8 +21,8 @@ FILLS: dict[str, dict[str, Any]] = {
     "dense": {"facecolor": COLOURS["dense"]},
     "pruned": {"facecolor": "none", "hatch": "////"},
 }
-WIDTH = 8.0
-"""Inches: a model card's column."""
+WIDTH = 7.0
+"""Inches, of 100 pixels each: a model card's column on the Hub."""
 
 STYLE = {
     "axes.edgecolor": INK,
@@ -32,7 +32,7 @@ STYLE = {
     "axes.titlesize": "medium",
     "figure.constrained_layout.use": True,
     "font.family": ["DejaVu Sans"],
-    "font.size": 9,
+    "font.size": 11,
     "hatch.linewidth": 1.2,
     "legend.frameon": False,
     "svg.hashsalt": "release",  # ids in an SVG are random otherwise

@@ -11,6 +11,7 @@ from release import format as text
 from release.evals.bbq.prompts import LETTERS
 from release.evals.bbq.result import Bbq
 from release.evals.drawing import COLOURS, FILLS, INK, MARKERS, WIDTH, Figures
+from release.evals.forms import digits_of
 from release.evals.work import SIDES
 from release.values import Estimate, Score
 
@@ -30,7 +31,7 @@ def _bias(bbq: Bbq) -> Figure | None:
     rows += [score for score in bbq.scores if (score.name, score.over) == ("srs", "macro")]
     if all(row.difference.value is None for row in rows):
         return None
-    figure = Figure(figsize=(WIDTH, 1.1 + 0.3 * len(rows)))
+    figure = Figure(figsize=(WIDTH, 1.2 + 0.34 * len(rows)))
     axes = figure.add_subplot()
     axes.axvline(0, color=INK, linewidth=1)
     for place, row in enumerate(rows):
@@ -46,7 +47,7 @@ def _bias(bbq: Bbq) -> Figure | None:
     right.tick_params(length=0)
     for side in (axes.spines["left"], right.spines["right"]):
         side.set_visible(False)
-    axes.set_title("Stereotyped answers (SRS): pruned − dense, 95 % interval", loc="left")
+    figure.suptitle("Stereotyped answers (SRS): pruned − dense, 95 % interval", fontsize="medium", x=0.01, ha="left")
     axes.set_xlabel("← fewer than dense   |   more than dense →")
     return figure
 
@@ -59,9 +60,8 @@ def _label(row: Score) -> str:
 def _numbers(change: Estimate) -> str:
     if change.value is None:
         return text.UNDEFINED
-    if change.low is None:
-        return f"{text.signed(change.value, 3)}, no interval"
-    return f"{text.signed(change.value, 3)} [{text.signed(change.low, 3)}, {text.signed(change.high, 3)}]"
+    value, *ends = (text.signed(each, digits_of(change)) for each in (change.value, change.low, change.high))
+    return f"{value}, no interval" if change.low is None else f"{value} [{', '.join(ends)}]"
 
 
 def _whisker(axes: Any, place: int, row: Score) -> None:
@@ -78,14 +78,14 @@ def _letters(bbq: Bbq) -> Figure | None:
     """Draw how often each letter was the likeliest."""
     if bbq.letters_dense is None or bbq.letters_pruned is None:
         return None
-    figure = Figure(figsize=(WIDTH, 2.8))
+    figure = Figure(figsize=(WIDTH, 3.2))
     axes = figure.add_subplot()
     width, labels = 0.36, dict[float, str]()
     for side, (name, times) in enumerate(zip(SIDES, (bbq.letters_dense, bbq.letters_pruned), strict=True)):
         shares = np.array(times) / sum(times)
         places = np.arange(len(LETTERS)) + (side - 0.5) * (width + 0.02)
         axes.bar(places, shares, width, edgecolor=COLOURS[name], linewidth=1.4, label=name, **FILLS[name])
-        labels |= {place: text.percent(share, 1) for place, share in zip(places.tolist(), shares.tolist(), strict=True)}
+        labels |= {place: text.percent(share, 0) for place, share in zip(places.tolist(), shares.tolist(), strict=True)}
     axes.axhline(1 / 3, color=INK, linewidth=1, linestyle="--", zorder=0, label="no preference: 1/3")
     # The shares stand below their bars: above them, the line would strike them through.
     axes.set_xticks(list(labels), list(labels.values()), minor=True)

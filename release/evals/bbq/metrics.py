@@ -47,7 +47,7 @@ SCORES = (
         label="Lean, SRS − anti: bias score s_AMB",
         phrase="SRS − anti",
         screen="SRS − anti",
-        headline="Lean (SRS − anti-stereotyped)",
+        headline="Lean (SRS − anti)",
         claim="leans_neither_way",
         same_as="s_amb",
     ),

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from release import format as text
 from release.evals.drawing import COLOURS, LINES, MARKERS, WIDTH, Figures
 from release.evals.engine.statistics import Floats
+from release.evals.forms import digits_of
 from release.evals.latency.result import Latency, LatencyPart
 from release.evals.latency.table import MODELS, file_name
 
@@ -35,12 +36,14 @@ def _latency(latency: Latency, path: Path) -> Figure | None:
     }
     shown = {name: part for name, part in parts.items() if part is not None}
     times = _times(path)
-    figure = Figure(figsize=(WIDTH, 3.1))
+    figure = Figure(figsize=(WIDTH, 3.6))
     for index, (name, part) in enumerate(shown.items()):
         axes = figure.add_subplot(1, len(shown), index + 1)
         for model in MODELS:
             _distribution(axes, model, times[model][index] * 1000)
-        axes.set_title(f"{name}\n{text.fixed(part.ratio.value, 3)} [{text.interval(part.ratio, 3)}]", loc="left")
+        digits = digits_of(part.ratio)
+        ratio = f"{text.fixed(part.ratio.value, digits)} [{text.interval(part.ratio, digits)}]"
+        axes.set_title(f"{name}\n{ratio}", loc="left")
         axes.set_xlabel("milliseconds")
         axes.set_ylim(0, 1.02)
         axes.yaxis.set_major_formatter(lambda share, _: text.percent(share, 0))
@@ -48,7 +51,7 @@ def _latency(latency: Latency, path: Path) -> Figure | None:
     where = f"{text.one_line(latency.device)}, {latency.dtype}"
     by = "" if latency.engine == "transformers" else f" by {latency.engine}"
     title = f"Time of {text.count(latency.items)} answers{by} on {where}"
-    figure.suptitle(f"{title}; pruned / dense with 95 % interval", fontsize="medium", x=0.01, ha="left")
+    figure.suptitle(f"{title}\npruned / dense [95 % interval]", fontsize="medium", x=0.01, ha="left")
     figure.axes[0].set_ylabel("answers that took no longer")
     figure.axes[0].legend(loc="lower right")
     return figure
