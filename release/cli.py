@@ -209,6 +209,24 @@ def sweep(
 
 
 @app.command()
+def report(
+    releases: Annotated[
+        list[str], typer.Argument(help="Releases, model folders, or Hub ids org/name\\[@revision].", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the report.")] = Path("report"),
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Lay releases beside each other: a page, Markdown, CSV and Parquet. Exit 1 where a card and its files disagree."""
+    from release.commands.report import report_on
+    from release.report import show_comparison
+
+    found = report_on(releases, out, Console())
+    show_comparison(found, out, json)
+    raise typer.Exit(1 if any(each.agrees is False for each in found) else 0)
+
+
+@app.command()
 def demo(
     releases: Annotated[list[Path], typer.Argument(help="Release folders.", show_default=False)],
     base: Base = None,

@@ -37,7 +37,7 @@ def templates_digest() -> str:
     """Return a short digest over this version and all templates a card may use."""
     digest = hashlib.sha256(__version__.encode())
     for name, path in sorted(_sources(), key=lambda source: source[0].split("/")):
-        if not name.startswith(("space", "studies", "watch")) and not is_litter(name):
+        if not name.startswith(("comparison", "space", "studies", "watch")) and not is_litter(name):
             digest.update(f"\n{name}\n".encode() + path.read_bytes())
     return digest.hexdigest()[:12]
 

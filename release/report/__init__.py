@@ -12,10 +12,11 @@ from release.report.short import (
     show_reported,
     show_watched,
 )
-from release.report.sweeps import show_planned_sweep, show_sweep
+from release.report.sweeps import show_comparison, show_planned_sweep, show_sweep
 
 __all__ = [
     "show_changes",
+    "show_comparison",
     "show_facts",
     "show_measurements",
     "show_methods",

@@ -1,6 +1,7 @@
 """A sweep: its cells, and how far each is."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
@@ -10,6 +11,7 @@ from release.format import shown
 from release.report.display import display, listing
 
 if TYPE_CHECKING:
+    from release.comparison.rows import ComparedRelease
     from release.preview import Preview
     from release.sweep.grid import GridCell
     from release.sweep.state import CellState
@@ -37,6 +39,33 @@ def show_planned_sweep(job: "Sweep", previews: "dict[str, Preview]", as_json: bo
     display({"name": job.grid.name, "cells": cells}, as_json, _planned(job, previews))
 
 
+def show_comparison(releases: "Sequence[ComparedRelease]", out: Path, as_json: bool) -> None:
+    """Show where a report was written, and where a card and its files disagree."""
+    failed = {each.name: [check for check in each.checks or () if check.ok is False] for each in releases}
+    facts = {
+        "ok": not any(failed.values()),
+        "folder": str(out),
+        "releases": [
+            {
+                "name": each.name,
+                "target_sparsity": each.target,
+                "actual_sparsity": each.zeros,
+                "agrees": each.agrees,
+                "failed": [check.model_dump(mode="json") for check in failed[each.name]],
+            }
+            for each in releases
+        ],
+    }
+    table = Table(box=None, pad_edge=False)
+    for name in ("release", "zeros", "card and files"):
+        table.add_column(name)
+    for each in releases:
+        wrong = "; ".join(f"{check.name}: {check.detail}" for check in failed[each.name])
+        zeros = "unknown" if each.zeros is None else f"{each.zeros:.4%}"
+        table.add_row(shown(each.name), zeros, shown(wrong) or "agree")
+    display(facts, as_json, [listing("", {"Report": str(out / "report.html")}), table])
+
+
 def _facts(cell: "GridCell", state: "CellState") -> dict[str, Any]:
     return {
         "cell": cell.key,
@@ -53,6 +82,7 @@ def _tables(job: "Sweep", states: "list[tuple[GridCell, CellState]]") -> "Iterat
         "Sweep": str(job.grid.name),
         "Cells": f"{len(states)}: {', '.join(f'{count} {name}' for name, count in counts.items())}",
         "Folder": str(job.out),
+        **({"Report": str(job.report / "report.html")} if job.report.is_dir() else {}),
     }
     yield listing("", {**facts, **({"A cell took": f"{sum(done) / len(done):,.0f} s on average"} if done else {})})
     table = Table(box=None, pad_edge=False)

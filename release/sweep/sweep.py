@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from release import files
+from release.comparison.rows import ComparedRelease
+from release.comparison.write import write_comparison
 from release.errors import BadOption, UnknownName
+from release.schema.record import Record
 from release.sweep.grid import Grid, GridCell, Match, cells_of, read_grid
 from release.sweep.local import Local
 from release.sweep.state import Board, CellState
@@ -37,6 +40,11 @@ class Sweep:
     def work(self) -> Path:
         """Its own folder."""
         return self.out / WORK / str(self.grid.name)
+
+    @property
+    def report(self) -> Path:
+        """The folder of its report."""
+        return self.work / "report"
 
     def states(self) -> list[tuple[GridCell, CellState]]:
         """Every cell beside what is known of it now."""
@@ -88,3 +96,12 @@ def sweep(job: Sweep, engine: Local, *, retry_failed: bool) -> None:
             tasks.setdefault(cell.task, []).append(cell)
         engine.console.say(f"{len(job.cells)} cells, {len(missing)} to build, in {len(tasks)} tasks.")
         engine.run(SweepTask(grid=job.grid, out=job.out, work=job.work, cells=()), job.board, list(tasks.values()))
+        _report(job)
+
+
+def _report(job: Sweep) -> None:
+    """Lay the finished cells beside each other; their files were counted as they were built."""
+    found = [path for cell in job.cells if (path := job.board.record_of(cell))]
+    releases = [ComparedRelease.built_here(Record.model_validate_json(path.read_bytes())) for path in found]
+    if releases:
+        write_comparison(releases, job.report, f"Grid {job.grid.name}")

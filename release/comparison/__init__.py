@@ -1,0 +1,1 @@
+"""Several releases beside each other: one table, curves against sparsity, what masks of one recipe differ by."""
