@@ -58,8 +58,8 @@ def _drawn(methods: Mapping[str, list[Point]]) -> Figure:
         axes.axhline(first.metric.guessing, color=INK, linewidth=0.8, linestyle="-.")
         axes.text(1.0, first.metric.guessing, " guessing", transform=axes.get_yaxis_transform(), va="center", color=INK)
     for place, (method, points) in enumerate(sorted(methods.items())):
-        beside = APART * (place - (len(methods) - 1) / 2)
-        _curve(axes, method, sorted(points, key=lambda point: point[0]), place, beside)
+        offset = APART * (place - (len(methods) - 1) / 2)
+        _curve(axes, method, sorted(points, key=lambda point: point[0]), place, offset)
     if first.metric.form == "perplexity":
         axes.set_yscale("log")
         for which in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
@@ -70,7 +70,7 @@ def _drawn(methods: Mapping[str, list[Point]]) -> Figure:
     return figure
 
 
-def _curve(axes: Axes, method: str, points: Sequence[Point], place: int, beside: float) -> None:
+def _curve(axes: Axes, method: str, points: Sequence[Point], place: int, offset: float) -> None:
     """A dot a mask with the interval of its change, and a line through the means of masks."""
     color, marker = COLORS[place % len(COLORS)], MARKERS[place % len(MARKERS)]
     shares = np.array([100 * zeros for zeros, _ in points])
@@ -83,7 +83,7 @@ def _curve(axes: Axes, method: str, points: Sequence[Point], place: int, beside:
     rounded = shares.round(1)
     levels = sorted(set(rounded.tolist()))
     axes.plot(
-        np.array(levels) + beside, [values[rounded == level].mean() for level in levels], color=color, linewidth=1.2
+        np.array(levels) + offset, [values[rounded == level].mean() for level in levels], color=color, linewidth=1.2
     )
 
 
