@@ -1,7 +1,11 @@
-"""Random valid records: gaps, undefined scores, extreme numbers and hostile strings."""
+"""Random valid records: gaps, undefined scores, extreme numbers and hostile strings.
+
+Every strategy is made once: one that is made while another draws is checked anew for each example.
+"""
 
 import re
 from decimal import Decimal
+from functools import cache
 from typing import get_args
 
 from hypothesis import strategies as st
@@ -67,39 +71,43 @@ HOSTILE = (
 """Strings that would break out of Markdown, HTML, YAML, Jinja or a table if printed as they are."""
 
 
-@st.composite
-def strings(draw: st.DrawFn) -> str:
+@cache
+def strings() -> st.SearchStrategy[str]:
     """What may stand where a string comes from outside: hostile ones first of all."""
     anything = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-    return draw(st.sampled_from(HOSTILE) | anything.filter(lambda text: not VOID_WORDS.search(text)))
+    return st.sampled_from(HOSTILE) | anything.filter(lambda text: not VOID_WORDS.search(text))
 
 
+@cache
 def loads() -> st.SearchStrategy[Load]:
     """Quiet machines, busy ones, and systems that do not say."""
     return st.builds(Load, others=st.none() | st.floats(0, 1), switches=st.none() | st.floats(0, 1e5))
 
 
-@st.composite
-def estimates(draw: st.DrawFn) -> Estimate:
+@cache
+def estimates() -> st.SearchStrategy[Estimate]:
     """Estimates whose interval holds the value, and undefined ones."""
     number = st.floats(-1e6, 1e6) | st.sampled_from((0.0, -0.0, 1.0, 1e-12, 1e15))
     defined = st.builds(lambda value, reach: estimate(value, abs(reach)), number, number)
     bare = st.builds(lambda value: Estimate(value=value, low=None, high=None), number)
     with_df = st.builds(lambda found, df: found.model_copy(update={"df": df}), defined, st.floats(1, 1e6))
-    return draw(defined | with_df | bare | st.just(estimate(None)))
+    return defined | with_df | bare | st.just(estimate(None))
 
 
+@cache
 def counts(least: int = 0) -> st.SearchStrategy[int]:
     return st.integers(least, 10**13)
 
 
-@st.composite
-def rates(draw: st.DrawFn) -> Rate:
+@cache
+def rates() -> st.SearchStrategy[Rate]:
     """Shares with an interval and without one."""
-    found = draw(st.integers(0, 60_000).flatmap(lambda n: st.builds(rate, st.integers(0, n), st.just(n))))
-    return draw(st.sampled_from((found, found.model_copy(update={"low": None, "high": None, "templates": 4}))))
+    number = st.integers(0, 60_000)
+    found = st.builds(lambda one, other: rate(min(one, other), max(one, other)), number, number)
+    return found | found.map(lambda each: each.model_copy(update={"low": None, "high": None, "templates": 4}))
 
 
+@cache
 def mcnemars() -> st.SearchStrategy[Mcnemar]:
     chance = st.floats(0, 1)
     return st.builds(mcnemar, st.sampled_from(("ambig", "disambig")), counts(), counts(), chance, st.none() | chance)
@@ -120,20 +128,19 @@ def scores(over: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[Score, ...]]
     return st.lists(one, max_size=4).map(tuple)
 
 
-@st.composite
-def sources(draw: st.DrawFn) -> DataSource:
-    return draw(
-        st.builds(
-            DataSource,
-            name=strings(),
-            origin=strings() | st.just("https://github.com/nyu-mll/BBQ"),
-            revision=st.none() | strings(),
-            licence=st.none() | strings(),
-            sha256=strings(),
-        )
+@cache
+def sources() -> st.SearchStrategy[DataSource]:
+    return st.builds(
+        DataSource,
+        name=strings(),
+        origin=strings() | st.just("https://github.com/nyu-mll/BBQ"),
+        revision=st.none() | strings(),
+        licence=st.none() | strings(),
+        sha256=strings(),
     )
 
 
+@cache
 def precisions() -> st.SearchStrategy[Precision]:
     return st.sampled_from(get_args(Precision))
 
@@ -152,64 +159,61 @@ def tests(categories: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[Categor
     return st.lists(one, max_size=3).map(tuple)
 
 
+@cache
 def samplings() -> st.SearchStrategy[Sampling]:
     seeds = st.lists(st.integers(0, 2**63), min_size=1, max_size=5).map(tuple)
     return st.builds(Sampling, temperature=st.floats(0.01, 2), new_tokens=st.integers(1, 64), seeds=seeds)
 
 
-@st.composite
-def bbqs(draw: st.DrawFn) -> Bbq:
+@cache
+def bbqs() -> st.SearchStrategy[Bbq]:
     letters = st.none() | st.tuples(counts(), counts(), counts()) | st.just((0, 0, 0))
-    return draw(
-        st.builds(
-            example_bbq,
-            data=sources(),
-            reading=st.sampled_from(get_args(Reading)),
-            rotations=st.sampled_from((1, 3)),
-            precision=precisions(),
-            prompt=strings() | st.sampled_from(("chat", "plain")),
-            items=counts(),
-            categories=st.lists(strings(), max_size=3).map(tuple),
-            sample_seed=st.none() | st.integers(0, 2**63),
-            scores=scores(st.sampled_from(("macro", "items"))),
-            by_category=scores(strings()),
-            tests=tests(strings()),
-            tested_categories=counts(),
-            changed_answers=rates(),
-            right_answers=st.lists(mcnemars(), max_size=2).map(tuple),
-            right_dense=st.none() | rates(),
-            right_pruned=st.none() | rates(),
-            newly_biased=rates(),
-            newly_unbiased=rates(),
-            letters_dense=letters,
-            letters_pruned=letters,
-            favourite_dense=st.none() | rates(),
-            favourite_pruned=st.none() | rates(),
-            rounding=st.none() | rates(),
-            sampling=st.none() | samplings(),
-            recalled=counts(),
-        )
+    return st.builds(
+        example_bbq,
+        data=sources(),
+        reading=st.sampled_from(get_args(Reading)),
+        rotations=st.sampled_from((1, 3)),
+        precision=precisions(),
+        prompt=strings() | st.sampled_from(("chat", "plain")),
+        items=counts(),
+        categories=st.lists(strings(), max_size=3).map(tuple),
+        sample_seed=st.none() | st.integers(0, 2**63),
+        scores=scores(st.sampled_from(("macro", "items"))),
+        by_category=scores(strings()),
+        tests=tests(strings()),
+        tested_categories=counts(),
+        changed_answers=rates(),
+        right_answers=st.lists(mcnemars(), max_size=2).map(tuple),
+        right_dense=st.none() | rates(),
+        right_pruned=st.none() | rates(),
+        newly_biased=rates(),
+        newly_unbiased=rates(),
+        letters_dense=letters,
+        letters_pruned=letters,
+        favourite_dense=st.none() | rates(),
+        favourite_pruned=st.none() | rates(),
+        rounding=st.none() | rates(),
+        sampling=st.none() | samplings(),
+        recalled=counts(),
     )
 
 
-@st.composite
-def perplexities(draw: st.DrawFn) -> Perplexity:
-    return draw(
-        st.builds(
-            example_perplexity,
-            text=sources(),
-            precision=precisions(),
-            token_sha256=strings(),
-            dense=estimates(),
-            pruned=estimates(),
-            ratio=estimates(),
-            windows=counts(1),
-        )
+@cache
+def perplexities() -> st.SearchStrategy[Perplexity]:
+    return st.builds(
+        example_perplexity,
+        text=sources(),
+        precision=precisions(),
+        token_sha256=strings(),
+        dense=estimates(),
+        pruned=estimates(),
+        ratio=estimates(),
+        windows=counts(1),
     )
 
 
-@st.composite
-def super_weights(draw: st.DrawFn) -> SuperWeights:
+@cache
+def super_weights() -> st.SearchStrategy[SuperWeights]:
     number = st.floats(-1e9, 1e9)
     one = st.builds(
         example_super_weight,
@@ -222,18 +226,17 @@ def super_weights(draw: st.DrawFn) -> SuperWeights:
         spike=st.floats(0, 1e30),
         zeroed=st.booleans(),
     )
-    return draw(
-        st.builds(
-            example_super_weights,
-            prompt=strings(),
-            tokens=counts(1),
-            precision=strings(),
-            blocks=counts(1),
-            candidates=st.lists(one, max_size=5).map(tuple),
-        )
+    return st.builds(
+        example_super_weights,
+        prompt=strings(),
+        tokens=counts(1),
+        precision=strings(),
+        blocks=counts(1),
+        candidates=st.lists(one, max_size=5).map(tuple),
     )
 
 
+@cache
 def latencies(engine: EngineName) -> st.SearchStrategy[Latency]:
     """Times by an engine, with whatever a record may say of it."""
     package = st.builds(Package, name=strings(), version=strings())
@@ -250,85 +253,81 @@ def latencies(engine: EngineName) -> st.SearchStrategy[Latency]:
     )
 
 
-@st.composite
-def measurements(draw: st.DrawFn) -> Measurements:
-    return draw(
-        st.builds(
-            Measurements,
-            bbq=st.none() | bbqs(),
-            perplexity=st.none() | perplexities(),
-            latency=st.none() | latencies("transformers"),
-            other_latencies=st.just(()) | st.tuples(latencies("mlx")),
-            storage=st.builds(Storage, dense_bytes=counts(), pruned_bytes=counts()),
-            super_weights=st.none() | super_weights(),
-            masks=st.none()
-            | st.lists(st.none() | st.floats(-1e300, 1e300), max_size=4).map(lambda found: example_masks(*found)),
-        )
+@cache
+def measurements() -> st.SearchStrategy[Measurements]:
+    return st.builds(
+        Measurements,
+        bbq=st.none() | bbqs(),
+        perplexity=st.none() | perplexities(),
+        latency=st.none() | latencies("transformers"),
+        other_latencies=st.just(()) | st.tuples(latencies("mlx")),
+        storage=st.builds(Storage, dense_bytes=counts(), pruned_bytes=counts()),
+        super_weights=st.none() | super_weights(),
+        masks=st.none()
+        | st.lists(st.none() | st.floats(-1e300, 1e300), max_size=4).map(lambda found: example_masks(*found)),
     )
 
 
-@st.composite
-def files(draw: st.DrawFn) -> tuple[FileDigest, ...]:
+@cache
+def files() -> st.SearchStrategy[tuple[FileDigest, ...]]:
     name = strings().map(lambda name: "model.safetensors" if problem_of(name) else name)
     one = st.builds(FileDigest, name=name, bytes=counts(), sha256=strings())
-    return draw(st.lists(one, max_size=3).map(tuple))
+    return st.lists(one, max_size=3).map(tuple)
 
 
-@st.composite
-def audits(draw: st.DrawFn) -> Audit:
+@cache
+def audits() -> st.SearchStrategy[Audit]:
     module = st.builds(
         ModuleAudit, module=strings(), tensors=counts(), parameters=counts(), zeros=counts(), zeros_before=counts()
     )
-    return draw(
-        st.builds(
-            example_audit,
-            target_sparsity=sparsities(),
-            actual_sparsity=st.floats(0, 1),
-            prunable_parameters=counts(),
-            zeroed_parameters=counts(),
-            zeros_before=counts(),
-            crowded=counts(),
-            modules=st.lists(module, max_size=3).map(tuple),
-            files=files(),
-        )
+    return st.builds(
+        example_audit,
+        target_sparsity=sparsities(),
+        actual_sparsity=st.floats(0, 1),
+        prunable_parameters=counts(),
+        zeroed_parameters=counts(),
+        zeros_before=counts(),
+        crowded=counts(),
+        modules=st.lists(module, max_size=3).map(tuple),
+        files=files(),
     )
 
 
+@cache
 def sparsities() -> st.SearchStrategy[Decimal]:
     return st.decimals("0.0001", "0.9999", places=4, allow_nan=False, allow_infinity=False)
 
 
-@st.composite
-def licences(draw: st.DrawFn) -> Licence:
+@cache
+def licences() -> st.SearchStrategy[Licence]:
     text = st.none() | strings()
-    return draw(st.builds(Licence, id=text | st.just("other"), name=text, link=text, file=text))
+    return st.builds(Licence, id=text | st.just("other"), name=text, link=text, file=text)
 
 
-@st.composite
-def bases(draw: st.DrawFn) -> Base:
-    return draw(
-        st.builds(
-            example_base,
-            id=strings() | st.just("microsoft/Phi-3.5-mini-instruct"),
-            on_hub=st.booleans(),
-            revision=st.none() | strings(),
-            note=st.none() | strings(),
-            licence=licences(),
-            architecture=strings(),
-            dtypes=st.lists(strings(), max_size=2).map(tuple),
-            languages=st.lists(strings() | st.just("no"), max_size=2).map(tuple),
-            files=files(),
-        )
+@cache
+def bases() -> st.SearchStrategy[Base]:
+    return st.builds(
+        example_base,
+        id=strings() | st.just("microsoft/Phi-3.5-mini-instruct"),
+        on_hub=st.booleans(),
+        revision=st.none() | strings(),
+        note=st.none() | strings(),
+        licence=licences(),
+        architecture=strings(),
+        dtypes=st.lists(strings(), max_size=2).map(tuple),
+        languages=st.lists(strings() | st.just("no"), max_size=2).map(tuple),
+        files=files(),
     )
 
 
+@cache
 def lines() -> st.SearchStrategy[str]:
     """Strings of one printable line."""
     return strings().filter(lambda text: 0 < len(text) <= LONGEST_NAME and text.isprintable())
 
 
-@st.composite
-def records(draw: st.DrawFn) -> Record:
+@cache
+def records() -> st.SearchStrategy[Record]:
     """Random valid records: gaps, undefined scores, extreme numbers, hostile strings; claims as decided."""
     prunings = st.builds(
         example_pruning,
@@ -342,18 +341,16 @@ def records(draw: st.DrawFn) -> Record:
         threads=st.integers(1, 256),
     )
     plan, environment = example_record().plan, example_record().environment
-    return draw(
-        st.builds(
-            example_record,
-            name=strings(),
-            created=strings(),
-            plan=strings().map(lambda text: plan.model_copy(update={"model": text, "command": text})),
-            base=bases(),
-            pruning=prunings,
-            audit=audits(),
-            measurements=measurements(),
-            environment=strings().map(lambda text: environment.model_copy(update={"processor": text, "system": text})),
-            files=files(),
-            signed_as=st.none() | st.builds(Signed, name=lines(), provider=lines()),
-        )
+    return st.builds(
+        example_record,
+        name=strings(),
+        created=strings(),
+        plan=strings().map(lambda text: plan.model_copy(update={"model": text, "command": text})),
+        base=bases(),
+        pruning=prunings,
+        audit=audits(),
+        measurements=measurements(),
+        environment=strings().map(lambda text: environment.model_copy(update={"processor": text, "system": text})),
+        files=files(),
+        signed_as=st.none() | st.builds(Signed, name=lines(), provider=lines()),
     )
