@@ -80,3 +80,13 @@ def test_a_claim_that_does_not_follow_from_the_evidence_is_reported():
     record = record.model_copy(update={"claims": forged})
     (detail,) = problems(record, render(record))
     assert detail.startswith("bias_amplified is recorded as contradicted")
+
+
+def test_a_card_of_other_templates_may_write_more_or_fewer_digits_of_the_records_numbers():
+    record = example_record()
+    card = render(record, CardPlace(REPO)).replace(templates_digest(), "0123456789ab")
+    assert "| 0.065 → **0.070** |" in card
+    for written in ("0.0652 → **0.0704**", "6.52 → **7.04**", "0.07 → **0.07**"):
+        assert problems(record, card.replace("0.065 → **0.070**", written)) == []
+    (detail,) = problems(record, card.replace("0.065 → **0.070**", "0.0652 → **0.0714**"))
+    assert "0.0714 stands nowhere in the record" in detail

@@ -84,14 +84,18 @@ def test_a_dry_push_says_what_a_push_does_and_writes_nothing_on_either_side(
     hub: HubServer, release: Command, built: Path
 ) -> None:
     before = contents(built)
-    plan = release("push", str(built), "--dry-run", "--to", "lab", "--gated", "auto", "--collection", "Pruned")
+    asked = ["--to", "lab", "--gated", "auto", "--contact", "https://example.org/harm"]
+    plan = release("push", str(built), "--dry-run", *asked, "--collection", "Pruned")
     assert contents(built) == before
     assert {seen.method for seen in hub.seen} == {"GET"}
     model, space = plan["repos"]
     assert (model["id"], model["exists"], model["then"], model["gated"]) == (f"lab/{NAME}", False, "public", "auto")
     assert {"model.safetensors.index.json", "release.json", "README.md"} <= {file["path"] for file in model["files"]}
     assert {"app.py", "README.md"} <= {file["path"] for file in space["files"]}
-    release("push", str(built), "--to", "lab", "--gated", "auto", "--collection", "Pruned", "--show-unasked")
+    release("push", str(built), *asked, "--collection", "Pruned", "--show-unasked")
+    card = (built / "model" / "README.md").read_text(encoding="utf-8")
+    assert "report errors and harm to <https://example.org/harm>" in card
+    assert f"https://huggingface.co/spaces/lab/{NAME}" in card
     sent = {part: sum(map(len, contents(built / part).values())) for part in ("model", "space")}
     assert {"model": model["bytes_to_send"], "space": space["bytes_to_send"]} == sent
     again = release("push", str(built), "--dry-run", "--to", "lab", "--gated", "auto")

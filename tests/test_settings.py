@@ -147,6 +147,7 @@ def test_a_record_of_defaults_has_no_words_but_what_is_required(record: type[Fro
 def test_words_of_how_a_release_is_published_parse_back() -> None:
     words = ["--to", "lab", "--into", "lab/m", "--into", "spaces/lab/s", "--gated", "manual", "--no-space", "--adopt"]
     words += ["--weights", "none", "--space-timeout", "90", "--resource-group", "abc-1", "--revision", "next"]
+    words += ["--contact", "https://example.org/harm"]
     found = parsed(["demo", "--method", "random", *words])["publication"]
     assert (found.into, found.space_into, found.space, found.weights) == ("lab/m", "lab/s", False, "none")
     again = parsed(["demo", "--method", "random", *words_of(found, all_of_them=True)])["publication"]

@@ -3,13 +3,16 @@
 import difflib
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 
 from release.card.parts import FIELD, Card, CardPart, field_lines
 
 QUOTED = 100
 """Characters of a line that are quoted at most."""
+DECIMALS = range(1, 5)
+MOST_SHOWN = 1e12
+"""A number that is larger is not looked for with decimals."""
 PROPOSED = "extra_gated_"
 """How the fields begin that are a person's own once they are there: the words of the form before a gate."""
 
@@ -17,7 +20,7 @@ _TOKEN = re.compile(r"[+−-]?\d[\d,]*(?:\.\d+)?(?:\s?%)?|\w+|\s+|.")
 _NUMBER = re.compile(r"\b[0-9a-f]{16,}\b|(?<![\w.])\d[\d,]*(?:\.\d+)*(?!\w)")
 
 
-def differences(found: Card, expected: Card, *, by_line: bool) -> list[str]:
+def differences(found: Card, expected: Card, *, by_line: bool, otherwise: Iterable[str] = ()) -> list[str]:
     """List what stands in the generated parts of a card and not in the expected one, each with the card's line number.
 
     Fields and tags that a person added to the front matter are theirs.
@@ -26,11 +29,12 @@ def differences(found: Card, expected: Card, *, by_line: bool) -> list[str]:
         found: The card to check.
         expected: The card that the record gives.
         by_line: Compare all lines; else only ask of every number and digest whether it stands anywhere in `expected`.
+        otherwise: Further numbers that other templates may have written, see `written_otherwise`.
     """
     if found.unread:
         return [f"line {found.front.first}: the front matter {found.unread}"]
     if not by_line:
-        return list(_foreign_numbers(found, expected))
+        return list(_foreign_numbers(found, expected, otherwise))
     return [*changed_fields(found, expected), *changed_text(found, expected)]
 
 
@@ -106,9 +110,24 @@ def _cut(text: str) -> str:
     return text if len(text) <= QUOTED else f"{text[:QUOTED]}…"
 
 
-def _foreign_numbers(found: Card, expected: Card) -> Iterator[str]:
+def written_otherwise(facts: object) -> Iterator[str]:
+    """Yield a record's numbers as other templates may write them: with one to four decimals, as per cent, as MB or GB.
+
+    Args:
+        facts: The record as JSON has it.
+    """
+    if isinstance(facts, dict | list):
+        for each in facts.values() if isinstance(facts, dict) else facts:
+            yield from written_otherwise(each)
+    elif isinstance(facts, float | int) and not isinstance(facts, bool):
+        value = abs(facts)
+        units = (value, 100 * value) if isinstance(facts, float) else (value / 1e3, value / 1e6, value / 1e9)
+        yield from (f"{each:,.{digits}f}" for each in units if each < MOST_SHOWN for digits in DECIMALS)
+
+
+def _foreign_numbers(found: Card, expected: Card, otherwise: Iterable[str]) -> Iterator[str]:
     """Report every number and digest of the card that the record, rendered by these templates, does not have."""
-    known = {
+    known = {*otherwise} | {
         number for part in (expected.front, expected.body) for line in part.lines for number in _NUMBER.findall(line)
     }
     due = expected.facts

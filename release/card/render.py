@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 
 from release import __version__
-from release.card.check import differences
+from release.card.check import differences, written_otherwise
 from release.card.evidence import fresh
 from release.card.glance import headlines, shown
 from release.card.merge import Copy, Merged, merge
@@ -94,7 +94,8 @@ def _compare_text(record: Record, card: str) -> tuple[Check, ...]:
         detail = "the marks around the generated text are missing; render the card again and write outside them"
         return (Check(name="card", ok=False, detail=detail),)
     same = found.templates == templates_digest()
-    failed = differences(found, _generate(record, found.target), by_line=same)
+    otherwise = () if same else written_otherwise(record.model_dump(mode="json"))
+    failed = differences(found, _generate(record, found.target), by_line=same, otherwise=otherwise)
     agree = f"{found.line_count} generated lines agree with the record"
     passed = agree if same else f"other templates made this card: only the numbers on its {agree}"
     checks = tuple(Check(name="card", ok=False, detail=detail) for detail in failed)

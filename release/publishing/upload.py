@@ -190,6 +190,8 @@ def _prepared(folder: ReleaseFolder, record: Record, publisher: Publisher, conso
     if not folder.space.is_dir():
         upload = replace(upload, space=None)
     on_hub, adopted, sight = hub.standing_card(upload, options)
+    if options.contact is not None:
+        record = record.model_copy(update={"contact": options.contact})
     if options.weights == "none":
         record, upload = _without_weights(record, upload)
     target = CardPlace(upload.id, _behind_a_gate(options, on_hub), upload.space_id if upload.space else None)

@@ -12,6 +12,7 @@ from release.settings.option import HelpPanel, Option
 
 LONGEST_SPACE_TIMEOUT = 86_400
 RESOURCE_GROUP = re.compile(r"[\w-]{1,100}", re.ASCII)
+WEB_ADDRESS = re.compile(r"https?://[A-Za-z0-9._~/?#=&%+:@-]{1,300}")
 SPACES = "spaces/"
 """What the Hub writes before the id of a Space."""
 
@@ -29,7 +30,7 @@ def group_id(text: str) -> str:
         return text
     raise BadOption(
         f"--resource-group {quoted(text)} is no id of a resource group.",
-        "Give the id that ends its address in the organisation's settings on the Hub.",
+        "Give the id that ends its address in the organization's settings on the Hub.",
     )
 
 
@@ -37,6 +38,17 @@ PrivateKey = Annotated[
     Path | None,
     Option("--sign", "Sign with this private key (PEM), or as yourself: sigstore.", HelpPanel.PUBLISH),
 ]
+
+
+def web_address(text: str) -> str:
+    """Read an address on the web.
+
+    Raises:
+        BadOption: It is none that a card can link to.
+    """
+    if WEB_ADDRESS.fullmatch(text):
+        return text
+    raise BadOption(f"{quoted(text)} is no address on the web.", "Give one that begins with https://.")
 
 
 class Destination(Frozen):
@@ -57,7 +69,7 @@ class PublishOptions(Frozen):
     """How a release is published.
 
     Attributes:
-        namespace: Hub user or organisation to publish under; None for one's own.
+        namespace: Hub user or organization to publish under; None for one's own.
         repositories: The model repository's id, and the Space's after `spaces/`; one that is missing has the release's
             own name.
         adopt: Replace what somebody else made there.
@@ -71,11 +83,12 @@ class PublishOptions(Frozen):
         space_timeout: Seconds that the Space may take to be built and to start; None for half an hour.
         show_unasked: Show the release even where the Space gives no answer.
         weights: "none" uploads the recipe alone, from which whoever has the base makes the weights.
-        resource_group: Id of the organisation's resource group that new repositories are made in.
+        resource_group: Id of the organization's resource group that new repositories are made in.
+        contact: Where readers of the card report errors and harm; None leaves it as it is.
     """
 
     namespace: Annotated[
-        str | None, Option("--to", "Hub user or organisation; your own by default.", HelpPanel.PUBLISH)
+        str | None, Option("--to", "Hub user or organization; your own by default.", HelpPanel.PUBLISH)
     ] = None
     repositories: Annotated[
         tuple[str, ...],
@@ -129,9 +142,20 @@ class PublishOptions(Frozen):
         str | None,
         Option(
             "--resource-group",
-            "Id of the organisation's resource group for new repositories.",
+            "Id of the organization's resource group for new repositories.",
             HelpPanel.PUBLISH,
             group_id,
+            shows_default=False,
+        ),
+    ] = None
+
+    contact: Annotated[
+        str | None,
+        Option(
+            "--contact",
+            "Web address for reports of errors and harm; the Community tab by default.",
+            HelpPanel.PUBLISH,
+            web_address,
             shows_default=False,
         ),
     ] = None
