@@ -39,8 +39,8 @@ from tests.space_fixtures import (
     variable,
 )
 
-NAMES = ("answers", "compare", "decoding", "lineup", "models", "page")
-answers, compare, decoding, lineup, models, page = map(module, NAMES)
+NAMES = ("answers", "compare", "decoding", "lineup", "models", "page", "sampling", "turns")
+answers, compare, decoding, lineup, models, page, sampling, turns = map(module, NAMES)
 
 OF_RECORD = (example_record().base.id, example_record().name)
 SECRETS = {"HF_TOKEN": "hf_verysecret", "MY_API_KEY": "verysecret", "GH_TOKEN": "ghp_verysecret"}
@@ -139,7 +139,7 @@ def test_a_seed_repeats_an_answer_and_equal_models_then_say_the_same(folders: tu
 def test_sampling_follows_the_softmax_of_the_tempered_logits_within_the_nucleus(top_p: float, kept: int) -> None:
     torch = answers.torch
     logits, draws, temperature = torch.tensor([0.0, 1.0, 2.0]), 20_000, 2.0
-    picked = decoding.Sampler(decoding.Decoding(temperature, top_p, 1, 7))(logits.expand(draws, 3))
+    picked = sampling.Sampler(decoding.Decoding(temperature, top_p, 1, 7))(logits.expand(draws, 3))
     shares = torch.bincount(picked, minlength=3) / draws
     wanted = torch.softmax(logits / temperature, 0)
     wanted[: 3 - kept] = 0
@@ -170,9 +170,9 @@ def test_stop_ends_what_runs_and_not_what_is_asked_next(comparison: Any) -> None
 
 
 def test_a_conversation_has_an_end(comparison: Any) -> None:
-    turns = (compare.Turn("why", {}),) * compare.MOST_TURNS
+    asked = (turns.Turn("why", {}),) * compare.MOST_TURNS
     with pytest.raises(compare.Refusal, match="Clear"):
-        next(comparison.ask("me", "and", decoding.Decoding(), None, turns))
+        next(comparison.ask("me", "and", decoding.Decoding(), None, asked))
 
 
 def test_roles_alternate_even_after_an_answer_that_never_came() -> None:
@@ -185,7 +185,7 @@ def test_roles_alternate_even_after_an_answer_that_never_came() -> None:
         {"role": "user", "content": ["x", {"text": 6}]},
         {"role": "user", "content": [{"type": "file", "file": {"path": "x"}}, {"type": "text", "text": "b"}]},
     ]
-    assert answers.conversation(answers.plain(history)) == [{"role": "user", "content": "a\n\nb"}]
+    assert answers.conversation(turns.plain(history)) == [{"role": "user", "content": "a\n\nb"}]
 
 
 def test_a_tokenizer_without_template_gets_the_texts_line_by_line(tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ from gradio_client import Client
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from release.card.render import render
+from release.card.said import said
 from release.schema.record import FILE_NAME
 from release.space import build as space
-from tests.records import example_record
+from tests.records import example_answers, example_measurements, example_record
 from tests.space_fixtures import ITEMS, app_command, checkpoint, serving, variable, write_answers
 
 expect.set_options(timeout=15_000)
@@ -24,7 +25,6 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 FLAGS += ["--disable-component-update", "--disable-sync"]
 OWN = "document.title='owned'"
 HOSTILE = f'<img src=x onerror="{OWN}"><script>{OWN}</script> **bold** [l](javascript:1)'
-EXAMPLE = "Why is the sky blue?"
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +32,11 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A release folder as the pipeline leaves it, of a tiny model."""
     folder = tmp_path_factory.mktemp("release")
     checkpoint(folder / "model", zeroed=0.5)
-    # This tiny model's template knows no system role.
-    record = example_record().to_json().replace('"prompt": "chat"', '"prompt": "chat without system role"')
-    (folder / "model" / FILE_NAME).write_text(record)
+    record = example_record(measurements=example_measurements(answers=example_answers()))
+    record = record.model_copy(update={"said": said(record)})
+    # This tiny model's template knows no system role, which is what BBQ, the first evaluation, was asked with.
+    text = record.to_json().replace('"prompt": "chat"', '"prompt": "chat without system role"', 1)
+    (folder / "model" / FILE_NAME).write_text(text)
     (folder / "model" / "README.md").write_text(render(example_record()))
     space.write_folder(example_record(), folder / "space", "tiny/dense", "tiny/pruned", ITEMS)
     write_answers(folder / "model")
@@ -96,24 +98,29 @@ def ask(page: Page, question: str) -> None:
     page.get_by_role("button", name="Compare").click()
 
 
-WATCH = """() => {
-  window.seen = {dense: [], pruned: []};
-  const look = side => [...document.querySelectorAll(`#${side} [data-testid=bot]`)].at(-1)?.innerText.trim() ?? "";
-  new MutationObserver(() => {
-    for (const side of ["dense", "pruned"]) {
+WAITS = "Loading |Starting PyTorch|in the queue|Reading the question"
+WATCH = f"""() => {{
+  const WAITS = /{WAITS}/;
+  window.seen = {{dense: [], pruned: []}};
+  const look = side => [...document.querySelectorAll(`#${{side}} [data-testid=bot]`)].at(-1)?.innerText.trim() ?? "";
+  const before = {{dense: look("dense"), pruned: look("pruned")}};
+  new MutationObserver(() => {{
+    for (const side of ["dense", "pruned"]) {{
       const text = look(side);
-      if (text && text !== window.seen[side].at(-1) && !text.includes("Loading")) window.seen[side].push(text);
-    }
-  }).observe(document.body, {subtree: true, childList: true, characterData: true});
-}"""
+      const old = [before[side], window.seen[side].at(-1)];
+      if (text && !old.includes(text) && !WAITS.test(text)) window.seen[side].push(text);
+    }}
+  }}).observe(document.body, {{subtree: true, childList: true, characterData: true}});
+}}"""
 
 
 def await_answers(page: Page, turns: int) -> None:
-    """Wait until the last question is answered: the line on speed is there, and nothing is pending."""
+    """Wait until the last question is answered: it can be asked again, and nothing is pending."""
+    expect(page.locator("#buttons").get_by_role("button", name="Retry")).to_be_visible(timeout=20_000)
     for side in ("dense", "pruned"):
         answers = page.locator(f"#{side} [data-testid=bot]")
         expect(answers).to_have_count(turns, timeout=20_000)
-        expect(answers.last).not_to_have_text(re.compile(r"^\s*$|Loading the model"), timeout=20_000)
+        expect(answers.last).not_to_have_text(re.compile(rf"^\s*$|{WAITS}"), timeout=20_000)
     await_rest(page)
 
 
@@ -179,17 +186,23 @@ def set_number(page: Page, name: str, value: str) -> None:
 
 PRESS_WHEN_STREAMING = """([names, next]) => {
   const text = [...document.querySelectorAll("#dense [data-testid=bot]")].at(-1)?.innerText.trim() ?? "";
-  if (!text || text.includes("Loading")) return false;
+  if (!text || /Loading |Starting PyTorch|in the queue|Reading the question/.test(text)) return false;
   const box = document.querySelector("#question textarea"), buttons = [...document.querySelectorAll("#buttons button")];
-  if (next) { box.value = next; box.dispatchEvent(new Event("input", {bubbles: true})); }
-  names.forEach(name => buttons.find(button => button.innerText === name).click());
+  const pressed = names.map(name => buttons.find(button => button.innerText === name));
+  if (!pressed.every(Boolean)) return false;
+  pressed.forEach(button => button.click());
+  if (next) {
+    box.value = next;
+    box.dispatchEvent(new Event("input", {bubbles: true}));
+    setTimeout(() => box.dispatchEvent(new KeyboardEvent("keypress", {key: "Enter", bubbles: true})));
+  }
   return true;
 }"""
 
 
 def long_answer(page: Page) -> None:
     page.get_by_text("Decoding").click()
-    set_number(page, "New tokens at most", "512")
+    set_number(page, "Longest answer (tokens)", "512")
     ask(page, "why is the sky blue")
 
 
@@ -203,7 +216,7 @@ def press_when_streaming(page: Page, *names: str, following: str = "") -> None:
 
 def test_a_question_sent_right_after_stop_is_answered(page: Page) -> None:
     long_answer(page)
-    press_when_streaming(page, "Stop", "Compare", following="again")
+    press_when_streaming(page, "Stop", following="again")
     await_answers(page, turns=2)
     expect(page.locator("#dense [data-testid=user]")).to_have_text(["why is the sky blue", "again"])
     expect(page.get_by_label("Question", exact=True)).to_have_value("")
@@ -213,30 +226,32 @@ def test_stop_ends_an_answer_and_retry_asks_it_again(page: Page) -> None:
     long_answer(page)
     press_when_streaming(page, "Stop")
     expect(page.locator("#status")).to_contain_text("Stopped.")
-    set_number(page, "New tokens at most", "3")
+    set_number(page, "Longest answer (tokens)", "3")
     press(page, "Retry")
     expect(page.locator("#status")).to_contain_text(re.compile(r"dense: [123] tokens?, "))
     expect(page.locator("#dense [data-testid=user]")).to_have_text(["why is the sky blue"])
 
 
-def test_stop_takes_a_question_out_of_the_queue(page: Page, url: str) -> None:
+def test_a_question_that_waits_says_its_place_in_both_boxes_and_stop_takes_it_out(page: Page, url: str) -> None:
     client = Client(url, verbose=False)
-    jobs = [client.submit("why is the sky blue", max_new_tokens=512, api_name="/compare") for _ in range(12)]
+    jobs = [client.submit("why is the sky blue", max_new_tokens=512, api_name="/compare") for _ in range(8)]
     deadline = time.monotonic() + 20
-    while not jobs[-1].status().rank and time.monotonic() < deadline:  # the client sends in threads of its own
+    while not jobs[0].outputs() and time.monotonic() < deadline:  # the client sends in threads of its own
         time.sleep(0.02)
     ask(page, "is it my turn")
-    expect(page.locator("#status")).to_contain_text("queue")
+    for side in ("dense", "pruned"):
+        expect(page.locator(f"#{side} [data-testid=bot]").last).to_contain_text(
+            re.compile(r"\d(st|nd|rd|th) in the queue")
+        )
+        expect(page.locator(f"#{side} [data-testid=bot]").first).to_contain_text("sky")  # something to read meanwhile
     press(page, "Stop")
-    expect(page.locator("#notice")).to_contain_text("Nothing is being answered")
+    expect(page.locator("#buttons button")).to_have_text(["Compare", "Retry", "Clear", "Copy", "Share"])
     assert not jobs[-1].done(), "the queue was empty before the question had been taken out of it"
     for job in jobs:
-        job.result()
-    await_rest(page)
-    expect(page.locator("[data-testid=bot], [data-testid=user]")).to_have_count(0)
-    expect(page.get_by_label("Question", exact=True)).to_have_value("is it my turn")
-    page.get_by_role("button", name="Compare").click()
+        job.cancel()
+    press(page, "Retry")
     await_answers(page, turns=1)
+    expect(page.locator("#dense [data-testid=user]")).to_have_text(["is it my turn"])
 
 
 def test_clear_in_the_middle_of_an_answer_stays_clear(page: Page) -> None:
@@ -246,22 +261,61 @@ def test_clear_in_the_middle_of_an_answer_stays_clear(page: Page) -> None:
     expect(page.locator("[data-testid=bot], [data-testid=user]")).to_have_count(0)
 
 
-def test_a_shared_link_brings_back_question_variant_and_decoding(page: Page) -> None:
-    page.get_by_label("Question", exact=True).fill(HOSTILE)
+def test_another_variant_answers_the_last_question_and_address_and_reload_keep_it(
+    page: Page, context: BrowserContext, url: str
+) -> None:
+    page.get_by_text("Decoding").click()
+    set_number(page, "Temperature", "0.7")
+    ask(page, HOSTILE)
+    await_answers(page, turns=1)
+    before = page.locator("#pruned [data-testid=bot]").inner_text()
     page.get_by_label("Pruned model", exact=True).click()
     page.get_by_role("option").nth(1).click()
     expect(page.locator("#facts h2")).to_have_text("tiny/variant")
-    page.get_by_text("Decoding").click()
-    set_number(page, "Temperature", "0.7")
+    expect(page.locator("#pruned [data-testid=bot]")).not_to_have_text(before)
+    await_answers(page, turns=1)
+    expect(page.locator("#dense [data-testid=user]")).to_have_text([HOSTILE])
+    said = page.locator("#pruned [data-testid=bot]").inner_text()
+    expect(page).to_have_url(re.compile(r"variant=tiny%2Fvariant&temperature=0\.7$"))
     press(page, "Share")
     expect(page.locator("#notice")).to_contain_text("copied")
     link = page.evaluate("navigator.clipboard.readText()")
-    assert "temperature=0.7&" in link
-    page.goto(link, wait_until="domcontentloaded")
-    expect(page.get_by_label("Question", exact=True)).to_have_value(HOSTILE)
-    expect(page.locator("#facts h2")).to_have_text("tiny/variant")
-    page.get_by_text("Decoding").click()
-    expect(page.get_by_label("number input for Temperature")).to_have_value("0.7")
+    page.reload()
+    expect(page.locator("#pruned [data-testid=bot]")).to_have_text(said)
+    expect(page.locator("#parting")).to_contain_text("the dense model")
+    press(page, "Clear")
+    expect(page).to_have_url(re.compile(r"/$"))
+    with opened(context, url, link.removeprefix(url)) as other:
+        expect(other.get_by_label("Question", exact=True)).to_have_value(HOSTILE)
+        expect(other.locator("#notice")).to_contain_text("press Compare")
+        expect(other.locator("#facts h2")).to_have_text("tiny/variant")
+        other.get_by_text("Decoding").click()
+        expect(other.get_by_label("number input for Temperature")).to_have_value("0.7")
+
+
+def test_stored_answers_stand_there_at_once_and_a_link_to_one_answers_by_itself(
+    page: Page, context: BrowserContext, url: str
+) -> None:
+    expect(page.locator("#did")).to_contain_text("Pruning")
+    expect(page.locator("#pruned [data-testid=bot]")).to_have_text("The sky is blue.")
+    expect(page.locator("#parting")).to_contain_text("Both begin “The sky”")
+    expect(page.locator("#dense mark")).to_have_text("scatters")
+    expect(page.locator("#buttons button")).to_have_text(["Compare", "Ask live", "Copy", "Share"])
+    page.get_by_label("Answers stored with this release").click()
+    page.get_by_role("option").last.click()
+    expect(page.locator("#dense [data-testid=bot]")).to_have_text("It is not said.")
+    expect(page.locator("#notice")).to_contain_text("stereotypes")
+    with opened(context, url, page.url.removeprefix(url)) as other:
+        expect(other.locator("#dense [data-testid=bot]")).to_have_text("It is not said.")
+    press(page, "Ask live")
+    expect(page.locator("#dense [data-testid=bot]")).not_to_have_text("It is not said.")
+    await_answers(page, turns=1)
+
+
+def test_a_question_that_is_too_long_is_refused_with_its_length_and_stays(page: Page) -> None:
+    ask(page, "x" * 4_001)
+    expect(page.get_by_role("alert")).to_contain_text("The question has 4001 characters")
+    expect(page.get_by_label("Question", exact=True)).to_have_value("x" * 4_001)
 
 
 def test_the_bias_lens_filters_and_asks_live(page: Page) -> None:
@@ -327,11 +381,6 @@ def test_hostile_cards_are_shown_as_text(page: Page) -> None:
     for place in ("#facts", "#grid", "#grid-table", "#variant"):
         assert page.locator(f"{place} img, {place} script, {place} a[href^=javascript]").count() == 0
     assert page.title() != "owned"
-
-
-def test_an_example_fills_the_question(page: Page) -> None:
-    page.get_by_text(EXAMPLE).click()
-    expect(page.get_by_label("Question", exact=True)).to_have_value(EXAMPLE)
 
 
 def test_an_empty_question_is_refused_with_a_remedy(page: Page) -> None:

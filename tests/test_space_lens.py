@@ -102,7 +102,7 @@ def test_an_item_asked_live_is_the_very_tokens_of_the_measurement(template: str 
         assert text == prompter.text(BBQ_ITEM, order)
         assert [lens_live.encoded(words, text)] == prompter.encode([text])
         assert lens_live.letters(words, text) == prompter.letters(text)
-    assert prompter.style in lens_live.STYLES
+    assert prompter.style in lens.STYLES
 
 
 @given(arrays(np.float32, (1, 3, 3), elements=st.floats(-20, 0, width=32)))

@@ -5,15 +5,17 @@ of that place alone are needed to say how likely each model found the other's to
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from decoding import Decoding, Sampler
+from decoding import Decoding
 from gpu import on_gpu
 from lineup import Source
 from models import SHELF, LoadedModel
+from sampling import Sampler
+from turns import Answer, AnswerError, Difference, Message, Progress, Token, conversation
 
 CONTEXT = 4096
 """Tokens of conversation and answer together, at most; fewer where a model was made for fewer."""
@@ -21,104 +23,28 @@ CONTEXT = 4096
 EVERY = 0.05
 """Seconds between two steps that are shown."""
 
-Message = dict[str, str]
+Tell = Callable[[str], None]
 
 
-class AnswerError(Exception):
-    """There can be no answer; says what was seen and what to do."""
+def prompts_of(
+    sources: Mapping[str, Source], histories: Mapping[str, list[Message]], decoding: Decoding, tell: Tell
+) -> dict[str, list[int]]:
+    """Load the models where necessary, and return the token ids that each side goes on from.
 
+    Args:
+        tell: Is told what is being loaded.
 
-@dataclass(frozen=True)
-class Token:
-    """What one model said at the place where the answers part.
-
-    Attributes:
-        text: Its token; empty for the end of the answer.
-        probabilities: Side → how likely that side's model found it, 0 to 1, at temperature 1.
+    Raises:
+        LoadError: A model cannot be loaded.
+        AnswerError: The conversation is too long.
     """
-
-    text: str
-    probabilities: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The first token that the answers do not share.
-
-    Attributes:
-        position: Tokens that they share before it.
-        tokens: Side → what it said there.
-    """
-
-    position: int
-    tokens: Mapping[str, Token]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One side's answer so far.
-
-    Attributes:
-        text: What it said.
-        tokens: How many tokens that took, the end of the answer included.
-        first_seconds: Seconds of this model's own work up to its first token.
-        seconds: Seconds of its work on all further tokens.
-        ended: Whether the model ended by itself.
-        differing: Where in the text the first differing token stands; None before, and where it is no text.
-    """
-
-    text: str
-    tokens: int = 0
-    first_seconds: float | None = None
-    seconds: float = 0.0
-    ended: bool = False
-    differing: tuple[int, int] | None = None
-
-    @property
-    def speed(self) -> float | None:
-        """Tokens per second after the first one."""
-        return (self.tokens - 1) / self.seconds if self.tokens > 1 and self.seconds > 0 else None
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Both answers so far.
-
-    Attributes:
-        answers: By side.
-        difference: Where they first differ; None as long as they do not.
-        comparable: Whether both models write in the same tokens.
-        done: Whether nothing more comes.
-    """
-
-    answers: Mapping[str, Answer]
-    difference: Difference | None = None
-    comparable: bool = True
-    done: bool = False
-
-
-def plain(history: Sequence[Mapping[str, Any]] | None) -> list[Message]:
-    """Reduce a conversation to messages of plain text; what is not text, and empty ones, fall away."""
-    messages = [{"role": str(message.get("role")), "content": _flat(message)} for message in history or []]
-    return [each for each in messages if each["role"] in ("user", "assistant") and each["content"]]
-
-
-def _flat(message: Mapping[str, Any]) -> str:
-    content = message.get("content")
-    parts = content if isinstance(content, list) else [{"text": content}]
-    texts = (part.get("text") for part in parts if isinstance(part, Mapping))
-    return "\n".join(text for text in texts if isinstance(text, str)).strip()
-
-
-def conversation(messages: Sequence[Message]) -> list[Message]:
-    """Make user and assistant speak by turns, as chat templates want it: neighbours of one role become one message."""
-    turns: list[Message] = []
-    for message in messages:
-        if turns and turns[-1]["role"] == message["role"]:
-            turns[-1] = {**message, "content": f"{turns[-1]['content']}\n\n{message['content']}"}
-        elif turns or message["role"] == "user":
-            turns.append(message)
-    return turns
+    loaded = {}
+    for side, source in sources.items():
+        if source not in SHELF:
+            tell(f"Loading {source.id}")
+        loaded[side] = SHELF.get(source)
+    turns = {side: conversation(histories[side]) for side in sources}
+    return {side: encode(loaded[side], turns[side], decoding.max_new_tokens) for side in sources}
 
 
 def encode(loaded: LoadedModel, messages: list[Message], max_new_tokens: int) -> list[int]:

@@ -1,37 +1,45 @@
 """One question, two models: the dense one and the pruned one answer side by side."""
 
 import logging
+import os
 import threading
 
 import gradio as gr
 import rebuild
 from compare import SideBySide
-from conversation import Conversation
+from conversation import AT_ONCE, Conversation
 from gpu import ZERO_GPU
 from grid_tab import GridTab
 from lens_tab import LensTab
 from limits import Limits, Page
 from lineup import Lineup, SetupError, Source, lineup
-from models import SHELF, LoadError
-from page import CSS, SCRIPT, TITLE, intro, menu
+from memory import fit
+from page import CSS, SCRIPT, TALK, TITLE, intro
 from reading import facts
+from stored import stored
 from theme import theme
+from trouble import LoadError
 
-QUEUE = 20
-"""Questions that may wait; the next visitor is told that the queue is full."""
+QUEUE = 60
+"""Events of all kinds that may wait; `line.MOST` says how many questions may."""
+STORED_ONLY = "COMPARE_STORED_ONLY"
+"""Variable that keeps all models out of memory: only stored answers are shown."""
 
 
-def build(models: Lineup) -> gr.Blocks:
-    """Put the page together."""
-    comparison = SideBySide(models)
+def build(models: Lineup, live: bool = True) -> gr.Blocks:
+    """Put the page together.
+
+    Args:
+        live: Whether the models may be asked.
+    """
+    comparison = SideBySide(models, live)
     known = {source.id: facts(source) for source in models.pruned}
-    names = [(menu(source, known[source.id]), source.id) for source in models.pruned]
     with Page(title=TITLE, analytics_enabled=False) as page:
         gr.HTML(intro(alone=models.dense is None), padding=False, elem_id="intro")
-        variant = gr.Dropdown(names, value=models.pruned[0].id, label="Pruned model", elem_id="variant")
-        conversation = Conversation(comparison, variant)
+        conversation = Conversation(comparison)
+        conversation.draw_head()
         lens_tab = LensTab(conversation)
-        grid_tab = GridTab(models, known, variant)
+        grid_tab = GridTab(conversation, known)
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Compare", id="compare"):
                 conversation.draw()
@@ -43,7 +51,7 @@ def build(models: Lineup) -> gr.Blocks:
         conversation.wire(page)
         lens_tab.wire(tabs)
         grid_tab.wire()
-        gr.api(comparison.compare, api_name="compare", concurrency_limit=1, concurrency_id="models")
+        gr.api(comparison.compare, api_name="compare", concurrency_limit=AT_ONCE, concurrency_id="asking")
         gr.api(comparison.items, api_name="items")
     return page.queue(max_size=QUEUE, default_concurrency_limit=4)
 
@@ -56,13 +64,15 @@ def main() -> None:
         models = lineup()
     except SetupError as error:
         raise SystemExit(f"{error}") from error
-    if ZERO_GPU:
+    live = asks_models(models)
+    if live and ZERO_GPU:
         _load(models.all)
-    else:
+    elif live:
         threading.Thread(target=_load, args=(models.all[:2],), daemon=True).start()
-    build(models).launch(
+    build(models, live).launch(
         theme=theme(),
         css=CSS,
+        head=f"<script>{TALK}</script>",
         ssr_mode=False,
         footer_links=["api", "gradio"],
         max_file_size="1b",  # the page has no place for a file
@@ -70,8 +80,18 @@ def main() -> None:
     )
 
 
+def asks_models(models: Lineup) -> bool:
+    """Whether the models are loaded: not where only stored answers are wanted, or nothing else fits into memory."""
+    if os.environ.get(STORED_ONLY, "").lower() in ("1", "true", "yes", "on"):
+        return False
+    return ZERO_GPU or not stored(models.pruned[0]).answers or fit(models.all[:2])
+
+
 def _load(sources: tuple[Source, ...]) -> None:
     """Load models before the first question; ZeroGPU lends its card only for answers, and packs what it finds then."""
+    import answers  # noqa: F401 - ZeroGPU wants to know at the start what will run on its card
+    from models import SHELF
+
     for source in sources:
         try:
             SHELF.get(source)

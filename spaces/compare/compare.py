@@ -1,18 +1,22 @@
-"""What happens when somebody asks: limits, both models' answers, and a conversation that can be stopped."""
+"""What happens when somebody asks: limits, a line, both models' answers, and a conversation that can be stopped."""
 
 import threading
+import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from html import escape
 from typing import Any
 
 import gradio as gr
-from answers import Answer, AnswerError, Message, Progress, conversation, encode, plain, stream
 from decoding import Decoding
-from lens import ANY, KINDS, SIDES, Asked, attribution, lens
+from lens import ANY, KINDS, Asked, attribution, lens
+from line import LineFull, WaitingLine, place
 from lineup import Lineup, Source
-from models import SHELF, LoadError
+from stored import stored
+from trouble import LoadError
+from turns import SIDES, AnswerError, Message, Progress, Step, Turn, Waiting, plain
 
 LONGEST_QUESTION = 4000
 """Characters."""
@@ -24,37 +28,15 @@ MOST_TOKENS = 512
 MOST_ITEMS = 100
 HOTTEST = 2.0
 LARGEST_SEED = 2**32 - 1
+LOOK = 0.5
+"""Seconds between two words on what a question waits for."""
+AT_ONCE = 0.2
+"""Seconds of work that nobody is told to wait for."""
+STORED_ONLY = "Live questions are off here: this page shows answers that were stored. Choose one of its questions."
 
 
 class Refusal(Exception):
     """A question that is not answered; says what was seen and what to do."""
-
-
-@dataclass(frozen=True)
-class Turn:
-    """A question and what became of it.
-
-    Attributes:
-        answers: Side → its answer so far; no entry while its model is being loaded.
-    """
-
-    question: str
-    answers: Mapping[str, Answer]
-
-
-@dataclass(frozen=True)
-class Step:
-    """What a visitor sees at one moment.
-
-    Attributes:
-        turns: The whole conversation.
-        progress: How the last question is being answered; None while a model is being loaded.
-        stopped: Whether the visitor stopped it.
-    """
-
-    turns: tuple[Turn, ...]
-    progress: Progress | None = None
-    stopped: bool = False
 
 
 class RunningAnswers:
@@ -82,11 +64,17 @@ class RunningAnswers:
 
 
 class SideBySide:
-    """Asks the models of a line-up."""
+    """Asks the models of a line-up.
 
-    def __init__(self, models: Lineup) -> None:
+    Args:
+        live: Whether there are models to ask; without, only stored answers are given.
+    """
+
+    def __init__(self, models: Lineup, live: bool = True) -> None:
         self.models = models
+        self.live = live
         self.runs = RunningAnswers()
+        self.line = WaitingLine()
 
     def ask(
         self, visitor: str, question: str, decoding: Decoding, variant: str | None, turns: tuple[Turn, ...]
@@ -102,20 +90,48 @@ class SideBySide:
         if len(turns) >= MOST_TURNS:
             raise Refusal(f"This conversation has {MOST_TURNS} questions, the most there can be. Press Clear.")
         asked = _question(question)
+        if not self.live:
+            yield self._stored(variant, asked)
+            return
         sources = self._sources(variant)
         histories = {side: [*_said(turns, side), {"role": "user", "content": asked}] for side in sources}
         halt = self.runs.begin(visitor)
         try:
-            with closing(_answers(sources, histories, decoding)) as steps:
-                for progress in steps:
-                    found = progress.answers if progress else {}
-                    step = Step((*turns, Turn(asked, found)), progress)
+            with closing(self._answers(sources, histories, decoding, halt)) as steps:
+                for found in steps:
+                    step = _step(turns, asked, found)
                     yield step
                     if halt.is_set():
                         yield replace(step, stopped=True)
                         return
         finally:
             self.runs.end(visitor, halt)
+
+    def _stored(self, variant: str | None, question: str) -> Step:
+        found = stored(self.variant(variant)).of(question)
+        if found is None:
+            raise Refusal(STORED_ONLY)
+        return found.step
+
+    def _answers(
+        self,
+        sources: Mapping[str, Source],
+        histories: Mapping[str, list[Message]],
+        decoding: Decoding,
+        halt: threading.Event,
+    ) -> Generator[Progress | Waiting, None, None]:
+        """Yield what is waited for, and then the answers so far."""
+        started = time.monotonic()
+        try:
+            with self.line.joined() as ticket:
+                while ahead := ticket.ahead():
+                    yield Waiting(place(ahead), time.monotonic() - started)
+                    halt.wait(LOOK)
+                yield from _answered(sources, histories, decoding)
+        except LineFull:
+            raise Refusal("Too many questions are waiting. Ask again in a minute.") from None
+        except (AnswerError, LoadError) as error:
+            raise Refusal(str(error)) from error
 
     def _sources(self, variant: str | None) -> dict[str, Source]:
         pruned = self.variant(variant)
@@ -149,8 +165,9 @@ class SideBySide:
             sources, question = self._sources(variant), _question(prompt)
             given = {"dense": _given(dense_history), "pruned": _given(pruned_history)}
             histories = {side: [*given[side], {"role": "user", "content": question}] for side in sources}
-            for progress in _answers(sources, histories, decoding):
-                dense, pruned = (_messages(side, histories.get(side, []), progress) for side in SIDES)
+            steps = self._answers(sources, histories, decoding, threading.Event()) if self.live else None
+            for found in steps or [self._stored(variant, question).progress]:
+                dense, pruned = (_messages(side, histories.get(side, []), found) for side in SIDES)
                 yield dense, pruned
         except Refusal as error:
             raise refused(error) from error
@@ -233,25 +250,49 @@ def _said(turns: Sequence[Turn], side: str) -> list[Message]:
     return said
 
 
-def _answers(
+def _step(turns: tuple[Turn, ...], asked: str, found: Progress | Waiting) -> Step:
+    if isinstance(found, Waiting):
+        return Step((*turns, Turn(asked, {})), waiting=found)
+    return Step((*turns, Turn(asked, found.answers)), found)
+
+
+def _answered(
     sources: Mapping[str, Source], histories: Mapping[str, list[Message]], decoding: Decoding
-) -> Generator[Progress | None, None, None]:
-    """Yield the answers so far, after None where a model has to be loaded first."""
-    if any(source not in SHELF for source in sources.values()):
-        yield None
+) -> Generator[Progress | Waiting, None, None]:
+    """Yield what is being loaded, and then the answers so far."""
+    started, told = time.monotonic(), ["Starting PyTorch"]
+
+    def ready() -> dict[str, list[int]]:
+        from answers import prompts_of  # PyTorch takes seconds to load, and stored answers do without
+
+        return prompts_of(sources, histories, decoding, lambda words: told.__setitem__(0, words))
+
+    pool = ThreadPoolExecutor(1)
+    work = pool.submit(ready)
+    pool.shutdown(wait=False)  # who stops waiting does not wait for the loading
+    patience = AT_ONCE
+    while not _is_done(work, patience):
+        yield Waiting(told[0], time.monotonic() - started)
+        patience = LOOK
+    prompts = work.result()
+
+    from answers import stream
+
+    yield from stream(sources, prompts, decoding)
+
+
+def _is_done(work: "Future[dict[str, list[int]]]", within: float) -> bool:
     try:
-        loaded = {side: SHELF.get(source) for side, source in sources.items()}
-        turns = {side: conversation(histories[side]) for side in sources}
-        prompts = {side: encode(loaded[side], turns[side], decoding.max_new_tokens) for side in sources}
-        yield from stream(sources, prompts, decoding)
-    except (AnswerError, LoadError) as error:
-        raise Refusal(str(error)) from error
+        work.exception(timeout=within)
+    except TimeoutError:
+        return False
+    return True
 
 
-def _messages(side: str, history: Sequence[Message], progress: Progress | None) -> list[dict[str, Any]]:
+def _messages(side: str, history: Sequence[Message], progress: Progress | Waiting | None) -> list[dict[str, Any]]:
     """Return one side's conversation as programs get it."""
     said: list[dict[str, Any]] = [{"role": each["role"], "content": _text(each["content"])} for each in history]
-    if progress is None or side not in progress.answers:
+    if not isinstance(progress, Progress) or side not in progress.answers:
         return said
     answer, parted = progress.answers[side], progress.difference
     measured = {

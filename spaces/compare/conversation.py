@@ -1,31 +1,26 @@
-"""The tab `Compare`: a question, both models' answers, and the facts of the pruned model beside them."""
+"""The tab `Compare`: a question, both models' answers, and the facts of the pruned model meanwhile them."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from html import escape
 from typing import Any
-from uuid import uuid4
 
 import gradio as gr
-from compare import HOTTEST, LARGEST_SEED, LONGEST_QUESTION, MOST_TOKENS, Refusal, SideBySide, Step, Turn, checked
-from lens import SIDES
-from page import about, chat, side, status, transcript
+from compare import HOTTEST, LARGEST_SEED, MOST_TOKENS, Refusal, SideBySide, checked
+from keeping import brought_back, kept
+from page import about, chat, headline, in_words, menu, side, status, transcript
 from reading import facts
+from stored import stored
+from turns import SIDES, Step, Turn
 
 QUESTIONS = ("What is the capital of France?", "Why is the sky blue?", "Write two sentences about the sea.")
 LIMITS = (("temperature", 0.0, HOTTEST), ("top_p", 0.05, 1.0), ("tokens", 1, MOST_TOKENS), ("seed", 0, LARGEST_SEED))
+AT_ONCE = 40
+"""Questions that may be in hand, waiting ones included: more than the line takes, so that it can say it is full."""
 
-SHARE = """(...values) => {
-  const names = ["q", "variant", "temperature", "top_p", "tokens", "seed"];
-  const asked = values.pop().split("\\n").slice(1).join("\\n");
-  values[0] = values[0] || asked;
-  const query = new URLSearchParams(names.map((name, at) => [name, values[at]]).filter(pair => pair[1] !== ""));
-  navigator.clipboard.writeText(`${location.origin}${location.pathname}?${query}`);
-  return "<p>The link to this question is copied.</p>";
-}"""
 COPY = """(text) => { navigator.clipboard.writeText(text); return "<p>The conversation is copied.</p>"; }"""
-ACCEPT = """(question, accepted) =>
-  question.trim() === accepted.split("\\n").slice(1).join("\\n") ? "" : question"""
-"""Empties the box once its question is being answered, unless something else has been typed since."""
+SHARED = "This question was shared with you: press Compare, and both models answer it."
+CONTENT = "This question comes from a benchmark of stereotypes (BBQ). It probes one on purpose and states no fact."
 
 Screen = tuple[Any, ...]
 
@@ -35,53 +30,84 @@ class Conversation:
 
     Attributes:
         variant: The menu of pruned models, which stands above the tabs.
-        screen: What an answer changes: both chats, the line below, a notice, the turns so far, the accepted question.
+        screen: What an answer changes: both chats, the line below, a notice, the turns so far, the accepted question,
+            what the browser keeps, and the buttons.
         running: The events of this tab that ask the models.
     """
 
-    def __init__(self, comparison: SideBySide, variant: gr.Dropdown) -> None:
+    def __init__(self, comparison: SideBySide) -> None:
         self.comparison = comparison
         self.models = comparison.models
-        self.variant = variant
+        self.live = comparison.live
+
+    def draw_head(self) -> None:
+        """Put the menu of variants, and what pruning did, on the page."""
+        first = self.models.pruned[0]
+        names = [(menu(source, facts(source)), source.id) for source in self.models.pruned]
+        self.variant = gr.Dropdown(names, value=first.id, label="Pruned model", elem_id="variant")
+        self.did = gr.HTML(headline(facts(first), self.live), padding=False, elem_id="did")
 
     def draw(self) -> None:
         """Put the tab's parts on the page."""
         first = self.models.pruned[0]
+        begun = self._begun(first.id, None)
         with gr.Row(equal_height=False):
             with gr.Column(scale=5, min_width=320):
                 self.question = gr.Textbox(
                     label="Question",
                     placeholder="Ask both models the same thing",
                     max_lines=8,
-                    max_length=LONGEST_QUESTION,
                     elem_id="question",
+                    visible=self.live,
                 )
-                with gr.Row(elem_id="buttons"):
-                    self.send = gr.Button("Compare", variant="primary", min_width=110)
-                    self.stop, self.retry, self.clear, self.copy, self.share = (
-                        gr.Button(name, min_width=70) for name in ("Stop", "Retry", "Clear", "Copy", "Share")
-                    )
+                listed = [each.question for each in stored(first).answers]
+                if self.live:
+                    self._draw_buttons()
+                self.examples = gr.Dropdown(
+                    listed,
+                    value=begun[5].partition("\n")[2] or None,
+                    label="Answers stored with this release",
+                    elem_id="examples",
+                    visible=bool(listed),
+                )
+                if not self.live:
+                    self._draw_buttons()
                 self.notice = gr.HTML("", padding=False, elem_id="notice")
-                with gr.Row():
+                self.parting = gr.HTML(begun[7], padding=False, elem_id="parting")
+                with gr.Row(elem_id="answers"):
                     with gr.Column(min_width=260, visible=self.models.dense is not None):
-                        gr.HTML(side("Dense", self.models.dense), padding=False)
-                        dense = _chat("dense")
+                        gr.HTML(side("dense", self.models.dense), padding=False)
+                        dense = _chat("dense", begun[0])
                     with gr.Column(min_width=260):
-                        self.name = gr.HTML(side("Pruned", first), padding=False)
-                        pruned = _chat("pruned")
-                self.status = gr.HTML("", padding=False, elem_id="status")
-                gr.Examples([[each] for each in QUESTIONS], self.question, label="For example")
-                self.decoding = _decoding_controls()
+                        self.name = gr.HTML(side("pruned", first), padding=False)
+                        pruned = _chat("pruned", begun[1])
+                self.status = gr.HTML(begun[2], padding=False, elem_id="status")
+                if self.live and not listed:
+                    gr.Examples([[each] for each in QUESTIONS], self.question, label="For example")
+                self.decoding = _decoding_controls(self.live)
             with gr.Column(scale=2, min_width=300):
                 self.card = gr.HTML(about(first, facts(first)), padding=False, elem_id="facts")
         self.turns = gr.State(())
-        self.accepted = gr.Textbox(visible="hidden", elem_id="accepted")
+        self.accepted = gr.Textbox(begun[5], visible="hidden", elem_id="accepted")
+        self.kept = gr.Textbox(visible="hidden", elem_id="kept")
         self.text = gr.Textbox(visible="hidden", elem_id="transcript")
-        self.left = gr.Textbox(visible="hidden", elem_id="left")
-        self.screen = [dense, pruned, self.status, self.notice, self.turns, self.accepted]
+        talk = [dense, pruned, self.status, self.notice, self.turns, self.accepted, self.kept, self.parting]
+        self.screen = [*talk, self.send, self.stop, self.retry, self.clear, self.copy, self.share]
+
+    def _draw_buttons(self) -> None:
+        begun = self._begun(self.models.pruned[0].id, None)[8:]
+        with gr.Row(elem_id="buttons"):
+            self.send = gr.Button("Compare", variant="primary", min_width=110, visible=self.live)
+            self.stop = gr.Button("Stop", variant="primary", min_width=110, visible=False)
+            names = ("Retry", "Clear", "Copy", "Share")
+            self.retry, self.clear, self.copy, self.share = (
+                gr.Button(state.get("value", name), min_width=70, visible=state["visible"])
+                for name, state in zip(names, begun[2:], strict=True)
+            )
 
     def wire(self, page: gr.Blocks) -> None:
         """Say what the buttons do."""
+        private = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
         settings = [self.variant, *self.decoding, self.turns]
         asking = gr.on(
             [self.send.click, self.question.submit],
@@ -91,26 +117,36 @@ class Conversation:
             # A question sent while one is being answered is taken from the box when that one has ended.
             **self.run("always_last"),
         )
-        again = self.retry.click(self.again, settings, self.screen, **self.run("once"))
-        self.accepted.change(None, [self.question, self.accepted], self.question, js=ACCEPT, api_visibility="private")
-        self.stop.click(self.halt_or_leave, None, self.left, api_visibility="private", queue=False)
+        again = self.retry.click(self.again, [self.accepted, *settings], self.screen, **self.run("once"))
         self.running = [asking, again]
-        copied = self.copy.click(
-            self.transcript, [self.turns, self.variant], self.text, queue=False, api_visibility="private"
-        )
+        told = [self.question, self.accepted, self.variant, *self.decoding]
+        js = "(...values) => window.talk.accepted(...values)"
+        self.accepted.change(None, told, self.question, js=js, api_visibility="private")
+        self.kept.change(None, self.kept, None, js="text => window.talk.keep(text)", api_visibility="private")
+        self.stop.click(self.halt, None, None, **private)
+        self.examples.input(self.show_stored, [self.examples, self.variant], self.screen, **private)
+        copied = self.copy.click(self.transcript, [self.turns, self.accepted, self.variant], self.text, **private)
         copied.then(None, self.text, self.notice, js=COPY, api_visibility="private")
+        js = "(...values) => window.talk.share(...values)"
         shared = [self.question, self.variant, *self.decoding, self.accepted]
-        self.share.click(None, shared, self.notice, js=SHARE, api_visibility="private")
-        page.load(self.linked, None, [self.question, self.variant, *self.decoding], api_visibility="private")
+        self.share.click(None, shared, self.notice, js=js, api_visibility="private")
+        self.variant.change(self.describe, self.variant, [self.did, self.name, self.card, self.examples], **private)
+        opened = page.load(
+            self.opened,
+            self.kept,
+            [self.question, self.variant, *self.decoding, self.examples, *self.screen],
+            js="() => [window.talk.kept()]",
+            **private,
+        )
+        opened.then(None, js="() => { setTimeout(() => window.talk.bring(), 400); }", api_visibility="private")
 
     def run(self, trigger: str) -> dict[str, Any]:
-        """Return how an event that asks the models is run: one at a time, whoever asks."""
+        """Return how an event that asks the models is run: each waits in the line, and says so in the answer boxes."""
         return {
             "trigger_mode": trigger,
-            "concurrency_limit": 1,
-            "concurrency_id": "models",
-            "show_progress": "minimal",
-            "show_progress_on": self.status,
+            "concurrency_limit": AT_ONCE,
+            "concurrency_id": "asking",
+            "show_progress": "hidden",
             "api_visibility": "private",
         }
 
@@ -130,15 +166,20 @@ class Conversation:
             # The second press of a double click, which came when the box had already been emptied.
             yield (gr.skip(),) * len(self.screen)
             return
+        step, buttons = None, _buttons(running=True)
         try:
             decoding = checked(temperature, top_p, tokens, seed)
             for step in self.comparison.ask(str(request.session_hash), question, decoding, variant, turns):
-                yield _screen(step)
+                yield self._screen(step, variant, buttons)
+                buttons = (gr.skip(),) * len(buttons)
         except Refusal as error:
-            yield _refused(str(error))
+            yield _refused(str(error), _buttons(turns=bool(turns), live=self.live))
+        if step is not None:
+            yield self._screen(step, variant, _buttons(turns=True, live=self.live), keep=True)
 
     def again(
         self,
+        accepted: str,
         variant: str,
         temperature: float,
         top_p: float,
@@ -147,43 +188,84 @@ class Conversation:
         turns: tuple[Turn, ...],
         request: gr.Request,
     ) -> Iterator[Screen]:
-        """Ask the last question of a conversation once more."""
+        """Ask the last question of a conversation once more, or a stored one for the first time."""
+        question = turns[-1].question if turns else accepted.partition("\n")[2]
+        yield from self.ask(question, variant, temperature, top_p, tokens, seed, turns[:-1], request)
+
+    def switched(
+        self,
+        accepted: str,
+        variant: str,
+        temperature: float,
+        top_p: float,
+        tokens: int,
+        seed: int,
+        turns: tuple[Turn, ...],
+        request: gr.Request,
+    ) -> Iterator[Screen]:
+        """Ask another variant the last question; what was stored of it is shown at once."""
         if turns:
-            yield from self.ask(turns[-1].question, variant, temperature, top_p, tokens, seed, turns[:-1], request)
+            yield from self.ask(turns[-1].question, variant, temperature, top_p, tokens, seed, (), request)
         else:
-            yield _refused("There is no question to ask again.")
+            yield self._begun(variant, accepted.partition("\n")[2])
+
+    def show_stored(self, question: str, variant: str) -> Screen:
+        """Show the stored answers to a question; whatever conversation there was ends."""
+        return self._begun(variant, question)
+
+    def describe(self, variant: str) -> Screen:
+        """Return what the page says about another variant."""
+        source = self.models.variant(variant)
+        told, listed = facts(source), [each.question for each in stored(source).answers]
+        examples = gr.Dropdown(choices=listed, visible=bool(listed))
+        return headline(told, self.live), side("pruned", source), about(source, told), examples
 
     def halt(self, request: gr.Request) -> None:
-        """End the answer that a visitor is being given."""
+        """End the answer that a visitor is being given, or waits for."""
         self.comparison.runs.stop(str(request.session_hash))
 
-    def halt_or_leave(self, request: gr.Request) -> Any:
-        """End the answer that a visitor is being given; where there is none, return another text each time."""
-        return gr.skip() if self.comparison.runs.stop(str(request.session_hash)) else uuid4().hex
+    def transcript(self, turns: tuple[Turn, ...], accepted: str, variant: str) -> str:
+        """Return what a visitor reads as text."""
+        dense, found = self.models.dense, stored(self.models.variant(variant)).of(accepted.partition("\n")[2])
+        shown = turns or (found.step.turns if found else ())
+        return transcript(shown, dense.id if dense else "", variant)
 
-    def transcript(self, turns: tuple[Turn, ...], variant: str) -> str:
-        """Return a visitor's conversation as text."""
-        dense = self.models.dense
-        return transcript(turns, dense.id if dense else "", variant)
-
-    def linked(self, request: gr.Request) -> list[Any]:
-        """Return the question and the settings that the page's address states."""
+    def opened(self, kept_text: str, request: gr.Request) -> list[Any]:
+        """Return what a page begins with: the conversation that was here, the one it is linked for, or a stored one."""
         stated = dict(request.query_params)
         names = {source.id for source in self.models.pruned}
-        variant = stated["variant"] if stated.get("variant") in names else gr.skip()
-        question = stated["q"][:LONGEST_QUESTION] if stated.get("q") else gr.skip()
-        return [question, variant, *(_stated(stated.get(name), low, high) for name, low, high in LIMITS)]
+        variant = stated["variant"] if stated.get("variant") in names else self.models.pruned[0].id
+        decoding = [_stated(stated.get(name), low, high) for name, low, high in LIMITS]
+        asked = (stated.get("q") or "").strip()
+        before = brought_back(kept_text or "", variant)
+        if not (asked or before) and variant == self.models.pruned[0].id:
+            # The page is already drawn so; a visitor who asks at once would see his answer wiped away.
+            return [gr.skip(), gr.skip(), *decoding, gr.skip(), *(gr.skip() for _ in self.screen)]
+        if before is not None and asked in ("", before.turns[-1].question):
+            buttons = _buttons(turns=not before.stored, stored=before.stored, live=self.live)
+            screen = self._screen(before, variant, buttons)
+            asked = ""
+        else:
+            screen = self._begun(variant, asked)
+            known = screen[5].partition("\n")[2]
+            if asked and asked != known and self.live:
+                screen = (*screen[:3], f"<p>{SHARED}</p>", *screen[4:])
+            asked = "" if asked == known else asked
+        listed = [each.question for each in stored(self.models.variant(variant)).answers]
+        shown = screen[5].partition("\n")[2]
+        examples = gr.Dropdown(choices=listed, value=shown if shown in listed else None, visible=bool(listed))
+        return [asked, variant, *decoding, examples, *screen]
 
-    def leave_queue(self, running: Sequence[Any]) -> None:
-        """Let Stop take a question out of the queue where it has not come to its turn.
-
-        An answer that has begun must not be cancelled: it ends by itself, and the conversation keeps it.
+    def follow(self, event: Any, running: Sequence[Any]) -> Any:
+        """Let an event that chooses another variant ask it the last question, whatever is running.
 
         Args:
+            event: The event's listener, such as a menu's `input`, or what follows one.
             running: All events that ask the models.
         """
-        words = "<p>Nothing is being answered.</p>"
-        self.left.change(lambda: words, None, self.notice, cancels=running, queue=False, api_visibility="private")
+        ended = event(self.halt, cancels=running, api_visibility="private", show_progress="hidden")
+        settings = [self.accepted, self.variant, *self.decoding, self.turns]
+        return ended.then(self.switched, settings, self.screen, **self.run("once"))
 
     def forget(self, leave: Callable[..., Any], running: Sequence[Any]) -> None:
         """Empty the conversation at an event, whatever is running.
@@ -195,18 +277,53 @@ class Conversation:
         private = {"show_progress": "hidden", "api_visibility": "private"}
         # First the end, then the empty page: a word still on its way would come back otherwise.
         ended = leave(self.halt, cancels=running, **private)
-        ended.then(lambda: ([], [], "", "", (), "0\n"), outputs=self.screen, queue=False, **private)
+        empty = ([], [], "", "", (), "0\n", "", "", *_buttons(live=self.live))
+        ended.then(lambda: empty, outputs=self.screen, queue=False, **private)
+
+    def _begun(self, variant: str, question: str | None) -> Screen:
+        """Return a conversation that has not begun: stored answers to this question, or to the one that tells most."""
+        found = stored(self.models.variant(variant))
+        chosen = found.of(question) or found.first
+        if chosen is None:
+            return [], [], "", "", (), "0\n", "", "", *_buttons(live=self.live)
+        screen = self._screen(chosen.step, variant, _buttons(stored=True, live=self.live))
+        note = f'<p role="note">{CONTENT}</p>' if chosen.of_bbq else ""
+        return (*screen[:3], note, *screen[4:])
+
+    def _screen(self, step: Step, variant: str, buttons: Screen, keep: bool = False) -> Screen:
+        """Return what a visitor sees at one moment; while he waits, something to read stands above his question."""
+        shown, told = step, step
+        found = stored(self.models.variant(variant))
+        meanwhile = found.of(step.turns[-1].question) or found.first
+        if step.waiting is not None and not step.stopped and len(step.turns) == 1 and meanwhile is not None:
+            shown, told = replace(step, turns=(*meanwhile.step.turns, *step.turns)), meanwhile.step
+        last = step.turns[-1].question
+        accepted = f"{'stored' if step.stored else len(step.turns)} {variant}\n{last}"
+        own = () if step.stored else step.turns
+        text = kept(step, variant) if keep else gr.skip()
+        chats = (chat(shown, name) for name in SIDES)
+        return *chats, status(told), "", own, accepted, text, in_words(told), *buttons
 
 
-def _refused(words: str) -> Screen:
+def _buttons(
+    running: bool = False, turns: bool = False, stored: bool = False, live: bool = True
+) -> tuple[dict[str, Any], ...]:
+    """Return which of the buttons have an effect: Compare, Stop, Retry, Clear, Copy, Share."""
+    said = (turns or stored) and not running
+    again = {"value": "Ask live" if stored else "Retry"}
+    return (
+        gr.update(visible=live and not running),
+        gr.update(visible=running),
+        gr.update(visible=said and live, **again),
+        gr.update(visible=turns and live and not running),
+        gr.update(visible=said),
+        gr.update(visible=said),
+    )
+
+
+def _refused(words: str, buttons: Screen) -> Screen:
     notice = f'<p class="notice" role="alert">{escape(words)}</p>'
-    return gr.skip(), gr.skip(), gr.skip(), notice, gr.skip(), gr.skip()
-
-
-def _screen(step: Step) -> Screen:
-    last = step.turns[-1].question
-    chats = (chat(step.turns, name, step.stopped) for name in SIDES)
-    return *chats, status(step), "", step.turns, f"{len(step.turns)}\n{last}"
+    return gr.skip(), gr.skip(), gr.skip(), notice, *(gr.skip() for _ in range(4)), *buttons
 
 
 def _stated(value: str | None, low: float, high: float) -> Any:
@@ -217,9 +334,9 @@ def _stated(value: str | None, low: float, high: float) -> Any:
     return number if low <= number <= high else gr.skip()
 
 
-def _chat(name: str) -> gr.Chatbot:
+def _chat(name: str, value: list[dict[str, Any]]) -> gr.Chatbot:
     return gr.Chatbot(
-        value=[],
+        value=value,
         label=f"{name.capitalize()} model",
         show_label=False,
         elem_id=name,
@@ -234,11 +351,12 @@ def _chat(name: str) -> gr.Chatbot:
     )
 
 
-def _decoding_controls() -> list[gr.components.Component]:
-    with gr.Accordion("Decoding (the same for both models)", open=False, elem_id="decoding"):
+def _decoding_controls(live: bool) -> list[gr.components.Component]:
+    title = "Decoding (the same for both models)"
+    with gr.Accordion(title, open=False, elem_id="decoding", visible=live):
         return [
             gr.Slider(0, HOTTEST, value=0, step=0.1, label="Temperature", info="0: always the likeliest token"),
             gr.Slider(0.05, 1, value=1, step=0.05, label="Top-p", info="Draw among the likeliest only; 1: among all"),
-            gr.Slider(1, MOST_TOKENS, value=128, step=1, label="New tokens at most"),
-            gr.Number(42, precision=0, minimum=0, maximum=LARGEST_SEED, label="Seed", info="Matters above 0 only"),
+            gr.Slider(1, MOST_TOKENS, value=128, step=1, label="Longest answer (tokens)"),
+            gr.Number(42, precision=0, minimum=0, maximum=LARGEST_SEED, label="Seed", info="Used above temperature 0"),
         ]

@@ -4,12 +4,16 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 LONGEST = 300
 """Characters of one fact that are shown."""
 LONGEST_PROSE = 700
 """Characters of a warning or a caveat; what is longer ends with its last whole sentence."""
+
+LOST_LANGUAGE = 10
+"""Times the dense model's perplexity from which on a copy is said to write language no longer."""
 
 UNDEFINED = "n/a"
 
@@ -51,6 +55,15 @@ class Said:
     words: str
 
 
+class ShownNumber(NamedTuple):
+    """One of the two numbers that say what pruning did, written out as on the card."""
+
+    label: str
+    dense: str
+    pruned: str
+    change: str
+
+
 @dataclass(frozen=True)
 class Facts:
     """What the page says about one pruned model.
@@ -58,6 +71,8 @@ class Facts:
     Attributes:
         method: The pruning method's name.
         sparsity: The share of zeros among the prunable weights, or else the target, 0 to 1.
+        sentence: What pruning did, in one sentence; None where its release does not say so.
+        headline: The numbers that go with it, two at most.
         configuration: How it was pruned: tiles by label.
         measurements: What was measured on its files: tiles by label.
         numbers: The same as numbers, by the metric's key.
@@ -72,6 +87,8 @@ class Facts:
 
     method: str | None = None
     sparsity: float | None = None
+    sentence: str | None = None
+    headline: tuple[ShownNumber, ...] = ()
     configuration: tuple[tuple[str, Values], ...] = ()
     measurements: tuple[tuple[str, Values], ...] = ()
     numbers: Mapping[str, Measured] = field(default_factory=dict)
@@ -83,6 +100,14 @@ class Facts:
     paper: str | None = None
     bbq_prompt: str | None = None
     trouble: str | None = None
+
+
+def lost_language(facts: Facts) -> float | None:
+    """Return how many times its perplexity rose where that is beyond `LOST_LANGUAGE`."""
+    found = facts.numbers.get("perplexity")
+    if found is None or not found.dense or found.pruned < LOST_LANGUAGE * found.dense:
+        return None
+    return found.pruned / found.dense
 
 
 def one_line(text: str, most: int = LONGEST) -> str:

@@ -7,6 +7,7 @@ the environment when it is loaded, so this module has to be imported before it.
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, TypeVar
 
 Stream = TypeVar("Stream", bound=Callable[..., Iterator[Any]])
@@ -15,10 +16,10 @@ os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")  # what an Apple GPU l
 
 ZERO_GPU = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
-try:
-    from spaces import GPU
-except ImportError:
-    GPU = None
+GPU = None
+if ZERO_GPU:  # elsewhere it does nothing, and would load torch
+    with suppress(ImportError):
+        from spaces import GPU
 
 
 def on_gpu(duration: Callable[..., int]) -> Callable[[Stream], Stream]:

@@ -3,18 +3,19 @@
 from typing import Any
 
 import gradio as gr
+from conversation import Conversation
 from facts import Facts
 from grid import picture, table
-from lineup import Lineup
 
 
 class GridTab:
     """The tab's parts and what they do."""
 
-    def __init__(self, models: Lineup, known: dict[str, Facts], variant: gr.Dropdown) -> None:
-        self.models = models
+    def __init__(self, conversation: Conversation, known: dict[str, Facts]) -> None:
+        self.conversation = conversation
+        self.models = conversation.models
         self.known = known
-        self.variant = variant
+        self.variant = conversation.variant
 
     def draw(self) -> None:
         """Put the tab's parts on the page."""
@@ -26,7 +27,8 @@ class GridTab:
     def wire(self) -> None:
         """Say what a press on a row or a point does."""
         private = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
-        self.pressed.change(self.choose, self.pressed, self.variant, **private)
+        chosen = self.pressed.change(self.choose, self.pressed, self.variant, **private)
+        self.conversation.follow(chosen.then, self.conversation.running)
         self.variant.change(lambda variant: table(self.known, variant), self.variant, self.table, **private)
 
     def choose(self, pressed: str) -> Any:

@@ -18,10 +18,12 @@ from lineup import HERE, Source, once
 from pyarrow import parquet
 from reading import facts
 from trouble import UNREADABLE
+from turns import SIDES
 
 TEXTS = HERE / "examples.json"
 ANSWERS = "evaluation/bbq.parquet"
-SIDES = ("dense", "pruned")
+STYLES = ("chat", "chat without system role", "plain")
+"""How a record says that prompts were rendered, as far as the same is done here."""
 CLOSE = 0.02
 """A changed answer is a close call where a model put its own answer less than this before the other model's."""
 KINDS = {
@@ -34,6 +36,23 @@ KINDS = {
 ANY = "any"
 
 Key = tuple[str, int]
+
+
+class Unreadable(Exception):
+    """A model's tokenizer cannot ask as the measurement did; says why."""
+
+
+@dataclass(frozen=True)
+class LiveReading:
+    """What one model says now.
+
+    Attributes:
+        shares: The probability of each answer, which sum to 1.
+        choice: Index of the likeliest.
+    """
+
+    shares: tuple[float, ...]
+    choice: int
 
 
 @dataclass(frozen=True)

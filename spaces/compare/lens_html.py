@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from lens import CLOSE, KINDS, SIDES, Asked, Lens
-from lens_live import STYLES, LiveReading
+from lens import CLOSE, KINDS, STYLES, Asked, Lens, LiveReading
 from page import bar
+from turns import SIDES
 
 CONTENT_NOTE = (
     "<strong>Content note.</strong> These questions probe stereotypes on purpose: about age, disability, gender, "

@@ -4,37 +4,17 @@ So the live reading can be held against the stored one: both average each answer
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from gpu import on_gpu
 from jinja2 import TemplateError
-from lens import BbqItem, shares_of
+from lens import BbqItem, LiveReading, Unreadable, shares_of
 from lineup import Source
 from models import SHELF
 
 LETTERS = "ABC"
 ORDERS = 3
-STYLES = ("chat", "chat without system role", "plain")
-"""How a record says that prompts were rendered, as far as the same is done here."""
-
-
-class Unreadable(Exception):
-    """A model's tokenizer cannot ask as the measurement did; says why."""
-
-
-@dataclass(frozen=True)
-class LiveReading:
-    """What one model says now.
-
-    Attributes:
-        shares: The probability of each answer, which sum to 1.
-        choice: Index of the likeliest.
-    """
-
-    shares: tuple[float, ...]
-    choice: int
 
 
 def question(item: BbqItem, order: int) -> str:

@@ -5,13 +5,11 @@ from collections.abc import Callable, Iterator
 import gradio as gr
 from compare import Refusal, refused
 from conversation import Conversation, Screen
-from lens import ANY, KINDS, SIDES, Asked, attribution, instruction, lens
+from lens import ANY, KINDS, Asked, Unreadable, attribution, instruction, lens
 from lens_html import item, lens_foot, lens_head
-from lens_live import Unreadable, prompts, read
 from lineup import Source
-from models import LoadError
-from page import about, side
-from reading import facts
+from trouble import LoadError
+from turns import SIDES
 
 Shown = tuple[str, int]
 
@@ -33,8 +31,9 @@ class LensTab:
         with gr.Row(elem_id="lens-buttons"):
             self.back = gr.Button("← Previous", min_width=90, elem_id="lens-back")
             self.next = gr.Button("Next →", min_width=90, elem_id="lens-next")
-            self.live = gr.Button("Ask both models now", variant="primary", min_width=170)
-            self.open = gr.Button("Open in Compare", min_width=130)
+            live = self.conversation.live
+            self.live = gr.Button("Ask both models now", variant="primary", min_width=170, visible=live)
+            self.open = gr.Button("Open in Compare", min_width=130, visible=live)
         with gr.Row(elem_id="lens-filters"):
             self.kind = gr.Radio(_kinds(first, ANY), value=ANY, label="Show", elem_id="kind", scale=4, min_width=300)
             self.category = gr.Dropdown(
@@ -62,10 +61,9 @@ class LensTab:
         )
         talk = self.conversation
         self.open.click(self.bring, [*chosen, self.place], [tabs, talk.question], **private)
-        talk.leave_queue(talk.running)
-        for leave in (talk.clear.click, self.variant.change):
-            talk.forget(leave, talk.running)
-        heads = [talk.name, talk.card, self.category, self.kind, self.item, self.place]
+        talk.forget(talk.clear.click, talk.running)
+        talk.follow(self.variant.input, talk.running)
+        heads = [self.category, self.kind, self.item, self.place]
         self.variant.change(self.change, self.variant, heads, **private)
 
     def change(self, variant: str) -> Screen:
@@ -74,7 +72,7 @@ class LensTab:
         category = gr.Dropdown(_categories(source), value=ANY)
         kind = gr.Radio(_kinds(source, ANY), value=ANY)
         shown, place = self._item(source, ANY, ANY, 0)
-        return side("Pruned", source), about(source, facts(source)), category, kind, shown, place
+        return category, kind, shown, place
 
     def recount(self, variant: str, kind: str, category: str) -> Screen:
         """Return the kinds of another category, and its first item."""
@@ -99,6 +97,8 @@ class LensTab:
 
     def ask(self, variant: str, kind: str, category: str, place: int) -> Iterator[str]:
         """Read both models' answers to an item anew, and hold them against the stored ones."""
+        from lens_live import prompts, read  # PyTorch takes seconds to load, and stored answers do without
+
         asked, source = self._asked(variant, kind, category, place), self.models.variant(variant)
         if asked is None:
             return

@@ -1,13 +1,25 @@
 """How much memory a model takes, and how much is free."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
 import recipe
 from huggingface_hub import HfApi
+from lineup import Source
 from trouble import UNREADABLE
 
 CGROUP = Path("/sys/fs/cgroup")
+CARDS = (Path("/dev/nvidia0"), Path("/dev/kfd"))
+"""Where Linux shows a GPU of NVIDIA's or AMD's make; asking PyTorch would load it."""
+
+
+def fit(sources: Iterable[Source]) -> bool:
+    """Whether these models fit into memory together, as far as that can be told without loading anything."""
+    if any(card.exists() for card in CARDS):
+        return True
+    needed, free = [weight_bytes(source.id, source.path) for source in sources], free_bytes()
+    return free is None or sum(size or 0 for size in needed) <= free
 
 
 def free_bytes() -> int | None:

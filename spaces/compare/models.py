@@ -20,11 +20,7 @@ from transformers import (
     AutoTokenizer,
     GenerationConfig,
 )
-from trouble import UNREADABLE
-
-
-class LoadError(Exception):
-    """A model cannot be loaded; says what was seen and what to do."""
+from trouble import UNREADABLE, LoadError
 
 
 @dataclass(frozen=True)

@@ -2,23 +2,34 @@
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape, unescape
 from typing import Any
 
-from answers import Answer, Difference, Progress
-from compare import Step, Turn
-from facts import Facts, Values
-from lens import SIDES
+from facts import Facts, Values, lost_language
 from lineup import HERE, Source
 from metrics import METRICS
+from turns import SIDES, Answer, Difference, Progress, Step, Token, Turn
 
 TITLE = "Dense and pruned, side by side"
 NOTICE = (
-    "<strong>Research only.</strong> Pruned models are shown here so that what pruning does to answers can be seen. "
-    "They may be biased, wrong or offensive. Do not use them in products or for decisions about people."
+    "<strong>Research only.</strong> A pruned model may be biased, wrong or offensive: "
+    "do not use it in products or for decisions about people."
 )
+STORED = "Stored when this release was measured: greedy, word for word. A live answer may differ by rounding."
+STORED_ONLY = (
+    "<strong>Stored answers only.</strong> No model is loaded here: choose one of the questions that both models "
+    "answered when the release was made."
+)
+LABELS = {"dense": "Original (dense)", "pruned": "Pruned"}
+FIRST = ("Method", "Actual sparsity", "Zeroed")
+"""Tiles that stand before all others."""
+NEAR = 60
+"""Characters of what two answers share that are quoted."""
+SMALLEST = 0.001
+"""Least share that is written as a number."""
 CSS = (HERE / "style.css").read_text(encoding="utf-8")
+TALK = (HERE / "talk.js").read_text(encoding="utf-8")
 SCRIPT = (HERE / "page.js").read_text(encoding="utf-8")
 
 
@@ -39,31 +50,36 @@ def intro(alone: bool) -> str:
 
 def side(name: str, source: Source | None) -> str:
     """Return the head above one model's answers; empty where there is no such model."""
-    return f'<h2 class="side">{name} <span>{escape(source.id)}</span></h2>' if source else ""
+    return f'<h2 class="side {name}">{LABELS[name]} <span>{escape(source.id)}</span></h2>' if source else ""
 
 
 def menu(source: Source, facts: Facts) -> str:
     """Return a variant's line in the menu: its facts first, since a phone shows the beginning."""
-    parts = [facts.method, None if facts.sparsity is None else f"{100 * facts.sparsity:.2f} % zeros"]
-    numbers = ((metric.short, facts.numbers.get(metric.key)) for metric in METRICS if metric.short)
-    parts.extend(f"{name} {value.pruned:,.4g}" for name, value in numbers if value)
-    known = ", ".join(part for part in parts if part)
+    sparsity = None if facts.sparsity is None else f"{100 * facts.sparsity:.4g} %"
+    parts = [" ".join(each for each in ((facts.method or "").capitalize(), sparsity) if each)]
+    if facts.headline:
+        parts += [f"{each.label} {each.dense} → {each.pruned}" for each in facts.headline]
+    else:
+        numbers = ((metric.short, facts.numbers.get(metric.key)) for metric in METRICS if metric.short)
+        parts += [f"{name} {value.pruned:,.4g}" for name, value in numbers if value]
+    known = " · ".join(part for part in parts if part)
     return f"{known}: {source.id}" if known else source.id
 
 
 # The conversation
 
 
-def chat(turns: Sequence[Turn], name: str, stopped: bool = False) -> list[dict[str, Any]]:
+def chat(step: Step, name: str) -> list[dict[str, Any]]:
     """Return one side's conversation as a Chatbot shows it."""
     said: list[dict[str, Any]] = []
-    for turn in turns:
+    for turn in step.turns:
         said.append({"role": "user", "content": shown(turn.question)})
-        if name in turn.answers:
-            said.append({"role": "assistant", "content": marked(turn.answers[name])})
-        elif not stopped:
-            waiting = {"title": "Loading the model; the first time takes longest", "status": "pending"}
-            said.append({"role": "assistant", "content": "", "metadata": waiting})
+        answer = turn.answers.get(name)
+        if answer is not None and answer.tokens:
+            said.append({"role": "assistant", "content": marked(answer)})
+        elif turn is step.turns[-1] and not step.stopped:
+            told = escape(step.waiting.told) if step.waiting else "Reading the question"
+            said.append({"role": "assistant", "content": "", "metadata": {"title": told, "status": "pending"}})
     return said
 
 
@@ -105,14 +121,13 @@ def transcript(turns: Sequence[Turn], dense: str, pruned: str) -> str:
 
 
 def status(step: Step) -> str:
-    """Return the line about speed, and where the answers part, below the conversation."""
+    """Return where the answers part, and how fast they came, below the conversation."""
     if step.progress is None:
         return ""
-    ended = " Stopped." if step.stopped else ""
-    parts = [f"<p>{' · '.join(_speed(name, answer) for name, answer in step.progress.answers.items())}.{ended}</p>"]
-    if len(step.progress.answers) == len(SIDES):
-        parts.append(_parting(step.progress))
-    return "".join(parts)
+    parting = _parting(step.progress) if len(step.progress.answers) == len(SIDES) else ""
+    speed = " · ".join(_speed(name, answer) for name, answer in step.progress.answers.items())
+    ended = f"<p>{STORED}</p>" if step.stored else f"<p>{speed}.{' Stopped.' if step.stopped else ''}</p>"
+    return parting + ended
 
 
 def _speed(name: str, answer: Answer) -> str:
@@ -130,6 +145,30 @@ def _parting(progress: Progress) -> str:
     return f"<p>{verdict}</p>"
 
 
+def in_words(step: Step) -> str:
+    """Say in a sentence where two answers part; empty where they do not."""
+    progress = step.progress
+    if progress is None or progress.difference is None:
+        return ""
+    found = progress.difference
+    starts = (answer.text[: answer.differing[0]] for answer in progress.answers.values() if answer.differing)
+    shared = next(starts, "").strip()
+    begun = f"…{shared[-NEAR:]}" if len(shared) > NEAR else shared
+    dense, pruned = (_says(found.tokens[name], name) for name in SIDES)
+    pruned = pruned.removeprefix("writes ") if dense.startswith("writes ") else pruned
+    before = f"Both begin “{_visible(begun)}”; then" if begun else "They part at once:"
+    return f"<p>{before} the dense model {dense}, the pruned one {pruned}.</p>"
+
+
+def _says(token: Token, name: str) -> str:
+    likely = percent(token.probabilities[name])
+    return f"writes “{_visible(token.text)}” ({likely})" if token.text else f"ends ({likely})"
+
+
+def _visible(text: str) -> str:
+    return escape(text.replace("\n", "↵").replace("\t", "⇥"))
+
+
 def _difference(found: Difference) -> str:
     equal = f"after {found.position} equal token{'' if found.position == 1 else 's'}"
     place = equal if found.position else "at the first token"
@@ -144,14 +183,23 @@ def _difference(found: Difference) -> str:
 
 
 def _token(text: str) -> str:
-    visible = text.replace("\n", "↵").replace("\t", "⇥")
-    return f"<q>{escape(visible)}</q>" if text else "<em>nothing more</em>"
+    return f"<q>{_visible(text)}</q>" if text else "<em>nothing more</em>"
 
 
-def bar(share: float, name: str, chosen: bool = False) -> str:
-    """Return a share, 0 to 1, of a side as a bar with its number."""
-    number = f"{100 * share:.1f} %" if share >= 0.001 or share == 0 else "below 0.1 %"
-    width = min(100.0, 100 * share)
+def percent(share: float | None) -> str:
+    """Write a share, 0 to 1; None is one that was too small to be kept."""
+    if share == 0:
+        return "0 %"
+    if share is None or share < SMALLEST:
+        return "below 0.1 %"
+    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.1f} %"
+
+
+def bar(share: float | None, name: str, chosen: bool = False) -> str:
+    """Return a share, 0 to 1, of a side as a bar with its number; None is one that was too small to be kept."""
+    small = share is None or 0 < share < SMALLEST
+    number = "below 0.1 %" if small else f"{100 * (share or 0):.1f} %"
+    width = min(100.0, 100 * (share or 0))
     text = f"<b>{number}, chosen</b>" if chosen else number
     return f'<span class="bar {name}"><i style="width:{width:.1f}%"></i></span><span>{text}</span>'
 
@@ -159,33 +207,58 @@ def bar(share: float, name: str, chosen: bool = False) -> str:
 # The facts
 
 
-def about(source: Source, facts: Facts) -> str:
-    """Return what is known about a pruned model."""
-    parts = [f"<h2>{escape(source.id)}</h2>"]
-    if facts.trouble:
-        parts.append(f"<p>{escape(facts.trouble)}</p>")
-    parts += [f'<p class="notice" role="note">{escape(each)}</p>' for each in facts.warnings]
-    if facts.research_only and not facts.warnings:
-        parts.append('<p class="notice" role="note">Its card restricts it to research: not for production use.</p>')
-    parts.append(_stated(facts))
-    parts.append(_evidence(facts))
-    if facts.caveats:
-        parts.append(f"<h3>Caveats</h3><ul>{''.join(f'<li>{escape(each)}</li>' for each in facts.caveats)}</ul>")
-    parts.append(f"<p>{_links(source, facts)}</p>")
-    place = shlex.quote(source.id) if source.on_hub else "FOLDER"
-    parts.append(f"<p>Check these files yourself: <code>release verify {escape(place)}</code></p>")
+def headline(facts: Facts, live: bool) -> str:
+    """Return what pruning did: a sentence, two numbers, and whether the copy still writes language.
+
+    Args:
+        live: Whether the models can be asked here.
+    """
+    parts = [f'<p class="did">{escape(facts.sentence)}</p>'] if facts.sentence else []
+    numbers = "".join(
+        f"<div><dt>{escape(each.label)}</dt><dd>{escape(each.dense)} → <b>{escape(each.pruned)}</b></dd>"
+        f"<dd><small>{escape(each.change)}</small></dd></div>"
+        for each in facts.headline
+    )
+    parts += [f"<dl>{numbers}</dl>"] if numbers else []
+    if times := lost_language(facts):
+        words = f"This copy no longer writes language: its perplexity rose {times:,.0f}-fold. What it says is noise."
+        parts.append(f'<p class="notice" role="note">{words}</p>')
+    if not live:
+        parts.append(f'<p class="notice" role="note">{STORED_ONLY}</p>')
     return "".join(parts)
 
 
-def _stated(facts: Facts) -> str:
-    tiles = [*facts.measurements, *facts.configuration]
+def about(source: Source, facts: Facts) -> str:
+    """Return what is known about a pruned model: what it is and how to check it first, the rest behind it."""
+    parts = [f"<h2>{escape(source.id)}</h2>"]
+    if facts.trouble:
+        parts.append(f"<p>{escape(facts.trouble)}</p>")
+    if facts.research_only and not facts.warnings:
+        parts.append('<p class="notice" role="note">Its card restricts it to research: not for production use.</p>')
+    parts.append(_tiles([tile for tile in facts.configuration if tile[0] in FIRST]))
+    parts.append(f"<p>{_links(source, facts)}</p>")
+    place = shlex.quote(source.id) if source.on_hub else "FOLDER"
+    parts.append(f"<p>Check these files yourself: <code>release verify {escape(place)}</code></p>")
+    parts.append(_tiles(facts.measurements))
+    parts.append(_tiles([tile for tile in facts.configuration if tile[0] not in FIRST]))
+    parts.append(_folded("Warnings", (escape(each) for each in facts.warnings)))
+    parts.append(_evidence(facts))
+    parts.append(_folded("Caveats", (escape(each) for each in facts.caveats)))
+    return "".join(parts)
+
+
+def _tiles(tiles: Sequence[tuple[str, Values]]) -> str:
     return f"<dl>{''.join(_tile(label, value) for label, value in tiles)}</dl>" if tiles else ""
 
 
+def _folded(title: str, items: Iterable[str]) -> str:
+    lines = "".join(f"<li>{each}</li>" for each in items)
+    return f"<details><summary>{title}</summary><ul>{lines}</ul></details>" if lines else ""
+
+
 def _evidence(facts: Facts) -> str:
-    lines = (f"<li><b>{escape(said.verdict)}.</b> {escape(said.words)}</li>" for said in facts.claims)
-    summary = f"What the evidence says: {len(facts.claims)} claims"
-    return f"<details><summary>{summary}</summary><ul>{''.join(lines)}</ul></details>" if facts.claims else ""
+    lines = (f"<b>{escape(said.verdict)}.</b> {escape(said.words)}" for said in facts.claims)
+    return _folded(f"What the evidence says: {len(facts.claims)} claims", lines)
 
 
 def _tile(label: str, values: Values) -> str:

@@ -21,7 +21,7 @@ def facts(source: Source) -> Facts:
 
 def _recorded(source: Source) -> Facts | None:
     try:
-        return records.read(_text(source, records.NAME, records.LARGEST))
+        return records.read(record_text(source))
     except UNREADABLE:
         return None
 
@@ -31,6 +31,11 @@ def _carded(source: Source) -> Facts:
         return cards.read(_text(source, cards.NAME, cards.LARGEST))
     except UNREADABLE as error:
         return Facts(trouble=f"Its card could not be read ({type(error).__name__}).")
+
+
+def record_text(source: Source) -> str:
+    """Return the text of a model's release.json; whoever calls it is prepared for all that `UNREADABLE` names."""
+    return _text(source, records.NAME, records.LARGEST)
 
 
 def _text(source: Source, name: str, most: int) -> str:

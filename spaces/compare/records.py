@@ -10,7 +10,20 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from facts import HUB_ID, LONGEST, UNDEFINED, Facts, Measured, Said, Values, one_line, whole_sentences, written
+from facts import (
+    HUB_ID,
+    LONGEST,
+    LONGEST_PROSE,
+    UNDEFINED,
+    Facts,
+    Measured,
+    Said,
+    ShownNumber,
+    Values,
+    one_line,
+    whole_sentences,
+    written,
+)
 from metrics import CLAIMS, METRICS, ShownMetric
 
 NAME = "release.json"
@@ -46,6 +59,8 @@ def read(text: str) -> Facts | None:
     return Facts(
         method=one_line(method),
         sparsity=sparsity,
+        sentence=_sentence(record),
+        headline=tuple(_headline(record)),
         configuration=tuple(_configuration(record, method, sparsity)),
         measurements=tuple(_measurements(record)),
         numbers={metric.key: found for metric in METRICS if (found := _numbers(at(record, metric.at), metric))},
@@ -93,6 +108,19 @@ def number(value: Any) -> float | None:
         return float(value) if math.isfinite(value) else None
     except OverflowError:  # a whole number of more digits than a float holds
         return None
+
+
+def _sentence(record: Any) -> str | None:
+    found = at(record, "said.sentence")
+    return whole_sentences(one_line(found, LONGEST_PROSE)) if isinstance(found, str) and found.strip() else None
+
+
+def _headline(record: Any) -> Iterator[ShownNumber]:
+    found = at(record, "said.numbers")
+    for each in found[:2] if isinstance(found, list) else []:
+        words = [at(each, name) for name in ShownNumber._fields]
+        if all(isinstance(word, str) for word in words):
+            yield ShownNumber(*map(one_line, words))
 
 
 def _configuration(record: Any, method: str, sparsity: float) -> Iterator[tuple[str, Values]]:

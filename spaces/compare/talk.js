@@ -1,0 +1,52 @@
+// What the tab `Compare` does in the browser alone.
+window.talk = {
+  names: ["q", "variant", "temperature", "top_p", "tokens", "seed"],
+  defaults: {temperature: 0, top_p: 1, tokens: 128, seed: 42},
+  place: `conversation ${location.pathname}`,
+
+  address(values) {
+    const pairs = this.names.map((name, at) => [name, values[at]]);
+    const told = pairs.filter(([name, value]) => value !== "" && value != null && value != this.defaults[name]);
+    return `${location.pathname}?${new URLSearchParams(told)}`;
+  },
+
+  // Once a question is being answered it leaves the box, unless something else was typed, and enters the address bar.
+  accepted(question, accepted, ...settings) {
+    const asked = accepted.split("\n").slice(1).join("\n");
+    const kept = new URLSearchParams(location.search).get("__theme");
+    const theme = kept ? `&__theme=${encodeURIComponent(kept)}` : "";
+    history.replaceState(null, "", asked ? this.address([asked, ...settings]) + theme : location.pathname);
+    const stored = accepted.startsWith("stored");
+    if (asked && !stored && innerWidth <= 640)
+      document.getElementById("question")?.scrollIntoView({block: "start", behavior: "smooth"});
+    return question.trim() === asked ? "" : question;
+  },
+
+  share(...values) {
+    const asked = values.pop().split("\n").slice(1).join("\n");
+    values[0] = values[0] || asked;
+    navigator.clipboard.writeText(location.origin + this.address(values));
+    return "<p>The link to this question is copied.</p>";
+  },
+
+  // What was said outlasts a reload of this tab. When both have ended, both boxes show where they part.
+  keep(text) {
+    try { text ? sessionStorage.setItem(this.place, text) : sessionStorage.removeItem(this.place); }
+    catch { sessionStorage.clear(); }
+    setTimeout(() => this.bring(), 400);
+  },
+
+  kept() { return sessionStorage.getItem(this.place) ?? ""; },
+
+  bring() {
+    for (const side of ["dense", "pruned"]) {
+      const mark = [...document.querySelectorAll(`#${side} [data-testid=bot] mark`)].at(-1);
+      let box = mark?.parentElement;
+      while (box && !(box.scrollHeight > box.clientHeight + 1 && /auto|scroll/.test(getComputedStyle(box).overflowY)))
+        box = box.parentElement?.closest(`#${side} *`);
+      if (!box) continue;
+      const above = mark.getBoundingClientRect().top - box.getBoundingClientRect().top;
+      if (above < 0 || above > box.clientHeight - 40) box.scrollTop += above - box.clientHeight / 3;
+    }
+  },
+};
