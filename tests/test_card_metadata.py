@@ -66,7 +66,7 @@ def test_another_licence_keeps_its_name_and_link():
     [
         ({"library_name": None}, "library_name is missing"),
         ({"pipeline_tag": None}, "pipeline_tag is missing"),
-        ({"license": "MIT License"}, "no licence's id"),
+        ({"license": "MIT License"}, "no license's id"),
         ({"license": "other"}, "license_name or license_link is missing"),
         ({"base_model": "no id"}, "no Hub id"),
         ({"base_model_relation": "pruned"}, "none of finetune"),

@@ -1,12 +1,17 @@
 """A card is read in a minute: few words that are not folded away, none of them twice, in plain American English."""
 
+import ast
 import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 from hypothesis import given, settings
 
+from release import cli
 from release.card.evidence import fresh
 from release.card.parts import CardPlace
 from release.card.render import render, statements
@@ -18,6 +23,7 @@ from tests.records import example_answers, example_measurements, example_record,
 MOST_WORDS = 1_100
 GOLDENS = sorted(path.parent for path in (Path(__file__).parent / "goldens").glob("*/release.json"))
 ROOT = Path(__file__).parent.parent
+APP = ROOT / "spaces" / "compare"
 PLACE = CardPlace("someone/a-pruned-model", space="someone/a-pruned-model")
 CARDS = {
     **{folder.name: Record.read(folder) for folder in GOLDENS},
@@ -83,10 +89,40 @@ TEMPLATES = [
     path
     for folder in ("templates", "release/evals")
     for path in sorted((ROOT / folder).rglob("*"))
-    if path.suffix in (".j2", ".yaml") and "space" not in path.parts
+    if path.suffix in (".j2", ".yaml")
 ]
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_a_template_is_spelled_as_americans_do(path):
     assert BRITISH.findall(KEYS.sub("", path.read_text(encoding="utf-8"))) == []
+
+
+def helps(command: Any, name: str) -> Iterator[tuple[str, str]]:
+    """Every text that --help shows, by where it stands."""
+    yield name, command.help or ""
+    for parameter in command.params:
+        yield f"{name} {parameter.name}", getattr(parameter, "help", None) or ""
+    for each, inner in getattr(command, "commands", {}).items():
+        yield from helps(inner, f"{name} {each}")
+
+
+def test_help_is_spelled_as_americans_do():
+    found = dict(helps(typer.main.get_command(cli.app), "release"))
+    assert len(found) > 50
+    assert {name: BRITISH.findall(words) for name, words in found.items() if BRITISH.search(words)} == {}
+
+
+def test_the_words_of_the_space_are_spelled_as_americans_do():
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in APP.glob("*.py")]
+    words = [text for tree in trees for text in shown_by(tree)]
+    assert len(words) > 100
+    assert [each for each in words if BRITISH.search(each)] == []
+
+
+def shown_by(tree: ast.AST) -> Iterator[str]:
+    """Texts of several words in a module, but for its documentation, which developers read, and patterns."""
+    nodes = list(ast.walk(tree))
+    documentation = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    texts = (node.value for node in nodes if isinstance(node, ast.Constant) and id(node) not in documentation)
+    yield from (text for text in texts if isinstance(text, str) and " " in text and "\\" not in text)

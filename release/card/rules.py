@@ -26,7 +26,7 @@ def _library(facts: Mapping[str, Any]) -> Iterator[str]:
 def _licence(facts: Mapping[str, Any]) -> Iterator[str]:
     found = facts.get("license")
     if found is not None and not (isinstance(found, str) and LICENCE.fullmatch(found)):
-        yield f"license {found!r} is no licence's id"
+        yield f"license {found!r} is no license's id"
     if found == "other" and not (facts.get("license_name") and facts.get("license_link")):
         yield "license is other, but license_name or license_link is missing"
 

@@ -81,8 +81,9 @@ def _difference_in_words(line: Line) -> Cells:
 
 
 def _difference_on_screen(line: Line) -> Cells:
-    sides = number(line.dense, ",.3f"), number(line.pruned, ",.3f")
-    return Cells(*sides, number(line.change.value, "+.3f"), ends(line.change, "+.3f"))
+    digits = digits_of(line.change)
+    sides = number(line.dense, f",.{digits}f"), number(line.pruned, f",.{digits}f")
+    return Cells(*sides, number(line.change.value, f"+.{digits}f"), ends(line.change, f"+.{digits}f"))
 
 
 def _ratio(side: Callable[[float | None, int], str]) -> Callable[[Line], Cells]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from rich.table import Table
 
-from release.evals.claims import decide
+from release.evals.claims import CLAIMS, decide
 from release.evals.forms import ends, number, on_screen
 from release.evals.metrics import phrase
 from release.evals.registry import EVALS
@@ -28,7 +28,8 @@ def verdicts(claims: Iterable[ClaimRecord]) -> str:
     """List every claim with its verdict, but for those of an evaluation that nobody expects and nobody measured."""
     silent = {claim.key for row in EVALS if not (row.expected or row.always) for claim in row.claims}
     told = (claim for claim in claims if claim.verdict != "not measured" or claim.key not in silent)
-    found = {claim.key.replace("_", " "): claim.verdict for claim in told}
+    titles = {claim.key: claim.title for claim in CLAIMS}
+    found = {titles.get(claim.key, claim.key.replace("_", " ")): claim.verdict for claim in told}
     return listing("What this evidence says (the reasons are on the card)", found)
 
 

@@ -29,14 +29,14 @@ def hub_id(text: str) -> str:
 
 
 def licence_id(text: str) -> str:
-    """Read the id of a licence.
+    """Read the id of a license.
 
     Raises:
         BadOption: The Hub takes no such id.
     """
     if LICENCE.fullmatch(text):
         return text
-    raise BadOption(f"--license {text!r} is no licence's id.", "Give the Hub's id, like apache-2.0 or mit.")
+    raise BadOption(f"--license {text!r} is no license's id.", "Give the Hub's id, like apache-2.0 or mit.")
 
 
 def sentence(text: str) -> str:
@@ -63,7 +63,7 @@ class Identity(Frozen):
         str | None,
         Option(
             "--license",
-            "Licence of such a base, by the Hub's id, e.g. apache-2.0.",
+            "License of such a base, by the Hub's id, e.g. apache-2.0.",
             HelpPanel.PUBLISH,
             licence_id,
             shows_default=False,

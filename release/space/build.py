@@ -28,7 +28,7 @@ SHORT_DESCRIPTION = "Ask a dense and a pruned model the same; research only"
 """The Hub shows at most 60 characters."""
 ATTRIBUTION = (
     "Questions from BBQ, a bias benchmark for question answering (Parrish et al., Findings of ACL 2022), "
-    "https://github.com/nyu-mll/BBQ, licence CC BY 4.0. They probe stereotypes on purpose and state no facts."
+    "https://github.com/nyu-mll/BBQ, license CC BY 4.0. They probe stereotypes on purpose and state no facts."
 )
 HOST, PORT = "127.0.0.1", "7860"
 """Where the app listens on one's own machine."""
