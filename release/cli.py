@@ -56,10 +56,11 @@ def publish(
     """Prune, audit, measure, write the card and the Space, and upload them."""
     from release import api, report
     from release.plan import Plan
-    from release.preview import preview
 
     plan = Plan.of(model, asked, out=destination.out, local=destination.local, publication=publication)
     if dry_run:
+        from release.preview import preview  # it asks the Hub
+
         report.show_preview(preview(plan), run.as_json)
     else:
         report.show_release(api.publish(plan, destination.sign), run.as_json)
@@ -83,11 +84,12 @@ def prune(
     """Write a complete pruned model folder, audited, with its record and card; or one for each sparsity."""
     from release import api, report
     from release.plan import Plan
-    from release.preview import preview
 
     each = (asked.with_sparsity(share) for share in shares(sparsity))
     plans = [Plan.of(model, one, out=out).unmeasured() for one in each]
     if dry_run:
+        from release.preview import preview
+
         report.show_previews([preview(plan) for plan in plans], run.as_json)
     else:
         report.show_releases(api.prune(*plans), run.as_json)

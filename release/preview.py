@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from release import hub
 from release.checkpoint.decoder import Shapes
 from release.checkpoint.files import Folder
 from release.checkpoint.folder import open_checkpoint, read_config
@@ -16,6 +17,8 @@ from release.contents import left_behind
 from release.errors import HubUnreachable, NotLoggedIn
 from release.evals.bbq.data import known, read_bbq
 from release.evals.bbq.result import Forecast
+from release.evals.bbq.sample import draw, of_categories
+from release.evals.bbq.width import forecast
 from release.frozen import Frozen
 from release.hub import PushPlan
 from release.models.classes import matrices, meta_model, require_prunable
@@ -25,8 +28,11 @@ from release.progress import Console
 from release.pruning.budget import rounded_share
 from release.pruning.prune import SPARE
 from release.pruning.prune_tensor import require_rows
+from release.publishing import upload as publishing
 from release.release_folder import ReleaseFolder
 from release.settings.measuring import Measuring
+from release.sources import base, demo
+from release.sources import hub as hub_source
 from release.sources.base import require_said
 
 Tensors = Mapping[str, tuple[str, tuple[int, ...]]]
@@ -143,8 +149,6 @@ def _sample(plan: Measuring, parameters: int) -> Forecast | None:
     if plan.bbq == "off" or (found := read_bbq(plan.bbq_data, Console()) if plan.bbq_data else known()) is None:
         return None
     from release.evals.bbq.amount import asked
-    from release.evals.bbq.sample import draw, of_categories
-    from release.evals.bbq.width import forecast
     from release.models.device import choose_device
 
     items = of_categories(found[0], plan.bbq_categories)
@@ -160,9 +164,6 @@ def _repositories(plan: Plan, name: str) -> tuple[str, ...]:
 
 def _at_the_hub(plan: Plan, name: str) -> tuple[PushPlan | None, str | None]:
     """Ask the Hub what publishing would meet there; without a login, or without a network, say so and go on."""
-    from release import hub
-    from release.publishing import upload as publishing
-
     if plan.local:
         return None, None
     console = Console(quiet=True)
@@ -192,8 +193,6 @@ def _modules(shapes: Shapes) -> tuple[ModuleCount, ...]:
 
 
 def _outline(plan: Plan) -> _Outline:
-    from release.sources import base, demo
-
     model = plan.model
     if model == base.DEMO:
         return _from_folder(demo.fetch(Console()), base.slug(demo.HUB_ID))
@@ -216,14 +215,11 @@ def _from_folder(folder: Path, slug: str) -> _Outline:
 
 
 def _from_hub(full_id: str) -> _Outline:
-    from release.sources import hub
-    from release.sources.base import slug
-
     repo_id, _, revision = full_id.partition("@")
-    found = hub.headers(repo_id, revision or None)
+    found = hub_source.headers(repo_id, revision or None)
     read_config(found.folder)
     size = sum(found.info.files[name] for name in found.info.weights)
-    return _checked(found.folder, slug(repo_id), found.tensors, size, found.info.weights, found.info.left)
+    return _checked(found.folder, base.slug(repo_id), found.tensors, size, found.info.weights, found.info.left)
 
 
 def _checked(

@@ -13,6 +13,7 @@ from release.errors import BadOption, HubUnreachable, UnknownName
 from release.progress import Console
 from release.schema.record import Licence, Stated
 from release.settings.base import Identity
+from release.sources import demo
 from release.sources.changes import History
 from release.sources.identity import gguf_note, require_agreement
 from release.sources.provenance import origin_of
@@ -112,8 +113,6 @@ def require_said(model: str, said: Identity, console: Console) -> None:
 
 
 def _require_of_demo(said: Identity) -> None:
-    from release.sources import demo
-
     licence, _ = demo.licence_and_languages()
     require_agreement(said, Identity(id=demo.HUB_ID, licence=licence.id or "", note=demo.NOTE), "the demo")
 
@@ -149,8 +148,6 @@ def hub_id(model: str) -> str:
 
 
 def _from_demo(console: Console, said: Identity) -> BaseModel:
-    from release.sources import demo
-
     folder = demo.fetch(console)
     licence, languages = demo.licence_and_languages()
     _require_of_demo(said)
@@ -213,8 +210,6 @@ def _hub_folder(repo_id: str, revision: str | None, console: Console) -> tuple[P
 def id_of(model: str) -> str | None:
     """Return the Hub id that a model is asked for by; None for a folder. See `resolve`."""
     if model == DEMO:
-        from release.sources import demo
-
         return demo.HUB_ID
     return None if is_folder(model) else hub_id(model).partition("@")[0]
 
@@ -278,8 +273,6 @@ def base_files(model: str, console: Console) -> Files:
         HubUnreachable: It has to come from the Hub and nobody answers.
     """
     if model == DEMO:
-        from release.sources import demo
-
         return Folder(demo.fetch(console))
     if is_folder(model):
         return Folder(Path(model))
@@ -305,8 +298,6 @@ def _base_on_hub(repo_id: str, revision: str | None, console: Console) -> Files:
 def cached(source: str, model_id: str, revision: str | None) -> Files | None:
     """Find a base that was fetched before, by what a record says of it; no network."""
     if source == "demo":
-        from release.sources import demo
-
         folder = demo.cached()
     elif source == "hub":
         from release.sources import hub

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from release.errors import ReleaseError
+from release.evals.bbq.data import Item, read_bbq
+from release.evals.bbq.prompts import question_text
 from release.evals.cache import EVALUATION
 from release.progress import Console
-
-if TYPE_CHECKING:
-    from release.evals.bbq.data import Item
 
 MOST = 240
 """Items; with their texts about as many kilobytes."""
@@ -30,8 +29,6 @@ def examples(model: Path, bbq_data: Path | None, console: Console) -> list[dict[
     answers = model / EVALUATION / "bbq.parquet"
     if not answers.is_file():
         return []
-    from release.evals.bbq.data import read_bbq
-
     try:
         items = {(item.category, item.example_id): item for item in read_bbq(bbq_data, console)[0]}
     except ReleaseError as error:
@@ -41,10 +38,8 @@ def examples(model: Path, bbq_data: Path | None, console: Console) -> list[dict[
     return [example(items[key]) for key in chosen]
 
 
-def example(item: "Item") -> dict[str, Any]:
+def example(item: Item) -> dict[str, Any]:
     """Return what a Space holds of one item."""
-    from release.evals.bbq.prompts import question_text
-
     return {
         "prompt": question_text(item, 0),
         "category": item.category,

@@ -9,6 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import jinja2
+from jinja2 import meta
+from jinja2.ext import Extension
 from pydantic import Field
 
 from release.frozen import Frozen
@@ -170,8 +173,6 @@ def _require_steady(tokenizer: Any) -> None:
     tree = _tree(tokenizer)
     if tree is None:
         return
-    import jinja2
-
     drawn = [node.name for node in tree.find_all(jinja2.nodes.Filter) if node.name == "random"]
     drawn += [node.name for node in tree.find_all(jinja2.nodes.Name) if node.name == "lipsum"]
     if drawn:
@@ -180,8 +181,6 @@ def _require_steady(tokenizer: Any) -> None:
 
 def _tree(tokenizer: Any) -> Any:
     """The template's syntax tree; None where it has none, which rendering it will say."""
-    import jinja2
-    from jinja2.ext import Extension
 
     class Generation(Extension):
         """The library's own block, which marks what an assistant says."""
@@ -201,8 +200,6 @@ def _tree(tokenizer: Any) -> Any:
 
 
 def _switches(tokenizer: Any) -> Iterator[tuple[str, bool | int]]:
-    from jinja2 import meta
-
     tree = _tree(tokenizer)
     names = sorted(meta.find_undeclared_variables(tree)) if tree is not None else []
     for name in names:
