@@ -7,8 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
+from huggingface_hub import close_session, get_session
 
-from release.sources import limit
+from release.hub import HubClient
+from release.sources import contact, limit
 from release.sources.limit import State, Window, kind_of, merged, take, windows
 from tests.hub import HubServer
 from tests.hub_world import World
@@ -16,7 +18,7 @@ from tests.hub_world import World
 SIX, ALLOWED, SECONDS = 6, 40, 3.0
 ASK = """
 import sys
-from huggingface_hub import HfApi, get_session
+from huggingface_hub import HfApi, close_session, get_session
 from release.hub import HubClient
 from release.sources.contact import patience
 patience()
@@ -47,6 +49,15 @@ def test_six_processes_at_once_end_whole_and_are_hardly_ever_refused(tmp_path):
         assert hub.limits.refused <= SIX
     for file in (tmp_path / "cache").rglob("*"):
         assert hub.token not in file.name + (file.read_text() if file.is_file() else "")
+
+
+def test_a_session_that_the_client_makes_anew_takes_part_and_is_patient_too():
+    HubClient().once(lambda: None)
+    close_session()  # as the client does where a connection cannot be made
+    HubClient().once(lambda: None)
+    hooks = get_session().event_hooks["request"]
+    assert [type(hook.__self__) for hook in hooks if hasattr(hook, "__self__")] == [limit.Shared]
+    assert get_session().timeout.read == contact.WORK_WAIT
 
 
 NOW = 1_000_000.0

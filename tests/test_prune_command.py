@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from release.__main__ import run
+from release.card import file as card_file
 from release.checkpoint.folder import open_checkpoint
 from release.checkpoint.prunable import prunable as names_of
 from release.pruning.registry import METHODS
-from release.schema.record import Record
+from release.schema.record import Record, Signed
 from tests import checkpoints
 
 NAME = "model.layers.1.mlp.up_proj.weight"
@@ -73,6 +74,22 @@ def test_a_rebuild_from_base_makes_every_file_again_without_the_weights(choices,
         shard.unlink()
     assert run(["rebuild", str(bare), "--base", str(base), "--out", str(again)]) == 0
     assert hashes(again) == hashes(made)
+
+
+@pytest.mark.parametrize("more", [(), ("notes.md",)], ids=["as it was signed", "a person added a file"])
+def test_a_rebuild_names_a_signer_only_where_the_signature_holds_for_it(more, base_folders, tmp_path):
+    base, made, again = base_folders["llama"], tmp_path / "made", tmp_path / "again"
+    assert prune(base, made, "random", "--sparsity", "0.3") == 0
+    signer = Signed(name="ada@example.org", provider="https://issuer.example")
+    record = Record.read(made).model_copy(update={"signed_as": signer})
+    card_file.write(made, card_file.renewed(made, record))
+    (made / "release.json").write_text(record.to_json(), encoding="utf-8")
+    for name in ("model.sig", *more):
+        (made / name).write_text("{}")
+    assert run(["rebuild", str(made), "--base", str(base), "--out", str(again)]) == 0
+    assert Record.read(again).signed_as == (None if more else signer)
+    assert ("ada@example.org" in (again / "README.md").read_text(encoding="utf-8")) == (not more)
+    assert (again / "model.sig").exists() == (not more)
 
 
 def test_a_mask_is_one_bit_per_prunable_weight(base_folders, tmp_path):

@@ -5,9 +5,10 @@ from pathlib import Path
 from release import files
 from release.card import file as card_file
 from release.card.parts import NOWHERE
-from release.checkpoint.files import Folder
+from release.checkpoint.files import Folder, is_hidden
 from release.checkpoint.folder import model_folder
 from release.contents import is_own
+from release.names import SIGNATURE
 from release.progress import Console
 from release.pruning import masks
 from release.pruning.rebuild import rebuild as rebuild_weights
@@ -49,8 +50,18 @@ def rebuild(release: Path, base: str, out: Path, console: Console) -> Path:
         carry_files(source, made, dict.fromkeys([*own, FILE_NAME, CARD]))
         if weightless.is_recipe(record):
             _say_whole(made, weightless.whole(record))
+        elif _is_whole(source, made):
+            carry_files(source, made, [SIGNATURE])
+        elif record.signed_as is not None:
+            _say_whole(made, record)
         refuse_failed(verify(Folder(made), BaseAsked(lambda: Folder(dense.folder)), console).checks)
     return out
+
+
+def _is_whole(source: Path, made: Path) -> bool:
+    """Whether a release is signed, and all that its signature covers was made; a person may have added files."""
+    there, covered = Folder(source).sizes, Folder(made).sizes
+    return SIGNATURE in there and all(name in covered for name in there if name != SIGNATURE and not is_hidden(name))
 
 
 def _say_whole(made: Path, record: Record) -> None:

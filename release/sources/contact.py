@@ -96,14 +96,14 @@ def first_contact(call: Callable[[], T]) -> T:
 
 
 def patience() -> None:
-    """Have the client wait for `WORK_WAIT` seconds of silence, not for ever, and take part in this machine's limit."""
-    client = session()
-    client.timeout = httpx2.Timeout(WORK_WAIT, connect=FIRST_WAIT)
-    share(client)
+    """Have the client wait for `WORK_WAIT` seconds of silence, not for ever."""
+    session().timeout = httpx2.Timeout(WORK_WAIT, connect=FIRST_WAIT)
 
 
 def session() -> httpx2.Client:
-    """Return the client's shared session, which looks at every answer; where it was made anew, it does so again.
+    """Return the client's shared session: it looks at every answer, is patient, and takes part in this machine's limit.
+
+    The client drops its session where a connection cannot be made, and makes another, which knows nothing of these.
 
     Raises:
         HubUnreachable: A variable of the environment names a proxy that cannot be used.
@@ -114,6 +114,8 @@ def session() -> httpx2.Client:
         raise proxies.unusable() or error from None
     if look not in client.event_hooks["response"]:
         client.event_hooks["response"].append(look)
+        client.timeout = httpx2.Timeout(WORK_WAIT, connect=FIRST_WAIT)
+        share(client)
     return client
 
 
@@ -149,6 +151,7 @@ def explained(
             by default `unreachable`.
     """
     try:
+        session()
         with understood():
             yield
     except (*CLIENT_ERRORS, SenselessAnswer) as error:
