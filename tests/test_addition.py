@@ -111,6 +111,7 @@ def python(root: Path, *words: str) -> str:
 def test_an_evaluation_that_was_added_stands_in_the_record_and_its_schema_and_is_read_without_torch(shown):
     assert shown["record"]
     assert shown["schema"]
+    assert shown["masks"] == -2.0
     assert shown["without torch"]
 
 

@@ -11,7 +11,7 @@ from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, St
 from release import __version__
 from release import format as text
 from release.evals.forms import digits_beside, digits_of, percent_digits
-from release.evals.metrics import METRICS
+from release.evals.metrics import METRICS, VARYING
 from release.names import REPO_ID, is_litter
 from release.resources import PACKAGE, resource
 from release.values import Score
@@ -72,7 +72,7 @@ def environment() -> Environment:
     result.filters["plain"] = _written(str)
     result.filters["shell"] = lambda value: shlex.quote(text.one_line(value))
     result.filters["one_line"] = text.one_line
-    result.globals |= {"score": _any_score, "metrics": METRICS}
+    result.globals |= {"score": _any_score, "metrics": METRICS, "varying": VARYING}
     result.globals |= {"digits_of": digits_of, "digits_beside": digits_beside, "percent_digits": percent_digits}
     return result
 

@@ -5,7 +5,7 @@ The runner, the record, the card, the screen, the front matter and the check of 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -51,8 +51,9 @@ class Eval(Generic[Result]):
         lines: Returns what a result shows, dense beside pruned; the front matter, the glance and the screen read it.
         sources: Returns the data that a result rests on: their licence and their digests on the card come from here.
         bibliography: Returns the names, without an ending, of the `.bib` files that a result cites.
-        changes: Returns what is put beside other masks' changes, by the names of the fields of `Mask`; None for an
-            evaluation that further masks are not asked.
+        changes: Returns what is put beside other masks' changes, by the names of `varying`; None for an evaluation that
+            further masks are not asked.
+        varying: Name of each of these changes → what it is called on the card.
         task: What a model is asked to do; None where the Hub has no word for it, and no front matter tells of it.
         always: Whether every release has a result, since no option switches it off.
         expected: Whether a card says so where it was not measured.
@@ -72,6 +73,7 @@ class Eval(Generic[Result]):
     sources: Callable[[Result], Iterable[Attribution]] = nothing
     bibliography: Callable[[Result], Iterable[str]] = nothing
     changes: Callable[[Result], Mapping[str, float | None]] | None = None
+    varying: Mapping[str, str] = field(default_factory=dict)
     task: HubTask | None = None
     always: bool = False
     expected: bool = False

@@ -10,6 +10,8 @@ from release.evals.registry import EVALS
 
 METRICS: Mapping[str, Metric] = {metric.key: metric for row in EVALS for metric in row.metrics}
 """Key → row, in the order in which they are shown."""
+VARYING: Mapping[str, str] = {name: title for row in EVALS for name, title in row.varying.items()}
+"""What is told of the spread between masks: name of a change → what it is called on the card."""
 
 
 def phrase(key: str) -> str:

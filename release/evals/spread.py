@@ -11,12 +11,11 @@ from release import files
 from release.evals.engine.statistics import LEVEL
 from release.evals.registry import EVALS
 from release.frozen import Frozen
-from release.schema.measurements import Mask, Masks, Measurements, Spread
+from release.schema.measurements import NO_SPREAD, Mask, Masks, Measurements, Spread
 from release.values import Estimate
 
 FILE_NAME = "masks.json"
 TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
-NOTHING = Spread(mean=None, deviation=Estimate(value=None, low=None, high=None))
 
 
 class Kept(Frozen):
@@ -57,27 +56,23 @@ def mask_of(seed: int, results: Mapping[str, Any]) -> Mask:
     Args:
         results: Of the evaluations, by their key; None where one is off.
     """
-    changed: dict[str, float | None] = {"srs": None, "lean": None, "log_perplexity": None}
+    changed: dict[str, float | None] = {}
     for row in EVALS:
         if row.changes is not None and (found := results.get(row.key)) is not None:
             changed |= row.changes(found)
-    return Mask(seed=seed, **changed)
+    return Mask.model_validate({"seed": seed, **changed})
 
 
 def spread_of(masks: Sequence[Mask]) -> Masks:
     """Put masks beside each other, two at least."""
-    return Masks(
-        masks=tuple(masks),
-        srs=_spread([mask.srs for mask in masks]),
-        lean=_spread([mask.lean for mask in masks]),
-        log_perplexity=_spread([mask.log_perplexity for mask in masks]),
-    )
+    spreads = {name: _spread([mask.get(name) for mask in masks]) for row in EVALS for name in row.varying}
+    return Masks.model_validate({"masks": tuple(masks), **spreads})
 
 
 def _spread(values: Sequence[float | None]) -> Spread:
     known = [value for value in values if value is not None]
     if len(known) < max(2, len(values)):
-        return NOTHING
+        return NO_SPREAD
     from scipy import special  # takes its time, and a card is rendered without it
 
     df = len(known) - 1
@@ -85,5 +80,5 @@ def _spread(values: Sequence[float | None]) -> Spread:
         mean, deviation = float(np.mean(known)), float(np.std(known, ddof=1))
         low, high = (deviation * float(np.sqrt(df / special.chdtri(df, tail))) for tail in TAILS)
     if not math.isfinite(mean + high):
-        return NOTHING
+        return NO_SPREAD
     return Spread(mean=mean, deviation=Estimate(value=deviation, low=low, high=high, df=df))

@@ -6,15 +6,12 @@ from rich.table import Table
 
 from release.evals.claims import CLAIMS, decide
 from release.evals.forms import ends, number, on_screen
-from release.evals.metrics import phrase
+from release.evals.metrics import VARYING, phrase
 from release.evals.registry import EVALS
 from release.report.display import display, listing
 from release.schema.measurements import Measurements
 from release.schema.record import ClaimRecord
 from release.values import Estimate
-
-VARYING = ("srs", "lean", "log_perplexity")
-"""What is told of the spread between masks."""
 
 
 def show_measurements(measurements: Measurements, as_json: bool) -> None:
@@ -54,6 +51,6 @@ def _rows(measurements: Measurements) -> Iterator[tuple[str, ...]]:
 def _between_masks(measurements: Measurements) -> Iterator[tuple[str, ...]]:
     if found := measurements.masks:
         for name in VARYING:
-            deviation: Estimate = getattr(found, name).deviation
+            deviation: Estimate = found.get(name).deviation
             cells = (number(deviation.value, ".4f"), ends(deviation, ".4f"))
             yield f"SD between masks, {phrase(name)}", "", "", *cells, f"{len(found.masks)}"

@@ -121,5 +121,7 @@ REPETITION = Eval(
     lines=lambda found: [Line(METRIC, found.dense, found.pruned, found.change)],
     sources=lambda found: [Attribution(found.text, "Sentence", "Sentence", "Nobody (2026)", facts={"seed": 7})],
     bibliography=lambda _: ("repetition",),
+    changes=lambda found: {"log_repetition": found.change.value},
+    varying={"log_repetition": "Change of repetition"},
     task=HubTask("text-generation", "Text generation"),
 )

@@ -16,6 +16,7 @@ from release.checkpoint.files import Folder
 from release.cli import app
 from release.evals.claims import decide
 from release.evals.figures import draw
+from release.evals.spread import published, spread_of
 from release.evals.work import Sides
 from release.progress import Console
 from release.report import show_measurements
@@ -42,6 +43,7 @@ def shown() -> dict[str, object]:
         "options": [each.opts[0] for each in typer.main.get_command(app).commands["publish"].params],
         "asked": [Measuring.of().repetition, Measuring.of(evals=("repetition",)).repetition],
         "others off": Measuring.of(evals=("repetition",)).bbq == "off",
+        "masks": spread_of([published(measured, 42), published(measured, 43)]).get("log_repetition").mean,
         "claims": [claim.verdict for claim in decide(record.audit, measured) if claim.key == "repetition_lost"],
         "card": render(record),
         "front": front_matter(record)["model-index"],

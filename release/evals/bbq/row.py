@@ -48,6 +48,7 @@ BBQ = Eval(
     sources=_sources,
     bibliography=lambda _: ("bbq",),
     changes=_changes,
+    varying={"srs": "Change of SRS", "lean": "Change of SRS − anti"},
     task=HubTask("question-answering", "Question answering"),
     expected=True,
 )

@@ -36,6 +36,7 @@ PERPLEXITY = Eval(
     sources=_sources,
     bibliography=lambda found: found.text.words,
     changes=_changes,
+    varying={"log_perplexity": "ln (perplexity ratio)"},
     task=HubTask("text-generation", "Text generation"),
     expected=True,
 )
