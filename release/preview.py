@@ -2,9 +2,10 @@
 
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache, cached_property
 from pathlib import Path
 
 from release import hub
@@ -30,6 +31,7 @@ from release.pruning.prune import SPARE
 from release.pruning.prune_tensor import require_rows
 from release.publishing import upload as publishing
 from release.release_folder import ReleaseFolder
+from release.settings.base import Identity
 from release.settings.measuring import Measuring
 from release.sources import base, demo
 from release.sources import hub as hub_source
@@ -105,6 +107,22 @@ class _Outline:
     counted_from: str
     left: tuple[str, ...] = ()
 
+    @cached_property
+    def total(self) -> int:
+        """Parameters of all prunable tensors."""
+        return sum(map(math.prod, self.prunable.values()))
+
+    @cached_property
+    def modules(self) -> tuple[ModuleCount, ...]:
+        """Prunable parameters by kind of module."""
+        groups: dict[str, list[int]] = {}
+        for name, shape in self.prunable.items():
+            groups.setdefault(module_of(name), []).append(math.prod(shape))
+        return tuple(
+            ModuleCount(module=module, tensors=len(sizes), parameters=sum(sizes))
+            for module, sizes in sorted(groups.items())
+        )
+
 
 def preview(plan: Plan) -> Preview:
     """Work out what a plan would do; fetches no weights.
@@ -115,10 +133,18 @@ def preview(plan: Plan) -> Preview:
         BadOption: What is stated contradicts the base.
         UnusableBase: As for pruning itself.
     """
-    outline = _outline(plan)
+    return previews([plan])[0]
+
+
+def previews(plans: Iterable[Plan]) -> list[Preview]:
+    """Work out what several plans would do; a base, and a sample of its questions, is looked at once."""
+    outline, sample = cache(_outline), cache(_sample)
+    return [_preview(plan, outline(plan.model, plan.identity), sample) for plan in plans]
+
+
+def _preview(plan: Plan, outline: _Outline, sample: "Callable[[Measuring, int], Forecast | None]") -> Preview:
     require_said(plan.model, plan.identity, Console())
     require_rows(outline.folder, outline.prunable, plan.recipe)
-    total = sum(map(math.prod, outline.prunable.values()))
     hub, not_asked = _at_the_hub(plan, plan.name(outline.slug))
     return Preview(
         name=plan.name(outline.slug),
@@ -128,9 +154,9 @@ def preview(plan: Plan) -> Preview:
         method=plan.recipe.method,
         target_sparsity=plan.recipe.sparsity,
         seed=plan.recipe.seed,
-        prunable_parameters=total,
-        zeroed_parameters=rounded_share(plan.recipe.sparsity, total),
-        modules=_modules(outline.prunable),
+        prunable_parameters=outline.total,
+        zeroed_parameters=rounded_share(plan.recipe.sparsity, outline.total),
+        modules=outline.modules,
         left_dense=outline.left_dense,
         bytes_to_write=outline.size,
         bytes_to_upload=0 if plan.local or plan.publication.weights == "none" else outline.size,
@@ -140,7 +166,7 @@ def preview(plan: Plan) -> Preview:
         counted_from=outline.counted_from,
         seeds=tuple(each.recipe.seed for each in (plan, *plan.further())),
         left_behind=outline.left,
-        sample=_sample(plan.measuring, outline.parameters),
+        sample=sample(plan.measuring.drawn_alike(), outline.parameters),
     )
 
 
@@ -182,22 +208,11 @@ def _existing(folder: Path) -> Path:
     return folder
 
 
-def _modules(shapes: Shapes) -> tuple[ModuleCount, ...]:
-    groups: dict[str, list[int]] = {}
-    for name, shape in shapes.items():
-        groups.setdefault(module_of(name), []).append(math.prod(shape))
-    return tuple(
-        ModuleCount(module=module, tensors=len(sizes), parameters=sum(sizes))
-        for module, sizes in sorted(groups.items())
-    )
-
-
-def _outline(plan: Plan) -> _Outline:
-    model = plan.model
+def _outline(model: str, identity: Identity) -> _Outline:
     if model == base.DEMO:
         return _from_folder(demo.fetch(Console()), base.slug(demo.HUB_ID))
     if base.is_folder(model):
-        return _from_folder(Path(model), base.slug(base.id_of_folder(Path(model), plan.identity)))
+        return _from_folder(Path(model), base.slug(base.id_of_folder(Path(model), identity)))
     return _from_hub(base.hub_id(model))
 
 

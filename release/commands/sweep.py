@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from release import report
-from release.preview import preview
+from release.preview import previews
 from release.progress import Console
 from release.settings.sweeping import SweepOptions
 from release.sweep.local import Local
@@ -14,7 +14,8 @@ def run_sweep(path: Path, asked: SweepOptions, *, dry_run: bool, as_json: bool) 
     """Build what is missing of a grid, or show what there is; tell whether nothing failed."""
     job = open_sweep(path, asked.out, asked.only)
     if dry_run:
-        report.show_planned_sweep(job, {cell.key: preview(cell.plan) for cell in job.cells}, as_json)
+        found = previews(cell.plan for cell in job.cells)
+        report.show_planned_sweep(job, dict(zip((cell.key for cell in job.cells), found, strict=True)), as_json)
         return True
     if not asked.status:
         sweep(job, Local(asked.parallel, Console()), retry_failed=asked.retry_failed)

@@ -76,9 +76,9 @@ def _curve(axes: Axes, method: str, points: Sequence[Point], place: int, offset:
     shares = np.array([100 * zeros for zeros, _ in points])
     values = np.array([line.pruned for _, line in points], dtype=float)
     ends = np.array([_reach(line) for _, line in points]).T
-    # Masks of one sparsity lie beside each other, or they would hide one another.
+    # Methods at one sparsity stand beside each other, or they would hide one another.
     axes.errorbar(
-        shares, values, yerr=ends, fmt=marker, color=color, markersize=5, linewidth=1, capsize=2, label=method
+        shares + offset, values, yerr=ends, fmt=marker, color=color, markersize=5, linewidth=1, capsize=2, label=method
     )
     rounded = shares.round(1)
     levels = sorted(set(rounded.tolist()))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation, Overflow
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -102,8 +103,13 @@ class Setting:
         return [self.option.word, written(value)]
 
 
-def settings_of(record: type[Frozen]) -> "Iterator[tuple[str, Setting | type[Frozen]]]":
-    """Go through the fields of a record that options set: each with its option, or the record that it nests."""
+@cache
+def settings_of(record: type[Frozen]) -> "tuple[tuple[str, Setting | type[Frozen]], ...]":
+    """Return the fields of a record that options set: each with its option, or the record that it nests."""
+    return tuple(_settings_of(record))
+
+
+def _settings_of(record: type[Frozen]) -> "Iterator[tuple[str, Setting | type[Frozen]]]":
     for name, field in record.model_fields.items():
         kind = _without_none(field.annotation)
         option = next((each for each in field.metadata if isinstance(each, Option)), None)
