@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-# Two test processes; torch computes with one thread in each, or they would take the cores from each other. Bytecode is
+# Types are checked beside the tests, which wait now and then. Two test processes; torch computes with one thread in each, or they would take the cores from each other. Bytecode is
 # kept wherever that is switched off: pytest rewrites each test file for 8 s otherwise, in each process and each run.
 PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
@@ -14,8 +14,7 @@ demo: .venv/installed
 test: .venv/dev chromium
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(PYTEST) --dist worksteal -m "not long"
+	$(BIN)/mypy & types=$$!; $(PYTEST) --dist worksteal -m "not long"; tests=$$?; wait $$types && exit $$tests
 
 test-long: .venv/dev chromium
 	$(PYTEST) --dist worksteal -m long

@@ -235,7 +235,8 @@ def closed_port() -> str:
         return f"http://127.0.0.1:{probe.getsockname()[1]}"
 
 
-@pytest.mark.parametrize("login", [True, pytest.param(False, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("login", [True, False])
 def test_an_unreachable_hub_is_said_within_fifteen_seconds(login, tmp_path):
     environment = {"HF_ENDPOINT": closed_port(), "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": "hf_secret"}
     where = [] if login else ["--local"]

@@ -43,6 +43,9 @@ TEMPLATES = {
     "{% if 'Question' in messages[-1]['content'] %}{{ 1 / 0 }}{% endif %}" + WHOLE: "division by zero",
 }
 
+DEAR = (GROW, LOOP, "{{ 10 ** (10 ** 9) }}", "{{ range(10**9) | list }}")
+"""Each takes a second, and another row holds the same."""
+
 ITEMS = [item_of("Age", n, n, context=f"Context {n}.", question=f"Who is {n}?") for n in range(40)]
 
 
@@ -59,7 +62,13 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guarded, "SECONDS", 1.0)
 
 
-@pytest.mark.parametrize(("template", "words"), TEMPLATES.items(), ids=[text[:40] for text in TEMPLATES])
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        pytest.param(text, words, id=text[:40], marks=pytest.mark.long if text in DEAR else ())
+        for text, words in TEMPLATES.items()
+    ],
+)
 def test_a_template_that_cannot_be_used_is_refused_before_pruning(
     template, words, base, quick, tmp_path, capsys, little_memory
 ):

@@ -72,7 +72,8 @@ tell(lambda: {"digests": digests, "dtype": str(loaded.dtype)})
 """
 
 
-@pytest.mark.parametrize("path", ["xet", pytest.param("lfs", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("path", ["xet", "lfs"])
 def test_a_release_arrives_whole_and_loads_with_equal_weights(world: World, path: str) -> None:
     pushed, loaded = world.run(LOAD, HF_HUB_DISABLE_XET="" if path == "xet" else "1")
     assert (world.asked("GET", "xet-write-token") > 0) == (path == "xet")

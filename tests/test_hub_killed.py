@@ -102,7 +102,7 @@ def kill_and_finish(world: World, push: Push, path: str, moment: float) -> bool:
     return struck
 
 
-@pytest.mark.parametrize("path", ["lfs", "xet"])
+@pytest.mark.parametrize("path", ["xet", pytest.param("lfs", marks=pytest.mark.long)])
 def test_a_push_killed_at_work_ends_whole_when_run_again(world: World, path: str) -> None:
     with pushes(world, path) as push:
         assert kill_and_finish(world, push, path, 0.25)

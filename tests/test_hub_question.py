@@ -9,6 +9,8 @@ from release.errors import SpaceFailed
 from tests.pushing import ID, Bench, bench
 from tests.space_fixtures import checkpoint, module, variable
 
+pytestmark = pytest.mark.long  # the app is started and answers with real models
+
 
 @pytest.fixture
 def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Iterator[Bench]:

@@ -227,10 +227,12 @@ def by_rows(values: np.ndarray, truth: float) -> bool:
     return bool(abs(rows.mean() - truth) <= stats.norm.ppf(0.975) * error)
 
 
+@pytest.mark.long
 def test_the_interval_holds_the_truth_as_often_as_it_says(covered: dict[str, float]) -> None:
     assert 0.93 < covered["by templates"] < 0.97
 
 
+@pytest.mark.long
 def test_an_interval_that_takes_rows_for_independent_does_not(covered: dict[str, float]) -> None:
     assert covered["by rows"] < 0.90
 

@@ -269,6 +269,7 @@ def test_a_model_that_would_stop_early_makes_as_many_tokens(tiny: dict[str, Path
     assert len(passes) == NEW_TOKENS
 
 
+@pytest.mark.long
 def test_an_error_inside_the_process_comes_back_as_itself(
     tmp_path: Path, tiny: dict[str, Path], bbq: Bbq, console: Console
 ) -> None:

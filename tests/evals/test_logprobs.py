@@ -53,7 +53,7 @@ def difference(some: list[np.ndarray], others: list[np.ndarray]) -> float:
     return max(float(np.abs(one - other).max()) for one, other in zip(some, others, strict=True))
 
 
-@pytest.mark.parametrize(("last", "architecture"), checkpoints.crossed([1, 7], 7))
+@pytest.mark.parametrize(("last", "architecture"), checkpoints.crossed([1, 7]))
 def test_trees_and_blocks_read_what_single_sequences_read(
     tiny: dict[str, Path], architecture: str, last: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

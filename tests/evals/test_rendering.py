@@ -246,7 +246,9 @@ def test_a_template_whose_prompts_never_hold_what_was_asked_is_refused(name):
     assert "--bbq off" in caught.value.remedy
 
 
-@pytest.mark.parametrize("name", ["nothing of it", "needs tools", "at random"])
+@pytest.mark.parametrize(
+    "name", ["nothing of it", *(pytest.param(name, marks=pytest.mark.long) for name in ("needs tools", "at random"))]
+)
 def test_it_is_refused_before_pruning(name, llama: Path, tmp_path: Path, capsys):
     checkpoints.edit_config(llama, max_position_embeddings=2048)
     template, words = REFUSED[name]

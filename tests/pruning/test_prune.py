@@ -201,7 +201,9 @@ def test_a_mask_has_exactly_its_budget_for_any_bits(bits, method, share):
     assert np.array_equal(out[out != 0], bits[out != 0])
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "method", [pytest.param(m, marks=() if m in ("random", "sparsegpt") else pytest.mark.long) for m in METHODS]
+)
 def test_an_interrupted_run_ends_in_the_same_bytes_wherever_it_was_cut(method, base_folders, tmp_path, console):
     base = base_folders["llama"]
     made = recipe(method, "0.5")
