@@ -76,9 +76,9 @@ def _invoked(arguments: list[str]) -> int:
     """Run a command; typer's own call would take any `EOFError` for Ctrl-D, and any broken pipe for the terminal's."""
     import typer
 
-    from release.cli import app
+    from release.cli import parser
 
-    command = typer.main.get_command(app)
+    command = parser()
     try:
         with command.make_context("release", list(arguments) or ["--help"]) as context:
             command.invoke(context)

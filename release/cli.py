@@ -4,8 +4,9 @@ A command takes records, whose fields declare the options (`release.settings`). 
 gradio) happen inside the commands, so that `release --help` is quick.
 """
 
+from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -257,3 +258,9 @@ def models(json: Json = False) -> None:
     from release.sources.demo import HUB_ID
 
     report.show_models({**ALIASES, DEMO: HUB_ID}, json)
+
+
+@cache
+def parser() -> Any:
+    """Return what reads a command line: typer's command of all commands, made once."""
+    return typer.main.get_command(app)

@@ -96,7 +96,7 @@ def test_around_a_card_people_may_say_who_they_are_but_no_secret(tmp_path):
     assert list(leaks.leaks(tmp_path)) == []
     path.write_text(card + f"\n{TOKEN}\n", encoding="utf-8")
     assert list(leaks.leaks(tmp_path)) == [f"README.md, line {card.count(chr(10)) + 2}: a secret"]
-    path.write_text(card.replace("## Paper", "## Paper by ada@example.org"), encoding="utf-8")
+    path.write_text(card.replace("\n## ", "\n## By ada@example.org: ", 1), encoding="utf-8")
     assert "an e-mail address" in next(leaks.leaks(tmp_path))
 
 

@@ -52,7 +52,7 @@ def raising(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
             raise error
 
         command = get_command(program)
-        monkeypatch.setattr(typer.main, "get_command", lambda _: command)
+        monkeypatch.setattr("release.cli.parser", lambda: command)
         return run(["--go", *words])
 
     return go

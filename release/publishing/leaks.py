@@ -152,16 +152,17 @@ def _theirs(path: Path, text: str) -> frozenset[int]:
 
 
 def _in_lines(lines: Iterable[str], theirs: frozenset[int], named: str) -> Iterator[str]:
+    private = PRIVATE | _of_this_machine(Path.cwd())
     for number, line in enumerate(lines, 1):
         if SECRET.search(line) or any(token in line for token in _tokens()):
             yield f"line {number}: {FOUND}"
-        elif number not in theirs and (what := _private(line.replace(named, "") if named else line)):
+        elif number not in theirs and (what := _private(line.replace(named, "") if named else line, private)):
             yield f"line {number}: {what}"
 
 
-def _private(line: str) -> str | None:
+def _private(line: str, patterns: dict[str, re.Pattern[str]]) -> str | None:
     """The first thing in a line that is private."""
-    for what, pattern in (*PRIVATE.items(), *_of_this_machine(Path.cwd()).items()):
+    for what, pattern in patterns.items():
         if match := pattern.search(line):
             return f"{what} ({match[0][:QUOTED]})"
     return None
