@@ -294,7 +294,13 @@ SEEN_WITHOUT_BASE = {
 }
 
 
-@pytest.mark.parametrize("name", FORGED)
+QUICK = ("another seed", "another digest", "another mask", "weights put in", "said to hold its weights")
+"""One of each kind; every row asks three or four commands."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.long) for name in FORGED]
+)
 def test_a_forged_recipe_is_caught_and_nothing_is_made_of_it(
     name: str, machine: Client, made: dict[str, Path], base: Path, tmp_path: Path
 ) -> None:
