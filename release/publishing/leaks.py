@@ -152,7 +152,7 @@ def _theirs(path: Path, text: str) -> frozenset[int]:
 
 
 def _in_lines(lines: Iterable[str], theirs: frozenset[int], named: str) -> Iterator[str]:
-    private = PRIVATE | _of_this_machine(Path.cwd())
+    private = {**PRIVATE, **_of_this_machine(Path.cwd())}
     for number, line in enumerate(lines, 1):
         if SECRET.search(line) or any(token in line for token in _tokens()):
             yield f"line {number}: {FOUND}"
