@@ -308,8 +308,8 @@ def test_stored_answers_stand_there_at_once_and_a_link_to_one_answers_by_itself(
     with opened(context, url, page.url.removeprefix(url)) as other:
         expect(other.locator("#dense [data-testid=bot]")).to_have_text("It is not said.")
     press(page, "Ask live")
-    expect(page.locator("#dense [data-testid=bot]")).not_to_have_text("It is not said.")
     await_answers(page, turns=1)
+    expect(page.locator("#dense [data-testid=bot]")).not_to_have_text("It is not said.")
 
 
 def test_a_question_that_is_too_long_is_refused_with_its_length_and_stays(page: Page) -> None:

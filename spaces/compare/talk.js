@@ -16,10 +16,17 @@ window.talk = {
     const kept = new URLSearchParams(location.search).get("__theme");
     const theme = kept ? `&__theme=${encodeURIComponent(kept)}` : "";
     history.replaceState(null, "", asked ? this.address([asked, ...settings]) + theme : location.pathname);
-    const stored = accepted.startsWith("stored");
-    if (asked && !stored && innerWidth <= 640)
-      document.getElementById("question")?.scrollIntoView({block: "start", behavior: "smooth"});
+    if (asked && !accepted.startsWith("stored")) setTimeout(() => this.follow(), 150);
     return question.trim() === asked ? "" : question;
+  },
+
+  // What a question waits for stands at the end of both boxes; on a phone they have to be brought to the screen, too.
+  follow() {
+    for (const side of ["dense", "pruned"]) {
+      const box = document.querySelector(`#${side} [role=log]`);
+      if (box) box.scrollTop = box.scrollHeight;
+    }
+    if (innerWidth <= 640) document.getElementById("question")?.scrollIntoView({block: "start", behavior: "smooth"});
   },
 
   share(...values) {
