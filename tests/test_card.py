@@ -196,7 +196,7 @@ FACTS = {
     "languages": r"^\| Languages \| en, as the base's card states \|$",
     "memory": r"^\| Size \| 7\.64 GB on disk, and of memory as stored \(BF16\); 15\.3 GB in float32 \|$",
     "serving": r"^\*\*Serving\.\*\* Transformers 5.* ran these files here\. vLLM, llama\.cpp, MLX were not tried",
-    "tag": r"^revision = \"main\"  # each upload has a tag: \"v1\" is the first$",
+    "tag": r"^revision = \"main\"  # versions are tagged: \"v1\" is the first$",
     "Space": rf"^\*\*Try it:\*\* \[ask both models the same question\]\(https://huggingface\.co/spaces/{REPO}\)",
     "retained": r"^\| Questions answered right, guessing 0\.33 \| .*, 99 % kept \|",
     "worst group": r"^\*\*Worst group:\*\* stereotyped answers rose most for Age \(0\.065 → 0\.070, 100 items\)",

@@ -51,7 +51,7 @@ def test_another_study_takes_its_place_on_the_card(tmp_path):
 def test_without_a_study_no_section_speaks_of_one():
     record = example_record(study=None)
     card = render(record)
-    assert "## Paper" not in card
+    assert "## Reported by the study" not in card
     assert "the study" not in card
     assert "arxiv:" not in card
     assert not any("rath2026" in entry for entry in references(record))
