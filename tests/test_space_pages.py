@@ -99,6 +99,34 @@ def test_a_press_on_a_row_chooses_its_variant(browser: Browser, url: str) -> Non
     page.close()
 
 
+SLIDE = """(range, percent) => {
+  range.value = percent;
+  for (const kind of ["input", "change", "pointerup"]) range.dispatchEvent(new Event(kind, {bubbles: true}));
+}"""
+
+
+def test_the_slider_checks_a_release_and_makes_what_lies_between_for_the_conversation(
+    browser: Browser, url: str
+) -> None:
+    page = opened(browser, url)
+    page.get_by_role("tab", name="Sparsity").click()
+    expect(page.locator("#slider-marks li")).to_have_text([re.compile("◆ 30 % tiny/dense-random")])
+    slider, said, menu = page.locator("#sparsity input[type=range]"), page.locator("#made"), page.locator("#variant")
+    slider.evaluate(SLIDE, "40")
+    expect(said).to_contain_text("Random 40 %: made here, not measured")
+    expect(menu.locator("input")).to_have_value("Random 40 %, made here, not measured")
+    expect(page.locator("#curve line.here").first).to_be_attached()
+    page.get_by_role("button", name="Compare with it").click()
+    expect(page.locator("#facts")).to_contain_text("Made here, not measured")
+    ask(page, "why is the sky blue")
+    await_answers(page, turns=1)
+    page.get_by_role("tab", name="Sparsity").click()
+    slider.evaluate(SLIDE, "30")
+    expect(said).to_contain_text("✓ Random 30 % is tiny/dense-random")
+    expect(menu.locator("input")).to_have_value(re.compile("tiny/dense-random"))
+    page.close()
+
+
 def test_chats_have_names_changes_are_told_once_and_the_menus_focus_is_seen(browser: Browser, url: str) -> None:
     page = opened(browser, url)
     ask(page, "why is the sky blue")

@@ -16,6 +16,7 @@ from lineup import Lineup, SetupError, Source, lineup
 from memory import fit
 from page import CSS, SCRIPT, TALK, TITLE, intro
 from reading import facts
+from slider_tab import SliderTab
 from stored import stored
 from theme import theme
 from trouble import LoadError
@@ -40,6 +41,9 @@ def build(models: Lineup, live: bool = True) -> gr.Blocks:
         conversation.draw_head()
         lens_tab = LensTab(conversation)
         grid_tab = GridTab(conversation, known)
+        slider_tab = SliderTab(models, known, conversation.variant)
+        # ZeroGPU takes models at the start alone.
+        with_slider = live and models.dense is not None and not ZERO_GPU
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Compare", id="compare"):
                 conversation.draw()
@@ -47,10 +51,15 @@ def build(models: Lineup, live: bool = True) -> gr.Blocks:
                 lens_tab.draw()
             with gr.Tab("All variants", id="grid"):
                 grid_tab.draw()
+            if with_slider:
+                with gr.Tab("Sparsity", id="sparsity"):
+                    slider_tab.draw()
         page.load(js=SCRIPT, api_visibility="private")
         conversation.wire(page)
         lens_tab.wire(tabs)
         grid_tab.wire()
+        if with_slider:
+            slider_tab.wire(tabs)
         gr.api(comparison.compare, api_name="compare", concurrency_limit=AT_ONCE, concurrency_id="asking")
         gr.api(comparison.items, api_name="items")
     return page.queue(max_size=QUEUE, default_concurrency_limit=4)

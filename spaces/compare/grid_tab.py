@@ -19,7 +19,7 @@ class GridTab:
 
     def draw(self) -> None:
         """Put the tab's parts on the page."""
-        gr.HTML(picture(self.known), padding=False, elem_id="grid")
+        gr.HTML(picture(self.known), padding=False, elem_id="grid", elem_classes="drawn")
         first = self.models.pruned[0].id
         self.table = gr.HTML(table(self.known, first), padding=False, elem_id="grid-table")
         self.pressed = gr.Textbox(visible="hidden", elem_id="pressed")

@@ -160,6 +160,8 @@ def _items(examples: Sequence[Mapping[str, Any]]) -> Iterator[BbqItem]:
 @once
 def lens(source: Source) -> Lens:
     """Return what a variant and its base answered, from its folder or from the Hub."""
+    if source.copy is not None:
+        return Lens(trouble="This copy was made here and not measured, so no answers of it are stored.")
     if not texts():
         return Lens(trouble="This Space was built without BBQ items.")
     try:

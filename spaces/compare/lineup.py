@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
@@ -13,6 +14,9 @@ from facts import HUB_ID
 
 HERE = Path(__file__).parent
 VARIABLE = "COMPARE_MODELS"
+HIGHEST = 90
+"""Percent of zeros, at most, of a copy that is made here."""
+COPY = re.compile(r"(random|magnitude), (\d{1,2}(?:\.5)?) % zeros, made here", re.ASCII)
 
 
 class SetupError(Exception):
@@ -27,16 +31,40 @@ class Source:
         id: Its name on the Hub, or the name it will have there.
         path: A local folder that is used instead of the Hub.
         base: Hub id of the dense model beside it, of which it is a pruned copy.
+        copy: How it is made here; None for one that was published.
     """
 
     id: str
     path: str | None = None
     base: str | None = None
+    copy: "Copy | None" = None
 
     @property
     def on_hub(self) -> bool:
         """Whether `id` has the form of a Hub id, so that it can be linked."""
         return HUB_ID.fullmatch(self.id) is not None
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A pruned model that is made here from the dense one.
+
+    Attributes:
+        dense: The model that it is made of.
+        pruned: The releases beside it, which say what can be pruned.
+        method: `random` or `magnitude`.
+        percent: Zeros due among the prunable weights, 0 to `HIGHEST`.
+    """
+
+    dense: Source
+    pruned: tuple[Source, ...]
+    method: str
+    percent: float
+
+    @property
+    def source(self) -> Source:
+        """The copy as a model to show."""
+        return Source(f"{self.method}, {self.percent:g} % zeros, made here", copy=self)
 
 
 class Told(Protocol):
@@ -77,7 +105,7 @@ class Lineup:
         return (self.dense, *self.pruned) if self.dense else self.pruned
 
     def variant(self, name: str | None) -> Source:
-        """Return the pruned model called `name`; the first where no name is given.
+        """Return the pruned model called `name`, or the copy to be made; the first where no name is given.
 
         Raises:
             KeyError: There is no such model here.
@@ -85,9 +113,17 @@ class Lineup:
         if name is None:
             return self.pruned[0]
         found = next((source for source in self.pruned if source.id == name), None)
+        found = found or self._copied(name)
         if found is None:
             raise KeyError(name)
         return found
+
+    def _copied(self, name: str) -> Source | None:
+        """Return the copy of a name; None where it is no copy's name, or there is nothing to copy."""
+        asked = COPY.fullmatch(name) if isinstance(name, str) else None
+        if asked is None or self.dense is None or float(asked[2]) > HIGHEST:
+            return None
+        return Copy(self.dense, self.pruned, asked[1], float(asked[2])).source
 
 
 def lineup() -> Lineup:

@@ -8,6 +8,7 @@ from typing import Any
 import gpu
 import recipe
 import torch
+from copies import MAKER, CopyError
 from lineup import Source
 from memory import free_bytes, weight_bytes
 from rebuild import rebuild
@@ -109,6 +110,7 @@ def load(source: Source) -> LoadedModel:
     Raises:
         LoadError: It cannot be loaded.
     """
+    source = _on_disk(source)
     _require_memory(source)
     if source.base:
         rebuild(source.base, source.id)
@@ -126,6 +128,16 @@ def load(source: Source) -> LoadedModel:
         raise LoadError(_explained(source, error)) from error
     model.generation_config = _only_ends(model.generation_config)
     return LoadedModel(tokenizer, model)
+
+
+def _on_disk(source: Source) -> Source:
+    """Make a copy, if it is one that is made here, and return where it is."""
+    if source.copy is None:
+        return source
+    try:
+        return Source(source.id, str(MAKER.make(source.copy).folder))
+    except CopyError as error:
+        raise LoadError(f"{source.id}: {error}") from error
 
 
 def _where(source: Source) -> str:

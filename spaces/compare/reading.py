@@ -16,7 +16,21 @@ from trouble import UNREADABLE
 @once
 def facts(source: Source) -> Facts:
     """Return what is known of a model, from its folder or from the Hub."""
-    return _recorded(source) or _carded(source)
+    return _copied(source) or _recorded(source) or _carded(source)
+
+
+def _copied(source: Source) -> Facts | None:
+    """What is known of a copy that is made here: nothing was measured."""
+    if source.copy is None:
+        return None
+    return Facts(
+        method=source.copy.method,
+        sparsity=source.copy.percent / 100,
+        configuration=(("Measurements", (("", "none: this copy was made here, and nobody measured it"),)),),
+        warnings=("Made here, not measured: nothing on this page says how biased or how good this copy is.",),
+        research_only=True,
+        base=source.copy.dense.id if source.copy.dense.on_hub else None,
+    )
 
 
 def _recorded(source: Source) -> Facts | None:

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
@@ -109,6 +110,22 @@ def recorded(record: Mapping[str, Any], table: Path) -> MaskRecipe:
     with table.open(encoding="utf-8", newline="") as file:
         budgets = {row["name"]: int(row["budget"]) for row in csv.DictReader(file) if row["module"]}
     return MaskRecipe(record["pruning"]["method"], record["pruning"]["seed"], budgets)
+
+
+def budgets(sizes: Mapping[str, int], share: Decimal) -> dict[str, int]:
+    """Return each tensor's zeros at a sparsity: R(s·Cᵢ) − R(s·Cᵢ₋₁), R(x) = ⌊x + ½⌋, exact.
+
+    Args:
+        sizes: Weights of each tensor by name; Cᵢ counts those of the first i in the order of the names.
+        share: The sparsity s, 0 to 1.
+    """
+    above, below = share.as_integer_ratio()
+    due, counted, before = {}, 0, 0
+    for name in sorted(sizes):
+        counted += sizes[name]
+        until = (2 * above * counted + below) // (2 * below)
+        due[name], before = until - before, until
+    return due
 
 
 def _sources(record: Mapping[str, Any], dense: str) -> dict[str, Path]:

@@ -1,0 +1,231 @@
+"""Copies of any sparsity, made from the dense weights on the spot: the files that `release prune` would have written.
+
+What random and magnitude pruning zero is decided by the dense weights, the seed and each tensor's budget, so a copy at
+a published sparsity is the published one, byte for byte. All others are made here and were measured by nobody.
+"""
+
+import csv
+import json
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from huggingface_hub import hf_hub_download, snapshot_download
+from lineup import Copy, Source
+from rebuild import MaskRecipe, budgets, decided, prune, zeroed
+from records import LARGEST
+from trouble import UNREADABLE
+
+RECORD, TABLE = "release.json", "sparsity.csv"
+BESIDE = ("*.json", "*.jinja", "*.txt", "*.model")
+"""What of the dense model's repository a copy needs beside the weights."""
+KEPT = 2
+"""Copies on disk: the one in use, and the one before it, which may still be read."""
+SAMPLE = 1 << 24
+"""Weights of the first tensor that are timed, at most."""
+
+
+class CopyError(ValueError):
+    """There can be no copy; says what was seen."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A release that seed and dense weights decide.
+
+    Attributes:
+        share: Its target sparsity, 0 to 1.
+        digests: Weight file → SHA-256.
+    """
+
+    source: Source
+    method: str
+    share: Decimal
+    seed: int
+    digests: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Prunable:
+    """What the releases beside it say of a dense model.
+
+    Attributes:
+        sizes: Weights of each tensor that is pruned, by name.
+        files: Names of the weight files.
+        seed: That copies are made with: the releases'.
+        published: The releases that can be made here.
+    """
+
+    sizes: Mapping[str, int]
+    files: tuple[str, ...]
+    seed: int
+    published: tuple[Published, ...]
+
+    def at(self, method: str, percent: float) -> Published | None:
+        """Return the release of a method at a sparsity; None where none is published."""
+        wanted = method, Decimal(str(percent)) / 100
+        return next((each for each in self.published if (each.method, each.share) == wanted), None)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A copy on disk.
+
+    Attributes:
+        digests: Weight file → SHA-256.
+        seconds: That making it took.
+    """
+
+    folder: Path
+    digests: Mapping[str, str]
+    seconds: float
+
+
+@lru_cache(maxsize=8)
+def prunable(pruned: tuple[Source, ...]) -> Prunable:
+    """Read what the releases of a line-up say.
+
+    Raises:
+        CopyError: None of them holds a record and a table of its tensors.
+    """
+    read = [found for source in pruned if (found := _read(source))]
+    if not read:
+        raise CopyError("None of the pruned models here holds a release.json and a sparsity.csv that can be read.")
+    record, sizes, _ = read[0]
+    published = tuple(each for _, _, each in read if each is not None)
+    seed = published[0].seed if published else int(record["pruning"]["seed"])
+    return Prunable(sizes, tuple(file["name"] for file in record["audit"]["files"]), seed, published)
+
+
+def _read(source: Source) -> tuple[Mapping[str, Any], dict[str, int], Published | None] | None:
+    try:
+        record = json.loads(_beside(source, RECORD).read_text(encoding="utf-8")[:LARGEST])
+        with _beside(source, TABLE).open(encoding="utf-8", newline="") as file:
+            sizes = {row["name"]: int(row["numel"]) for row in csv.DictReader(file) if row["module"]}
+        digests = {file["name"]: file["sha256"] for file in record["audit"]["files"]}
+        pruning = record["pruning"]
+        share = Decimal(pruning["target_sparsity"]) if decided(record) else None
+        found = share and Published(source, pruning["method"], share, int(pruning["seed"]), digests)
+    except (*UNREADABLE, csv.Error, ArithmeticError):
+        return None
+    return record, sizes, found or None
+
+
+def _beside(source: Source, name: str) -> Path:
+    """Return a file of a model, from its folder or from the Hub."""
+    return Path(source.path) / name if source.path else Path(hf_hub_download(source.id, name))
+
+
+class Maker:
+    """Makes copies, one at a time, and knows how fast that goes.
+
+    Attributes:
+        rate: Bytes of weights per second: of the first tensor, then of the last copy; None before the first.
+    """
+
+    def __init__(self) -> None:
+        self.rate: float | None = None
+        self._made: dict[Copy, Made] = {}
+        self._lock = threading.Lock()
+        self._place = Path(tempfile.gettempdir(), f"copies-{os.getpid()}")
+
+    def seconds(self, copy: Copy) -> float:
+        """Return how long making a copy takes here; nothing for one that is there.
+
+        Raises:
+            CopyError: It cannot be made.
+        """
+        if copy in self._made:
+            return 0.0
+        found = prunable(copy.pruned)
+        sources = _weights(copy, found)
+        if self.rate is None:
+            self.rate = _timed(found)
+        return sum(path.stat().st_size for path in sources.values()) / self.rate
+
+    def make(self, copy: Copy) -> Made:
+        """Return a copy, making it where it is not there.
+
+        Raises:
+            CopyError: It cannot be made, or the disk is full.
+        """
+        with self._lock:
+            if copy not in self._made:
+                made = self._new(copy)
+                while len(self._made) >= KEPT:
+                    shutil.rmtree(self._made.pop(next(iter(self._made))).folder, ignore_errors=True)
+                self._made[copy] = made
+            return self._made[copy]
+
+    def _new(self, copy: Copy) -> Made:
+        found = prunable(copy.pruned)
+        sources = _weights(copy, found)
+        total = sum(path.stat().st_size for path in sources.values())
+        folder = self._place / f"{copy.method}-{copy.percent:g}"
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            if shutil.disk_usage(folder).free < total:
+                raise CopyError(f"The copy takes {total / 1e9:.1f} GB of disk, and less is free.")
+            started = time.perf_counter()
+            made = Made(folder, _written(copy, found, sources, folder), time.perf_counter() - started)
+        except (*UNREADABLE, LookupError) as error:
+            raise CopyError(f"The copy could not be made ({type(error).__name__}: {str(error)[:200]}).") from error
+        self.rate = total / max(made.seconds, 1e-3)
+        return made
+
+
+MAKER = Maker()
+
+
+def _weights(copy: Copy, found: Prunable) -> dict[str, Path]:
+    """Find the dense model's weight files."""
+    try:
+        paths = {name: _beside(copy.dense, Path(name).name) for name in found.files}
+        missing = [name for name, path in paths.items() if not path.is_file()]
+    except UNREADABLE as error:
+        raise CopyError(f"The weights of {copy.dense.id} cannot be read ({type(error).__name__}).") from error
+    if missing or not paths:
+        raise CopyError(f"{copy.dense.id} holds no {', '.join(missing)[:200] or 'weights'} to make copies of.")
+    return paths
+
+
+def _written(copy: Copy, found: Prunable, sources: Mapping[str, Path], folder: Path) -> dict[str, str]:
+    """Write a copy's files, and return the SHA-256 of those with weights."""
+    dense = copy.dense
+    beside = Path(dense.path or snapshot_download(dense.id, allow_patterns=list(BESIDE)))
+    for path in (each for pattern in BESIDE for each in beside.glob(pattern)):
+        shutil.copyfile(path, folder / path.name)
+    recipe = recipe_of(copy, found)
+    return {name: prune(path, folder / path.name, recipe.budgets, _zeroing(recipe)) for name, path in sources.items()}
+
+
+def recipe_of(copy: Copy, found: Prunable) -> MaskRecipe:
+    """Return what decides a copy's zeros."""
+    published = found.at(copy.method, copy.percent)
+    share = Decimal(str(copy.percent)) / 100
+    return MaskRecipe(copy.method, published.seed if published else found.seed, budgets(found.sizes, share))
+
+
+def _zeroing(recipe: MaskRecipe) -> Any:
+    return lambda bits, name: zeroed(bits, name, recipe)
+
+
+def _timed(found: Prunable) -> float:
+    """Return how many bytes a second one tensor is zeroed with: slower than a whole copy, which all cores work on."""
+    size = min(max(found.sizes.values(), default=1), SAMPLE)
+    bits = np.random.default_rng(0).integers(1, 1 << 15, size, np.uint16)
+    recipe = MaskRecipe("random", found.seed, {"timed": size // 2})
+    with tempfile.NamedTemporaryFile() as file:
+        started = time.perf_counter()
+        file.write(zeroed(bits, "timed", recipe).data)
+        return float(bits.nbytes / max(time.perf_counter() - started, 1e-6))

@@ -1,0 +1,117 @@
+"""The tab `Sparsity`: a copy at any sparsity, made from the dense weights on the spot."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import gradio as gr
+from copies import MAKER, CopyError, Prunable, prunable
+from facts import Facts
+from grid import picture
+from lineup import HIGHEST, Copy, Lineup
+from slider_html import checked, expected, intro, made, marks, place
+from trouble import UNREADABLE
+
+PATIENCE = 20.0
+"""Seconds that a copy may take without asking first."""
+STEP = 0.5
+"""Percent between two places of the slider."""
+METHODS = (("Random", "random"), ("Magnitude", "magnitude"))
+
+Changed = tuple[Any, Any, Any]
+
+
+class SliderTab:
+    """The tab's parts and what they do."""
+
+    def __init__(self, models: Lineup, known: Mapping[str, Facts], variant: gr.Dropdown) -> None:
+        self.models = models
+        self.known = known
+        self.variant = variant
+        self.names = list(variant.choices)
+
+    def draw(self) -> None:
+        """Put the tab's parts on the page."""
+        gr.HTML(intro(), padding=False, elem_id="slider-head")
+        try:
+            found = prunable(self.models.pruned)
+        except (CopyError, *UNREADABLE) as error:
+            gr.HTML(made(str(error)), padding=False)
+            self.slider = None
+            return
+        method, percent = _start(found)
+        self.method = gr.Radio(list(METHODS), value=method, label="Method", elem_id="slider-method")
+        self.slider = gr.Slider(
+            0, HIGHEST, value=percent, step=STEP, label="Zeros among the prunable weights, %", elem_id="sparsity"
+        )
+        self.marks = gr.HTML(marks(found, method), padding=False, elem_id="slider-marks")
+        self.said = gr.HTML(place(found, method, percent), padding=False, elem_id="made")
+        with gr.Row():
+            self.make = gr.Button("Make this copy", variant="primary", visible=False, min_width=150)
+            self.go = gr.Button("Compare with it", visible=False, min_width=150)
+        self.curve = gr.HTML(picture(self.known, percent / 100), padding=False, elem_id="curve", elem_classes="drawn")
+
+    def wire(self, tabs: gr.Tabs) -> None:
+        """Say what the slider and the buttons do."""
+        if self.slider is None:
+            return
+        private = {"api_visibility": "private", "show_progress": "hidden"}
+        chosen = [self.method, self.slider]
+        drawn = [self.marks, self.curve]
+        gr.on([self.slider.change, self.method.change], self.draw_at, chosen, drawn, queue=False, **private)
+        changed = [self.said, self.make, self.go, self.variant]
+        alone: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "copies", "trigger_mode": "always_last"}
+        gr.on([self.slider.release, self.method.input], self.moved, chosen, changed, **alone, **private)
+        self.make.click(self.made, chosen, changed, **alone, **private)
+        self.go.click(lambda: gr.Tabs(selected="compare"), None, tabs, queue=False, **private)
+
+    def draw_at(self, method: str, percent: float) -> tuple[str, str]:
+        """Return the marks and the curve for a place of the slider."""
+        return marks(prunable(self.models.pruned), method), picture(self.known, percent / 100)
+
+    def moved(self, method: str, percent: float) -> Iterator[tuple[Any, ...]]:
+        """Make the copy that the slider stands at, or ask first where that takes long."""
+        try:
+            seconds = MAKER.seconds(self._copy(method, percent))
+        except CopyError as error:
+            yield _said(made(str(error)))
+            return
+        if seconds > PATIENCE:
+            yield _said(expected(seconds), ask=True)
+        else:
+            yield from self.made(method, percent)
+
+    def made(self, method: str, percent: float) -> Iterator[tuple[Any, ...]]:
+        """Make the copy that the slider stands at, and choose it, or the release that it is."""
+        yield _said(made(f"Making {method}, {percent:g} % …"))
+        try:
+            copy = self._copy(method, percent)
+            found = MAKER.make(copy)
+        except CopyError as error:
+            yield _said(made(str(error)))
+            return
+        published = prunable(self.models.pruned).at(method, copy.percent)
+        source = copy.source
+        label = f"{method.capitalize()} {copy.percent:g} %, made here, not measured"
+        same = published is not None and dict(published.digests) == dict(found.digests)
+        if published is not None and same:
+            menu = gr.Dropdown(self.names, value=published.source.id)
+        else:
+            menu = gr.Dropdown([*self.names, (label, source.id)], value=source.id)
+        yield checked(copy, found, published, same), gr.Button(visible=False), gr.Button(visible=True), menu
+
+    def _copy(self, method: str, percent: float) -> Copy:
+        dense = self.models.dense
+        known = any(method == key for _, key in METHODS)
+        if dense is None or not known or not 0 <= percent <= HIGHEST:
+            raise CopyError("There is no such copy. Choose random or magnitude, and 0 to 90 %.")
+        return Copy(dense, self.models.pruned, method, round(percent / STEP) * STEP)
+
+
+def _start(found: Prunable) -> tuple[str, float]:
+    """Begin at a release, where one is on the slider."""
+    first = next((each for each in found.published if 100 * each.share <= HIGHEST), None)
+    return (first.method, float(100 * first.share)) if first else ("magnitude", 0.0)
+
+
+def _said(words: str, ask: bool = False) -> tuple[Any, ...]:
+    return words, gr.Button(visible=ask), gr.Button(visible=False), gr.skip()

@@ -1,0 +1,166 @@
+"""The Space's sparsity slider: copies made from the dense weights, byte for byte what pruning would have published."""
+
+import json
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from release.__main__ import run
+from release.pruning.budget import uniform
+from release.schema.record import Record
+from tests import checkpoints
+from tests.space_fixtures import module
+
+NAMES = ("copies", "lens", "lineup", "models", "page", "reading", "rebuild", "slider_tab")
+copies, lens, lineup, models, page, reading, rebuild, slider_tab = map(module, NAMES)
+
+PUBLISHED = {"random": "0.3", "magnitude": "0.5", "wanda": "0.5"}
+
+
+@pytest.fixture(scope="module")
+def line_up(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A dense model of several files, and three releases of it."""
+    root = tmp_path_factory.mktemp("slider")
+    base = checkpoints.make(root / "base", "llama", shard="30KB")
+    for method, sparsity in PUBLISHED.items():
+        calibration = checkpoints.CALIBRATION if method == "wanda" else []
+        command = ["prune", str(base), "--method", method, "--sparsity", sparsity, *calibration]
+        assert run([*command, "--out", str(root / method)]) == 0
+    pruned = tuple(lineup.Source(f"me/{method}", str(root / method)) for method in PUBLISHED)
+    return lineup.Lineup(lineup.Source("me/base", str(base)), pruned)
+
+
+@pytest.fixture
+def maker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(copies.tempfile, "gettempdir", lambda: str(tmp_path))
+    made = copies.Maker()
+    monkeypatch.setattr(slider_tab, "MAKER", made)
+    monkeypatch.setattr(models, "MAKER", made)
+    return made
+
+
+def copy(line_up: Any, method: str, percent: float) -> Any:
+    return lineup.Copy(line_up.dense, line_up.pruned, method, percent)
+
+
+@pytest.mark.parametrize("method", ["random", "magnitude"])
+def test_a_copy_at_a_published_sparsity_is_the_published_files_byte_for_byte(
+    line_up: Any, maker: Any, method: str
+) -> None:
+    percent = float(PUBLISHED[method]) * 100
+    published = copies.prunable(line_up.pruned).at(method, percent)
+    made = maker.make(copy(line_up, method, percent))
+    assert dict(made.digests) == dict(published.digests)
+    assert len(made.digests) > 1
+    for name in made.digests:
+        assert (made.folder / name).read_bytes() == (Path(published.source.path) / name).read_bytes()
+
+
+@given(st.lists(st.integers(0, 10**7), min_size=1, max_size=12), st.integers(1, 900))
+def test_budgets_are_those_of_the_release(counts: list[int], thousandths: int) -> None:
+    sizes, share = {f"layer.{index}": count for index, count in enumerate(counts)}, Decimal(thousandths) / 1000
+    assert rebuild.budgets(sizes, share) == uniform(sizes, share).zeros
+
+
+@pytest.mark.parametrize(("method", "percent"), [("random", 0), ("random", 42.5), ("magnitude", 90)])
+def test_a_copy_has_the_zeros_asked_for_and_loads_under_its_name(
+    line_up: Any, maker: Any, method: str, percent: float
+) -> None:
+    asked = copy(line_up, method, percent)
+    source = line_up.variant(asked.source.id)
+    assert source == asked.source
+    sizes, dense = copies.prunable(line_up.pruned).sizes, checkpoints.tensors(Path(line_up.dense.path))
+    before = sum(int((dense[name] == 0).sum()) for name in sizes)
+    models.load(source)
+    found = checkpoints.tensors(maker.make(asked).folder)
+    zeros = sum(int((found[name] == 0).sum()) for name in sizes)
+    assert zeros == max(before, round(sum(sizes.values()) * percent / 100))
+
+
+def test_only_two_copies_lie_on_the_disk(line_up: Any, maker: Any, tmp_path: Path) -> None:
+    for percent in (10, 20, 30):
+        made = maker.make(copy(line_up, "random", percent))
+    assert len(list(made.folder.parent.iterdir())) == copies.KEPT
+
+
+@pytest.mark.parametrize(
+    "name", ["random, 90.5 % zeros, made here", "wanda, 10 % zeros, made here", "random, 1e1 % zeros, made here", "x"]
+)
+def test_no_other_name_makes_a_copy(line_up: Any, name: str) -> None:
+    with pytest.raises(KeyError):
+        line_up.variant(name)
+
+
+def test_nothing_measured_is_said_of_a_copy(line_up: Any) -> None:
+    source = copy(line_up, "random", 40).source
+    found = reading.facts(source)
+    assert found.numbers == {}
+    assert found.measurements == ()
+    assert "Made here, not measured" in page.about(source, found)
+    assert "not measured" in lens.lens(source).trouble
+
+
+@pytest.fixture
+def tab(line_up: Any, maker: Any) -> Callable[..., list[Any]]:
+    """The tab's step to a place of the slider: its lines, whether it asks first, and the variant that it chooses."""
+    with gr.Blocks():
+        menu = gr.Dropdown([(source.id, source.id) for source in line_up.pruned])
+        shown = slider_tab.SliderTab(line_up, {}, menu)
+        shown.draw()
+
+    def move(method: str, percent: float) -> tuple[str, bool, str | None]:
+        said, ask, _, variant = list(shown.moved(method, percent))[-1]
+        return said, ask.visible, getattr(variant, "value", None)
+
+    return move
+
+
+def test_a_place_that_is_published_is_checked_and_any_other_is_called_not_measured(tab: Any, maker: Any) -> None:
+    said, ask, chosen = tab("random", 30)
+    assert (ask, chosen) == (False, "me/random")
+    assert "✓ Random 30 % is me/random" in said
+    said, _, chosen = tab("random", 30.5)
+    assert chosen == "random, 30.5 % zeros, made here"
+    assert "made here, not measured" in said
+
+
+def test_where_a_step_takes_long_the_slider_says_how_long_and_asks_first(tab: Any, maker: Any, tmp_path: Path) -> None:
+    maker.rate = 100.0
+    said, ask, chosen = tab("magnitude", 40)
+    assert (ask, chosen) == (True, None)
+    assert re.search(r"takes about \d+ min \d+ s on this machine", said)
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_copies_of_other_dense_weights_are_not_called_the_release(line_up: Any, maker: Any, tmp_path: Path) -> None:
+    other = checkpoints.copy(Path(line_up.dense.path), tmp_path / "other")
+    weights = bytearray((other / "model-00001-of-00002.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (other / "model-00001-of-00002.safetensors").write_bytes(weights)
+    swapped = lineup.Lineup(lineup.Source("me/base", str(other)), line_up.pruned)
+    with gr.Blocks():
+        shown = slider_tab.SliderTab(swapped, {}, gr.Dropdown([source.id for source in swapped.pruned]))
+        shown.draw()
+    said, *_, variant = list(shown.moved("random", 30))[-1]
+    assert "It is not me/random" in said
+    assert variant.value == "random, 30 % zeros, made here"
+
+
+@pytest.mark.parametrize("harm", ["no record", "broken", "no table", "foreign"])
+def test_without_a_release_beside_it_there_is_a_sentence_instead_of_a_slider(
+    line_up: Any, tmp_path: Path, harm: str
+) -> None:
+    record = json.loads(Record.read(Path(line_up.pruned[0].path)).to_json())
+    texts = {"broken": "{", "no table": json.dumps(record), "foreign": '{"pruning": 3}'}
+    (tmp_path / "m").mkdir()
+    if harm in texts:
+        (tmp_path / "m" / "release.json").write_text(texts[harm])
+    with pytest.raises(copies.CopyError, match="None of the pruned models"):
+        copies.prunable((lineup.Source("me/m", str(tmp_path / "m")),))
