@@ -235,3 +235,9 @@ def test_every_panel_says_which_way_is_better_and_where_guessing_stands(metric: 
     assert grid.DIRECTIONS[metric.better] in drawn
     assert ("guessing, " in drawn) == (metric.guessing is not None)
     assert f"n = 100 {metric.unit}" in drawn
+
+
+def test_the_place_of_the_slider_is_a_line_in_every_panel() -> None:
+    drawn = grid.picture({"a": variant("random", 0.1, 0.5, 0.3, 100)}, 0.4)
+    assert [float(x) for x in re.findall(r'class="here" x1="([^"]*)"', drawn)] == [pytest.approx(axes.x_of(0.4))]
+    assert "here" not in panel({"a": variant("random", 0.1, 0.5, 0.3, 100)})
