@@ -47,7 +47,7 @@ def maker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def copy(line_up: Any, method: str, percent: float) -> Any:
-    return lineup.Copy(line_up.dense, line_up.pruned, method, percent)
+    return lineup.LocalCopy(line_up.dense, line_up.pruned, method, percent)
 
 
 @pytest.mark.parametrize("method", ["random", "magnitude"])

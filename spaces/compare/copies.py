@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from huggingface_hub import hf_hub_download, snapshot_download
-from lineup import Copy, Source
+from lineup import LocalCopy, Source
 from rebuild import MaskRecipe, budgets, decided, prune, zeroed
 from records import LARGEST
 from trouble import UNREADABLE
@@ -134,11 +134,11 @@ class Maker:
 
     def __init__(self) -> None:
         self.rate: float | None = None
-        self._made: dict[Copy, Made] = {}
+        self._made: dict[LocalCopy, Made] = {}
         self._lock = threading.Lock()
         self._place = Path(tempfile.gettempdir(), f"copies-{os.getpid()}")
 
-    def seconds(self, copy: Copy) -> float:
+    def seconds(self, copy: LocalCopy) -> float:
         """Return how long making a copy takes here; nothing for one that is there.
 
         Raises:
@@ -152,7 +152,7 @@ class Maker:
             self.rate = _timed(found)
         return sum(path.stat().st_size for path in sources.values()) / self.rate
 
-    def make(self, copy: Copy) -> Made:
+    def make(self, copy: LocalCopy) -> Made:
         """Return a copy, making it where it is not there.
 
         Raises:
@@ -166,7 +166,7 @@ class Maker:
                 self._made[copy] = made
             return self._made[copy]
 
-    def _new(self, copy: Copy) -> Made:
+    def _new(self, copy: LocalCopy) -> Made:
         found = prunable(copy.pruned)
         sources = _weights(copy, found)
         total = sum(path.stat().st_size for path in sources.values())
@@ -187,7 +187,7 @@ class Maker:
 MAKER = Maker()
 
 
-def _weights(copy: Copy, found: Prunable) -> dict[str, Path]:
+def _weights(copy: LocalCopy, found: Prunable) -> dict[str, Path]:
     """Find the dense model's weight files."""
     try:
         paths = {name: _beside(copy.dense, Path(name).name) for name in found.files}
@@ -199,7 +199,7 @@ def _weights(copy: Copy, found: Prunable) -> dict[str, Path]:
     return paths
 
 
-def _written(copy: Copy, found: Prunable, sources: Mapping[str, Path], folder: Path) -> dict[str, str]:
+def _written(copy: LocalCopy, found: Prunable, sources: Mapping[str, Path], folder: Path) -> dict[str, str]:
     """Write a copy's files, and return the SHA-256 of those with weights."""
     dense = copy.dense
     beside = Path(dense.path or snapshot_download(dense.id, allow_patterns=list(BESIDE)))
@@ -209,7 +209,7 @@ def _written(copy: Copy, found: Prunable, sources: Mapping[str, Path], folder: P
     return {name: prune(path, folder / path.name, recipe.budgets, _zeroing(recipe)) for name, path in sources.items()}
 
 
-def recipe_of(copy: Copy, found: Prunable) -> MaskRecipe:
+def recipe_of(copy: LocalCopy, found: Prunable) -> MaskRecipe:
     """Return what decides a copy's zeros."""
     published = found.at(copy.method, copy.percent)
     share = Decimal(str(copy.percent)) / 100

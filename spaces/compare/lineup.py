@@ -37,7 +37,7 @@ class Source:
     id: str
     path: str | None = None
     base: str | None = None
-    copy: "Copy | None" = None
+    copy: "LocalCopy | None" = None
 
     @property
     def on_hub(self) -> bool:
@@ -46,7 +46,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Copy:
+class LocalCopy:
     """A pruned model that is made here from the dense one.
 
     Attributes:
@@ -123,7 +123,7 @@ class Lineup:
         asked = COPY.fullmatch(name) if isinstance(name, str) else None
         if asked is None or self.dense is None or float(asked[2]) > HIGHEST:
             return None
-        return Copy(self.dense, self.pruned, asked[1], float(asked[2])).source
+        return LocalCopy(self.dense, self.pruned, asked[1], float(asked[2])).source
 
 
 def lineup() -> Lineup:

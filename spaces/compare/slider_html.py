@@ -3,7 +3,7 @@
 from html import escape
 
 from copies import Made, Prunable, Published
-from lineup import HIGHEST, Copy
+from lineup import HIGHEST, LocalCopy
 
 
 def intro() -> str:
@@ -47,7 +47,7 @@ def expected(seconds: float) -> str:
     return made(f"Making this copy takes about {time} on this machine. Press “Make this copy” to begin.")
 
 
-def checked(copy: Copy, found: Made, published: Published | None, same: bool) -> str:
+def checked(copy: LocalCopy, found: Made, published: Published | None, same: bool) -> str:
     """Return what was made, and whether it is what was published."""
     name, digest = _named(copy.method, copy.percent), next(iter(found.digests.values()), "")
     files = "" if len(found.digests) == 1 else f" (first of {len(found.digests)} files)"

@@ -7,7 +7,7 @@ import gradio as gr
 from copies import MAKER, CopyError, Prunable, prunable
 from facts import Facts
 from grid import picture
-from lineup import HIGHEST, Copy, Lineup
+from lineup import HIGHEST, Lineup, LocalCopy
 from slider_html import checked, expected, intro, made, marks, place
 from trouble import UNREADABLE
 
@@ -99,12 +99,12 @@ class SliderTab:
             menu = gr.Dropdown([*self.names, (label, source.id)], value=source.id)
         yield checked(copy, found, published, same), gr.Button(visible=False), gr.Button(visible=True), menu
 
-    def _copy(self, method: str, percent: float) -> Copy:
+    def _copy(self, method: str, percent: float) -> LocalCopy:
         dense = self.models.dense
         known = any(method == key for _, key in METHODS)
         if dense is None or not known or not 0 <= percent <= HIGHEST:
             raise CopyError("There is no such copy. Choose random or magnitude, and 0 to 90 %.")
-        return Copy(dense, self.models.pruned, method, round(percent / STEP) * STEP)
+        return LocalCopy(dense, self.models.pruned, method, round(percent / STEP) * STEP)
 
 
 def _start(found: Prunable) -> tuple[str, float]:
