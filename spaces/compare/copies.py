@@ -26,7 +26,7 @@ from records import LARGEST
 from trouble import UNREADABLE
 
 RECORD, TABLE = "release.json", "sparsity.csv"
-BESIDE = ("*.json", "*.jinja", "*.txt", "*.model")
+SMALL_FILES = ("*.json", "*.jinja", "*.txt", "*.model")
 """What of the dense model's repository a copy needs beside the weights."""
 KEPT = 2
 """Copies on disk: the one in use, and the one before it, which may still be read."""
@@ -108,8 +108,8 @@ def prunable(pruned: tuple[Source, ...]) -> Prunable:
 
 def _read(source: Source) -> tuple[Mapping[str, Any], dict[str, int], Published | None] | None:
     try:
-        record = json.loads(_beside(source, RECORD).read_text(encoding="utf-8")[:LARGEST])
-        with _beside(source, TABLE).open(encoding="utf-8", newline="") as file:
+        record = json.loads(_file_of(source, RECORD).read_text(encoding="utf-8")[:LARGEST])
+        with _file_of(source, TABLE).open(encoding="utf-8", newline="") as file:
             sizes = {row["name"]: int(row["numel"]) for row in csv.DictReader(file) if row["module"]}
         digests = {file["name"]: file["sha256"] for file in record["audit"]["files"]}
         pruning = record["pruning"]
@@ -120,7 +120,7 @@ def _read(source: Source) -> tuple[Mapping[str, Any], dict[str, int], Published 
     return record, sizes, found or None
 
 
-def _beside(source: Source, name: str) -> Path:
+def _file_of(source: Source, name: str) -> Path:
     """Return a file of a model, from its folder or from the Hub."""
     return Path(source.path) / name if source.path else Path(hf_hub_download(source.id, name))
 
@@ -190,7 +190,7 @@ MAKER = Maker()
 def _weights(copy: LocalCopy, found: Prunable) -> dict[str, Path]:
     """Find the dense model's weight files."""
     try:
-        paths = {name: _beside(copy.dense, Path(name).name) for name in found.files}
+        paths = {name: _file_of(copy.dense, Path(name).name) for name in found.files}
         missing = [name for name, path in paths.items() if not path.is_file()]
     except UNREADABLE as error:
         raise CopyError(f"The weights of {copy.dense.id} cannot be read ({type(error).__name__}).") from error
@@ -202,8 +202,8 @@ def _weights(copy: LocalCopy, found: Prunable) -> dict[str, Path]:
 def _written(copy: LocalCopy, found: Prunable, sources: Mapping[str, Path], folder: Path) -> dict[str, str]:
     """Write a copy's files, and return the SHA-256 of those with weights."""
     dense = copy.dense
-    beside = Path(dense.path or snapshot_download(dense.id, allow_patterns=list(BESIDE)))
-    for path in (each for pattern in BESIDE for each in beside.glob(pattern)):
+    folder_of = Path(dense.path or snapshot_download(dense.id, allow_patterns=list(SMALL_FILES)))
+    for path in (each for pattern in SMALL_FILES for each in folder_of.glob(pattern)):
         shutil.copyfile(path, folder / path.name)
     recipe = recipe_of(copy, found)
     return {name: prune(path, folder / path.name, recipe.budgets, _zeroing(recipe)) for name, path in sources.items()}
