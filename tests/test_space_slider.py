@@ -18,8 +18,8 @@ from release.schema.record import Record
 from tests import checkpoints
 from tests.space_fixtures import module
 
-NAMES = ("copies", "lens", "lineup", "models", "page", "reading", "rebuild", "slider_tab")
-copies, lens, lineup, models, page, reading, rebuild, slider_tab = map(module, NAMES)
+NAMES = ("compare", "conversation", "copies", "lens", "lineup", "models", "page", "reading", "rebuild", "slider_tab")
+compare, conversation, copies, lens, lineup, models, page, reading, rebuild, slider_tab = map(module, NAMES)
 
 PUBLISHED = {"random": "0.3", "magnitude": "0.5", "wanda": "0.5"}
 
@@ -107,16 +107,22 @@ def test_nothing_measured_is_said_of_a_copy(line_up: Any) -> None:
     assert "not measured" in lens.lens(source).trouble
 
 
+def drawn(line_up: Any) -> Any:
+    talk = conversation.Conversation(compare.SideBySide(line_up, True))
+    talk.draw_head()
+    tab = slider_tab.SliderTab(talk, {})
+    tab.draw()
+    return tab
+
+
 @pytest.fixture
 def tab(line_up: Any, maker: Any) -> Callable[..., list[Any]]:
     """The tab's step to a place of the slider: its lines, whether it asks first, and the variant that it chooses."""
     with gr.Blocks():
-        menu = gr.Dropdown([(source.id, source.id) for source in line_up.pruned])
-        shown = slider_tab.SliderTab(line_up, {}, menu)
-        shown.draw()
+        shown = drawn(line_up)
 
     def move(method: str, percent: float) -> tuple[str, bool, str | None]:
-        said, ask, _, variant = list(shown.moved(method, percent))[-1]
+        said, ask, _, variant, _ = list(shown.moved(method, percent))[-1]
         return said, ask.visible, getattr(variant, "value", None)
 
     return move
@@ -146,9 +152,8 @@ def test_copies_of_other_dense_weights_are_not_called_the_release(line_up: Any, 
     (other / "model-00001-of-00002.safetensors").write_bytes(weights)
     swapped = lineup.Lineup(lineup.Source("me/base", str(other)), line_up.pruned)
     with gr.Blocks():
-        shown = slider_tab.SliderTab(swapped, {}, gr.Dropdown([source.id for source in swapped.pruned]))
-        shown.draw()
-    said, *_, variant = list(shown.moved("random", 30))[-1]
+        shown = drawn(swapped)
+    said, *_, variant, _ = list(shown.moved("random", 30))[-1]
     assert "It is not me/random" in said
     assert variant.value == "random, 30 % zeros, made here"
 

@@ -41,7 +41,7 @@ def build(models: Lineup, live: bool = True) -> gr.Blocks:
         conversation.draw_head()
         lens_tab = LensTab(conversation)
         grid_tab = GridTab(conversation, known)
-        slider_tab = SliderTab(models, known, conversation.variant)
+        slider_tab = SliderTab(conversation, known)
         # ZeroGPU takes models at the start alone.
         with_slider = live and models.dense is not None and not ZERO_GPU
         with gr.Tabs(elem_id="tabs") as tabs:

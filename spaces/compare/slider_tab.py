@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import gradio as gr
+from conversation import Conversation
 from copies import MAKER, CopyError, Prunable, prunable
 from facts import Facts
 from grid import picture
-from lineup import HIGHEST, Lineup, LocalCopy
+from lineup import HIGHEST, LocalCopy
 from slider_html import checked, expected, intro, made, marks, place
 from trouble import UNREADABLE
 
@@ -17,17 +18,16 @@ STEP = 0.5
 """Percent between two places of the slider."""
 METHODS = (("Random", "random"), ("Magnitude", "magnitude"))
 
-Changed = tuple[Any, Any, Any]
-
 
 class SliderTab:
     """The tab's parts and what they do."""
 
-    def __init__(self, models: Lineup, known: Mapping[str, Facts], variant: gr.Dropdown) -> None:
-        self.models = models
+    def __init__(self, conversation: Conversation, known: Mapping[str, Facts]) -> None:
+        self.conversation = conversation
+        self.models = conversation.models
         self.known = known
-        self.variant = variant
-        self.names = list(variant.choices)
+        self.variant = conversation.variant
+        self.names = list(self.variant.choices)
 
     def draw(self) -> None:
         """Put the tab's parts on the page."""
@@ -48,6 +48,7 @@ class SliderTab:
         with gr.Row():
             self.make = gr.Button("Make this copy", variant="primary", visible=False, min_width=150)
             self.go = gr.Button("Compare with it", visible=False, min_width=150)
+        self.taken = gr.Textbox(visible="hidden")
         self.curve = gr.HTML(picture(self.known, percent / 100), padding=False, elem_id="curve", elem_classes="drawn")
 
     def wire(self, tabs: gr.Tabs) -> None:
@@ -58,10 +59,11 @@ class SliderTab:
         chosen = [self.method, self.slider]
         drawn = [self.marks, self.curve]
         gr.on([self.slider.change, self.method.change], self.draw_at, chosen, drawn, queue=False, **private)
-        changed = [self.said, self.make, self.go, self.variant]
+        changed = [self.said, self.make, self.go, self.variant, self.taken]
         alone: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "copies", "trigger_mode": "always_last"}
         gr.on([self.slider.release, self.method.input], self.moved, chosen, changed, **alone, **private)
         self.make.click(self.made, chosen, changed, **alone, **private)
+        self.conversation.follow(self.taken.change, self.conversation.running)
         self.go.click(lambda: gr.Tabs(selected="compare"), None, tabs, queue=False, **private)
 
     def draw_at(self, method: str, percent: float) -> tuple[str, str]:
@@ -93,11 +95,10 @@ class SliderTab:
         source = copy.source
         label = f"{method.capitalize()} {copy.percent:g} %, made here, not measured"
         same = published is not None and dict(published.digests) == dict(found.digests)
-        if published is not None and same:
-            menu = gr.Dropdown(self.names, value=published.source.id)
-        else:
-            menu = gr.Dropdown([*self.names, (label, source.id)], value=source.id)
-        yield checked(copy, found, published, same), gr.Button(visible=False), gr.Button(visible=True), menu
+        taken = published.source.id if published is not None and same else source.id
+        names = self.names if taken != source.id else [*self.names, (label, source.id)]
+        said = checked(copy, found, published, same)
+        yield said, gr.Button(visible=False), gr.Button(visible=True), gr.Dropdown(names, value=taken), taken
 
     def _copy(self, method: str, percent: float) -> LocalCopy:
         dense = self.models.dense
@@ -114,4 +115,4 @@ def _start(found: Prunable) -> tuple[str, float]:
 
 
 def _said(words: str, ask: bool = False) -> tuple[Any, ...]:
-    return words, gr.Button(visible=ask), gr.Button(visible=False), gr.skip()
+    return words, gr.Button(visible=ask), gr.Button(visible=False), gr.skip(), gr.skip()
