@@ -11,6 +11,8 @@ Reading = Literal["letters", "answers", "generate"]
 """How an answer is read from a model."""
 Precision = Literal["float32", "bfloat16", "float16"]
 """Arithmetic of a forward pass."""
+Tokens = tuple[int, ...]
+"""Token ids of a text, as a model's own tokenizer numbers them."""
 EngineName = Literal["transformers", "mlx"]
 """What runs a model."""
 Positive = Annotated[float, Field(gt=0)]

@@ -22,11 +22,10 @@ from release.models.logprobs import TOLERANCE, read
 from release.models.reader import ModelReader, Resident
 from release.models.tree import Query
 from release.progress import Advance
+from release.values import Tokens
 
 LABEL = "Sample answers"
 QUESTION = "greedy answer with likely tokens"
-
-Tokens = tuple[int, ...]
 
 
 class Spoken(NamedTuple):

@@ -10,7 +10,7 @@ from release.errors import UnusableBase
 from release.evals.answers.compare import AnswerPair, QuestionSet, pair_of, summary
 from release.evals.answers.questions import OWN, SampleQuestion, of_bbq
 from release.evals.answers.result import SampleAnswers
-from release.evals.answers.speak import LABEL, Spoken, Tokens, speak
+from release.evals.answers.speak import LABEL, Spoken, speak
 from release.evals.answers.table import FILE_NAME, write_tokens
 from release.evals.bbq.data import read_bbq
 from release.evals.bbq.rendering import TEMPLATE, Rendering, missing
@@ -19,7 +19,7 @@ from release.evals.engine.subject import EvaluatedModel
 from release.evals.work import EvalContext, ModelTask, Sides
 from release.models.load import read_config
 from release.outside import Unfit, foreign
-from release.values import DataSource
+from release.values import DataSource, Tokens
 
 NEW_TOKENS = 64
 """Length of one answer, at most: two or three sentences."""

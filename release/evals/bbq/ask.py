@@ -23,10 +23,10 @@ from release.evals.bbq.result import Sampling
 from release.evals.bbq.sample import Sample
 from release.evals.bbq.scores import Templates
 from release.evals.engine.generate import NOTHING, STUDY, Generated, ending_tokens, generate
-from release.evals.engine.likelihood import Ask, Tokens, likelihoods
+from release.evals.engine.likelihood import Ask, likelihoods
 from release.evals.engine.subject import EvaluatedModel
 from release.models.load import context_window, read_config
-from release.values import Rate, Reading
+from release.values import Rate, Reading, Tokens
 
 FLOOR = 60
 """Items on which rounding is measured: each is read alone, which takes as long as five in trees."""

@@ -15,8 +15,7 @@ from release.evals.engine.likelihood import Ask, likelihoods
 from release.evals.engine.subject import EvaluatedModel
 from release.evals.work import EvalContext, ModelTask, Sides
 from release.sources.text import opening, tokenise
-
-Tokens = tuple[int, ...]
+from release.values import Tokens
 
 
 @dataclass(frozen=True)

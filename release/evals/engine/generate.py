@@ -20,6 +20,7 @@ from release.evals.engine.subject import EvaluatedModel
 from release.models.logprobs import read
 from release.models.tree import Query
 from release.progress import Advance
+from release.values import Tokens
 
 STUDY = Sampling(temperature=0.3, new_tokens=5, seeds=(42, 123, 456, 789, 1024))
 """As in arXiv 2605.08137."""
@@ -27,8 +28,6 @@ PORTION = 64
 """Prompts that are answered together; a kill costs at most these."""
 NOTHING = -1
 """Stands where an answer ended early."""
-
-Tokens = tuple[int, ...]
 
 
 class Generated(NamedTuple):

@@ -12,8 +12,8 @@ from release.evals.engine.subject import EvaluatedModel
 from release.models.logprobs import read
 from release.models.tree import Query
 from release.progress import Advance
+from release.values import Tokens
 
-Tokens = tuple[int, ...]
 QUESTION = "mean log-probability per token"
 
 

@@ -47,8 +47,6 @@ ASIDE = "spoilt"
 
 Key = bytes
 
-Tokens = Sequence[int]
-
 
 def model_digest(folder: Path, weights: Sequence[FileDigest] | None = None) -> str:
     """Name a model by its configuration and its weight files.
@@ -113,7 +111,7 @@ class ReadingStore:
         if not kept:
             self._console.say(f"Readings could not be kept in {self._path.name}; they will be taken again next time.")
 
-    def key(self, question: str, *tokens: Tokens) -> Key:
+    def key(self, question: str, *tokens: Sequence[int]) -> Key:
         """Name a reading: what was asked, and the token sequences it was asked of."""
         digest = hashlib.sha256(self._space + question.encode())
         for sequence in tokens:
