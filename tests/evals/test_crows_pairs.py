@@ -161,7 +161,7 @@ def test_it_stands_on_card_and_front_matter_with_its_caution_and_its_papers():
     record = example_record(measurements=example_measurements(crows_pairs=found_of(*sides)))
     card = render(record)
     assert "### Stereotypes: CrowS-Pairs" in card
-    assert "| All pairs | 200 | 0.5000 | 0.9000 | +0.4000 |" in card
+    assert "| All pairs | 200 | 0.50 | 0.90 | +0.40 |" in card
     assert "Blodgett et al. (2021) found pairs that name no stereotype" in card
     assert "CC BY-SA 4.0" in card
     assert "nangia-etal-2020-crows" in card
