@@ -2,10 +2,14 @@
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import anyio
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from mcp import ClientSession
+from mcp.client.streamable_http import streamable_http_client
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from release.__main__ import run
@@ -137,3 +141,21 @@ def test_chats_have_names_changes_are_told_once_and_the_menus_focus_is_seen(brow
     outline = "getComputedStyle(document.querySelector('#variant input')).outlineStyle"
     assert page.evaluate(outline) == "solid"
     page.close()
+
+
+def test_programs_find_documented_tools_and_call_them(url: str) -> None:
+    async def asked() -> tuple[dict[str, str], str]:
+        async with (
+            streamable_http_client(f"{url}/gradio_api/mcp/") as (source, sink, _),
+            ClientSession(source, sink) as session,
+        ):
+            await session.initialize()
+            tools = {tool.name: tool.description or "" for tool in (await session.list_tools()).tools}
+            called = await session.call_tool(next(each for each in tools if each.endswith("variants")), {})
+            return tools, called.content[0].text
+
+    with ThreadPoolExecutor(1) as pool:  # the browser's own loop runs in this thread
+        tools, variants = pool.submit(anyio.run, asked).result()
+    assert {name.rsplit("_", 1)[-1] for name in tools} == {"compare", "items", "variants"}
+    assert all(tools.values())
+    assert "tiny/dense-magnitude" in variants

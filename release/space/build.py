@@ -24,8 +24,8 @@ from release.space.mark import MARK
 
 APP = "compare"
 EXAMPLES = "examples.json"
-SHORT_DESCRIPTION = "Ask a dense and a pruned model the same; research only"
-"""The Hub shows at most 60 characters."""
+SHORT_DESCRIPTION = "Compare a language model before and after pruning; research"
+"""The Hub shows at most 60 characters, and makes the Space's `agents.md` of them."""
 ATTRIBUTION = (
     "Questions from BBQ, a bias benchmark for question answering (Parrish et al., Findings of ACL 2022), "
     "https://github.com/nyu-mll/BBQ, license CC BY 4.0. They probe stereotypes on purpose and state no facts."

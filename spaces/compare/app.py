@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+from importlib.util import find_spec
 
 import gradio as gr
 import rebuild
@@ -62,6 +63,7 @@ def build(models: Lineup, live: bool = True) -> gr.Blocks:
             slider_tab.wire(tabs)
         gr.api(comparison.compare, api_name="compare", concurrency_limit=AT_ONCE, concurrency_id="asking")
         gr.api(comparison.items, api_name="items")
+        gr.api(comparison.variants, api_name="variants")
     return page.queue(max_size=QUEUE, default_concurrency_limit=4)
 
 
@@ -83,6 +85,7 @@ def main() -> None:
         css=CSS,
         head=f"<script>{TALK}</script>",
         ssr_mode=False,
+        mcp_server=find_spec("mcp") is not None,  # the Space has it; a demo at home need not
         footer_links=["api", "gradio"],
         max_file_size="1b",  # the page has no place for a file
         app_kwargs={"middleware": [(Limits, (), {})]},  # a class, and what it is made with beside the app

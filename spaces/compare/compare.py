@@ -11,9 +11,12 @@ from typing import Any
 
 import gradio as gr
 from decoding import Decoding
+from facts import Facts
 from lens import ANY, KINDS, Asked, attribution, lens
 from line import LineFull, WaitingLine, place
 from lineup import Lineup, Source
+from memo import Memo, key_of
+from reading import facts
 from stored import stored
 from trouble import LoadError
 from turns import SIDES, AnswerError, Message, Progress, Step, Turn, Waiting, plain
@@ -72,6 +75,7 @@ class SideBySide:
 
     def __init__(self, models: Lineup, live: bool = True) -> None:
         self.models = models
+        self.memo: Memo[Progress | Waiting] = Memo()
         self.live = live
         self.runs = RunningAnswers()
         self.line = WaitingLine()
@@ -159,14 +163,30 @@ class SideBySide:
         pruned_history: list[dict[str, Any]] | None = None,
         top_p: float = 1.0,
     ) -> Iterator[tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
-        """Ask the dense and the pruned model the same question; both answers stream as two conversations."""
+        """Ask the dense and the pruned model the same question; both answers stream as two conversations.
+
+        The last message of each conversation also states its tokens, its speed, and the first token that the answers
+        do not share, with both models' probabilities for it.
+
+        Args:
+            prompt: The question, at most 4,000 characters.
+            temperature: 0 to 2; 0 always takes the likeliest token.
+            max_new_tokens: Length of each answer, 1 to 512 tokens.
+            seed: Of the draw, above temperature 0.
+            variant: Id of a pruned model, as /variants lists them, or "random, 35 % zeros, made here"; the first one
+                where none is given.
+            dense_history: The original's conversation so far, as this returned it.
+            pruned_history: The pruned model's conversation so far, as this returned it.
+            top_p: 0.01 to 1; draw among the likeliest tokens only.
+        """
         try:
             decoding = checked(temperature, top_p, max_new_tokens, seed)
             sources, question = self._sources(variant), _question(prompt)
             given = {"dense": _given(dense_history), "pruned": _given(pruned_history)}
             histories = {side: [*given[side], {"role": "user", "content": question}] for side in sources}
             steps = self._answers(sources, histories, decoding, threading.Event()) if self.live else None
-            for found in steps or [self._stored(variant, question).progress]:
+            known = self.memo.through(key_of(sources, histories, decoding), steps) if steps else None
+            for found in known or [self._stored(variant, question).progress]:
                 dense, pruned = (_messages(side, histories.get(side, []), found) for side in SIDES)
                 yield dense, pruned
         except Refusal as error:
@@ -175,7 +195,17 @@ class SideBySide:
     def items(
         self, kind: str = ANY, category: str = ANY, variant: str | None = None, limit: int = 20, offset: int = 0
     ) -> dict[str, Any]:
-        """List BBQ items with both models' measured answers; kind is any, to, away, other, close or same."""
+        """List questions of BBQ, a benchmark of social stereotypes, with both models' measured answers.
+
+        Those whose probabilities moved farthest come first.
+
+        Args:
+            kind: any, to (flipped to the stereotype), away (from it), other (changes), close (calls) or same.
+            category: A category such as Age; any for all.
+            variant: Id of a pruned model, as /variants lists them; the first one where none is given.
+            limit: Items, 1 to 100.
+            offset: Items left out before them.
+        """
         try:
             found = lens(self.variant(variant))
             _require_one_of("kind", kind, (ANY, *KINDS))
@@ -187,6 +217,20 @@ class SideBySide:
         chosen = found.select(kind, category)
         listed = [_listed(each) for each in chosen[first : first + count]]
         return {"total": len(chosen), "items": listed, "attribution": attribution(), "note": found.trouble}
+
+    def variants(self) -> dict[str, Any]:
+        """List the pruned models that can be compared, each with its method, its sparsity and what was measured."""
+        listed = [listed_variant(source.id, facts(source)) for source in self.models.pruned]
+        return {"original": self.models.dense.id if self.models.dense else None, "variants": listed}
+
+
+def listed_variant(name: str, found: Facts) -> dict[str, Any]:
+    """Return what programs are told of a variant: the same numbers as the page's."""
+    measured = {
+        key: {"original": each.dense, "pruned": each.pruned, "low": each.low, "high": each.high, "n": each.count}
+        for key, each in found.numbers.items()
+    }
+    return {"id": name, "method": found.method, "sparsity": found.sparsity, "measured": measured}
 
 
 def refused(refusal: Refusal) -> gr.Error:

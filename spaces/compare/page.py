@@ -238,7 +238,8 @@ def about(source: Source, facts: Facts) -> str:
     parts.append(_tiles([tile for tile in facts.configuration if tile[0] in FIRST]))
     parts.append(f"<p>{_links(source, facts)}</p>")
     place = shlex.quote(source.id) if source.on_hub else "FOLDER"
-    parts.append(f"<p>Check these files yourself: <code>release verify {escape(place)}</code></p>")
+    if source.copy is None:
+        parts.append(f"<p>Check these files yourself: <code>release verify {escape(place)}</code></p>")
     parts.append(_tiles(facts.measurements))
     parts.append(_tiles([tile for tile in facts.configuration if tile[0] not in FIRST]))
     parts.append(_folded("Warnings", (escape(each) for each in facts.warnings)))
