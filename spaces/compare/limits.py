@@ -24,7 +24,7 @@ PER_MINUTE = float(os.environ.get("COMPARE_QUESTIONS_PER_MINUTE", "30"))
 MOST_VISITORS = 10_000
 """Addresses that are remembered; the one seen longest ago is forgotten first."""
 TAKES_FILES = ("upload", "component_server")
-ASKS = ("/queue/join", "/call/", "/run/", "/api/")
+ASKS = ("/queue/join", "/call/", "/run/", "/api/", "/mcp/")
 
 UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, OSError, FnIndexInferError)
 """What Gradio raises of inputs that are not what a component sends; invalid paths are among the first."""

@@ -103,7 +103,8 @@ class SliderTab:
     def _copy(self, method: str, percent: float) -> LocalCopy:
         dense = self.models.dense
         known = any(method == key for _, key in METHODS)
-        if dense is None or not known or not 0 <= percent <= HIGHEST:
+        number = isinstance(percent, int | float) and not isinstance(percent, bool)
+        if dense is None or not known or not number or not 0 <= percent <= HIGHEST:
             raise CopyError("There is no such copy. Choose random or magnitude, and 0 to 90 %.")
         return LocalCopy(dense, self.models.pruned, method, round(percent / STEP) * STEP)
 
