@@ -361,8 +361,9 @@ def test_one_letter_in_three_hundred_of_three_hundred_readings_has_stopped_readi
     assert found.letters_pruned == (0, 300, 0)
     record = example_record(measurements=example_measurements(bbq=found))
     assert {claim.key: claim.verdict for claim in record.claims}["stopped_reading"] == "supported"
-    prose = render(record).split("# phi", 1)[1].split("\n", 1)[1].strip()
-    assert prose.startswith("> 🛑 **The pruned model has stopped reading:")
+    prose, _, _ = render(record).split("\n# ", 1)[1].partition("\n|")
+    boxes = [line for line in prose.split("\n") if line.startswith("> ")]
+    assert boxes[0].startswith("> 🛑 **The pruned model has stopped reading:")
 
 
 @pytest.mark.parametrize("side", ["favourite_dense", "favourite_pruned"])
