@@ -23,6 +23,7 @@ from release.values import DataSource, EngineName, Estimate, Package, Precision,
 from tests.records import (
     VALUES,
     estimate,
+    example_answers,
     example_audit,
     example_base,
     example_bbq,
@@ -263,6 +264,7 @@ def measurements() -> st.SearchStrategy[Measurements]:
         other_latencies=st.just(()) | st.tuples(latencies("mlx")),
         storage=st.builds(Storage, dense_bytes=counts(), pruned_bytes=counts()),
         super_weights=st.none() | super_weights(),
+        answers=st.none() | st.builds(example_answers, st.tuples(strings(), strings())),
         masks=st.none()
         | st.lists(st.none() | st.floats(-1e300, 1e300), max_size=4).map(lambda found: example_masks(*found)),
     )
