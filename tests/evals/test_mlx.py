@@ -161,7 +161,8 @@ def test_the_record_names_the_engine_and_follows_from_its_table(
 def test_a_fresh_process_times_both_models_by_each_engine(
     tmp_path: Path, tiny: dict[str, Path], bbq: Bbq, console: Console
 ) -> None:
-    plan = Measuring(bbq="off", perplexity="off", latency="3", latency_engine=("mlx", "transformers"), device="cpu")
+    asked = {"latency": "3", "latency_engine": ("mlx", "transformers"), "device": "cpu"}
+    plan = Measuring(bbq="off", perplexity="off", answers="off", **asked)
     eval_plan = run.prepare(tiny["llama"], plan, console)
     found = run.measure(eval_plan, ModelPair(tiny["llama"], tiny["llama"]), tmp_path, console)
     assert [each.engine for each in found.latencies] == ["mlx", "transformers"]
