@@ -200,6 +200,13 @@ PRESS_WHEN_STREAMING = """([names, next]) => {
 }"""
 
 
+PRESS_STOP = """() => {
+  const stop = [...document.querySelectorAll("#buttons button")].find(button => button.innerText === "Stop");
+  stop?.click();
+  return Boolean(stop);
+}"""
+
+
 def long_answer(page: Page) -> None:
     page.get_by_text("Decoding").click()
     set_number(page, "Longest answer (tokens)", "512")
@@ -224,7 +231,7 @@ def test_a_question_sent_right_after_stop_is_answered(page: Page) -> None:
 
 def test_stop_ends_an_answer_and_retry_asks_it_again(page: Page) -> None:
     long_answer(page)
-    press_when_streaming(page, "Stop")
+    page.wait_for_function(PRESS_STOP, polling="raf")  # it is there from the first step on
     expect(page.locator("#status")).to_contain_text("Stopped.")
     set_number(page, "Longest answer (tokens)", "3")
     press(page, "Retry")

@@ -123,7 +123,7 @@ def transcript(turns: Sequence[Turn], dense: str, pruned: str) -> str:
 def status(step: Step) -> str:
     """Return where the answers part, and how fast they came, below the conversation."""
     if step.progress is None:
-        return ""
+        return "<p>Stopped.</p>" if step.stopped else ""
     parting = _parting(step.progress) if len(step.progress.answers) == len(SIDES) else ""
     speed = " · ".join(_speed(name, answer) for name, answer in step.progress.answers.items())
     ended = f"<p>{STORED}</p>" if step.stored else f"<p>{speed}.{' Stopped.' if step.stopped else ''}</p>"
