@@ -154,7 +154,7 @@ class Noting(Lane):
 @pytest.fixture
 def noted(monkeypatch: pytest.MonkeyPatch) -> type[Noting]:
     """Let the pretended device be reached as CUDA is."""
-    kind = type("Noted", (Noting,), {"rooms": [], "threads": set(), "handed": []})
+    kind = type("Noted", (Noting,), {"pinned": [], "threads": set(), "handed": []})
     monkeypatch.setitem(ahead.LANES, fake_device.NAME, kind)
     return kind
 

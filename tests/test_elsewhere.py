@@ -48,6 +48,7 @@ KNOWN = {
     "release/guarded.py": {"os.fork", "signal.SIGKILL", "resource"},
     "release/machine.py": {"os.sched_getaffinity", "resource"},
     "release/evals/latency/measure.py": {"signal.pthread_sigmask"},
+    "release/sweep/local.py": {"os.killpg"},
 }
 """Where such a call stands, each with what is done without it."""
 

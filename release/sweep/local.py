@@ -90,8 +90,16 @@ class Local:
             yield worker
         finally:
             if worker.poll() is None:
-                os.killpg(worker.pid, signal.SIGTERM)
-                worker.wait()
+                _end(worker)
+
+
+def _end(worker: "subprocess.Popen[str]") -> None:
+    """End a worker with all that it started; Windows, which has no groups of processes to end, ends it alone."""
+    if hasattr(os, "killpg"):
+        os.killpg(worker.pid, signal.SIGTERM)
+    else:
+        worker.terminate()
+    worker.wait()
 
 
 @contextmanager
