@@ -160,7 +160,7 @@ def test_it_stands_in_the_front_matter(shown):
 
 def test_it_stands_on_screen(shown):
     rows = {line.split("  ")[0]: line.split() for line in shown["screen"].splitlines()}
-    assert rows["repetition"] == ["repetition", "-1.000", "-3.000", "-2.000", "-2.500", "…", "-1.500"]
+    assert rows["repetition"] == ["repetition", "-1.0", "-3.0", "-2.0", "-2.5", "…", "-1.5"]
 
 
 def test_it_does_not_stand_where_it_was_not_measured(shown):

@@ -28,6 +28,8 @@ TRUE = [
     "Prunable parameters: 3623878656",
     "Pruned weights: 33.3%",
     "# Mistral, Wanda pruning at 33% target sparsity",
+    "Sparsity: 0 % → 33.33 %",
+    "Sparsity: 0% -> **33.33%**",
 ]
 FALSE = [
     "Target sparsity: 50%",
@@ -40,6 +42,7 @@ FALSE = [
     "Zeroed parameters: 1.8B",
     "Prunable parameters: 7,000,000,000",
     "# Mistral pruned by Wanda, 50% sparsity",
+    "Sparsity: 33.33 % → 50.00 %",
 ]
 UNCHECKED = [
     "The paper finds that Wanda at 50% sparsity on Mistral-7B raises perplexity 3.5%.",

@@ -32,6 +32,9 @@ QUOTED = 100
 ROUNDING = Fraction(1, 2)
 """Percentage points by which a stated share may be off at most, however few digits it has."""
 
+BEFORE = re.compile(r"[^|:=→]{0,200}(?:→|->)")
+"""What stands before an arrow is the dense model's."""
+
 Quantity = Literal["share", "target", "zeros", "parameters"]
 
 NUMBER = r"[0-9]{1,3}(?:[.,][0-9]{1,6})?"
@@ -150,8 +153,9 @@ def _stated(number: int, line: str, title: bool) -> Iterator[StatedClaim]:
 
 
 def _unmarked(line: str) -> str:
-    """Take away what only formats: emphasis, code, the bars of a table; and the underscores of a key."""
+    """Take away what only formats, as emphasis, code, bars of a table and underscores of a key, and of a → b the a."""
     text = re.sub(r"[*`\"']|</?\w{1,10}>", "", line).replace("_", " ").strip().strip("|")
+    text = BEFORE.sub(" ", text)
     return " ".join(re.sub(r"\s?\|\s?", " : ", text).split())
 
 

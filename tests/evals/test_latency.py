@@ -18,11 +18,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from scipy import stats
 
+from release import format as text
 from release.card.render import render
 from release.errors import ReleaseError, UnknownName, UnusableBase
 from release.evals.bbq.data import Item
 from release.evals.bbq.prompts import Prompter
 from release.evals.claims import wording
+from release.evals.forms import digits_beside, digits_of
 from release.evals.latency import load as busy
 from release.evals.latency import measure as latency
 from release.evals.latency import table as timings
@@ -228,7 +230,8 @@ def test_card_and_screen_show_both_parts(measured: tuple[Latency, Path], capsys:
     assert measured[0].prefill is not None
     assert measured[0].decode is not None
     for part in (measured[0], measured[0].prefill, measured[0].decode):
-        assert f"{part.pruned.p95:.4f} | {part.ratio.value:.4f} | " in card
+        side, ratio = digits_beside(part.dense.geometric_mean, part.ratio), digits_of(part.ratio)
+        assert f"{text.fixed(part.pruned.p95, side)} | {text.fixed(part.ratio.value, ratio)} | " in card
         assert f"× {part.ratio.value:,.4g}" in screen
 
 
