@@ -14,6 +14,7 @@ import pytest
 
 from release.__main__ import run
 from release.card import render as card
+from release.card.said import said
 from release.digests import digest_of
 from release.evals import claims
 from release.evals.bbq import again as bbq_again
@@ -74,6 +75,7 @@ def sealed(model: Path, **changes: Any) -> None:
     files = tuple(digest_of(model / file.name, file.name) for file in record.files if (model / file.name).is_file())
     decided = claims.decide(record.audit, measured)
     record = record.model_copy(update={"measurements": measured, "files": files, "claims": decided})
+    record = record.model_copy(update={"said": said(record)})
     (model / FILE_NAME).write_text(record.to_json())
     (model / CARD).write_text(card.render(record))
 
