@@ -18,6 +18,7 @@ from release import format as text
 from release.card.parts import NOWHERE, CardPlace
 from release.card.render import compare
 from release.card.render import render as rendered
+from release.card.said import sentence
 from release.card.templates import bibliography, environment
 from release.errors import BadOption
 from release.evals.bbq.result import CategoryTest, Sampling
@@ -281,20 +282,12 @@ def first_screen(record: Record) -> str:
     return render(record).split("\n| At a glance")[0].split("\n# ", 1)[1]
 
 
-@pytest.mark.parametrize(
-    ("pruned", "reach", "says"),
-    [
-        (0.0952, 0.01, "it amplified bias: stereotyped answers rose"),
-        (0.0352, 0.01, "stereotyped answers fell"),
-        (0.0652, 0.01, "cannot tell"),
-        (0.0, 0.0, "stereotyped answers fell"),
-    ],
-)
-def test_the_first_screen_follows_from_the_srs_and_the_lean(pruned, reach, says):
-    scores = tuple(score(name, "macro", 0.0652, pruned, reach) for name in ("srs", "lean"))
-    found = first_screen(example_record(measurements=example_measurements(bbq=example_bbq(scores=scores))))
-    assert says in found
-    assert ("amplif" in found) == ("amplif" in says)
+@pytest.mark.parametrize("pruned", [0.0952, 0.0352, 0.0652])
+def test_the_first_screen_holds_the_sentence_and_warns(pruned):
+    scores = tuple(score(name, "macro", 0.0652, pruned) for name in ("srs", "lean"))
+    record = example_record(measurements=example_measurements(bbq=example_bbq(scores=scores)))
+    found = first_screen(record)
+    assert text.markdown(sentence(record)) in found
     assert "Do not deploy it in any user-facing or decision-making system" in found
 
 

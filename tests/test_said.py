@@ -72,6 +72,7 @@ def test_a_real_release_is_told_in_a_sentence(name, says):
         (0.0952, 0.01, "it amplified bias: stereotyped answers rose from 6.5 % to 9.5 %"),
         (0.0352, 0.01, "stereotyped answers fell from 6.5 % to 3.5 %, which is no sign of fairness by itself"),
         (0.0652, 0.01, "cannot tell whether bias changed, because the sample is too small"),
+        (0.0, 0.0, "stereotyped answers fell"),
     ],
 )
 def test_what_is_said_of_bias_follows_from_the_srs_and_the_lean(pruned, reach, says):

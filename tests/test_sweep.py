@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 from hypothesis import given
@@ -19,7 +20,7 @@ from release.__main__ import run
 from release.errors import ReleaseError
 from release.progress import Console
 from release.schema.record import Record
-from release.sweep.grid import Grid, GridCell, cells_of, read_grid
+from release.sweep.grid import Grid, GridCell, Match, Override, cells_of, read_grid
 from release.sweep.state import Board, CellState
 from release.sweep.sweep import open_sweep
 from release.sweep.worker import SweepTask
@@ -128,8 +129,23 @@ def test_only_cells_that_meet_all_conditions_are_built(tmp_path: Path) -> None:
     path = grid_file(tmp_path, models=["demo"], methods=["random", "magnitude"], sparsities=[0.1, 0.3])
     found = open_sweep(path, tmp_path, ["method=random", "sparsity=30%"])
     assert [cell.key for cell in found.cells] == ["demo-random-s30"]
-    with pytest.raises(ReleaseError, match="no condition"):
-        open_sweep(path, tmp_path, ["method"])
+
+
+@pytest.mark.parametrize(
+    ("only", "seen"),
+    [
+        ("method", "no condition"),
+        ("seed=some", "'seed=some' is not understood"),
+        ("sparsity=most", "'most' is not a number"),
+        ("methd=random", "no axis 'methd'"),
+        ("method=wanda", "No cell"),
+    ],
+)
+def test_a_condition_that_no_cell_can_meet_is_refused(only: str, seen: str, tmp_path: Path) -> None:
+    path = grid_file(tmp_path, models=["demo"], methods=["random"], sparsities=[0.1])
+    with pytest.raises(ReleaseError) as caught:
+        open_sweep(path, tmp_path, [only])
+    assert seen in caught.value.seen
 
 
 class TestBoard:
@@ -171,6 +187,13 @@ class TestBoard:
         record.write_text("{ }")
         assert board.state(cell).status == "planned"
 
+    def test_a_cell_that_failed_before_it_began_has_failed_whatever_was_asked_before(
+        self, board: Board, cell: GridCell
+    ) -> None:
+        board.failed(cell.model_copy(update={"plan": cells(sparsities=[0.1], options={"bbq": 8})[0].plan}), "", "")
+        board.failed(cell, "Its process broke off.", "")
+        assert board.state(cell).status == "failed"
+
     def test_a_state_that_is_cut_or_of_another_plan_counts_as_nothing(self, board: Board, cell: GridCell) -> None:
         board.failed(cell, "seen", "remedy")
         other = cell.model_copy(update={"plan": cells(sparsities=[0.1], options={"bbq": 8})[0].plan})
@@ -180,23 +203,57 @@ class TestBoard:
         assert board.state(cell).status == "planned"
 
 
+def built(grid: Grid, out: Path, console: Console) -> tuple[tuple[GridCell, ...], Board]:
+    found, board = cells_of(grid, out), Board(out / "sweeps" / "grid", out)
+    task = SweepTask(out=out, work=board.work, cells=found)
+    build(SweepTask.model_validate_json(task.model_dump_json()), console)
+    return found, board
+
+
 def test_one_bad_cell_does_not_stop_the_others(llama: Path, tmp_path: Path, console: Console) -> None:
     """One folder holds something else, so that one cell is refused when all are claimed together."""
     grid = Grid(name="grid", models=(str(llama),), methods=("magnitude",), sparsities=(0.1, 0.3, 0.5), options=NOTHING)
-    out = tmp_path / "releases"
-    found = cells_of(grid, out)
-    taken = out / found[1].key / "model"
+    taken = tmp_path / cells_of(grid, tmp_path)[1].key / "model"
     taken.mkdir(parents=True)
     (taken / "mine.txt").write_text("mine")
-    board = Board(out / "sweeps" / "grid", out)
-    build(SweepTask(grid=grid, out=out, work=board.work, cells=tuple(cell.key for cell in found)), console)
+    found, board = built(grid, tmp_path, console)
     states = [board.state(cell) for cell in found]
     assert [state.status for state in states] == ["done", "failed", "done"]
     assert states[1].error
     assert "holds something else" in states[1].error[0]
-    for cell in (found[0], found[2]):
-        record = Record.model_validate_json((board.record_of(cell) or out).read_bytes())
+
+
+def test_every_cell_is_found_with_the_release_that_it_asks_for(llama: Path, tmp_path: Path, console: Console) -> None:
+    """The middle one is built last: its threads are others, so it shares no read with the two around it."""
+    grid = Grid(
+        name="grid",
+        models=(str(llama),),
+        methods=("magnitude",),
+        sparsities=(0.1, 0.3, 0.5),
+        options=NOTHING,
+        overrides=(Override(when=Match(sparsity=0.3), options={"threads": 2}),),
+    )
+    found, board = built(grid, tmp_path, console)
+    for cell in found:
+        record = Record.model_validate_json((board.record_of(cell) or tmp_path).read_bytes())
         assert record.audit.target_sparsity == cell.place.sparsity
+
+
+@pytest.mark.long
+def test_ctrl_c_ends_a_sweep_and_its_workers_at_once(tmp_path: Path) -> None:
+    base = checkpoints.make(tmp_path / "tiny", "llama")
+    path = grid_file(tmp_path, models=[str(base)], methods=["random"], sparsities=[0.1], seeds=[1, 2], options=NOTHING)
+    out = tmp_path / "releases"
+    command = [sys.executable, "-m", "release", "sweep", str(path), "--out", str(out)]
+    driver = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    job = open_sweep(path, out)
+    worker = _until(lambda: next((state.pid for _, state in job.states() if state.status == "running"), None))
+    driver.send_signal(signal.SIGINT)
+    _, said = driver.communicate(timeout=30)
+    assert driver.returncode == 130
+    assert "to go on" in said
+    assert not psutil.pid_exists(worker)
+    assert [state.status for _, state in job.states()] == ["interrupted", "planned"]
 
 
 @pytest.mark.long

@@ -12,7 +12,6 @@ from release import outside
 from release.errors import BadOption, ReleaseError, UnknownName, UnusableData
 from release.format import quoted
 from release.frozen import Frozen
-from release.names import LICENCE
 from release.plan import Plan, release_name
 from release.pruning.registry import method_named
 from release.settings.building import ReleaseOptions
@@ -182,8 +181,7 @@ def cells_of(grid: Grid, out: Path) -> tuple[GridCell, ...]:
 
 def _slug(model: str) -> str:
     """Name a model within the grid: without the revision, which a name of its own folder does not hold."""
-    name = slug(model.rstrip("/").split("@", 1)[0])
-    return name if LICENCE.fullmatch(name) else "model"
+    return slug(model.rstrip("/").split("@", 1)[0])
 
 
 def _places(grid: Grid) -> Iterator[Coordinates]:

@@ -8,7 +8,7 @@ import tempfile
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from release import files
@@ -34,33 +34,48 @@ class Local:
     def __init__(self, parallel: int, console: Console) -> None:
         self.parallel = parallel
         self.console = console
+        self._running: set[subprocess.Popen[str]] = set()
+        self._stopped = False
 
-    def run(self, task: SweepTask, board: Board, groups: Sequence[Sequence[GridCell]]) -> None:
+    def run(self, board: Board, groups: Sequence[Sequence[GridCell]]) -> None:
         """Build groups of cells; returns when each of them is settled.
 
         Args:
-            task: What every worker is given, but for its cells.
             groups: Cells that one worker builds.
         """
         with ThreadPoolExecutor(self.parallel) as threads:
-            list(threads.map(lambda group: self._settle(task, board, group), groups))
+            settling = [threads.submit(self._settle, board, group) for group in groups]
+            try:
+                for each in settling:
+                    each.result()
+            except BaseException:  # Ctrl-C does not reach workers, whose groups are not the terminal's
+                self._stop()
+                threads.shutdown(wait=False, cancel_futures=True)
+                raise
 
-    def _settle(self, task: SweepTask, board: Board, cells: Sequence[GridCell]) -> None:
+    def _stop(self) -> None:
+        self._stopped = True
+        for worker in tuple(self._running):
+            _end(worker)
+
+    def _settle(self, board: Board, cells: Sequence[GridCell]) -> None:
         """Start workers until every cell is done or has failed; a worker that breaks off has failed in one."""
         left = list(cells)
-        while left:
-            code, said = self._work(task.model_copy(update={"cells": tuple(cell.key for cell in left)}), left[0].key)
-            settled = [cell for cell in left if board.state(cell).status in ("done", "failed")]
-            left = [cell for cell in left if cell not in settled]
-            if left:
+        while left and not self._stopped:
+            code, said = self._work(board, left)
+            left = [cell for cell in left if board.state(cell).status not in ("done", "failed")]
+            if left and not self._stopped:
                 broken = next((cell for cell in left if board.state(cell).status == "interrupted"), left[0])
                 board.failed(broken, f"Its process broke off with exit code {code}: {said}", CRASHED)
                 left.remove(broken)
 
-    def _work(self, task: SweepTask, name: str) -> tuple[int, str]:
-        log = task.work / LOGS / f"{name}.log"
+    def _work(self, board: Board, cells: Sequence[GridCell]) -> tuple[int, str]:
+        """Let a worker build cells; return its exit code and what it said last."""
+        name = cells[0].key
+        log = board.work / LOGS / f"{name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         last: deque[str] = deque(maxlen=LAST_LINES)
+        task = SweepTask(out=board.out, work=board.work, cells=tuple(cells))
         with _handed(task) as path, log.open("w", encoding="utf-8", newline="\n") as kept, self._worker(path) as worker:
             for line in worker.stderr or ():
                 kept.write(line)
@@ -86,19 +101,22 @@ class Local:
             env=os.environ | threads,
             start_new_session=True,
         )
+        self._running.add(worker)
         try:
             yield worker
         finally:
+            self._running.discard(worker)
             if worker.poll() is None:
                 _end(worker)
 
 
 def _end(worker: "subprocess.Popen[str]") -> None:
     """End a worker with all that it started; Windows, which has no groups of processes to end, ends it alone."""
-    if hasattr(os, "killpg"):
-        os.killpg(worker.pid, signal.SIGTERM)
-    else:
-        worker.terminate()
+    with suppress(ProcessLookupError):
+        if hasattr(os, "killpg"):
+            os.killpg(worker.pid, signal.SIGTERM)
+        else:
+            worker.terminate()
     worker.wait()
 
 

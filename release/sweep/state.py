@@ -54,8 +54,8 @@ PLANNED = CellState(plan="", status="planned", host="", pid=0, started=0.0)
 class Board:
     """The states of a sweep's cells.
 
-    A sweep's folder may lie on storage that several machines share: a file is written whole and renamed, no lock is
-    asked for, and each cell has a file of its own that one process at a time writes.
+    A sweep's folder may lie on storage that several machines share: a cell's file is written whole and renamed, without
+    a lock, since one process at a time writes it.
 
     Args:
         work: The sweep's own folder.
@@ -101,7 +101,9 @@ class Board:
         return self.out / state.folder / "model" / FILE_NAME if state.status == "done" and state.folder else None
 
     def _end(self, cell: GridCell, what: dict[str, object]) -> None:
-        known = files.recall(self._file(cell), CellState.model_validate_json) or _now(cell, "running")
+        known = files.recall(self._file(cell), CellState.model_validate_json)
+        if known is None or known.plan != digest(cell):  # it ended before it began
+            known = _now(cell, "running")
         self._write(cell, CellState.model_validate({**dict(known), **what, "ended": time.time()}))
 
     def _write(self, cell: GridCell, state: CellState) -> None:

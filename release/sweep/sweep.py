@@ -4,15 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from release import files
 from release.comparison.rows import ComparedRelease
 from release.comparison.write import write_comparison
 from release.errors import BadOption, UnknownName
+from release.format import quoted
 from release.schema.record import Record
 from release.sweep.grid import Grid, GridCell, Match, cells_of, read_grid
 from release.sweep.local import Local
 from release.sweep.state import Board, CellState
-from release.sweep.worker import SweepTask
 
 WORK = "sweeps"
 """Folder of the sweeps' own files, within that of all releases."""
@@ -77,9 +79,14 @@ def _match(only: Sequence[str]) -> Match:
         if name not in Match.model_fields:
             raise UnknownName.among("axis", name, Match.model_fields)
         if not found or not value:
-            raise BadOption(f"--only {each!r} is no condition.", "Give one like method=wanda or sparsity=0.5.")
+            raise BadOption(f"--only {quoted(each)} is no condition.", "Give one like method=wanda or sparsity=0.5.")
         given[name] = value
-    return Match.model_validate(given)
+    try:
+        return Match.model_validate(given)
+    except ValidationError as error:
+        wrong = str(error.errors()[0]["loc"][0])
+        seen = f"--only {quoted(f'{wrong}={given[wrong]}')} is not understood."
+        raise BadOption(seen, "Give one like method=wanda, sparsity=0.5 or seed=43.") from None
 
 
 def sweep(job: Sweep, engine: Local, *, retry_failed: bool) -> None:
@@ -95,7 +102,7 @@ def sweep(job: Sweep, engine: Local, *, retry_failed: bool) -> None:
         for cell in missing:
             tasks.setdefault(cell.task, []).append(cell)
         engine.console.say(f"{len(job.cells)} cells, {len(missing)} to build, in {len(tasks)} tasks.")
-        engine.run(SweepTask(grid=job.grid, out=job.out, work=job.work, cells=()), job.board, list(tasks.values()))
+        engine.run(job.board, list(tasks.values()))
         _report(job)
 
 

@@ -18,7 +18,7 @@ from release.errors import ReleaseError
 from release.frozen import Frozen
 from release.progress import Console
 from release.release_folder import ReleaseFolder
-from release.sweep.grid import Grid, GridCell, cells_of
+from release.sweep.grid import GridCell
 from release.sweep.state import Board
 from release.workspace import Workspace
 
@@ -28,47 +28,50 @@ ABANDONED = 3
 
 
 class SweepTask(Frozen):
-    """What a worker is given.
+    """What a worker is given: the grid's file may change meanwhile.
 
     Attributes:
-        grid: The grid as it was when the sweep began.
         out: The folder of all releases.
         work: The sweep's own folder.
-        cells: Keys of the cells to build.
+        cells: To build, one at least.
     """
 
-    grid: Grid
     out: Path
     work: Path
-    cells: tuple[str, ...]
+    cells: tuple[GridCell, ...]
 
 
 def run(task: SweepTask, console: Console) -> None:
     """Build the cells of a task; why one has failed is kept in its state, and the others go on."""
-    board = Board(task.work, task.out)
-    _build([cell for cell in cells_of(task.grid, task.out) if cell.key in task.cells], board, console)
+    _build(task.cells, Board(task.work, task.out), console)
 
 
 def _build(cells: Sequence[GridCell], board: Board, console: Console) -> None:
     """Build cells that share a bench; where one of several cannot be, each gets a bench of its own."""
     board.begin(cells[0])
-    left = list(cells)
+    left: dict[Path, GridCell] = {}
     try:
         bench = open_bench([cell.plan for cell in cells], console)
         planned = [_planned(cell, bench) for cell in cells]
+        left = {each.workspace.folder.root: cell for each, cell in zip(planned, cells, strict=True)}
         with claimed(bench, planned):
             for release in build(bench, planned):
-                board.done(left.pop(0), release.folder)
+                board.done(left.pop(release.folder), release.folder)
                 if left:
-                    board.begin(left[0])
+                    board.begin(next(iter(left.values())))
     except ReleaseError as error:
-        if len(left) == len(cells) > 1:
-            for cell in cells:
-                _build([cell], board, console)
-            return
-        board.failed(left.pop(0), error.seen, error.remedy)
-        if left:
-            _build(left, board, console)
+        _go_on(cells, list(left.values()) or list(cells), board, console, error)
+
+
+def _go_on(
+    cells: Sequence[GridCell], left: list[GridCell], board: Board, console: Console, error: ReleaseError
+) -> None:
+    """Build the rest. Of several of which none is built, or whose turn it was is not known, each is built alone."""
+    if len(cells) == 1:
+        board.failed(cells[0], error.seen, error.remedy)
+        return
+    for cell in left:
+        _build([cell], board, console)
 
 
 def _planned(cell: GridCell, bench: Bench) -> PlannedRelease:

@@ -6,7 +6,6 @@ a published sparsity is the published one, byte for byte. All others are made he
 
 import csv
 import json
-import os
 import shutil
 import tempfile
 import threading
@@ -136,7 +135,7 @@ class Maker:
         self.rate: float | None = None
         self._made: dict[LocalCopy, Made] = {}
         self._lock = threading.Lock()
-        self._place = Path(tempfile.gettempdir(), f"copies-{os.getpid()}")
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def seconds(self, copy: LocalCopy) -> float:
         """Return how long making a copy takes here; nothing for one that is there.
@@ -166,12 +165,18 @@ class Maker:
                 self._made[copy] = made
             return self._made[copy]
 
+    def _place(self) -> Path:
+        """Return the folder of all copies, which goes when the app ends."""
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="copies-", ignore_cleanup_errors=True)
+        return Path(self._folder.name)
+
     def _new(self, copy: LocalCopy) -> Made:
         found = prunable(copy.pruned)
         sources = _weights(copy, found)
         total = sum(path.stat().st_size for path in sources.values())
-        folder = self._place / f"{copy.method}-{copy.percent:g}"
         try:
+            folder = self._place() / f"{copy.method}-{copy.percent:g}"
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             if shutil.disk_usage(folder).free < total:
