@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,17 @@ from release.progress import Console
 from tests import checkpoints
 from tests.refusal import little_memory  # noqa: F401 - a fixture
 
+
+def _own_threads() -> None:
+    """Give a fork a pool of threads while it has one thread: torch's own way of making it anew is no work for several.
+
+    Of a hundred forks that loaded a model, one ended in "Invalid thread pool!".
+    """
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_num_threads(torch.get_num_threads())
+
+
+os.register_at_fork(after_in_child=_own_threads)
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 

@@ -115,6 +115,7 @@ def pruned(base: Path, target: Path, method: str, using: PruneContext, console: 
     return {name: tensor == 0 for name, tensor in checkpoints.tensors(target).items()}
 
 
+@pytest.mark.long
 def test_a_device_reads_what_the_cpu_reads(base_folders: dict[str, Path], tmp_path: Path, console: Console) -> None:
     folder = base_folders["llama"]
     read = {}
@@ -198,6 +199,7 @@ def test_what_a_tree_needs_is_made_on_the_device_from_vectors(
     assert sum(nbytes for nbytes, _ in fake.copied) < count * count / 8
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("reached", [False, True], ids=["from one thread", "from two"])
 def test_blocks_are_read_on_a_device_as_the_whole_model_is(
     base_folders: dict[str, Path], request: pytest.FixtureRequest, reached: bool

@@ -193,6 +193,7 @@ def lay_without_weights(hub: HubServer, name: str, folder: Path, place: Path, **
     lay(hub, f"ada/{name}", view, **{"release.json": lean.to_json()})
 
 
+@pytest.mark.long
 def test_a_repository_without_weights_is_made_whole_from_its_base_at_the_commit_on_record(
     hub: HubServer, base: Path, variants: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -220,6 +221,7 @@ except LoadError as error:
 """
 
 
+@pytest.mark.long
 def test_what_a_recipe_does_not_give_is_not_loaded(hub: HubServer, variants: dict[str, Path], tmp_path: Path) -> None:
     lay_without_weights(hub, "spoilt", variants["random"], tmp_path, seed=7)
     [said] = told(hub.url, tmp_path, SPOILT_LEAN)
