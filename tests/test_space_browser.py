@@ -142,6 +142,8 @@ def press(page: Page, name: str) -> None:
 
 
 def test_both_answers_stream_word_by_word(page: Page) -> None:
+    for side in ("dense", "pruned"):  # what was stored comes first, and is no answer to what is asked here
+        expect(page.locator(f"#{side} [data-testid=bot]")).to_have_count(1)
     page.evaluate(WATCH)
     ask(page, "why is the sky blue")
     await_answers(page, turns=1)
