@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 from release.card.render import render
 from release.errors import LeakFound
 from release.publishing import leaks
-from tests.records import example_record
+from tests.records import example_answers, example_measurements, example_record
 
 TOKEN = "hf_" + "Ab1" * 11
 GIVEN_AWAY = [
@@ -119,6 +119,54 @@ def test_a_release_that_gives_something_away_is_refused_with_every_place(tmp_pat
     shutil.rmtree(tmp_path)
     tmp_path.mkdir()
     leaks.refuse([tmp_path])
+
+
+def write_answered(folder: Path, answer: str, note: str = "") -> None:
+    """Write record and card of a release whose model gave this answer, and what its publisher said of the base."""
+    base = example_record().base.model_copy(update={"note": note or None})
+    measured = example_measurements(answers=example_answers((answer, "The sky is blue.")))
+    record = example_record(measurements=measured, base=base)
+    (folder / "release.json").write_text(record.to_json(), encoding="utf-8")
+    (folder / "README.md").write_text(render(record), encoding="utf-8")
+
+
+ANSWERED = [
+    "Write to john_doe@example.com, please.",
+    "Save it as /home/user/my_data/notes.txt <here>.",
+    'Open "C:\\Users\\jane\\a b" or\nfile:///etc/passwd.',
+    "Look into /tmp/cache_1/ and /root/.bashrc first.",
+    f"{'word ' * 9}/home/user/{'a_long_name_' * 60}",
+]
+
+
+@pytest.mark.parametrize("answer", ANSWERED)
+def test_an_address_or_a_path_that_a_model_answered_is_the_models(tmp_path, answer):
+    write_answered(tmp_path, answer)
+    assert list(leaks.leaks(tmp_path)) == []
+
+
+@pytest.mark.parametrize("answer", [ANSWERED[0], "The sky scatters light."])
+def test_a_publishers_own_address_stops_a_publication_beside_a_models(tmp_path, answer):
+    write_answered(tmp_path, answer, note="Ask ada@example.org.")
+    assert {leak.split(", ")[0] for leak in leaks.leaks(tmp_path)} == {"README.md", "release.json"}
+
+
+@pytest.mark.parametrize("what", ["a folder of this machine", "the user's name", "this machine's name", leaks.FOUND])
+def test_what_is_this_machines_stops_a_publication_even_in_a_models_answer(tmp_path, monkeypatch, what):
+    monkeypatch.setattr(Path, "home", lambda: Path("/srv/people/lovelace"))
+    monkeypatch.setattr(getpass, "getuser", lambda: "lovelace")
+    monkeypatch.setattr(socket, "gethostname", lambda: "babbage")
+    leaks._of_this_machine.cache_clear()
+    said = {
+        "a folder of this machine": "/srv/people/lovelace/x",
+        "the user's name": "Ask lovelace.",
+        leaks.FOUND: TOKEN,
+    }
+    write_answered(tmp_path, said.get(what, "It runs on babbage."))
+    found = list(leaks.leaks(tmp_path))
+    leaks._of_this_machine.cache_clear()
+    assert {leak.split(", ")[0] for leak in found} == {"README.md", "release.json"}
+    assert all(f": {what}" in leak for leak in found)
 
 
 SECRETS = [TOKEN, "ghp_" + "a1B2" * 9, "glpat-" + "a1B2" * 6, "AKIA" + "A1B2" * 4, "sk-proj-" + "a1B2" * 8]

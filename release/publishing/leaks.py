@@ -5,10 +5,12 @@ file that is its header; its tensors are the base's, which the audit compares. A
 a token was once published, because nobody looked into licences.
 
 What a release says in words (card, record, settings, tables, figures) is searched for the rest too. What a person wrote
-around the generated part of a card is theirs.
+around the generated part of a card is theirs. What a model answered to a sample question is the model's: an address or a
+path in it is nobody's here (asked for an example, a model gives one), but for secrets and the names of this machine.
 """
 
 import getpass
+import json
 import os
 import re
 import socket
@@ -18,13 +20,16 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from release import children
 from release.card.parts import parse
 from release.checkpoint.files import is_hidden
 from release.checkpoint.header import LENGTH_BYTES
 from release.errors import LeakFound
+from release.format import markdown
 from release.resources import resource
-from release.schema.record import CARD, Signed
+from release.schema.record import CARD, Record, Signed
 
 SHOWN = 10
 """Findings that a message lists."""
@@ -61,6 +66,8 @@ PRIVATE: Mapping[str, re.Pattern[str]] = {
 }
 EVERYDAY = {"root", "user", "users", "admin", "ubuntu", "debian", "runner", "localhost", "home", "host"}
 """Names of users and machines that tell nothing."""
+EVERYBODYS = {"/", "/root", "/home", "/tmp"}
+"""Folders of any machine; a path below one is found by its look."""
 
 
 def refuse(folders: Iterable[Path], signer: Signed | None = None) -> None:
@@ -73,7 +80,10 @@ def refuse(folders: Iterable[Path], signer: Signed | None = None) -> None:
     Raises:
         LeakFound: Names each file and line.
     """
-    found = [f"{folder.name}/{leak}" for folder in folders for leak in leaks(folder, signer.name if signer else "")]
+    parts = list(folders)
+    said = "".join(answered(folder) for folder in parts)
+    named = signer.name if signer else ""
+    found = [f"{folder.name}/{leak}" for folder in parts for leak in leaks(folder, named, said)]
     if found:
         more = f"\n  and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
         raise LeakFound(
@@ -83,16 +93,38 @@ def refuse(folders: Iterable[Path], signer: Signed | None = None) -> None:
         )
 
 
-def leaks(folder: Path, named: str = "") -> Iterator[str]:
-    """Find what a folder's words give away, but for whom they are to name: `file, line n: what`."""
+def leaks(folder: Path, named: str = "", said: str | None = None) -> Iterator[str]:
+    """Find what a folder's words give away: `file, line n: what`.
+
+    Args:
+        named: Whom they are to name.
+        said: What models answered, as `answered` returns it; by default by the record in this folder.
+    """
+    said = answered(folder) if said is None else said
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_file() and not is_hidden(name):
-            yield from (f"{name}, {finding}" for finding in _in_file(path, named))
+            yield from (f"{name}, {finding}" for finding in _in_file(path, named, said))
 
 
-def _in_file(path: Path, named: str) -> Iterator[str]:
-    seen = list(_in_words(path, named))
+def answered(folder: Path) -> str:
+    """Return all that models answered to sample questions, by the record of a folder, as files may hold it."""
+    found = None
+    with suppress(OSError, ValidationError):  # no record, or one that is found wanting elsewhere
+        found = Record.read(folder).measurements.get("answers")
+    texts = [side.text for each in found.asked for side in (each.dense, each.pruned)] if found else []
+    return "\n".join(
+        _bare(form) for text in texts for form in (text, markdown(text), json.dumps(text, ensure_ascii=False))
+    )
+
+
+def _bare(text: str) -> str:
+    """Take out what JSON and Markdown put before a character."""
+    return text.replace("\\", "")
+
+
+def _in_file(path: Path, named: str, said: str) -> Iterator[str]:
+    seen = list(_in_words(path, named, said))
     yield from seen
     if not any(finding.endswith(FOUND) for finding in seen) and _holds_secret(path):
         yield FOUND
@@ -136,12 +168,12 @@ def _packed_words(path: Path) -> Iterator[bytes]:
                     yield "\n".join(value for value in column.to_pylist() if value).encode()
 
 
-def _in_words(path: Path, named: str) -> Iterator[str]:
+def _in_words(path: Path, named: str, said: str) -> Iterator[str]:
     if path.suffix == ".png":
-        yield from _in_lines(_png_words(path), frozenset(), named)
+        yield from _in_lines(_png_words(path), frozenset(), named, said)
     elif path.suffix in WORDS and path.name not in OF_THE_BASE and not path.name.upper().startswith(OF_OTHERS):
         text = path.read_text(encoding="utf-8", errors="replace")
-        yield from _in_lines(text.split("\n"), _theirs(path, text), named)
+        yield from _in_lines(text.split("\n"), _theirs(path, text), named, said)
 
 
 def _theirs(path: Path, text: str) -> frozenset[int]:
@@ -151,28 +183,32 @@ def _theirs(path: Path, text: str) -> frozenset[int]:
     return frozenset(part.first + index for part in parts for index in range(len(part.lines)))
 
 
-def _in_lines(lines: Iterable[str], theirs: frozenset[int], named: str) -> Iterator[str]:
-    private = {**PRIVATE, **_of_this_machine(Path.cwd())}
+def _in_lines(lines: Iterable[str], theirs: frozenset[int], named: str, said: str) -> Iterator[str]:
     for number, line in enumerate(lines, 1):
-        if SECRET.search(line) or any(token in line for token in _tokens()):
+        if any(SECRET.search(form) or any(token in form for token in _tokens()) for form in {line, _bare(line)}):
             yield f"line {number}: {FOUND}"
-        elif number not in theirs and (what := _private(line.replace(named, "") if named else line, private)):
+        elif number not in theirs and (what := _private(line.replace(named, "") if named else line, said)):
             yield f"line {number}: {what}"
 
 
-def _private(line: str, patterns: dict[str, re.Pattern[str]]) -> str | None:
-    """The first thing in a line that is private."""
-    for what, pattern in patterns.items():
-        if match := pattern.search(line):
-            return f"{what} ({match[0][:QUOTED]})"
+def _private(line: str, said: str) -> str | None:
+    """The first thing in a line that is private: what looks so, but for a model's own words, or is this machine's."""
+    for what, pattern in PRIVATE.items():
+        for match in pattern.finditer(line):
+            if not said or _bare(match[0]).rstrip("…") not in said:
+                return f"{what} ({match[0][:QUOTED]})"
+    for what, pattern in _of_this_machine(Path.cwd()).items():
+        if found := pattern.search(line):
+            return f"{what} ({found[0][:QUOTED]})"
     return None
 
 
 @cache
 def _of_this_machine(here: Path) -> dict[str, re.Pattern[str]]:
     """Patterns for what is private here: folders, the user's name, the machine's."""
-    folders = {str(Path.home()), str(here), tempfile.gettempdir()} - {"/"}
-    found = {"a folder of this machine": re.compile("|".join(rf"(?<![\w.]){re.escape(each)}/" for each in folders))}
+    folders = {str(each) for each in (Path.home(), here, tempfile.gettempdir())} - EVERYBODYS
+    any_of = "|".join(map(re.escape, sorted(folders)))
+    found = {"a folder of this machine": re.compile(rf"(?<![\w.])(?:{any_of})/")} if folders else {}
     user = ""
     with suppress(OSError, KeyError):
         user = getpass.getuser()
