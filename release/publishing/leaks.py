@@ -5,8 +5,8 @@ file that is its header; its tensors are the base's, which the audit compares. A
 a token was once published, because nobody looked into licences.
 
 What a release says in words (card, record, settings, tables, figures) is searched for the rest too. What a person wrote
-around the generated part of a card is theirs. What a model answered to a sample question is the model's: an address or a
-path in it is nobody's here (asked for an example, a model gives one), but for secrets and the names of this machine.
+around the generated part of a card is theirs. What a model answered to a sample question is the model's: an address or
+path in it is nobody's here (a model makes up examples), but for secrets and the names of this machine.
 """
 
 import getpass
@@ -17,7 +17,7 @@ import socket
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -66,7 +66,7 @@ PRIVATE: Mapping[str, re.Pattern[str]] = {
 }
 EVERYDAY = {"root", "user", "users", "admin", "ubuntu", "debian", "runner", "localhost", "home", "host"}
 """Names of users and machines that tell nothing."""
-EVERYBODYS = {"/", "/root", "/home", "/tmp"}
+EVERYBODYS = {"/"} | {f"/{name}" for name in ("root", "home", "tmp")}
 """Folders of any machine; a path below one is found by its look."""
 
 
