@@ -17,7 +17,7 @@ import socket
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 from pydantic import ValidationError
