@@ -424,9 +424,10 @@ def test_what_the_models_said_is_said_again(
     more = ("--base", str(reader), "--spot-check", "5", "--spot-seed", "7", "--device", "cpu")
     code, checks = verify(made[reading], capsys, *more)
     assert code == 0
-    for name, what in (("bbq", "5 items"), ("perplexity", "4 windows")):
+    whats = {"bbq": "5 items", "perplexity": "4 windows of text", "answers": "5 sample answers"}
+    for name, what in whats.items():
         assert checks[f"spot-check {name}"]["ok"] is True
-        assert checks[f"spot-check {name}"]["detail"].startswith(f"{what} of text drawn" if name != "bbq" else what)
+        assert checks[f"spot-check {name}"]["detail"].startswith(f"{what} drawn")
         assert "seed 7" in checks[f"spot-check {name}"]["detail"]
 
 

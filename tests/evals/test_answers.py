@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -14,6 +15,9 @@ from release.card.render import render
 from release.card.templates import environment
 from release.checkpoint.files import Folder
 from release.errors import UnusableBase, UnusableData
+from release.evals.again import FOLDER, Spot, Spotted
+from release.evals.answers import spot
+from release.evals.answers.again import FILE
 from release.evals.answers.compare import AnswerPair
 from release.evals.answers.questions import OWN
 from release.evals.answers.reading import FLOOR, SpokenToken, flat, unfolded
@@ -126,6 +130,67 @@ def release_with(change: Callable[[SampleAnswers], SampleAnswers], folder: Path,
     record = example_record(measurements=measured)
     [found] = [check for check in recompute.checks(Folder(folder.parent), record) if check.name == "answers"]
     return found
+
+
+@pytest.fixture(scope="module")
+def answered(task: AnswersTask, folders: dict[str, Path]) -> tuple[SampleAnswers, list[AnswerPair]]:
+    """What both models really said, as record and table hold it."""
+    read = {}
+    for name, folder in folders.items():
+        with subject(name, folder) as model:
+            read[name] = task.read(model)
+    result = task.compare(read["dense"], read["pruned"])
+    assert result is not None
+    return result, task._pairs(read["dense"], read["pruned"])
+
+
+def asked_again(
+    known: SampleAnswers, pairs: list[AnswerPair], folders: dict[str, Path], root: Path
+) -> tuple[bool, str]:
+    (root / FOLDER).mkdir()
+    write_tokens(root / FILE, pairs)
+    record = example_record(measurements=example_measurements(answers=known))
+    rng, console = np.random.default_rng(7), Console()
+    question = spot.question(Spotted(Folder(root), record, folders["dense"], Spot(99), rng, console), known)
+    found = {}
+    for name, folder in folders.items():
+        with subject(name, folder) as model:
+            found[name] = question.ask(model)
+    assert question.what == f"{len(OWN)} sample answers"
+    return question.judge(found)
+
+
+def as_dense(pair: AnswerPair) -> AnswerPair:
+    said = tuple(row._replace(pruned=row.dense) for row in pair.dense)
+    return AnswerPair(said, said)
+
+
+def first_token(**changes: Any) -> Callable[[AnswerPair], AnswerPair]:
+    return lambda pair: AnswerPair(*((rows[0]._replace(**changes), *rows[1:]) for rows in pair))
+
+
+INVENTED: dict[str, tuple[Callable[[AnswerPair], AnswerPair], str]] = {
+    "the dense model's for the pruned one's": (as_dense, "differ by"),
+    "a likelier token": (first_token(pruned=0.999), "differ by"),
+    "another text of the same tokens": (first_token(text="Something nicer"), "another text"),
+}
+
+
+def test_answers_of_these_models_pass_a_spot_check(
+    answered: tuple[SampleAnswers, list[AnswerPair]], folders: dict[str, Path], tmp_path: Path
+) -> None:
+    same, told = asked_again(*answered, folders, tmp_path)
+    assert (same, "0.001 is allowed" in told) == (True, True)
+
+
+@pytest.mark.parametrize("kind", INVENTED)
+def test_answers_that_neither_model_gave_are_found_out_by_a_spot_check(
+    kind: str, answered: tuple[SampleAnswers, list[AnswerPair]], folders: dict[str, Path], tmp_path: Path
+) -> None:
+    change, seen = INVENTED[kind]
+    known, pairs = answered
+    same, told = asked_again(known, [change(pair) for pair in pairs], folders, tmp_path)
+    assert (same, seen in told) == (False, True)
 
 
 HONEST = pair_of_words("one two", "one three")

@@ -28,12 +28,12 @@ def again(known: SampleAnswers, data: bytes) -> SampleAnswers:
     Raises:
         UnusableData: The table is not what measuring writes, or other questions were asked.
     """
-    questions = tuple(_questions(known))
-    asked = QuestionSet(questions, known.new_tokens, known.precision, known.prompt, known.bbq)
-    return summary(asked, read_tokens(data, len(questions), known.new_tokens))
+    due = tuple(questions(known))
+    asked = QuestionSet(due, known.new_tokens, known.precision, known.prompt, known.bbq)
+    return summary(asked, read_tokens(data, len(due), known.new_tokens))
 
 
-def _questions(known: SampleAnswers) -> Iterator[SampleQuestion]:
+def questions(known: SampleAnswers) -> Iterator[SampleQuestion]:
     """Return the questions that are due: our own list, and behind it those of BBQ.
 
     Raises:

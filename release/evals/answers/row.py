@@ -24,5 +24,6 @@ ANSWERS = Eval(
     result=SampleAnswers,
     work_module="release.evals.answers.work",
     check_module="release.evals.answers.again",
+    spot_module="release.evals.answers.spot",
     sources=_sources,
 )

@@ -85,15 +85,15 @@ def prepare(asked: EvalContext) -> AnswersTask | None:
         return None
     questions, data = _questions(asked)
     try:
-        prompt, encoded = _encoded(asked.tokenizer, questions)
-        room = _room(asked.dense, encoded)
+        prompt, tokens = encoded(asked.tokenizer, questions)
+        room = _room(asked.dense, tokens)
     except Unfit as why:
         if plan.answers == "on":
             raise UnusableBase(f"{why}.", "Leave the sample answers out: --answers off.") from None
         asked.console.say(f"{LABEL} are left out: {why}.")
         return None
     found = QuestionSet(questions, room, plan.eval_dtype, prompt, data)
-    return AnswersTask(found, encoded, asked.tokenizer, ending_tokens(asked.dense, asked.tokenizer))
+    return AnswersTask(found, tokens, asked.tokenizer, ending_tokens(asked.dense, asked.tokenizer))
 
 
 def _questions(asked: EvalContext) -> tuple[tuple[SampleQuestion, ...], DataSource | None]:
@@ -105,9 +105,7 @@ def _questions(asked: EvalContext) -> tuple[tuple[SampleQuestion, ...], DataSour
     return (*OWN, *found), data if found else None
 
 
-def _encoded(
-    tokenizer: Any, questions: Sequence[SampleQuestion]
-) -> tuple[Literal["chat", "plain"], tuple[Tokens, ...]]:
+def encoded(tokenizer: Any, questions: Sequence[SampleQuestion]) -> tuple[Literal["chat", "plain"], tuple[Tokens, ...]]:
     """Return how the questions are put, and their token ids: through the chat template, without one as they stand.
 
     Raises:
@@ -121,10 +119,10 @@ def _encoded(
                 raise Unfit(f"{TEMPLATE} leaves out a question, or changes it")
     with foreign("The tokenizer cannot read the questions"):
         rows = tokenizer(texts, add_special_tokens=not chat)["input_ids"]
-        encoded = tuple(tuple(row) for row in rows)
-    if not all(encoded):
+        tokens = tuple(tuple(row) for row in rows)
+    if not all(tokens):
         raise Unfit("The tokenizer makes no token of a question")
-    return "chat" if chat else "plain", encoded
+    return "chat" if chat else "plain", tokens
 
 
 def _message(text: str) -> dict[str, str]:
