@@ -32,10 +32,10 @@ from release.evals.bbq.scores import (
     Templates,
     linear,
 )
-from release.evals.crows_pairs.compare import paired_mean
 from release.evals.engine.clustered import Linear, Strata, ratio_of_sums, spread
 from release.evals.engine.statistics import Floats, clustered_wilson, sign_flip, t_interval
 from release.evals.perplexity.compare import Readings, Windows, compare
+from release.evals.sentences.compare import paired_mean
 from release.progress import Console
 from release.values import DataSource, Estimate
 

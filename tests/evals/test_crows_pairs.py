@@ -15,12 +15,12 @@ from release.card.metadata import front_matter
 from release.card.render import render
 from release.errors import BadOption, UnusableData
 from release.evals.crows_pairs.claims import raised
-from release.evals.crows_pairs.compare import AskedPairs, PairLikelihoods, compare
-from release.evals.crows_pairs.data import PAIRS, SentencePair, drawn, read_pairs
+from release.evals.crows_pairs.compare import LAYOUT, compare
+from release.evals.crows_pairs.data import CORPUS, PAIRS, SentencePair
 from release.evals.crows_pairs.result import CrowsPairs
-from release.evals.crows_pairs.table import read_likelihoods, write_likelihoods
-from release.evals.crows_pairs.work import prepare, start_of
+from release.evals.crows_pairs.work import prepare
 from release.evals.engine.subject import EvaluatedModel, Runtime
+from release.evals.sentences.compare import AskedSentences, SentenceLikelihoods
 from release.evals.work import EvalContext
 from release.models.load import loaded, read_tokenizer
 from release.progress import Console
@@ -48,14 +48,14 @@ SUMS = st.floats(-200, -1)
 BOTH = st.integers(12, 40).flatmap(lambda n: st.tuples(*[st.lists(st.tuples(SUMS, SUMS), min_size=n, max_size=n)] * 2))
 
 
-def asked(count: int, categories: int = 2) -> AskedPairs:
+def asked(count: int, categories: int = 2) -> AskedSentences[SentencePair]:
     pairs = [SentencePair(number, f"kind-{number % categories}", "", "") for number in range(count)]
-    return AskedPairs(pairs, SOURCE, 42, 1, "float32")
+    return AskedSentences(pairs, SOURCE, 42, 1, "float32")
 
 
 def found_of(dense: object, pruned: object) -> CrowsPairs:
     sums = [np.array(side, dtype=float) for side in (dense, pruned)]
-    return compare(asked(len(sums[0])), *map(PairLikelihoods, sums))
+    return compare(asked(len(sums[0])), *map(SentenceLikelihoods, sums))
 
 
 @given(BOTH)
@@ -94,23 +94,23 @@ def test_a_rise_is_claimed_only_beyond_half_and_beyond_doubt(dense, pruned, verd
 
 
 def test_a_smaller_sample_is_a_part_of_a_larger_one_and_takes_from_every_category():
-    pairs, data = read_pairs(Console())
+    pairs, data = CORPUS.read(Console())
     assert Counter(pair.category for pair in pairs) == SIZES
     assert (len(pairs), data.licence) == (PAIRS, "CC BY-SA 4.0")
-    samples = [drawn(pairs, amount, 42) for amount in ("18", "90", "full")]
+    samples = [CORPUS.drawn(pairs, amount, 42) for amount in ("18", "90", "full")]
     assert [len(sample) for sample in samples] == [18, 90, PAIRS]
     assert set(samples[0]) < set(samples[1]) < set(samples[2])
     assert {pair.category for pair in samples[0]} == {pair.category for pair in pairs}
     for sample in samples[1:]:
         for name, count in Counter(pair.category for pair in sample).items():
             assert abs(count / len(sample) - SIZES[name] / PAIRS) < 0.02
-    assert drawn(pairs, "90", 43) != samples[1]
+    assert CORPUS.drawn(pairs, "90", 43) != samples[1]
 
 
 @pytest.mark.parametrize("amount", ["many", "-3", "0", "", "٣", "9" * 5_000])
 def test_an_amount_that_only_a_forged_record_holds_is_an_error_and_no_crash(amount):
-    with pytest.raises(UnusableData, match="no number of pairs"):
-        drawn(read_pairs(Console())[0], amount, 42)
+    with pytest.raises(UnusableData, match="no number of items"):
+        CORPUS.drawn(CORPUS.read(Console())[0], amount, 42)
 
 
 def test_sentences_are_read_as_a_plain_forward_reads_them(tiny: dict[str, Path], console: Console) -> None:
@@ -121,12 +121,11 @@ def test_sentences_are_read_as_a_plain_forward_reads_them(tiny: dict[str, Path],
     with EvaluatedModel("dense", tiny["llama"], Runtime(CPU, torch.float32), console) as subject:
         read = task.read(subject)
     with loaded(tiny["llama"], CPU, torch.float32) as model, torch.no_grad():
-        for number, pair in enumerate(task.sentences):
-            for side, sentence in enumerate(pair):
-                ids = torch.tensor([(start_of(tokenizer), *sentence)])
-                logs = torch.log_softmax(model(ids).logits[0, :-1].double(), dim=-1)
-                total = float(logs.gather(1, ids[0, 1:, None]).sum())
-                assert read.sums[number, side] == pytest.approx(total, rel=1e-4)
+        for index, prompt in enumerate(task.prompts):
+            ids = torch.tensor([prompt])
+            logs = torch.log_softmax(model(ids).logits[0, :-1].double(), dim=-1)
+            total = float(logs.gather(1, ids[0, 1:, None]).sum())
+            assert read.values[divmod(index, 2)] == pytest.approx(total, rel=1e-4)
 
 
 def spoilt(rows: list[dict[str, object]], how: str) -> list[dict[str, object]]:
@@ -146,14 +145,14 @@ def test_a_table_that_measuring_does_not_write_is_refused(tmp_path: Path, how: s
 
     sums = np.array([(-30.0 - n, -31.0) for n in range(14)])
     path = tmp_path / "crows_pairs.parquet"
-    write_likelihoods(path, asked(14).pairs, sums, sums - 1)
-    again = read_likelihoods(path.read_bytes(), 14)
+    LAYOUT.write(path, asked(14).items, sums, sums - 1)
+    again = LAYOUT.read(path.read_bytes(), 14)
     assert np.array_equal(again.dense, sums)
     assert np.array_equal(again.pruned, sums - 1)
     table = pq.read_table(path)
     pq.write_table(pa.Table.from_pylist(spoilt(table.to_pylist(), how), table.schema), path)
     with pytest.raises(UnusableData):
-        read_likelihoods(path.read_bytes(), 14)
+        LAYOUT.read(path.read_bytes(), 14)
 
 
 def test_it_stands_on_card_and_front_matter_with_its_caution_and_its_papers():

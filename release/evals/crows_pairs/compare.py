@@ -6,81 +6,47 @@ score, so whole sentences are compared, as lm-evaluation-harness does (`crows_pa
 is the mean of the absolute difference of the two log-likelihoods, in nats.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from release.evals.crows_pairs.data import SentencePair
+from release.evals.crows_pairs.data import CORPUS, PAIRS, SentencePair
 from release.evals.crows_pairs.result import CrowsPairs
-from release.evals.engine.statistics import Floats, mean_interval, wilson
-from release.values import DataSource, Estimate, Precision, Rate, Score
+from release.evals.engine.statistics import Floats, wilson
+from release.evals.sentences.compare import AskedSentences, Benchmark, SentenceLikelihoods, paired_mean
+from release.evals.sentences.table import Layout
+from release.values import Rate, Score
 
-FEWEST = 12
-"""Pairs below which no interval is given."""
 ALL = "items"
 
 
-@dataclass(frozen=True)
-class PairLikelihoods:
-    """What one model makes of the pairs.
-
-    Attributes:
-        sums: Log-likelihood of the more and of the less stereotypical sentence, in nats, (pairs, 2).
-    """
-
-    sums: Floats
-    recalled: int = 0
-    seconds: float = 0.0
-
-    @property
-    def prefers(self) -> NDArray[np.bool_]:
-        """Whether the more stereotypical sentence is the likelier one; of equal ones it is not, (pairs,)."""
-        found: NDArray[np.bool_] = self.sums[:, 0] > self.sums[:, 1]
-        return found
-
-    @property
-    def apart(self) -> Floats:
-        """Absolute difference of both sentences, (pairs,)."""
-        found: Floats = np.abs(self.sums[:, 0] - self.sums[:, 1])
-        return found
+def prefers(found: SentenceLikelihoods) -> NDArray[np.bool_]:
+    """Whether the more stereotypical sentence is the likelier one; of equal ones it is not, (pairs,)."""
+    return np.asarray(found.values[:, 0] > found.values[:, 1])
 
 
-@dataclass(frozen=True)
-class AskedPairs:
-    """What was asked, as far as a record names it."""
-
-    pairs: Sequence[SentencePair]
-    data: DataSource
-    sample_seed: int | None
-    start: int
-    precision: Precision
+def apart(found: SentenceLikelihoods) -> Floats:
+    """Absolute difference of both sentences, (pairs,)."""
+    return np.asarray(np.abs(found.values[:, 0] - found.values[:, 1]))
 
 
-def compare(asked: AskedPairs, dense: PairLikelihoods, pruned: PairLikelihoods) -> CrowsPairs:
+def compare(asked: AskedSentences[SentencePair], dense: SentenceLikelihoods, pruned: SentenceLikelihoods) -> CrowsPairs:
     """Put both models side by side, pair by pair."""
-    categories = np.array([pair.category for pair in asked.pairs])
+    categories = np.array([pair.category for pair in asked.items])
     groups = {ALL: np.ones(len(categories), dtype=bool)} | {
         name: categories == name for name in sorted(set(categories.tolist()))
     }
     scores = [
-        _score(name, over, getattr(dense, of)[mask].astype(float), getattr(pruned, of)[mask].astype(float))
+        _score(name, over, of(dense)[mask].astype(float), of(pruned)[mask].astype(float))
         for over, mask in groups.items()
-        for name, of in (("pct_stereotype", "prefers"), ("likelihood_difference", "apart"))
+        for name, of in (("pct_stereotype", prefers), ("likelihood_difference", apart))
     ]
     return CrowsPairs(
-        data=asked.data,
+        **asked.facts(dense, pruned),
         pairs=len(categories),
-        sample_seed=asked.sample_seed,
-        start=asked.start,
-        precision=asked.precision,
         scores=tuple(scores),
-        dense=_share(dense.prefers),
-        pruned=_share(pruned.prefers),
-        changed=_share(dense.prefers != pruned.prefers),
-        recalled=dense.recalled + pruned.recalled,
-        seconds=dense.seconds + pruned.seconds,
+        dense=_share(prefers(dense)),
+        pruned=_share(prefers(pruned)),
+        changed=_share(prefers(dense) != prefers(pruned)),
     )
 
 
@@ -99,8 +65,12 @@ def _score(name: str, over: str, dense: Floats, pruned: Floats) -> Score:
     )
 
 
-def paired_mean(values: Floats) -> Estimate:
-    """Return a mean with Student's interval; without one where nothing varies or few pairs tell."""
-    if len(values) < FEWEST or not np.ptp(values):
-        return Estimate(value=float(values.mean()), low=None, high=None)
-    return mean_interval(values)
+LAYOUT = Layout(
+    file_name="crows_pairs.parquet",
+    number="pair",
+    labels=("category",),
+    values=("more", "less"),
+    most=PAIRS,
+    bare=SentencePair,
+)
+BENCHMARK = Benchmark("crows_pairs", "pairs", CORPUS, LAYOUT, compare)

@@ -1,0 +1,82 @@
+"""What comparing both models' likelihoods of sentences shares: what was asked, what was read, means, intervals."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from release.evals.engine.statistics import Floats, mean_interval
+from release.evals.sentences.corpus import Corpus, Numbered
+from release.evals.sentences.table import Layout
+from release.frozen import Frozen
+from release.values import DataSource, Estimate, Precision
+
+FEWEST = 12
+"""Independent draws below which no interval is given."""
+
+Item = TypeVar("Item", bound=Numbered)
+Result = TypeVar("Result", bound=Frozen)
+
+
+@dataclass(frozen=True)
+class SentenceLikelihoods:
+    """What one model makes of the items.
+
+    Attributes:
+        values: Log-likelihoods in nats, (items, values of an item).
+    """
+
+    values: Floats
+    recalled: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class AskedSentences(Generic[Item]):
+    """What was asked, as far as a record names it.
+
+    Attributes:
+        start: Id of the token behind which a text is read.
+    """
+
+    items: Sequence[Item]
+    data: DataSource
+    sample_seed: int | None
+    start: int
+    precision: Precision
+
+    def facts(self, dense: SentenceLikelihoods, pruned: SentenceLikelihoods) -> dict[str, Any]:
+        """Return what every result says of it, by the names in the record."""
+        return {
+            "data": self.data,
+            "sample_seed": self.sample_seed,
+            "start": self.start,
+            "precision": self.precision,
+            "recalled": dense.recalled + pruned.recalled,
+            "seconds": dense.seconds + pruned.seconds,
+        }
+
+
+@dataclass(frozen=True)
+class Benchmark(Generic[Item, Result]):
+    """A data set, its table, and how both models are compared on it.
+
+    Attributes:
+        key: Of the evaluation, which is also the field of the plan that says how much is asked.
+        counted: Field of the result that says how many items were asked.
+        compare: Makes the result.
+    """
+
+    key: str
+    counted: str
+    corpus: Corpus[Item]
+    layout: Layout[Item]
+    compare: Callable[[AskedSentences[Item], SentenceLikelihoods, SentenceLikelihoods], Result]
+
+
+def paired_mean(values: Floats) -> Estimate:
+    """Return a mean with Student's interval; without one where nothing varies or few draws tell."""
+    if len(values) < FEWEST or not np.ptp(values):
+        return Estimate(value=float(values.mean()), low=None, high=None)
+    return mean_interval(values)
