@@ -17,6 +17,8 @@ MASK = "mask/pruned.safetensors"
 SIGNATURE = "model.sig"
 """Made last, over all the other files."""
 REPO_ID = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+")
+TAG = re.compile(r"v[1-9][0-9]*")
+"""What a published version is called."""
 LICENCE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 LANGUAGE = re.compile(r"[a-z]{2,3}|multilingual|code")
 LONGEST = 500

@@ -107,7 +107,7 @@ def problems(record: Record, card: str) -> list[str]:
 
 
 @settings(max_examples=30, deadline=None)
-@given(records(), st.sampled_from((NOWHERE, CardPlace(REPO), CardPlace(REPO, gated=True))))
+@given(records(), st.sampled_from((NOWHERE, CardPlace(REPO), CardPlace(REPO, gated=True, tag="v12"))))
 def test_any_record_gives_a_card_of_the_same_structure_that_agrees_with_it(record, target):
     card = rendered(record, target)
     assert VOID_WORDS.search(card) is None
@@ -197,7 +197,7 @@ FACTS = {
     "languages": r"^\| Languages \| en, as the base's card states \|$",
     "memory": r"^\| Size \| 7\.64 GB on disk, and of memory as stored \(BF16\); 15\.3 GB in float32 \|$",
     "serving": r"^\*\*Serving\.\*\* Transformers 5.* ran these files here\. vLLM, llama\.cpp, MLX were not tried",
-    "tag": r"^revision = \"main\"  # versions are tagged: \"v1\" is the first$",
+    "tag": r"^model = AutoModelForCausalLM\.from_pretrained\(path, revision=\"v3\"\)$",
     "Space": rf"^\*\*Try it:\*\* \[ask both models the same question\]\(https://huggingface\.co/spaces/{REPO}\)",
     "retained": r"^\| Questions answered right, guessing 0\.33 \| .*, 99 % kept \|",
     "worst group": r"^\*\*Worst group:\*\* stereotyped answers rose most for Age \(0\.065 → 0\.070, 100 items\)",
@@ -248,7 +248,7 @@ FULL = example_record(base=example_base(context=131_072))
 
 @pytest.mark.parametrize("fact", FACTS)
 def test_the_card_has_every_fact(fact):
-    assert re.search(FACTS[fact], render(FULL, CardPlace(REPO, space=REPO)), re.MULTILINE)
+    assert re.search(FACTS[fact], render(FULL, CardPlace(REPO, space=REPO, tag="v3")), re.MULTILINE)
 
 
 def test_a_note_on_the_base_stands_before_everything_but_the_warning():

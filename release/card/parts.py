@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from release.names import REPO_ID
+from release.names import REPO_ID, TAG
 from release.outside import Unfit, yaml_mapping
 
 BEGIN = "<!-- release: generated card; templates {templates}; seals {seals}{target}; write outside the two marks -->"
@@ -23,18 +23,20 @@ FIELDS = (
 
 _MARK = re.compile(
     r"<!-- release: generated card; templates (?P<templates>[0-9a-f]+); seals (?P<front>[0-9a-f]+) (?P<body>[0-9a-f]+)"
-    rf"(?:; for (?P<repo>{REPO_ID.pattern})(?P<gated>, gated)?(?:, Space (?P<space>{REPO_ID.pattern}))?)?"
+    rf"(?:; for (?P<repo>{REPO_ID.pattern})(?P<gated>, gated)?(?:, Space (?P<space>{REPO_ID.pattern}))?"
+    rf"(?:, as (?P<tag>{TAG.pattern}))?)?"
     r"; write outside the two marks -->"
 )
 FIELD = re.compile(r"([A-Za-z_][\w.-]*):(?:\s|$)")
 
 
 class CardPlace(NamedTuple):
-    """Where a card goes: a Hub id, whether people must agree to terms there, and its Space's id; or nowhere."""
+    """Where a card goes: a Hub id, whether people must agree to terms there, its Space's id, its tag; or nowhere."""
 
     repo_id: str | None = None
     gated: bool = False
     space: str | None = None
+    tag: str | None = None
 
 
 NOWHERE = CardPlace()
@@ -78,9 +80,9 @@ class Card(NamedTuple):
     @property
     def text(self) -> str:
         """The whole card, the mark with `sealed` in it; `parse(c.text)` has the same parts as `c`."""
-        repo, gated, space = self.target
-        shown = f", Space {space}" if space else ""
-        target = f"; for {repo}{', gated' if gated else ''}{shown}" if repo else ""
+        repo, gated, space, tag = self.target
+        shown = f"{', gated' if gated else ''}{f', Space {space}' if space else ''}{f', as {tag}' if tag else ''}"
+        target = f"; for {repo}{shown}" if repo else ""
         begin = BEGIN.format(templates=self.templates, seals=" ".join(self.sealed), target=target)
         lines = ("---", *self.front.lines, "---", *self.above.lines, begin, *self.body.lines, END, *self.below.lines)
         return "\n".join(lines)
@@ -139,7 +141,7 @@ def parse(card: str) -> Card | None:
         return None
     return Card(
         mark["templates"],
-        CardPlace(mark["repo"], mark["gated"] is not None, mark["space"]),
+        CardPlace(mark["repo"], mark["gated"] is not None, mark["space"], mark["tag"]),
         CardPart(2, lines[1 : max(1, opened - 1)]),
         CardPart(opened + 1, lines[opened:start]),
         CardPart(start + 2, lines[start + 1 : end]),

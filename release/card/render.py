@@ -152,6 +152,7 @@ def _context(record: Record, target: CardPlace) -> dict[str, object]:
         "record": record,
         "repo": target.repo_id,
         "space": target.space,
+        "tag": target.tag,
         "base": base_asked(record),
         "hub": HUB,
         "said": sentence(record),

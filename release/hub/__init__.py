@@ -15,7 +15,8 @@ own store or from HF_TOKEN, goes to the Hub and to one's own Space alone, and st
     push        the story, top to bottom
     commit      one commit, sent once, and the proof that it arrived
     space       a Space's build, its log, one question
-    settings    gate, visibility, tag
+    settings    gate, visibility
+    tags        the tag that the card names
     collections the collection, checked first and filled last
     client      the client, and the patience with it
     faults      what can go wrong, and what it means
@@ -30,6 +31,7 @@ from release.hub.history import require_no_release
 from release.hub.plan import PushPlan, survey
 from release.hub.push import Pushed, claim, push
 from release.hub.repos import Upload
+from release.hub.tags import named, outdated
 from release.settings.publication import PublishOptions
 
 __all__ = [
@@ -44,6 +46,8 @@ __all__ = [
     "check_namespace",
     "claim",
     "login",
+    "named",
+    "outdated",
     "push",
     "require_no_release",
     "require_rights",

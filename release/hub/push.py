@@ -15,7 +15,7 @@ from huggingface_hub import SpaceHardware
 
 from release.errors import HubFailed
 from release.frozen import Frozen
-from release.hub import collections, demonstration, settings, space
+from release.hub import collections, demonstration, settings, space, tags
 from release.hub.admission import admitted, found_at
 from release.hub.client import HubClient, limit_memory
 from release.hub.commit import Filled, fill
@@ -185,7 +185,7 @@ def _finished(context: PushContext, upload: Upload, found: Sequence[Found], push
     if not context.options.private:
         for target, there in zip((model, *spaces), (trial.found, *found[1:]), strict=True):
             settings.show(context, target, there)
-    tag = settings.tag(context, model, pushed.model_commit)
+    tag = tags.tag(context, model, pushed.model_commit, upload.tag)
     collection = collections.collect(context, upload)
     stage = demo.stage if demo else None
     return pushed.model_copy(update={"space_stage": stage, "answer": answer, "tag": tag, "collection": collection})

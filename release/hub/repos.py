@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from huggingface_hub.errors import RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
@@ -73,6 +73,23 @@ class Found:
     maker: Maker = "nobody"
 
 
+class Tag(NamedTuple):
+    """The tag that a model's card names.
+
+    Attributes:
+        name: v1, v2, …
+        set: Whether it names the commit that stood there when the card was written; else it was free.
+    """
+
+    name: str
+    set: bool
+
+    @property
+    def number(self) -> int:
+        """Its number, from 1."""
+        return int(self.name[1:])
+
+
 Sight = Mapping[Kind, Found | None]
 """What was there when somebody looked: None for no repository."""
 
@@ -85,6 +102,7 @@ class Upload:
         work: Folder of the journal; never uploaded.
         expects: What the repositories held when card and Space were written for them; None where nobody looked.
         space_id: Where the Space goes, if not under the model's id.
+        tag: The tag that the card names; None where it names none.
     """
 
     model: Path
@@ -93,6 +111,7 @@ class Upload:
     work: Path
     expects: Sight | None = None
     space_id: str | None = None
+    tag: Tag | None = None
 
     def targets(self, revision: str = MAIN) -> tuple[RepoFolder, ...]:
         """The model's and, where one goes along, the Space's."""

@@ -1,9 +1,8 @@
-"""What makes a whole release seen and named: the gate, visibility, a tag.
+"""What makes a whole release seen: the gate and visibility.
 
 An answer is no proof: each is asked for, and then looked at.
 """
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,9 +11,8 @@ from release.hub.context import PushContext
 from release.hub.faults import FAULTS
 from release.hub.repos import Found, RepoFolder
 
-TAG = re.compile(r"v[1-9][0-9]*")
 LOOKS = 3
-"""How often a setting is looked at before it is said to have no effect, and a tag asked for that others take."""
+"""How often a setting is looked at before it is said to have no effect."""
 
 
 def gate(context: PushContext, model: RepoFolder, found: Found) -> str | bool:
@@ -86,37 +84,3 @@ def _look(context: PushContext, target: RepoFolder, holds: Callable[[Any], bool]
             return holds(info)
         context.client.sleep(wait)
     raise AssertionError("the last look returns")
-
-
-def tag(context: PushContext, model: RepoFolder, commit: str) -> str:
-    """Return the tag v1, v2, … that names a commit; the next free one is made where there is none.
-
-    Raises:
-        HubFailed: The Hub refuses, or others take each number first, or it says yes and does nothing.
-    """
-    url, asked = context.client.url("model", model.id), []
-    for _ in range(LOOKS + 1):
-        versions = _versions(context, model)
-        if known := next((f"v{number}" for number, tagged in versions.items() if tagged == commit), None):
-            if known in asked:
-                context.journal.note("tagged", url, tag=known, commit=commit)
-            return known
-        asked.append(f"v{max(versions, default=0) + 1}")
-        _make_tag(context, model, asked[-1], commit)
-    raise HubFailed(
-        f"No tag could be set at {url} for {commit[:8]}: the Hub was asked for {', '.join(dict.fromkeys(asked))}, and "
-        f"lists none of them for this commit. {context.visible()}",
-        "Run the same command again; all files are there without it.",
-    )
-
-
-def _versions(context: PushContext, model: RepoFolder) -> dict[int, str]:
-    """Ask for the release's tags: number → the commit that it names."""
-    refs = context.ask("model", model.id, lambda: context.client.api.list_repo_refs(model.id))
-    return {int(ref.name[1:]): ref.target_commit for ref in refs.tags if TAG.fullmatch(ref.name)}
-
-
-def _make_tag(context: PushContext, model: RepoFolder, name: str, commit: str) -> None:
-    """Ask for a tag. One that somebody made meanwhile (409) is no fault: the next look tells whose commit it names."""
-    api = context.client.api
-    context.ask("model", model.id, lambda: api.create_tag(model.id, tag=name, revision=commit, exist_ok=True))

@@ -91,13 +91,17 @@ def push_release(
     from release import hub
 
     require_own_files(folder)
-    upload, changes = _prepared(folder, record, publisher, console)
+    anew = signer is not None and signer.identity is not None  # such a signature is another one each time
+    upload, changes = _prepared(folder, record, publisher, console, anew)
     if claimed:
         hub.require_no_release(upload, claimed, publisher.options)
     signing.settle(upload.model, signer, console, record.audit.files)
     if record.signed_as and not (upload.model / SIGNATURE).exists():
         record = record.model_copy(update={"signed_as": None})
         upload, changes = _prepared(folder, record, publisher, console)
+    if hub.outdated(upload, console):  # the signature alone is new
+        upload, changes = _prepared(folder, record, publisher, console, anew=True)
+        signing.settle(upload.model, signer, console, record.audit.files)
     for line in hub.survey(upload, publisher.options, publisher.account, console, card_diff=changes).lines():
         console.say(line)
     pushed = hub.push(upload, publisher.options, console)
@@ -175,13 +179,19 @@ def _linked(source: str, target: str) -> None:
         shutil.copyfile(source, target)
 
 
-def _prepared(folder: ReleaseFolder, record: Record, publisher: Publisher, console: Console) -> tuple["Upload", str]:
+def _prepared(
+    folder: ReleaseFolder, record: Record, publisher: Publisher, console: Console, anew: bool = False
+) -> tuple["Upload", str]:
     """Write card and Space for the repositories they go to, and say how the card on the Hub would change.
 
     This card is another one than `release.build` wrote. It names its repository, says whether readers must ask, keeps
     what people wrote on the Hub, and may be the card of a recipe without weights; all that is read from the Hub now,
-    since a release may be built long before it is pushed. The one that was built stands by itself: a release that stays
-    here, or whose push is refused, is whole.
+    since a release may be built long before it is pushed. It names the tag under which it will stand: where nothing
+    else is new, that of the commit which is there. The one that was built stands by itself: a release that stays here,
+    or whose push is refused, is whole.
+
+    Args:
+        anew: Whether there will be a new commit in any case.
     """
     from release import hub
 
@@ -190,20 +200,26 @@ def _prepared(folder: ReleaseFolder, record: Record, publisher: Publisher, conso
     if not folder.space.is_dir():
         upload = replace(upload, space=None)
     on_hub, adopted, sight = hub.standing_card(upload, options)
-    if options.contact is not None:
-        record = record.model_copy(update={"contact": options.contact})
+    upload = hub.named(replace(upload, expects=sight), options, anew)
+    said = record.model_copy(update={"contact": options.contact} if options.contact is not None else {})
     if options.weights == "none":
-        record, upload = _without_weights(record, upload)
-    target = CardPlace(upload.id, _behind_a_gate(options, on_hub), upload.space_id if upload.space else None)
-    merged = card_file.renewed(upload.model, record, target, on_hub, upload.work, adopted)
-    changes = card_file.changes(merged, on_hub) if on_hub is not None else ""
+        said, upload = _without_weights(said, upload)
+    target = _place_of(upload, _behind_a_gate(options, on_hub))
+    merged = card_file.renewed(upload.model, said, target, on_hub, upload.work, adopted)
     card_file.write(upload.model, merged)
-    if (path := upload.model / FILE_NAME).read_bytes() != (text := record.to_json()).encode():
+    if (path := upload.model / FILE_NAME).read_bytes() != (text := said.to_json()).encode():
         files.write(path, text)
+    if hub.outdated(upload, console):
+        return _prepared(folder, record, publisher, console, anew=True)
     if upload.space:
-        write_space(record, folder, None, console, upload.id, upload.space_id)
-    leaks.refuse([folder for folder in (upload.model, upload.space) if folder], record.signed_as)
-    return replace(upload, expects=sight), changes
+        write_space(said, folder, None, console, upload.id, upload.space_id)
+    leaks.refuse([folder for folder in (upload.model, upload.space) if folder], said.signed_as)
+    return upload, card_file.changes(merged, on_hub) if on_hub is not None else ""
+
+
+def _place_of(upload: "Upload", gated: bool) -> CardPlace:
+    tag = upload.tag.name if upload.tag else None
+    return CardPlace(upload.id, gated, upload.space_id if upload.space else None, tag)
 
 
 def _without_weights(record: Record, upload: "Upload") -> tuple[Record, "Upload"]:
