@@ -14,6 +14,7 @@ EXIT_UNFORESEEN = 70
 EXIT_NOBODY_READS = 141
 """As of a program that a closed pipe ends."""
 
+COMPLETION = "_RELEASE_COMPLETE"
 PANIC = "PanicException"
 """What a panic of compiled Rust code is called; it is no Exception."""
 NO_MEMORY = re.compile(r"can't allocate memory|out of memory")
@@ -76,8 +77,10 @@ def _invoked(arguments: list[str]) -> int:
     """Run a command; typer's own call would take any `EOFError` for Ctrl-D, and any broken pipe for the terminal's."""
     import typer
 
-    from release.cli import parser
+    from release.cli import app, parser
 
+    if COMPLETION in os.environ:  # a shell asks what may follow; typer answers and exits
+        app(prog_name="release")
     command = parser()
     try:
         with command.make_context("release", list(arguments) or ["--help"]) as context:
@@ -101,14 +104,11 @@ def _caught(error: BaseException, arguments: list[str]) -> int:
 
 def _answer(error: BaseException) -> ErrorMessage | None:
     """What there is to say of an error that was foreseen."""
-    import typer
-
     from release.errors import ReleaseError
+    from release.misused import misused
 
-    # typer carries its own copy of click and exports only the leaves of its errors.
-    usage_error: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
-    if isinstance(error, usage_error):
-        return ErrorMessage(error.format_message(), "`release --help` shows what is understood.", 2)
+    if told := misused(error):
+        return ErrorMessage(*told, 2)
     if isinstance(error, ReleaseError):
         return ErrorMessage(error.seen, error.remedy, error.exit_code)
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and NO_MEMORY.search(str(error))):

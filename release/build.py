@@ -31,6 +31,7 @@ from release.evals.storage.result import Storage
 from release.evals.work import ModelPair
 from release.format import listed
 from release.models import classes
+from release.place import require_place
 from release.plan import Plan
 from release.progress import Console
 from release.pruning import masks
@@ -127,6 +128,8 @@ def open_bench(plans: Sequence[Plan], console: Console, measured: bool = True) -
     """
     first = plans[0]
     _require_one_base(plans)
+    for plan in plans:
+        require_place(plan.out, plan.model)
     base = resolve(first.model, console, first.identity)
     if base.left:
         console.say(f"Left behind, since no loader of weights or tokenizer reads them: {listed(base.left, 20)}.")

@@ -4,6 +4,7 @@ A command takes records, whose fields declare the options (`release.settings`). 
 gradio) happen inside the commands, so that `release --help` is quick.
 """
 
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,10 +12,13 @@ from typing import Annotated, Any
 import typer
 
 from release import __version__
+from release.format import exact_percent
+from release.place import require_place
 from release.progress import Console
 from release.settings.building import ReleaseOptions
 from release.settings.command import command, parameters
 from release.settings.common import Base, Debug, DryRun, Json, Model, PathOrRepo, ReleaseFolder, RunOptions
+from release.settings.examples import epilog
 from release.settings.measuring import Measuring
 from release.settings.option import shares
 from release.settings.publication import Destination, PublishOptions
@@ -26,7 +30,6 @@ app = typer.Typer(
     help="Publish pruned language models that can be believed.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -35,6 +38,11 @@ def _version(asked: bool) -> None:
     if asked:
         typer.echo(__version__)
         raise typer.Exit
+
+
+def _begin(text: str) -> None:
+    """Say at once what was understood: what follows loads libraries that take seconds."""
+    Console().say(f"{text} …")
 
 
 @app.callback()
@@ -59,6 +67,8 @@ def publish(
     from release.plan import Plan
 
     plan = Plan.of(model, asked, out=destination.out, local=destination.local, publication=publication)
+    require_place(plan.out, model)
+    _begin(f"{model}, {plan.recipe.method}, {exact_percent(plan.recipe.sparsity)}")
     if dry_run:
         from release.preview import preview  # it asks the Hub
 
@@ -72,12 +82,14 @@ def prune(
     *,
     model: Model,
     out: Annotated[
-        Path, typer.Option("--out", help="The model folder to write; several lie inside.", show_default=False)
+        Path, typer.Option("--out", "-o", help="The model folder to write; several lie inside.", show_default=False)
     ],
     asked: ReleaseOptions,
     sparsity: Annotated[
         str | None,
-        typer.Option("--sparsity", help="Share to zero, or several: 0.1,0.3,0.5 from one read.", show_default=False),
+        typer.Option(
+            "--sparsity", "-s", help="Share to zero, or several: 0.1,0.3,0.5 from one read.", show_default=False
+        ),
     ] = None,
     dry_run: DryRun = False,
     run: RunOptions,
@@ -88,6 +100,8 @@ def prune(
 
     each = (asked.with_sparsity(share) for share in shares(sparsity))
     plans = [Plan.of(model, one, out=out).unmeasured() for one in each]
+    require_place(out, model)
+    _begin(f"{model}, {plans[0].recipe.method}, {', '.join(exact_percent(plan.recipe.sparsity) for plan in plans)}")
     if dry_run:
         from release.preview import preview
 
@@ -99,6 +113,7 @@ def prune(
 @command(app)
 def verify(*, path_or_repo: PathOrRepo, base: Base = None, asked: VerifyOptions, run: RunOptions) -> None:
     """Read every weight again and compare with record, card and base; exit 1 where they disagree."""
+    _begin(f"Verify {path_or_repo}")
     from release import report
     from release.commands.verify import verify_as_asked
 
@@ -107,15 +122,16 @@ def verify(*, path_or_repo: PathOrRepo, base: Base = None, asked: VerifyOptions,
     raise typer.Exit(0 if verification.ok else 1)
 
 
-@app.command()
+@app.command(epilog=epilog("rebuild"))
 def rebuild(
     release_or_repo: PathOrRepo,
     base: Annotated[str, typer.Option("--base", help="The dense model.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", help="The model folder to write.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The model folder to write.", show_default=False)],
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Make a pruned model from its base without downloading it; every file is checked by hash."""
+    _begin(f"Rebuild {release_or_repo}")
     from release import api, report
 
     report.show_facts({"folder": str(api.rebuild(release_or_repo, base, out))}, json)
@@ -127,16 +143,17 @@ def measure(
     pruned: Annotated[Path, typer.Argument(help="A pruned model folder.", show_default=False)],
     base: Annotated[str, typer.Option("--base", help="The dense model.", show_default=False)],
     measuring: Measuring,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for per-item answers and figures.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for per-item answers and figures.")] = None,
     run: RunOptions,
 ) -> None:
     """Measure any pruned model beside its base; changes neither."""
+    _begin(f"Measure {pruned}")
     from release import api, report
 
     report.show_measurements(api.measure(pruned, base, measuring, out), run.as_json)
 
 
-@app.command()
+@app.command(epilog=epilog("card"))
 def card(
     release: ReleaseFolder,
     diff: Annotated[bool, typer.Option("--diff", help="Only show what would change.")] = False,
@@ -164,6 +181,7 @@ def push(
     debug: Debug = False,
 ) -> None:
     """Upload a release that was built before."""
+    _begin(f"Push {release}")
     from release import report
     from release.publishing.upload import push_only, push_preview
 
@@ -206,21 +224,23 @@ def sweep(
     run: RunOptions,
 ) -> None:
     """Build a grid of releases from one file; what is done already is left as it is. Exit 1 where a cell failed."""
+    _begin(f"Grid {grid}")
     from release.commands.sweep import run_sweep
 
     raise typer.Exit(0 if run_sweep(grid, asked, dry_run=dry_run, as_json=run.as_json) else 1)
 
 
-@app.command()
+@app.command(epilog=epilog("report"))
 def report(
     releases: Annotated[
         list[str], typer.Argument(help="Releases, model folders, or Hub ids org/name\\[@revision].", show_default=False)
     ],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the report.")] = Path("report"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the report.")] = Path("report"),
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Lay releases beside each other: a page, Markdown, CSV and Parquet. Exit 1 where a card and its files disagree."""
+    _begin(f"Report on {len(releases)} releases")
     from release.commands.report import report_on
     from release.report import show_comparison
 
@@ -229,19 +249,21 @@ def report(
     raise typer.Exit(1 if any(each.agrees is False for each in found) else 0)
 
 
-@app.command()
+@app.command(epilog=epilog("demo"))
 def demo(
     releases: Annotated[list[Path], typer.Argument(help="Release folders.", show_default=False)],
     base: Base = None,
     debug: Debug = False,
 ) -> None:
     """Run a release's Space on this machine; GRADIO_SERVER_NAME and GRADIO_SERVER_PORT are honoured."""
+    _begin(f"Space of {', '.join(map(str, releases))}")
     from release.commands.demo import run_space
 
-    run_space(releases, base, Console())
+    with suppress(KeyboardInterrupt):  # it is how a demo ends
+        run_space(releases, base, Console())
 
 
-@app.command()
+@app.command(epilog=epilog("methods"))
 def methods(json: Json = False) -> None:
     """List the pruning methods."""
     from release import report
@@ -250,14 +272,14 @@ def methods(json: Json = False) -> None:
     report.show_methods(METHODS.values(), json)
 
 
-@app.command()
+@app.command(epilog=epilog("models"))
 def models(json: Json = False) -> None:
     """List the aliases of base models."""
     from release import report
     from release.sources.base import ALIASES, DEMO
-    from release.sources.demo import HUB_ID
+    from release.sources.demo import HUB_ID, SHORT_NOTE
 
-    report.show_models({**ALIASES, DEMO: HUB_ID}, json)
+    report.show_models({**ALIASES, DEMO: HUB_ID}, {DEMO: SHORT_NOTE}, json)
 
 
 @cache

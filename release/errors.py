@@ -23,9 +23,21 @@
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from release.format import LONGEST_QUOTED, quoted
+
+NEAR = 0.6
+"""Likeness, by difflib's ratio, from which a name may have been meant."""
+AS_NEAR = 0.1
+"""What a name may be less like than the nearest, to be offered, too."""
+
+
+def nearest(name: str, known: Sequence[str]) -> list[str]:
+    """Return the names that may have been meant, the nearest first; none where nothing is near."""
+    likeness = {each: difflib.SequenceMatcher(None, name.casefold(), each.casefold()).ratio() for each in known}
+    least = max(NEAR, max(likeness.values(), default=0) - AS_NEAR)
+    return sorted((each for each in known if likeness[each] >= least), key=lambda each: -likeness[each])[:3]
 
 
 class ReleaseError(Exception):
@@ -63,8 +75,10 @@ class UnknownName(InputError):
     def among(cls, kind: str, name: str, known: Iterable[str], remedy: str = "") -> "UnknownName":
         """Build the error with the names nearest to `name`."""
         names = sorted(known)
-        near = difflib.get_close_matches(name[:LONGEST_QUOTED], names, n=3, cutoff=0.4) or names
-        return cls(f"There is no {kind} {quoted(name)}.", f"Did you mean {' or '.join(near)}? {remedy}".strip())
+        near = nearest(name[:LONGEST_QUOTED], names)
+        meant = f"Did you mean {' or '.join(near)}?" if near else ""
+        told = remedy or ("" if near else f"There are {', '.join(names)}.")
+        return cls(f"There is no {kind} {quoted(name)}.", f"{meant} {told}".strip())
 
 
 class UnusableBase(InputError):

@@ -7,6 +7,7 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from release.format import listed, shown, visible
+from release.format import size as human
 from release.report.display import display, left_dense, listing
 
 if TYPE_CHECKING:
@@ -43,9 +44,9 @@ def _tables(preview: "Preview") -> Iterator[RenderableType]:
             "Prunable": f"{preview.prunable_parameters:,} (from {preview.counted_from})",
             "To zero": f"{preview.zeroed_parameters:,}",
             **left_dense(preview.left_dense),
-            "To write": "unknown" if size is None else f"{size:,} bytes",
-            "To upload": "unknown" if preview.bytes_to_upload is None else f"{preview.bytes_to_upload:,} bytes",
-            "Disk free": f"{preview.disk_free:,} bytes",
+            "To write": "unknown" if size is None else human(size),
+            "To upload": "unknown" if preview.bytes_to_upload is None else human(preview.bytes_to_upload),
+            "Disk free": human(preview.disk_free),
             **({"BBQ": str(preview.sample)} if preview.sample else {}),
             **({"Masks": _masks(preview.seeds)} if len(preview.seeds) > 1 else {}),
             "Repositories": ", ".join(preview.repositories) or "none (--local)",

@@ -1,5 +1,6 @@
 """A finished release: where it lies, what was counted, what was measured."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,19 @@ def _tables(release: "Release") -> Iterator[RenderableType]:
     if release.pushed:
         yield ""
         yield listing("Published", _published(release.pushed))
+    yield ""
+    yield listing("Next", _next(release))
+
+
+def _next(release: "Release") -> dict[str, str]:
+    """The command lines that people go on with."""
+    if release.pushed:
+        return {"Check it": f"release verify {'/'.join(release.pushed.model_url.split('/')[-2:])}"}
+    folder = shlex.quote(str(release.folder))
+    check = {"Check it": f"release verify {folder}"}
+    if not (release.folder / "space").is_dir():
+        return check
+    return {"See it": f"release demo {folder}", **check, "Upload it": f"release push {folder}"}
 
 
 def _published(pushed: "Pushed") -> dict[str, str]:

@@ -36,12 +36,35 @@ def show_changes(changes: str, as_json: bool) -> None:
     display({"changed": bool(changes), "difference": changes}, as_json, [lines])
 
 
+LOOKS_AT = {
+    "nothing": "the weights alone",
+    "norms": "weights, and the norm of each input over calibration text",
+    "gram": "weights, and products of inputs over calibration text",
+}
+"""What a method needs → what it looks at."""
+
+
 def show_methods(methods: "Iterable[Method]", as_json: bool) -> None:
-    """List the pruning methods."""
-    rows = [{"key": m.key, "title": m.title, "paper": m.paper and f"{m.paper.title} ({m.paper.year})"} for m in methods]
-    display({"methods": rows}, as_json, [listing("", {str(r["key"]): str(r["paper"] or r["title"]) for r in rows})])
+    """List the pruning methods: what each looks at, where weights compete, and its paper."""
+    listed = list(methods)
+    rows = [
+        {
+            "key": method.key,
+            "title": method.title,
+            "looks_at": LOOKS_AT[method.needs],
+            "scopes": method.scopes,
+            "paper": method.paper and f"{method.paper.title} ({method.paper.year})",
+        }
+        for method in listed
+    ]
+    lines = [
+        f"{method.key:<10} {method.title}: looks at {LOOKS_AT[method.needs]}; scope {' or '.join(method.scopes)}."
+        for method in listed
+    ]
+    display({"methods": rows}, as_json, lines)
 
 
-def show_models(models: Mapping[str, str], as_json: bool) -> None:
-    """List the aliases."""
-    display({"models": dict(models)}, as_json, [listing("", models)])
+def show_models(models: Mapping[str, str], notes: Mapping[str, str], as_json: bool) -> None:
+    """List the aliases, with what is to be known of some."""
+    told = {alias: f"{name}  ({notes[alias]})" if alias in notes else name for alias, name in models.items()}
+    display({"models": dict(models), "notes": dict(notes)}, as_json, [listing("", told)])

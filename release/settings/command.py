@@ -10,9 +10,11 @@ from pydantic import ValidationError
 
 from release.errors import BadOption
 from release.frozen import Frozen
+from release.settings.examples import epilog
 from release.settings.option import Setting, settings_of, written
 
 Function = Callable[..., None]
+METAVARS: Mapping[Any, str] = {bool: "", int: "N", Path: "PATH"}
 
 
 def parameters(record: type[Frozen], *but: str) -> tuple[str, ...]:
@@ -44,7 +46,7 @@ def command(app: typer.Typer, *, omit: tuple[str, ...] = ()) -> Callable[[Functi
         run.__name__, run.__doc__, run.__module__ = function.__name__, function.__doc__, function.__module__
         run.__annotations__ = {name: each.annotation for name, each in flat.items()}
         vars(run)["__signature__"] = inspect.Signature(list(flat.values()))
-        app.command()(run)
+        app.command(epilog=epilog(function.__name__))(run)
         return function
 
     return register
@@ -130,13 +132,21 @@ def _described(setting: Setting) -> Any:
     said = setting.option
     return typer.Option(
         said.word,
+        *said.short,
         help=said.help,
         rich_help_panel=said.panel,
         show_default=said.shows_default,
         min=said.least,
         max=said.most,
-        metavar=said.metavar,
+        metavar=_metavar(setting),
     )
+
+
+def _metavar(setting: Setting) -> str:
+    """What stands for an option's value in the help: the choices, where only some are taken; nothing for a flag."""
+    if setting.choices:
+        return f"[{'|'.join(setting.choices)}]"
+    return setting.option.metavar or METAVARS.get(setting.kind, "TEXT")
 
 
 def _kind(setting: Setting) -> Any:

@@ -31,16 +31,21 @@ def limit_memory(text: str) -> str:
 
 
 Model = Annotated[
-    str, typer.Argument(help="An alias, a Hub id org/name\\[@revision], a folder, or demo.", show_default=False)
+    str,
+    typer.Argument(
+        help="An alias, a Hub id org/name\\[@revision], a folder, or demo.", show_default=False, metavar="MODEL"
+    ),
 ]
 PathOrRepo = Annotated[
     str, typer.Argument(help="A release, a model folder, or a Hub id org/name\\[@revision].", show_default=False)
 ]
 ReleaseFolder = Annotated[Path, typer.Argument(help="A release folder.", show_default=False)]
 Base = Annotated[str | None, typer.Option("--base", help="The dense model to compare with.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; needs only config and headers.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show what would be done; needs only config and headers.", metavar="")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.", metavar="")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.", metavar="")]
 
 
 class RunOptions(Frozen):
@@ -54,5 +59,5 @@ class RunOptions(Frozen):
             read=limit_memory,
         ),
     ] = None
-    as_json: Annotated[bool, Option("--json", "Print one JSON object on stdout.")] = False
-    debug: Annotated[bool, Option("--debug", "Show tracebacks.")] = False
+    as_json: Annotated[bool, Option("--json", "Print one JSON object on stdout.", metavar="")] = False
+    debug: Annotated[bool, Option("--debug", "Show tracebacks.", metavar="")] = False

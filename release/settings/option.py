@@ -39,6 +39,7 @@ class Option:
         shows_default: Whether the help states the default; words for one that only a command knows.
         repeats: Whether the command that repeats a release states it: it changes files or numbers.
         metavar: What stands for its value in the help.
+        short: A second word of one letter, with its dash.
     """
 
     word: str
@@ -50,6 +51,7 @@ class Option:
     shows_default: bool | str = True
     repeats: bool = True
     metavar: str | None = None
+    short: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,9 @@ def share(text: str) -> Decimal:
         # What is smaller than any number here becomes 0, and is refused as such.
         value = Decimal(plain.removesuffix("%").strip()[:LONGEST_NUMBER]).normalize()
     except (InvalidOperation, Overflow):
+        if "," in plain:
+            seen = f"--sparsity {quoted(text)} names several shares; this makes one release at a time."
+            raise BadOption(seen, "Give one share; `release sweep` or `release prune` make several.") from None
         raise BadOption(f"Sparsity {quoted(text)} is not a number.", "Give a share like 0.1 for 10 %.") from None
     if plain.endswith("%") and value.is_finite():
         value = value.scaleb(-2)

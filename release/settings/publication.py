@@ -13,6 +13,8 @@ from release.settings.option import HelpPanel, Option
 LONGEST_SPACE_TIMEOUT = 86_400
 RESOURCE_GROUP = re.compile(r"[\w-]{1,100}", re.ASCII)
 WEB_ADDRESS = re.compile(r"https?://[A-Za-z0-9._~/?#=&%+:@-]{1,300}")
+OWNER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9]|-(?=[A-Za-z0-9])){0,95}")
+"""Letters and digits, with single dashes between them."""
 SPACES = "spaces/"
 """What the Hub writes before the id of a Space."""
 
@@ -51,6 +53,17 @@ def web_address(text: str) -> str:
     raise BadOption(f"{quoted(text)} is no address on the web.", "Give one that begins with https://.")
 
 
+def owner(text: str) -> str:
+    """Read the name of a user or an organization on the Hub.
+
+    Raises:
+        BadOption: It is none.
+    """
+    if OWNER.fullmatch(text):
+        return text
+    raise BadOption(f"--to {quoted(text)} is no name on the Hub.", "Give a user or an organization, as in --to my-lab.")
+
+
 class Destination(Frozen):
     """Where a release goes, and who signs it.
 
@@ -60,7 +73,7 @@ class Destination(Frozen):
         sign: A private key's file, or `sigstore`; None for no signature.
     """
 
-    out: Annotated[Path, Option("--out", "Folder that releases are built in.")] = Path("releases")
+    out: Annotated[Path, Option("--out", "Folder that releases are built in.", short=("-o",))] = Path("releases")
     local: Annotated[bool, Option("--local", "Build and verify, upload nothing.", HelpPanel.PUBLISH)] = False
     sign: PrivateKey = None
 
@@ -88,7 +101,7 @@ class PublishOptions(Frozen):
     """
 
     namespace: Annotated[
-        str | None, Option("--to", "Hub user or organization; your own by default.", HelpPanel.PUBLISH)
+        str | None, Option("--to", "Hub user or organization; your own by default.", HelpPanel.PUBLISH, owner)
     ] = None
     repositories: Annotated[
         tuple[str, ...],

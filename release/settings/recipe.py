@@ -88,11 +88,24 @@ class RecipeOptions(Frozen):
     """
 
     method: Annotated[
-        str, Option("--method", "Pruning method; `release methods` lists them.", read=method_key, shows_default=False)
+        str,
+        Option(
+            "--method",
+            "Pruning method; `release methods` lists them.",
+            read=method_key,
+            shows_default=False,
+            short=("-m",),
+        ),
     ]
     sparsity: Annotated[
         Share | None,
-        Option("--sparsity", "Share of the prunable weights to zero: 0.1 or 10%.", read=share, shows_default=False),
+        Option(
+            "--sparsity",
+            "Share of the prunable weights to zero: 0.1 or 10%.",
+            read=share,
+            shows_default=False,
+            short=("-s",),
+        ),
     ] = None
     seed: Seed = DEFAULT_SEED
     pattern: Annotated[str | None, Option("--pattern", "Keep n of every m inputs, as in 2:4.", HelpPanel.PRUNE)] = None

@@ -11,8 +11,26 @@ from release.settings.option import HelpPanel, Option
 
 BbqData = Annotated[Path | None, Option("--bbq-data", "A folder in nyu-mll/BBQ's layout.", HelpPanel.MEASURE)]
 Text = Annotated[Path | None, Option("--text", "A UTF-8 text for perplexity.", HelpPanel.MEASURE)]
-Device = Annotated[str, Option("--device", "A torch device, or auto.", repeats=False)]
 AMOUNT = re.compile(r"0*[1-9][0-9]{0,8}")
+DEVICE = re.compile(r"auto|(cpu|cuda|mps|xpu|hpu|mtia)(:[0-9]{1,3})?")
+"""Kinds that torch has memory and arithmetic on; whether this machine has one is asked once torch is loaded."""
+
+
+def device(text: str) -> str:
+    """Read the name of a device.
+
+    Raises:
+        BadOption: It is none.
+    """
+    plain = text.strip().casefold()
+    if DEVICE.fullmatch(plain):
+        return plain
+    raise BadOption(f"Device {quoted(text)} cannot be used.", "Give cpu, cuda, cuda:0, mps or auto.")
+
+
+Device = Annotated[
+    str, Option("--device", "Where to compute: auto, cpu, cuda, cuda:0, mps.", read=device, repeats=False)
+]
 
 
 def amount(option: str, *words: str) -> Callable[[str], str]:

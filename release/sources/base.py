@@ -28,6 +28,10 @@ ALIASES: Mapping[str, str] = {
 }
 NOTHING = Identity()
 """Is said of most bases."""
+HUB_PAGE = re.compile(
+    r"https://(?:huggingface\.co|hf\.co)/(?P<id>[\w.-]+/[\w.-]+)(?:/(?:tree|commit)/(?P<revision>[\w./-]+))?/?"
+)
+"""The address of a model's page, as a browser shows it."""
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 
@@ -136,6 +140,8 @@ def hub_id(model: str) -> str:
         BadOption: It looks like a path that does not exist.
         UnknownName: It is neither, with the nearest aliases.
     """
+    if of_page := HUB_PAGE.fullmatch(model):
+        model = of_page["id"] + (f"@{of_page['revision']}" if of_page["revision"] else "")
     name, at, revision = model.partition("@")
     if name in ALIASES:
         return ALIASES[name] + at + revision
@@ -240,6 +246,9 @@ def pruned_files(path_or_repo: str, console: Console) -> Files:
         return Folder(model_folder(Path(path_or_repo)))
     from release.sources import remote
 
+    if path_or_repo == DEMO:
+        seen = "demo is a base model, and no release."
+        raise UnknownName(seen, "Give a release's folder, or a Hub id like org/name.")
     repo_id, _, revision = hub_id(path_or_repo).partition("@")
     return remote.open_repo(repo_id, revision or None, console)
 

