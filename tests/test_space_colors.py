@@ -25,6 +25,7 @@ PAIRS = [
     ("checkbox_label_text_color_selected", "checkbox_label_background_fill_selected", TEXT),
     ("body_text_color", "--parting", TEXT),
     ("color_accent", "body_background_fill", TEXT),
+    *(("slider_color", under, GRAPHIC) for under in ("neutral_200", "block_background_fill")),  # a slider's track first
     *((f"--{name}", "body_background_fill", GRAPHIC) for name in ("dense", "pruned", "notice", "parting-line")),
     *((f"--{name}", "border_color_primary", GRAPHIC) for name in ("dense", "pruned")),
     *((f"--m{index}", "body_background_fill", GRAPHIC) for index in range(5)),

@@ -97,11 +97,11 @@ class Conversation:
     def _draw_buttons(self) -> None:
         begun = self._begun(self.models.pruned[0].id, None)[8:]
         with gr.Row(elem_id="buttons"):
-            self.send = gr.Button("Compare", variant="primary", min_width=110, visible=self.live)
-            self.stop = gr.Button("Stop", variant="primary", min_width=110, visible=False)
+            self.send = gr.Button("Compare", variant="primary", size="md", min_width=110, visible=self.live)
+            self.stop = gr.Button("Stop", variant="primary", size="md", min_width=110, visible=False)
             names = ("Retry", "Clear", "Copy", "Share")
             self.retry, self.clear, self.copy, self.share = (
-                gr.Button(state.get("value", name), min_width=70, visible=state["visible"])
+                gr.Button(state.get("value", name), size="md", min_width=70, visible=state["visible"])
                 for name, state in zip(names, begun[2:], strict=True)
             )
 

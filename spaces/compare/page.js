@@ -12,6 +12,8 @@
     const chat = document.querySelector(`#${side} [role=log]`);
     chat?.setAttribute("aria-label", name);
     chat?.setAttribute("tabindex", "0");  // what scrolls must be reachable by the keyboard
+    chat?.querySelectorAll('[aria-label*="<mark>"]').forEach(said =>  // Gradio names a message by its source
+      said.setAttribute("aria-label", said.getAttribute("aria-label").replace(/<\/?mark>/g, "")));
   });
   const told = () => ["notice", "status", "made"].map(id => document.getElementById(id)?.innerText.trim())
     .filter(Boolean).join(" ");

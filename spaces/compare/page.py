@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Iterable, Sequence
 from html import escape, unescape
+from itertools import chain
 from typing import Any
 
 from facts import Facts, Values, lost_language
@@ -42,8 +43,8 @@ def intro(alone: bool) -> str:
     task = (
         "The dense base model is not on the Hub, so the pruned model answers alone."
         if alone
-        else "Pruning sets weights of a model to zero. Ask the model before and after the same question, see where the "
-        "answers part, and what was measured."
+        else "Pruning sets weights of a model to zero. Ask the model before and after it the same question, and see "
+        "where the answers part."
     )
     return f'<h1>{TITLE}</h1><p>{task}</p><p class="notice" role="note">{NOTICE}</p>'
 
@@ -264,7 +265,8 @@ def _evidence(facts: Facts) -> str:
 
 def _tile(label: str, values: Values) -> str:
     lines = (f"<dd>{f'<small>{escape(name)}</small> ' if name else ''}{escape(value)}</dd>" for name, value in values)
-    return f"<div><dt>{escape(label)}</dt>{''.join(lines)}</div>"
+    long = ' class="long"' if sum(map(len, chain(*values))) > NEAR else ""
+    return f"<div{long}><dt>{escape(label)}</dt>{''.join(lines)}</div>"
 
 
 def _links(source: Source, facts: Facts) -> str:

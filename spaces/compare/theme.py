@@ -30,13 +30,15 @@ DARKER = {
     "checkbox_label_background_fill_selected_dark": "*primary_200",
     "checkbox_label_text_color_selected_dark": "*primary_900",
     "slider_color": "*primary_600",
-    "slider_color_dark": "*primary_300",
+    "slider_color_dark": "*primary_500",  # the track is as pale as in the light theme
     "input_border_color_focus": "*primary_600",
     "input_border_color_focus_dark": "*primary_300",
     "link_text_color": "*primary_700",
     "link_text_color_dark": "*primary_200",
 }
 """What the theme leaves too pale to be read: every text stands out 4.5 : 1 or more from what lies under it."""
+CLOSER = {"layout_gap": "*spacing_lg", "block_padding": "*spacing_sm *spacing_lg", "input_padding": "*spacing_lg"}
+"""The first screen of a laptop has to hold what pruning did, a question and both answers."""
 
 
 def theme() -> gr.themes.Base:
@@ -44,4 +46,4 @@ def theme() -> gr.themes.Base:
     made = gr.themes.Soft(
         primary_hue="slate", secondary_hue="slate", neutral_hue="slate", font=list(FONT), font_mono=list(MONO)
     )
-    return made.set(**DARKER)
+    return made.set(**DARKER, **CLOSER)
