@@ -97,7 +97,7 @@ class Score(Frozen):
         difference: pruned − dense.
         ratio: pruned / dense, of shares over all categories; its interval is made on the logarithm.
         categories: Categories that the score is taken over: those where it is defined for both models.
-        templates: Question templates that answer it.
+        templates: Question templates that answer it, or what else items share: target terms, pairs of occupations.
     """
 
     name: str

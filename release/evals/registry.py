@@ -9,8 +9,9 @@ from release.evals.crows_pairs.row import CROWS_PAIRS
 from release.evals.eval import Eval
 from release.evals.latency.row import LATENCY
 from release.evals.perplexity.row import PERPLEXITY
+from release.evals.stereoset.row import STEREOSET
 from release.evals.storage.row import STORAGE
 from release.evals.super_weights.row import SUPER_WEIGHTS
 
-EVALS: tuple[Eval[Any], ...] = (BBQ, CROWS_PAIRS, PERPLEXITY, LATENCY, SUPER_WEIGHTS, ANSWERS, STORAGE)
+EVALS: tuple[Eval[Any], ...] = (BBQ, CROWS_PAIRS, STEREOSET, PERPLEXITY, LATENCY, SUPER_WEIGHTS, ANSWERS, STORAGE)
 BY_KEY: Mapping[str, Eval[Any]] = {row.key: row for row in EVALS}

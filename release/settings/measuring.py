@@ -42,8 +42,11 @@ if TYPE_CHECKING:  # for who names one of them in code; which there are is decid
     from release.evals.crows_pairs.options import CrowsPairsOptions
     from release.evals.latency.options import LatencyOptions
     from release.evals.perplexity.options import PerplexityOptions
+    from release.evals.stereoset.options import StereoSetOptions
 
-    class _OfEvaluations(AnswersOptions, BbqOptions, CrowsPairsOptions, LatencyOptions, PerplexityOptions):
+    class _OfEvaluations(
+        AnswersOptions, BbqOptions, CrowsPairsOptions, LatencyOptions, PerplexityOptions, StereoSetOptions
+    ):
         """The options of every evaluation."""
 
 else:  # the fields of the last base come first

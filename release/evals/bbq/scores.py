@@ -15,8 +15,16 @@ from numpy.typing import NDArray
 from release.evals.bbq.answers import UNPARSED
 from release.evals.bbq.data import Item
 from release.evals.bbq.sample import Sample
-from release.evals.engine.clustered import Linear, Strata, mean_of_ratios, ratio_of_one, ratio_of_sums, spread
-from release.evals.engine.statistics import Floats, exponential, t_interval
+from release.evals.engine.clustered import (
+    Linear,
+    Strata,
+    estimated,
+    mean_of_ratios,
+    ratio_of_one,
+    ratio_of_sums,
+    spread,
+)
+from release.evals.engine.statistics import Floats, exponential
 from release.values import Estimate, Score
 
 Choices = NDArray[np.int64]
@@ -168,7 +176,7 @@ class Comparison:
             items=self._items(formula, over),
             dense=_value(dense),
             pruned=_value(pruned),
-            difference=_estimate(pruned.minus(dense), strata),
+            difference=estimated(pruned.minus(dense), strata),
             ratio=_ratio(pruned, dense, strata) if shares_of_all else None,
             categories=int((dense.weight > 0).sum()),
             templates=int(spread(pruned.minus(dense), strata).clusters),
@@ -221,14 +229,9 @@ def _value(found: Linear) -> Estimate:
     return Estimate(value=float(found.value) if np.isfinite(found.value) else None, low=None, high=None)
 
 
-def _estimate(found: Linear, strata: Strata) -> Estimate:
-    known = spread(found, strata)
-    return t_interval(float(found.value), float(known.shown), float(known.df))
-
-
 def _ratio(pruned: Linear, dense: Linear, strata: Strata) -> Estimate:
     """Return pruned / dense; the interval is made on the logarithm."""
-    return exponential(_estimate(pruned.log_over(dense), strata))
+    return exponential(estimated(pruned.log_over(dense), strata))
 
 
 def cluster_of(item: Item) -> tuple[str, str]:

@@ -8,9 +8,8 @@ from release.evals.crows_pairs.data import SentencePair
 from release.evals.crows_pairs.result import CrowsPairs
 from release.evals.engine.likelihood import Ask
 from release.evals.sentences import work
-from release.evals.sentences.work import SentenceTask
+from release.evals.sentences.work import SentenceTask, continued
 from release.evals.work import EvalContext
-from release.sources.text import tokenise
 
 
 def prepare(asked: EvalContext) -> SentenceTask[SentencePair, CrowsPairs] | None:
@@ -19,5 +18,4 @@ def prepare(asked: EvalContext) -> SentenceTask[SentencePair, CrowsPairs] | None
 
 
 def _lay_out(pairs: Sequence[SentencePair], start: int, tokenizer: Any) -> list[Ask]:
-    ids = tokenise([text for pair in pairs for text in (pair.more, pair.less)], tokenizer)
-    return [Ask((start,), (tuple(each.tolist()),)) for each in ids]
+    return continued([("", text) for pair in pairs for text in (pair.more, pair.less)], start, tokenizer)

@@ -13,7 +13,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from release.evals.engine.statistics import FEWEST_CLUSTERS, FEWEST_DF, FEWEST_DF_UNEVEN, FEWEST_VARYING, Floats
+from release.evals.engine.statistics import (
+    FEWEST_CLUSTERS,
+    FEWEST_DF,
+    FEWEST_DF_UNEVEN,
+    FEWEST_VARYING,
+    Floats,
+    clustered_wilson,
+    t_interval,
+)
+from release.values import Estimate, Rate
 
 
 class Strata(NamedTuple):
@@ -243,3 +252,25 @@ def _uneven(weight: Floats) -> NDArray[np.bool_]:
     """Whether of the strata that have a weight some weigh more than others."""
     lowest = np.where(weight > 0, weight, np.inf).min(axis=-1)
     return np.asarray(weight.max(axis=-1) > lowest * (1 + 1e-9))
+
+
+def estimated(found: Linear, strata: Strata) -> Estimate:
+    """Return a value with Student's interval, where one may be made."""
+    known = spread(found, strata)
+    return t_interval(float(found.value), float(known.shown), float(known.df))
+
+
+def share_of_clusters(part: Floats, whole: Floats) -> Rate:
+    """Return the share of what was counted, with Wilson's interval for the sample size that the clusters leave.
+
+    It is a share of the items asked and not a mean over strata, so all clusters make one stratum.
+
+    Args:
+        part: How often each cluster counts, (clusters,).
+        whole: How often it could, (clusters,).
+    """
+    strata = Strata.one(len(whole))
+    known = spread(ratio_of_sums(part, whole, strata, np.ones(1)), strata)
+    return clustered_wilson(
+        round(part.sum()), round(whole.sum()), float(known.error), float(known.df), int(known.clusters)
+    )

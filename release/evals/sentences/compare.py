@@ -5,15 +5,19 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from release.evals.engine.clustered import share_of_clusters
 from release.evals.engine.statistics import Floats, mean_interval
 from release.evals.sentences.corpus import Corpus, Numbered
 from release.evals.sentences.table import Layout
 from release.frozen import Frozen
-from release.values import DataSource, Estimate, Precision
+from release.values import DataSource, Estimate, Precision, Rate
 
 FEWEST = 12
 """Independent draws below which no interval is given."""
+SURELY_FEW = 0.05
+"""Where not one item changed, and no larger share of those that were not asked can have, no score changed."""
 
 Item = TypeVar("Item", bound=Numbered)
 Result = TypeVar("Result", bound=Frozen)
@@ -80,3 +84,19 @@ def paired_mean(values: Floats) -> Estimate:
     if len(values) < FEWEST or not np.ptp(values):
         return Estimate(value=float(values.mean()), low=None, high=None)
     return mean_interval(values)
+
+
+def by_cluster(clusters: NDArray[np.int64], values: Floats) -> Floats:
+    """Sum what the items of each cluster count, (items,) → (clusters,); clusters are numbered from 0 on."""
+    return np.bincount(clusters, values).astype(np.float64)
+
+
+def share_changed(clusters: NDArray[np.int64], changed: NDArray[np.bool_]) -> Rate:
+    """Return the share of items that changed, (items,), with an interval that rests on what they share."""
+    part, whole = (by_cluster(clusters, each.astype(float)) for each in (changed, np.ones_like(changed)))
+    return share_of_clusters(part, whole)
+
+
+def unmoved(changed: Rate) -> bool:
+    """Whether it is sure that hardly an item changed."""
+    return changed.count == 0 and changed.high is not None and changed.high <= SURELY_FEW

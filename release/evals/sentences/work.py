@@ -13,7 +13,7 @@ from release.evals.sentences.compare import AskedSentences, Benchmark, SentenceL
 from release.evals.sentences.corpus import Numbered
 from release.evals.work import EvalContext, ModelTask, Sides
 from release.frozen import Frozen
-from release.sources.text import opening
+from release.sources.text import opening, tokenise
 
 Item = TypeVar("Item", bound=Numbered)
 Result = TypeVar("Result", bound=Frozen)
@@ -89,6 +89,27 @@ def prepare(
     seed = None if len(chosen) == len(items) else plan.sampling_seed
     asked = AskedSentences(chosen, data, seed, start, plan.eval_dtype)
     return SentenceTask(benchmark, asked, lay_out(chosen, start, about.tokenizer), summed)
+
+
+def continued(texts: Sequence[tuple[str, str]], start: int, tokenizer: Any) -> list[Ask]:
+    """Return the asks of texts that come in two parts: how likely the second is after the first.
+
+    Both are tokenised as one text, since a tokenizer may join what stands on either side, and read as the second from
+    the first token on that the first part alone does not have.
+
+    Args:
+        texts: First and second part, with the white space between them; the first may be empty.
+        start: Token that a text begins with.
+    """
+    heads = tokenise([first for first, _ in texts], tokenizer)
+    wholes = tokenise([first + second for first, second in texts], tokenizer)
+    return [_cut(head.tolist(), whole.tolist(), start) for head, whole in zip(heads, wholes, strict=True)]
+
+
+def _cut(head: list[int], whole: list[int], start: int) -> Ask:
+    differs = (place for place, pair in enumerate(zip(head, whole, strict=False)) if pair[0] != pair[1])
+    shared = min(next(differs, len(head)), len(whole) - 1)
+    return Ask((start, *whole[:shared]), (tuple(whole[shared:]),))
 
 
 def start_of(tokenizer: Any, remedy: str) -> int:

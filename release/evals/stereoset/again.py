@@ -1,0 +1,8 @@
+"""StereoSet computed again from its table of likelihoods, without a model."""
+
+from functools import partial
+
+from release.evals.sentences import again
+from release.evals.stereoset.compare import BENCHMARK
+
+tables = partial(again.tables, BENCHMARK)
