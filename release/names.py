@@ -16,6 +16,8 @@ TABLE = "sparsity.csv"
 MASK = "mask/pruned.safetensors"
 SIGNATURE = "model.sig"
 """Made last, over all the other files."""
+GRID_MARK = "<!-- release: generated report of a grid; every push writes it anew -->"
+"""Stands in the README of a data set that holds a grid's report, and says which tool wrote it."""
 REPO_ID = re.compile(r"[A-Za-z0-9._-]+/[A-Za-z0-9._-]+")
 TAG = re.compile(r"v[1-9][0-9]*")
 """What a published version is called."""

@@ -51,7 +51,7 @@ def write_comparison(releases: Sequence[ComparedRelease], folder: Path, title: s
     """
     folder.mkdir(parents=True, exist_ok=True)
     columns, rows = table(releases)
-    context = _context(releases, title)
+    context = report_of(releases, title)
     files.write(folder / "report.html", _pages().get_template("comparison/report.html.j2").render(context))
     files.write(folder / "report.md", markdown().get_template("comparison/report.md.j2").render(context))
     files.write(folder / "report.csv", _csv(columns, rows))
@@ -71,7 +71,8 @@ def significance(releases: Sequence[ComparedRelease]) -> Significance:
     )
 
 
-def _context(releases: Sequence[ComparedRelease], title: str) -> dict[str, Any]:
+def report_of(releases: Sequence[ComparedRelease], title: str) -> dict[str, Any]:
+    """Return what the templates of a report are rendered with."""
     names = list(dict.fromkeys(column(line) for line in _each_headline(releases)))
     sought = [column(line) for line in _each_headline(releases) if line.metric.form in SOUGHT]
     labels = {column(line): f"{line.metric.titled}{line.suffix}" for line in _each_headline(releases)}

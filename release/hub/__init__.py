@@ -17,7 +17,7 @@ own store or from HF_TOKEN, goes to the Hub and to one's own Space alone, and st
     space       a Space's build, its log, one question
     settings    gate, visibility
     tags        the tag that the card names
-    collections the collection, checked first and filled last
+    collections the collection: a release's is filled last, a grid's while nobody sees it
     client      the client, and the patience with it
     faults      what can go wrong, and what it means
     journal     what was done, for the next run
@@ -29,7 +29,7 @@ from release.hub.card import Standing, standing_card
 from release.hub.client import HubClient
 from release.hub.history import require_no_release
 from release.hub.plan import PushPlan, survey
-from release.hub.push import Pushed, claim, push
+from release.hub.push import Pushed, at_work, claim, push, stage
 from release.hub.repos import Upload
 from release.hub.tags import named, outdated
 from release.settings.publication import PublishOptions
@@ -42,6 +42,7 @@ __all__ = [
     "Pushed",
     "Standing",
     "Upload",
+    "at_work",
     "check_names",
     "check_namespace",
     "claim",
@@ -51,6 +52,7 @@ __all__ = [
     "push",
     "require_no_release",
     "require_rights",
+    "stage",
     "standing_card",
     "survey",
 ]

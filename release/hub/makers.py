@@ -1,24 +1,29 @@
 """Who made what lies in a repository: this tool, the Hub alone, or somebody else.
 
-A release's model is known by its record, and its Space by the mark in its README. What bears neither is somebody's
-work and is never changed unasked: a Space of a person's own, which happened to have the name of a release, was once
-emptied and shown with another app in it.
+A release's model is known by its record, its Space and a grid's report by the mark in their README. What bears neither
+is somebody's work and is never changed unasked: a Space of a person's own, which happened to have the name of a
+release, was once emptied and shown with another app in it.
 """
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from release.format import listed
 from release.hub.client import HubClient
 from release.hub.repos import ATTRIBUTES, Found, Kind, Maker, RepoFolder
-from release.names import RECORD
+from release.names import GRID_MARK, RECORD
 from release.outside import Unfit, json_object, text_of
 from release.schema.record import CARD
 from release.sources.contact import plain
 from release.space.mark import is_marked
 
-KINDS: dict[Kind, str] = {"model": "model", "space": "Space"}
-MARKS: dict[Kind, str] = {"model": "record of a release", "space": "mark of a release's Space"}
+KINDS: dict[Kind, str] = {"model": "model", "space": "Space", "dataset": "data set"}
+MARKS: dict[Kind, str] = {
+    "model": "record of a release",
+    "space": "mark of a release's Space",
+    "dataset": "mark of a grid's report",
+}
 OF_A_RECORD = {"schema_version", "base", "pruning"}
 """Fields of the record of every version; other tools have files of that name too."""
 TITLE = "Upload by release"
@@ -45,15 +50,13 @@ def maker(client: HubClient, target: RepoFolder, found: Found) -> Maker:
     if target.kind == "model":
         return "person"
     # The Hub's own first commit gives a Space its README.
-    return "nobody" if len(titles) == 1 else "stranger"
+    return "nobody" if target.kind == "space" and len(titles) == 1 else "stranger"
 
 
 def _is_ours(client: HubClient, target: RepoFolder, found: Found) -> bool:
-    name = CARD if target.kind == "space" else RECORD
+    name = RECORD if target.kind == "model" else CARD
     text = read(client, target, found, name) if name in found.files else None
-    if text is None:
-        return False
-    return is_marked(text) if target.kind == "space" else _is_record(text)
+    return text is not None and BEARS_MARK[target.kind](text)
 
 
 def _is_record(text: str) -> bool:
@@ -61,6 +64,13 @@ def _is_record(text: str) -> bool:
         return json_object(text).keys() >= OF_A_RECORD
     except Unfit:
         return False
+
+
+BEARS_MARK: dict[Kind, Callable[[str], bool]] = {
+    "model": _is_record,
+    "space": is_marked,
+    "dataset": lambda text: GRID_MARK in text,
+}
 
 
 def read(client: HubClient, target: RepoFolder, found: Found, name: str) -> str | None:

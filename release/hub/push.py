@@ -9,7 +9,9 @@ only once everyone may, so the model is shown for the question, and hidden again
 first whether it is done already, so a rerun goes on where the last one stopped.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 from huggingface_hub import SpaceHardware
 
@@ -72,19 +74,47 @@ def push(upload: Upload, options: PublishOptions, console: Console, client: HubC
         OutputConflict: See `admitted`; somebody committed since the card was read; or another push of this release is
             at work.
     """
-    patience()
-    limit_memory()
-    with quietly(console), opened(upload.work) as journal:
-        context = PushContext(client or HubClient(), options, console, journal)
-        targets = upload.targets(options.revision)
-        found = _claimed(context, targets, upload.expects)
-        filled = [fill(context, *pair) for pair in zip(targets, found, strict=True)]
-        pushed = _pushed(context, targets, filled)
+    with at_work(upload.work, options, console, client) as context:
+        found, pushed = _filled(context, upload)
         if not options.proposes:
             pushed = _finished(context, upload, found, pushed)
     if not context.journal.done:
         console.say("Already published, identical: the Hub holds exactly these files, and nothing was changed.")
     return pushed.model_copy(update={"changed": bool(context.journal.done)})
+
+
+def stage(upload: Upload, options: PublishOptions, console: Console, client: HubClient | None = None) -> Pushed:
+    """Fill the repositories and prove them, and leave them as visible as they are; `push` goes on from there.
+
+    Raises:
+        HubFailed: As for `push`, as are the others.
+    """
+    with at_work(upload.work, options, console, client) as context:
+        _, pushed = _filled(context, upload)
+    return pushed.model_copy(update={"changed": bool(context.journal.done)})
+
+
+@contextmanager
+def at_work(
+    work: Path, options: PublishOptions, console: Console, client: HubClient | None = None
+) -> Iterator[PushContext]:
+    """Be the one push at work on a folder, with the journal that lies there.
+
+    Raises:
+        OutputConflict: Another push is at work there.
+    """
+    patience()
+    limit_memory()
+    with quietly(console), opened(work) as journal:
+        yield PushContext(client or HubClient(), options, console, journal)
+
+
+def _filled(context: PushContext, upload: Upload) -> tuple[list[Found], Pushed]:
+    """Make the repositories where they are missing, and each equal to its folder."""
+    targets = upload.targets(context.options.revision)
+    found = _claimed(context, targets, upload.expects)
+    filled = [fill(context, *pair) for pair in zip(targets, found, strict=True)]
+    return found, _pushed(context, targets, filled)
 
 
 def claim(

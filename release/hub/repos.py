@@ -17,7 +17,7 @@ from release.hub.identity import require_still
 from release.progress import Console
 from release.sources.contact import status_of
 
-Kind = Literal["model", "space"]
+Kind = Literal["model", "space", "dataset"]
 State = Literal["there", "new", "changed", "gone"]
 Maker = Literal["ours", "nobody", "person", "stranger"]
 """Of what a repository holds: a release of this tool; nothing, or what the Hub put there; a card alone that a person
@@ -96,9 +96,10 @@ Sight = Mapping[Kind, Found | None]
 
 @dataclass(frozen=True)
 class Upload:
-    """A release to be published: its folders, and where they go.
+    """A release to be published: its folders, and where they go; or a data set, which has no Space.
 
     Attributes:
+        model: The folder of the model, or of the data set.
         work: Folder of the journal; never uploaded.
         expects: What the repositories held when card and Space were written for them; None where nobody looked.
         space_id: Where the Space goes, if not under the model's id.
@@ -112,10 +113,11 @@ class Upload:
     expects: Sight | None = None
     space_id: str | None = None
     tag: Tag | None = None
+    kind: Kind = "model"
 
     def targets(self, revision: str = MAIN) -> tuple[RepoFolder, ...]:
-        """The model's and, where one goes along, the Space's."""
-        model = RepoFolder("model", self.id, self.model, revision)
+        """The model's (or the data set's) and, where one goes along, the Space's."""
+        model = RepoFolder(self.kind, self.id, self.model, revision)
         if self.space is None or revision != MAIN:
             return (model,)
         return (model, RepoFolder("space", self.space_id or self.id, self.space))

@@ -57,7 +57,7 @@ def tag(context: PushContext, model: RepoFolder, commit: str, wanted: Tag | None
     Raises:
         HubFailed: The Hub refuses; the card's tag, or each number in turn, is taken; or it says yes and does nothing.
     """
-    url, asked = context.client.url("model", model.id), []
+    url, asked = context.client.url(model.kind, model.id), []
     for _ in range(ATTEMPTS):
         versions = _versions(context, model)
         known = _name_of(versions, commit, wanted)
@@ -104,7 +104,7 @@ def _of(client: HubClient, upload: Upload, there: Found) -> dict[int, str]:
 
 def _versions(context: PushContext, model: RepoFolder) -> dict[int, str]:
     """Ask for the release's tags: number → the commit that it names."""
-    refs = context.ask("model", model.id, lambda: context.client.api.list_repo_refs(model.id))
+    refs = context.ask(model.kind, model.id, lambda: context.client.api.list_repo_refs(model.id, repo_type=model.kind))
     return _numbered(refs.tags)
 
 
@@ -115,4 +115,8 @@ def _numbered(tags: Iterable[GitRefInfo]) -> dict[int, str]:
 def _make(context: PushContext, model: RepoFolder, name: str, commit: str) -> None:
     """Ask for a tag. One that somebody made meanwhile (409) is no fault: the next look tells whose commit it names."""
     api = context.client.api
-    context.ask("model", model.id, lambda: api.create_tag(model.id, tag=name, revision=commit, exist_ok=True))
+    context.ask(
+        model.kind,
+        model.id,
+        lambda: api.create_tag(model.id, tag=name, revision=commit, repo_type=model.kind, exist_ok=True),
+    )

@@ -1,16 +1,18 @@
 """From a finished release to the Hub: who publishes, what is sent, and the push itself."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
-from release import files
+from release import files, hub
 from release.card import file as card_file
 from release.card.parts import CardPlace, parse
 from release.checkpoint.files import Folder, is_hidden
 from release.errors import BadOption
+from release.hub import Account, Pushed, PushPlan, Upload
 from release.names import MASK, SIGNATURE
 from release.progress import Console
 from release.pruning.recipe import Recipe
@@ -24,9 +26,6 @@ from release.verification.audit import refuse_failed
 from release.verification.signing import Signer
 from release.verification.verify import required_record, verify
 
-if TYPE_CHECKING:
-    from release.hub import Account, Pushed, PushPlan, Upload
-
 
 @dataclass(frozen=True)
 class Publisher:
@@ -34,17 +33,19 @@ class Publisher:
 
     Attributes:
         space: Whether the demo Space goes along.
+        shared_space: Id of a Space that shows this release beside others, which its card links to.
     """
 
-    account: "Account"
+    account: Account
     namespace: str
     options: PublishOptions
     space: bool
+    shared_space: str | None = None
 
 
 def push_only(
     folder: Path, namespace: str | None, options: PublishOptions, space: bool, console: Console, key: Path | None = None
-) -> "Pushed":
+) -> Pushed:
     """Upload a release that was built before, once it has verified.
 
     Args:
@@ -61,13 +62,43 @@ def push_only(
     signer = signing.signer(key) if key else None
     publisher = login_for(namespace, options, space)
     require_admitted(upload_of(release, record.name, publisher), publisher)
+    with _verified(release, console):
+        if signer:
+            record = record.model_copy(update={"signed_as": signer.signed_as(console)})
+        return push_release(release, record, publisher, console, signer)
+
+
+@contextmanager
+def _verified(release: ReleaseFolder, console: Console) -> Iterator[None]:
+    """Hold a release that verifies, so that it stays as it is.
+
+    Raises:
+        AuditFailed: It is not what its record says.
+        OutputConflict: Another run is at work there.
+    """
     with files.locked(release.work):
         found = verify(Folder(release.model), None, console).checks
         # A run that was stopped before it signed leaves a record that names the signer; what is written here is right.
         refuse_failed([check for check in found if check.name != signing.AS_RECORDED])
-        if signer:
-            record = record.model_copy(update={"signed_as": signer.signed_as(console)})
-        return push_release(release, record, publisher, console, signer)
+        yield
+
+
+def stage_release(folder: Path, publisher: Publisher, console: Console) -> tuple[Upload, bool]:
+    """Fill the repository of a release that is one of several, once it has verified; who may see it stays as it is.
+
+    Returns:
+        What `release.hub.push` shows when all others are there, too, and whether anything had to be sent.
+
+    Raises:
+        AuditFailed: As for `push_only`, as are the others.
+    """
+    release = ReleaseFolder.found(folder)
+    record = _publishable(release, publisher.options)
+    with _verified(release, console):
+        upload, _ = _prepared(release, record, publisher, console)
+        changed = hub.stage(upload, publisher.options, console).changed
+        card_file.remember(release.model, upload.work)
+    return replace(upload, expects=None), changed
 
 
 def push_release(
@@ -76,8 +107,8 @@ def push_release(
     publisher: Publisher,
     console: Console,
     signer: Signer | None = None,
-    claimed: "Upload | None" = None,
-) -> "Pushed":
+    claimed: Upload | None = None,
+) -> Pushed:
     """Write card and Space for the repositories they go to, sign the model, say what will be done, and upload both.
 
     Args:
@@ -88,8 +119,6 @@ def push_release(
         LeakFound: It would give away what is private.
         UnusableBase: See `require_own_files`.
     """
-    from release import hub
-
     require_own_files(folder)
     anew = signer is not None and signer.identity is not None  # such a signature is another one each time
     upload, changes = _prepared(folder, record, publisher, console, anew)
@@ -143,15 +172,13 @@ def require_own_files(folder: ReleaseFolder) -> None:
 
 def push_preview(
     folder: Path, namespace: str | None, options: PublishOptions, space: bool, console: Console
-) -> "PushPlan":
+) -> PushPlan:
     """Say what `push_only` would do; writes nothing here or there.
 
     Raises:
         NotLoggedIn: There is no token, or the Hub refuses it.
         UnusableBase: See `require_own_files`.
     """
-    from release import hub
-
     record = _publishable(ReleaseFolder.found(folder), options)
     publisher = login_for(namespace, options, space)
     with TemporaryDirectory() as scratch:
@@ -181,7 +208,7 @@ def _linked(source: str, target: str) -> None:
 
 def _prepared(
     folder: ReleaseFolder, record: Record, publisher: Publisher, console: Console, anew: bool = False
-) -> tuple["Upload", str]:
+) -> tuple[Upload, str]:
     """Write card and Space for the repositories they go to, and say how the card on the Hub would change.
 
     This card is another one than `release.build` wrote. It names its repository, says whether readers must ask, keeps
@@ -193,8 +220,6 @@ def _prepared(
     Args:
         anew: Whether there will be a new commit in any case.
     """
-    from release import hub
-
     options = publisher.options
     upload = upload_of(folder, record.name, publisher)
     if not folder.space.is_dir():
@@ -204,7 +229,7 @@ def _prepared(
     said = record.model_copy(update={"contact": options.contact} if options.contact is not None else {})
     if options.weights == "none":
         said, upload = _without_weights(said, upload)
-    target = _place_of(upload, _behind_a_gate(options, on_hub))
+    target = _place_of(upload, _behind_a_gate(options, on_hub), publisher.shared_space)
     merged = card_file.renewed(upload.model, said, target, on_hub, upload.work, adopted)
     card_file.write(upload.model, merged)
     if (path := upload.model / FILE_NAME).read_bytes() != (text := said.to_json()).encode():
@@ -217,12 +242,12 @@ def _prepared(
     return upload, card_file.changes(merged, on_hub) if on_hub is not None else ""
 
 
-def _place_of(upload: "Upload", gated: bool) -> CardPlace:
+def _place_of(upload: Upload, gated: bool, shared_space: str | None) -> CardPlace:
     tag = upload.tag.name if upload.tag else None
-    return CardPlace(upload.id, gated, upload.space_id if upload.space else None, tag)
+    return CardPlace(upload.id, gated, upload.space_id if upload.space else shared_space, tag)
 
 
-def _without_weights(record: Record, upload: "Upload") -> tuple[Record, "Upload"]:
+def _without_weights(record: Record, upload: Upload) -> tuple[Record, Upload]:
     """Lay out the view that goes in the place of the whole model folder, and the record that says so."""
     if upload.space:
         weightless.require_for_space(record, (upload.model / MASK).is_file())
@@ -236,14 +261,12 @@ def _behind_a_gate(options: PublishOptions, on_hub: str | None) -> bool:
     return options.gated is not None or (there is not None and there.target.gated)
 
 
-def upload_of(folder: ReleaseFolder, name: str, publisher: Publisher) -> "Upload":
+def upload_of(folder: ReleaseFolder, name: str, publisher: Publisher) -> Upload:
     """Say which folders go where; they need not be there yet.
 
     Raises:
         BadOption: The Hub would refuse a name, or the Space is to go where the account may not write.
     """
-    from release import hub
-
     repo_id = publisher.options.into or f"{publisher.namespace}/{name}"
     space_id = publisher.options.space_into or repo_id
     hub.check_names(repo_id, space_id)
@@ -261,8 +284,6 @@ def login_for(namespace: str | None, options: PublishOptions, space: bool) -> Pu
         NotLoggedIn: There is no token, or the Hub refuses it.
         BadOption: The account may not publish there, or --to and --into name two namespaces.
     """
-    from release import hub
-
     owner = options.into.split("/")[0] if options.into else namespace
     if namespace is not None and owner != namespace:
         raise BadOption(f"--to {namespace} and --into {options.into} name two namespaces.", "Leave out --to.")
@@ -271,26 +292,22 @@ def login_for(namespace: str | None, options: PublishOptions, space: bool) -> Pu
     return Publisher(account, hub.check_namespace(account, namespace), options, space)
 
 
-def require_admitted(upload: "Upload", publisher: Publisher) -> None:
+def require_admitted(upload: Upload, publisher: Publisher) -> None:
     """Refuse, before any work, to go where this release, or this token, may not; changes nothing.
 
     Raises:
         NotLoggedIn: The token has no right to write there.
         OutputConflict: See `release.hub.admission.admitted`.
     """
-    from release import hub
-
     hub.require_rights(publisher.account, [target.id for target in upload.targets(publisher.options.revision)])
     hub.standing_card(upload, publisher.options)
 
 
-def take_names(upload: "Upload", publisher: Publisher, console: Console) -> "Upload":
+def take_names(upload: Upload, publisher: Publisher, console: Console) -> Upload:
     """Make both repositories, private and empty: what the Hub refuses is known before any work.
 
     Returns:
         What will be uploaded, and what its repositories hold.
     """
-    from release import hub
-
     require_admitted(upload, publisher)
     return replace(upload, expects=hub.claim(upload, publisher.options, console=console))

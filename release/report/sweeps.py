@@ -16,18 +16,32 @@ if TYPE_CHECKING:
     from release.sweep.grid import GridCell
     from release.sweep.state import CellState
     from release.sweep.sweep import Sweep
+    from release.sweep.uploading import PublishedGrid
 
 
-def show_sweep(job: "Sweep", as_json: bool) -> None:
-    """Show how far each cell of a sweep is."""
+def show_sweep(job: "Sweep", as_json: bool, published: "PublishedGrid | None" = None) -> None:
+    """Show how far each cell of a sweep is, and where it was published."""
     states = job.states()
     facts = {
         "ok": all(state.status == "done" for _, state in states),
         "name": job.grid.name,
         "folder": str(job.work),
         "cells": [_facts(cell, state) for cell, state in states],
+        "published": published.model_dump(mode="json") if published else None,
     }
-    display(facts, as_json, _tables(job, states))
+    display(facts, as_json, [*_tables(job, states), *_published(published)])
+
+
+def _published(published: "PublishedGrid | None") -> "Iterator[str]":
+    if published:
+        facts = {
+            "Published": "now" if published.changed else "already, and nothing was changed",
+            "Models": f"{len(published.models):,}, the first {published.models[0]}",
+            **({"Space": ", ".join(published.spaces)} if published.spaces else {}),
+            **({"Data set": published.report} if published.report else {}),
+            **({"Collection": published.collection} if published.collection else {}),
+        }
+        yield listing("", facts)
 
 
 def show_planned_sweep(job: "Sweep", previews: "dict[str, Preview]", as_json: bool) -> None:

@@ -18,6 +18,7 @@ class SweepOptions(Frozen):
         retry_failed: Whether cells that failed before are tried again.
         only: Conditions on the cells; each must hold.
         parallel: Processes at a time.
+        local: Build, and upload nothing.
     """
 
     out: Annotated[Path, Option("--out", "Folder that releases are built in.")] = Path("releases")
@@ -29,3 +30,4 @@ class SweepOptions(Frozen):
         tuple[str, ...], Option("--only", "Some cells: method=wanda, sparsity=0.5, seed=43; repeatable.")
     ] = ()
     parallel: Annotated[int, Option("--parallel", "Processes at a time.", least=1, most=MOST_PROCESSES)] = 1
+    local: Annotated[bool, Option("--local", "Build, upload nothing.")] = False

@@ -53,12 +53,36 @@ def write_folder(
         space_id: The Space's own Hub id, if not the pruned model's.
     """
     models = models_of(record, dense_id, pruned_id)
+    _write(destination, examples, readme(record, models, bool(examples), space_id))
+
+
+def write_grid_folder(
+    variants: Sequence[tuple[str, Record]],
+    destination: Path,
+    examples: Sequence[Mapping[str, Any]],
+    space_id: str,
+) -> None:
+    """Write the folder of a Space that shows several releases of one base; the same arguments give the same bytes.
+
+    Args:
+        variants: The Hub id of each beside its record; the first is the one that is chosen when the page opens. Their
+            base is on the Hub.
+        destination: The folder; whatever it held before is replaced.
+        examples: As for `write_folder`.
+        space_id: The Space's Hub id.
+    """
+    first = variants[0][1]
+    models = [first.base.id, *(name for name, _ in variants)]
+    _write(destination, examples, readme(first, models, bool(examples), space_id, [record for _, record in variants]))
+
+
+def _write(destination: Path, examples: Sequence[Mapping[str, Any]], page: str) -> None:
     # A kill leaves the old Space, or none: half of one would be refused by whoever looks at it next.
     with files.replacing_folder(destination) as folder:
         for name, content in shipped().items():
             files.write(folder / name, content)
         files.write(folder / EXAMPLES, examples_json(examples))
-        files.write(folder / CARD, readme(record, models, bool(examples), space_id))
+        files.write(folder / CARD, page)
 
 
 def shipped() -> dict[str, bytes]:
@@ -78,21 +102,29 @@ def models_of(record: Record, dense_id: str | None, pruned_id: str) -> list[str]
     return [dense_id, pruned_id] if dense_id and record.base.on_hub else [pruned_id]
 
 
-def readme(record: Record, models: Sequence[str], with_examples: bool, address: str | None = None) -> str:
+def readme(
+    record: Record,
+    models: Sequence[str],
+    with_examples: bool,
+    address: str | None = None,
+    variants: Sequence[Record] = (),
+) -> str:
     """Return the Space's README.md.
 
     Args:
         models: Hub ids, the pruned model's last.
         with_examples: Whether BBQ has to be credited.
         address: Where the Space is, if not under the pruned model's id: its Hub id.
+        variants: The records of the pruned models, where the Space shows several.
     """
     # A Space is mostly published under its model's own id; before that it runs on one's own machine.
     local = f"http://{HOST}:{PORT}"
     address = address or (models[-1] if REPO_ID.fullmatch(models[-1]) else local)
-    front = yaml.safe_dump(front_matter(record, models), sort_keys=False, allow_unicode=True, width=10_000)
+    front = yaml.safe_dump(front_matter(record, models, variants), sort_keys=False, allow_unicode=True, width=10_000)
     context = {
         "record": record,
         "models": models,
+        "variants": list(zip(models[1:], variants, strict=True)) if variants else [],
         "address": address,
         "mark": Written(MARK.format(address=address)),
         "attribution": ATTRIBUTION if with_examples else None,
@@ -101,12 +133,14 @@ def readme(record: Record, models: Sequence[str], with_examples: bool, address: 
     return f"---\n{front}---\n\n{body.strip()}\n"
 
 
-def front_matter(record: Record, models: Sequence[str]) -> dict[str, object]:
+def front_matter(record: Record, models: Sequence[str], variants: Sequence[Record] = ()) -> dict[str, object]:
     """Return the Space's settings on the Hub."""
     pruning = record.pruning
     base = text.one_line(record.base.id.rsplit("/", 1)[-1])
+    what = f"{pruning.method} {text.exact_percent(pruning.target_sparsity)}"
+    methods = dict.fromkeys(each.pruning.method for each in variants or (record,))
     return {
-        "title": f"Dense vs pruned: {base}, {pruning.method} {text.exact_percent(pruning.target_sparsity)}",
+        "title": f"Dense vs pruned: {base}, {f'{len(variants)} variants' if len(variants) > 1 else what}",
         "emoji": "⚖️",
         "colorFrom": "indigo",
         "colorTo": "gray",
@@ -118,7 +152,7 @@ def front_matter(record: Record, models: Sequence[str]) -> dict[str, object]:
         "license": "apache-2.0",
         "short_description": SHORT_DESCRIPTION,
         "models": list(models),
-        "tags": ["pruning", "model-compression", "bias-evaluation", "research-only", pruning.method],
+        "tags": ["pruning", "model-compression", "bias-evaluation", "research-only", *methods],
     }
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, ValidationError
 
@@ -69,6 +69,35 @@ class Override(Frozen):
     options: Options
 
 
+class Publication(Frozen):
+    """How a grid is published: a repository for each cell, and what all of them share.
+
+    Attributes:
+        namespace: Hub user or organization; one's own by default.
+        gated: Who reads a model must ask: auto, manual.
+        space: Whether a demo Space goes along, one for all variants of a base.
+        report: Whether a data set with the report goes along.
+        collection: Title or slug of a collection of all of it; true gives it the grid's name, false makes none.
+        space_hardware: What the Space shall run on, such as zero-a10g.
+        show_unasked: Whether all is shown though a Space gave no answer.
+        weights: none uploads recipes alone, from which whoever has the base makes the weights.
+        resource_group: Id of the organization's resource group for new repositories.
+        contact: Web address for reports of errors and harm.
+    """
+
+    namespace: Text | None = None
+    private: bool = False
+    gated: Literal["auto", "manual"] | None = None
+    space: bool = True
+    report: bool = True
+    collection: bool | Text = True
+    space_hardware: Text | None = None
+    show_unasked: bool = False
+    weights: Literal["all", "none"] = "all"
+    resource_group: Text | None = None
+    contact: Text | None = None
+
+
 class Grid(Frozen):
     """A grid, as its file describes it: models × methods × (sparsities and patterns) × seeds.
 
@@ -78,6 +107,7 @@ class Grid(Frozen):
         options: Of `release publish`, by their words without dashes, for every cell.
         overrides: Further options for some cells; of two that fit, the later one counts.
         exclude: Cells that are left out.
+        publication: Where it goes; nothing is uploaded without.
     """
 
     name: Name | None = None
@@ -89,6 +119,7 @@ class Grid(Frozen):
     options: Options = Field(default_factory=dict)
     overrides: tuple[Override, ...] = ()
     exclude: tuple[Match, ...] = ()
+    publication: Publication | None = None
 
 
 class Coordinates(Frozen):
@@ -125,6 +156,15 @@ class GridCell(Frozen):
         return f"{self.plan.model} {self.plan.identity} {self.plan.measuring.model_dump_json()} {alike}"
 
 
+PARTS: Mapping[object, type[Frozen]] = {
+    "when": Match,
+    "exclude": Match,
+    "overrides": Override,
+    "publication": Publication,
+}
+"""What the fields of a grid's file hold whose own fields are named, too."""
+
+
 def read_grid(path: Path) -> Grid:
     """Read a grid's file.
 
@@ -146,7 +186,7 @@ def _unusable(name: str, error: ValidationError) -> ReleaseError:
     first = error.errors()[0]
     *above, last = first["loc"]
     if first["type"] == "extra_forbidden":
-        known = Match if "when" in above or "exclude" in above else Override if "overrides" in above else Grid
+        known = next((PARTS[part] for part in reversed(above) if part in PARTS), Grid)
         near = UnknownName.among("field", str(last), known.model_fields)
         return UnusableData(f"The grid {name}: {near.seen}", near.remedy)
     return UnusableData(f"The grid {name}: {'.'.join(map(str, first['loc']))}: {first['msg']}.", REMEDY)

@@ -86,6 +86,14 @@ class Board:
         record = sha256_file(folder / "model" / FILE_NAME)
         self._end(cell, {"status": "done", "folder": folder.name, "record": record})
 
+    def recorded(self, cell: GridCell) -> None:
+        """Take in that a finished cell's release.json says more than when it was built: where to report errors."""
+        known = files.recall(self._file(cell), CellState.model_validate_json)
+        if known is not None and known.folder and known.record:
+            record = sha256_file(self.out / known.folder / "model" / FILE_NAME)
+            if record != known.record:
+                self._write(cell, known.model_copy(update={"record": record}))
+
     def failed(self, cell: GridCell, seen: str, remedy: str) -> None:
         """Say why there is no release of a cell."""
         self._end(cell, {"status": "failed", "error": (seen, remedy)})

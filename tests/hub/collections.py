@@ -11,7 +11,7 @@ from tests.hub.repos import Call, allow
 from tests.hub.state import write_json
 from tests.hub.wire import Answer, Refused
 
-LONGEST_TITLE, LONGEST_DESCRIPTION = 60, 150
+LONGEST_TITLE, LONGEST_DESCRIPTION, LONGEST_NOTE = 60, 150, 500
 
 
 def _folder(call: Call) -> Path:
@@ -28,11 +28,12 @@ def _held(call: Call, slug: str) -> dict[str, Any]:
 
 
 def listed(call: Call) -> Answer:
-    """List collections, of one owner where that is asked for, with their first four items."""
+    """List collections, of one owner where that is asked for, with their first four items; the order is the place."""
     owner = call.query.get("owner", [""])[0]
     slugs = (path.relative_to(_folder(call)).with_suffix("") for path in sorted(_folder(call).glob("*/*.json")))
     found = [_held(call, str(slug)) for slug in slugs if not owner or slug.parts[0] == owner]
-    return Answer.json([each | {"items": each["items"][:4]} for each in found])
+    brief = [each | {"items": each["items"][:4]} for each in found]
+    return Answer.json([{name: value for name, value in each.items() if name != "position"} for each in brief])
 
 
 def get(call: Call) -> Answer:
@@ -74,7 +75,8 @@ def _new(title: str, owner: str, private: bool, description: str | None) -> dict
 
 def add(call: Call) -> Answer:
     """Add an item, which has to exist and not to be there already."""
-    item = call.body.json()["item"]
+    asked = call.body.json()
+    item = asked["item"]
     with call.store.lock:
         found = _held(call, call.params["slug"])
         allow(call, found["slug"])
@@ -82,8 +84,38 @@ def add(call: Call) -> Answer:
             raise Refused(404, f"There is no {item['type']} {item['id']}.")
         if any((held["type"], held["id"]) == (item["type"], item["id"]) for held in found["items"]):
             raise Refused(409, "This item is in the collection already.")
-        found["items"].append({**item, "_id": uuid.uuid4().hex[:24], "position": len(found["items"])})
+        place = {"_id": uuid.uuid4().hex[:24], "position": len(found["items"])}
+        found["items"].append({**item, **place, **_noted(asked)})
         return _saved(call, found)
+
+
+def _noted(asked: dict[str, Any]) -> dict[str, Any]:
+    """Return a note as the Hub tells it; nothing where none was given."""
+    if (note := asked.get("note")) is None:
+        return {}
+    if len(note) > LONGEST_NOTE:
+        raise Refused(400, f"A note has at most {LONGEST_NOTE} characters.")
+    return {"note": {"text": note, "html": note}}
+
+
+def change_item(call: Call) -> Answer:
+    with call.store.lock:
+        found = _held(call, call.params["slug"])
+        allow(call, found["slug"])
+        item = next((each for each in found["items"] if each["_id"] == call.params["item"]), None)
+        if item is None:
+            raise Refused(404, "There is no such item.")
+        item |= _noted(call.body.json())
+        return _saved(call, found)
+
+
+def change(call: Call) -> Answer:
+    """Change who may see a collection."""
+    with call.store.lock:
+        found = _held(call, call.params["slug"])
+        allow(call, found["slug"])
+        found |= {name: value for name, value in call.body.json().items() if name in ("private", "description")}
+        return Answer.json({"data": json.loads(bytes(_saved(call, found).content))})
 
 
 def delete(call: Call) -> Answer:

@@ -93,7 +93,9 @@ ROUTES: list[tuple[str, str, Callable[[Call], Answer]]] = [
     ("POST", r"/api/collections", collections.create),
     ("GET", COLLECTION, collections.get),
     ("DELETE", COLLECTION, collections.delete),
+    ("PATCH", COLLECTION, collections.change),
     ("POST", COLLECTION + r"/items", collections.add),
+    ("PATCH", COLLECTION + r"/items/(?P<item>[0-9a-f]+)", collections.change_item),
     ("POST", GIT + r"\.git/info/lfs/objects/batch", lfs.batch),
     ("POST", GIT + r"\.git/info/lfs/verify", lfs.verify),
     ("PUT", OBJECT, lfs.put),
@@ -190,7 +192,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._serve()
 
-    do_HEAD = do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815 - as http.server looks them up
+    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - as http.server looks them up
 
     def _serve(self) -> None:
         path = urlsplit(self.path).path
