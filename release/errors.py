@@ -9,6 +9,7 @@
     │   ├── OutputConflict       the output folder holds something else
     │   ├── DiskFull             not enough room
     │   ├── MissingSource        something has to be fetched and cannot be
+    │   ├── UnusableCluster      a Ray cluster that does not answer, or on which a sweep cannot run
     │   ├── HubUnreachable       nobody answers at the Hub's address, before any work was done
     │   └── NotLoggedIn          no token, or one the Hub does not accept
     ├── GateError        exit 1  the result is not what it must be; nothing is uploaded
@@ -99,6 +100,10 @@ class DiskFull(InputError):
 
 class MissingSource(InputError):
     """Something has to be fetched and cannot be."""
+
+
+class UnusableCluster(InputError):
+    """A Ray cluster that does not answer, or on which a sweep cannot run."""
 
 
 class HubUnreachable(InputError):

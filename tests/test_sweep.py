@@ -23,7 +23,7 @@ from release.schema.record import Record
 from release.sweep.grid import Grid, GridCell, Match, Override, cells_of, read_grid
 from release.sweep.state import Board, CellState
 from release.sweep.sweep import open_sweep
-from release.sweep.worker import SweepTask
+from release.sweep.task import SweepTask
 from release.sweep.worker import run as build
 from tests import checkpoints
 
@@ -175,8 +175,9 @@ class TestBoard:
     def test_a_failed_cell_is_left_until_it_is_retried(self, board: Board, cell: GridCell) -> None:
         board.failed(cell, "It is too large.", "Give another.")
         assert board.state(cell).error == ("It is too large.", "Give another.")
-        assert board.missing([cell], retry=False) == []
-        assert board.missing([cell], retry=True) == [cell]
+        assert board.missing([cell]) == []
+        board.forget([cell])
+        assert board.missing([cell]) == [cell]
 
     def test_a_cell_is_done_as_long_as_its_record_is_there_and_the_same(self, board: Board, cell: GridCell) -> None:
         record = board.out / "some" / "model" / "release.json"

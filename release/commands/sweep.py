@@ -1,15 +1,22 @@
 """`release sweep`: a grid of releases from one file."""
 
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from release import report
+from release.errors import MissingSource
 from release.preview import previews
 from release.progress import Console
 from release.settings.sweeping import SweepOptions
+from release.sweep.engine import SweepEngine
 from release.sweep.local import Local
 from release.sweep.publication import admitted
 from release.sweep.sweep import open_sweep, sweep
 from release.sweep.uploading import publish_grid
+
+RAY_ENGINE = "release.sweep.ray_engine"
+"""Imports ray, which is an extra."""
 
 
 def run_sweep(path: Path, asked: SweepOptions, *, dry_run: bool, as_json: bool) -> bool:
@@ -24,7 +31,7 @@ def run_sweep(path: Path, asked: SweepOptions, *, dry_run: bool, as_json: bool) 
         return True
     console = Console()
     publisher = None if asked.local else admitted(job, console)
-    sweep(job, Local(asked.parallel, console), retry_failed=asked.retry_failed)
+    sweep(job, _engine(asked, console), retry_failed=asked.retry_failed)
     done = all(state.status == "done" for _, state in job.states())
     published = publish_grid(publisher) if publisher and done and _is_all_of_it(asked, console) else None
     report.show_sweep(job, as_json, published)
@@ -35,3 +42,19 @@ def _is_all_of_it(asked: SweepOptions, console: Console) -> bool:
     if asked.only:
         console.say("Nothing is published: --only leaves cells of the grid out.")
     return not asked.only
+
+
+def _engine(asked: SweepOptions, console: Console) -> SweepEngine:
+    """Return what runs the tasks.
+
+    Raises:
+        MissingSource: It needs a package that is not installed.
+    """
+    if asked.ray is None:
+        return Local(asked.parallel, console)
+    if find_spec("ray") is None:
+        raise MissingSource(
+            "--ray needs the package ray.", "pip install 'release[sweep]', on each machine of the cluster."
+        )
+    engine: SweepEngine = import_module(RAY_ENGINE).RayEngine(asked.ray, console)
+    return engine

@@ -1,12 +1,13 @@
 """A command's parameters, made of the records that it takes; and the records, made of its words."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
+from typer.core import TyperCommand
 
 from release.errors import BadOption
 from release.frozen import Frozen
@@ -46,7 +47,8 @@ def command(app: typer.Typer, *, omit: tuple[str, ...] = ()) -> Callable[[Functi
         run.__name__, run.__doc__, run.__module__ = function.__name__, function.__doc__, function.__module__
         run.__annotations__ = {name: each.annotation for name, each in flat.items()}
         vars(run)["__signature__"] = inspect.Signature(list(flat.values()))
-        app.command(epilog=epilog(function.__name__))(run)
+        bare = {each.option.word: each for each in _all_settings(function) if each.option.bare is not None}
+        app.command(cls=_filling(bare) if bare else None, epilog=epilog(function.__name__))(run)
         return function
 
     return register
@@ -92,6 +94,37 @@ def understood(record: type[Frozen], words: Mapping[str, Any]) -> Any:
 def parameter(setting: Setting) -> str:
     """The name of an option's parameter, which is its word's: fields of two records may have the same name."""
     return setting.option.word.strip("-").replace("-", "_")
+
+
+def _filling(bare: Mapping[str, Setting]) -> type[TyperCommand]:
+    """Make a class of commands that give an option its value where it stands alone; typer knows no such option."""
+
+    class Filling(TyperCommand):
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            return super().parse_args(ctx, list(_filled(args, bare)))
+
+    return Filling
+
+
+def _filled(words: Sequence[str], bare: Mapping[str, Setting]) -> Iterator[str]:
+    """Yield the words of a command line, with a value for each option that what follows is none for."""
+    for place, word in enumerate(words):
+        yield word
+        if (each := bare.get(word)) is not None and not _understands(each, words[place + 1 : place + 2]):
+            yield str(each.option.bare)
+
+
+def _understands(setting: Setting, words: Sequence[str]) -> bool:
+    try:
+        return [setting.value(word) for word in words] != []
+    except BadOption:
+        return False
+
+
+def _all_settings(function: Function) -> Iterator[Setting]:
+    for each in inspect.signature(function, eval_str=True).parameters.values():
+        if _is_record(each.annotation):
+            yield from _settings(each.annotation)
 
 
 def _is_record(annotation: Any) -> bool:

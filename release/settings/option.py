@@ -40,6 +40,7 @@ class Option:
         repeats: Whether the command that repeats a release states it: it changes files or numbers.
         metavar: What stands for its value in the help.
         short: A second word of one letter, with its dash.
+        bare: The value where the option stands alone; None where a value must follow.
     """
 
     word: str
@@ -52,6 +53,7 @@ class Option:
     repeats: bool = True
     metavar: str | None = None
     short: tuple[str, ...] = ()
+    bare: str | None = None
 
 
 @dataclass(frozen=True)

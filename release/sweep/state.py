@@ -5,6 +5,7 @@ import os
 import socket
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +15,11 @@ from release.frozen import Frozen
 from release.schema.record import FILE_NAME
 from release.sweep.grid import GridCell
 
-CELLS = "cells"
+GRID = "grid.json"
+"""The grid, as it stood when the last run began."""
+CELLS, BEATS = "cells", "beats"
+LOST_AFTER = 300.0
+"""Seconds without a sign of life after which another machine's process counts as lost; clocks differ by less."""
 Status = Literal["planned", "running", "interrupted", "failed", "done"]
 
 
@@ -71,11 +76,23 @@ class Board:
         known = files.recall(self._file(cell), CellState.model_validate_json)
         if known is None or known.plan != digest(cell):
             return PLANNED
-        if known.status == "running" and not _lives(known):
+        if known.status == "running" and not self._lives(known):
             return known.model_copy(update={"status": "interrupted"})
         if known.status == "done" and not self._is_whole(known):
             return PLANNED
         return known
+
+    def beat(self) -> None:
+        """Give a sign of life of this process; one that cannot be given is given later."""
+        beat = self._beat(socket.gethostname(), os.getpid())
+        with suppress(OSError):
+            beat.parent.mkdir(parents=True, exist_ok=True)
+            beat.touch()
+
+    def rest(self) -> None:
+        """Say that no further signs of life of this process are to come."""
+        with suppress(OSError):
+            self._beat(socket.gethostname(), os.getpid()).unlink(missing_ok=True)
 
     def begin(self, cell: GridCell) -> None:
         """Say that this process works on a cell."""
@@ -98,10 +115,15 @@ class Board:
         """Say why there is no release of a cell."""
         self._end(cell, {"status": "failed", "error": (seen, remedy)})
 
-    def missing(self, cells: Sequence[GridCell], retry: bool) -> list[GridCell]:
-        """Return the cells that a sweep has to build: all that are not done, and failed ones if they are retried."""
-        left = ("done",) if retry else ("done", "failed")
-        return [cell for cell in cells if self.state(cell).status not in left]
+    def forget(self, cells: Sequence[GridCell]) -> None:
+        """Have cells that failed before tried again."""
+        for cell in cells:
+            if self.state(cell).status == "failed":
+                files.remove(self._file(cell))
+
+    def missing(self, cells: Sequence[GridCell]) -> list[GridCell]:
+        """Return the cells that are neither done nor have failed."""
+        return [cell for cell in cells if self.state(cell).status not in ("done", "failed")]
 
     def record_of(self, cell: GridCell) -> Path | None:
         """Return a finished cell's release.json."""
@@ -121,6 +143,18 @@ class Board:
     def _file(self, cell: GridCell) -> Path:
         return self.work / CELLS / f"{cell.key}.json"
 
+    def _beat(self, host: str, pid: int) -> Path:
+        return self.work / BEATS / hashlib.sha256(f"{host} {pid}".encode()).hexdigest()[:16]
+
+    def _lives(self, known: CellState) -> bool:
+        """Whether the process that works on a cell is there; another machine's counts until its signs of life end."""
+        if known.host == socket.gethostname():
+            return _runs(known.pid)
+        try:
+            return time.time() - self._beat(known.host, known.pid).stat().st_mtime < LOST_AFTER
+        except OSError:  # it has not given any yet
+            return True
+
     def _is_whole(self, known: CellState) -> bool:
         path = self.out / str(known.folder) / "model" / FILE_NAME
         return path.is_file() and sha256_file(path) == known.record
@@ -136,12 +170,9 @@ def _now(cell: GridCell, status: Status) -> CellState:
     return CellState(plan=digest(cell), status=status, host=socket.gethostname(), pid=os.getpid(), started=time.time())
 
 
-def _lives(known: CellState) -> bool:
-    """Whether the process that works on a cell is there; of another machine's nothing is known, so it counts."""
-    if known.host != socket.gethostname():
-        return True
+def _runs(pid: int) -> bool:
     try:
-        os.kill(known.pid, 0)
+        os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except OSError:

@@ -12,13 +12,12 @@ from release.comparison.write import write_comparison
 from release.errors import BadOption, UnknownName
 from release.format import quoted
 from release.schema.record import Record
+from release.sweep.engine import SweepEngine
 from release.sweep.grid import Grid, GridCell, Match, cells_of, read_grid
-from release.sweep.local import Local
-from release.sweep.state import Board, CellState
+from release.sweep.state import GRID, Board, CellState
 
 WORK = "sweeps"
 """Folder of the sweeps' own files, within that of all releases."""
-GRID = "grid.json"
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ def _match(only: Sequence[str]) -> Match:
         raise BadOption(seen, "Give one like method=wanda, sparsity=0.5 or seed=43.") from None
 
 
-def sweep(job: Sweep, engine: Local, *, retry_failed: bool) -> None:
+def sweep(job: Sweep, engine: SweepEngine, *, retry_failed: bool) -> None:
     """Build what is missing of a grid.
 
     Raises:
@@ -97,7 +96,9 @@ def sweep(job: Sweep, engine: Local, *, retry_failed: bool) -> None:
     """
     with files.locked(job.work / "run"):
         files.write(job.work / GRID, job.grid.model_dump_json(indent=1))
-        missing = job.board.missing(job.cells, retry_failed)
+        if retry_failed:
+            job.board.forget(job.cells)
+        missing = job.board.missing(job.cells)
         tasks: dict[str, list[GridCell]] = {}
         for cell in missing:
             tasks.setdefault(cell.task, []).append(cell)

@@ -7,38 +7,27 @@ makes those that differ in sparsity alone, and the dense model's readings are re
 """
 
 import os
+import signal
 import sys
 import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from release import files
 from release.build import Bench, PlannedRelease, build, claimed, open_bench
 from release.errors import ReleaseError
-from release.frozen import Frozen
 from release.progress import Console
 from release.release_folder import ReleaseFolder
 from release.sweep.grid import GridCell
 from release.sweep.state import Board
+from release.sweep.task import SETTLED, SweepTask
 from release.workspace import Workspace
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at whether the parent is there."""
-ABANDONED = 3
-
-
-class SweepTask(Frozen):
-    """What a worker is given: the grid's file may change meanwhile.
-
-    Attributes:
-        out: The folder of all releases.
-        work: The sweep's own folder.
-        cells: To build, one at least.
-    """
-
-    out: Path
-    work: Path
-    cells: tuple[GridCell, ...]
+BEAT_EVERY = 15.0
+"""Seconds between two signs of life for other machines."""
 
 
 def run(task: SweepTask, console: Console) -> None:
@@ -79,17 +68,31 @@ def _planned(cell: GridCell, bench: Bench) -> PlannedRelease:
     return PlannedRelease(cell.plan, Workspace(folder))
 
 
-def die_with(parent: int) -> None:
-    """End this process as soon as its parent is another: who started it was killed, and nobody will look after it."""
+def die_with(parent: int, board: Board) -> None:
+    """End this process, with all that it started, as soon as its parent is another: who started it was killed.
+
+    Meanwhile it gives signs of life, for machines that cannot ask this one.
+    """
+    beaten = 0.0
     while os.getppid() == parent:
+        if time.monotonic() - beaten >= BEAT_EVERY:
+            beaten = time.monotonic()
+            board.beat()
         time.sleep(LOOK_EVERY)
-    os._exit(ABANDONED)
+    if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
+        os.killpg(os.getpid(), signal.SIGKILL)
+    os._exit(signal.SIGTERM)
 
 
 def main(path: Path) -> None:
     """Build what a file says."""
-    threading.Thread(target=die_with, args=(os.getppid(),), daemon=True).start()
-    run(SweepTask.model_validate_json(path.read_bytes()), Console())
+    task = SweepTask.model_validate_json(path.read_bytes())
+    board = Board(task.work, task.out)
+    threading.Thread(target=die_with, args=(os.getppid(), board), daemon=True).start()
+    run(task, Console())
+    left = board.missing(task.cells)
+    files.write(path.with_name(SETTLED), "\n".join(cell.key for cell in task.cells if cell not in left))
+    board.rest()
 
 
 if __name__ == "__main__":

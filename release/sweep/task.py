@@ -1,0 +1,23 @@
+"""What a worker is given, and what it says at its end; read wherever it runs, so it is light."""
+
+from pathlib import Path
+
+from release.frozen import Frozen
+from release.sweep.grid import GridCell
+
+SETTLED = "settled"
+"""The file, beside the task's, in which a worker says at its end which cells it left done or failed."""
+
+
+class SweepTask(Frozen):
+    """What a worker is given: the grid's file may change meanwhile.
+
+    Attributes:
+        out: The folder of all releases.
+        work: The sweep's own folder.
+        cells: To build, one at least.
+    """
+
+    out: Path
+    work: Path
+    cells: tuple[GridCell, ...]
