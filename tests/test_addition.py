@@ -37,7 +37,7 @@ def add_evaluation(root: Path) -> None:
     put(root, "release/evals/repetition/card.md.j2", "card.md.j2")
     last = "from release.evals.storage.row"
     row = (last, f"from release.evals.repetition.row import REPETITION\n{last}")
-    edit(root / "release/evals/registry.py", row, ("(BBQ, ", "(REPETITION, BBQ, "))
+    edit(root / "release/evals/registry.py", row, ("    BBQ,\n", "    REPETITION,\n    BBQ,\n"))
     put(root, "release/evals/repetition/claims.yaml", "claims.yaml")
 
 

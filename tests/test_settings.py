@@ -74,6 +74,7 @@ WORDS: dict[str, st.SearchStrategy[str]] = {
     "--perplexity": st.just("off") | AMOUNTS,
     "--crows-pairs": st.sampled_from(("full", "OFF")) | AMOUNTS,
     "--stereoset": st.sampled_from(("full", "OFF")) | AMOUNTS,
+    "--winobias": st.sampled_from(("full", "OFF")) | AMOUNTS,
     "--text": st.sampled_from(("t.txt", "a b.txt")),
     "--latency": st.just("off") | AMOUNTS,
     "--latency-engine": st.sampled_from(("transformers", "mlx", "mlx,transformers", "transformers,mlx")),

@@ -12,6 +12,17 @@ from release.evals.perplexity.row import PERPLEXITY
 from release.evals.stereoset.row import STEREOSET
 from release.evals.storage.row import STORAGE
 from release.evals.super_weights.row import SUPER_WEIGHTS
+from release.evals.winobias.row import WINOBIAS
 
-EVALS: tuple[Eval[Any], ...] = (BBQ, CROWS_PAIRS, STEREOSET, PERPLEXITY, LATENCY, SUPER_WEIGHTS, ANSWERS, STORAGE)
+EVALS: tuple[Eval[Any], ...] = (
+    BBQ,
+    CROWS_PAIRS,
+    STEREOSET,
+    WINOBIAS,
+    PERPLEXITY,
+    LATENCY,
+    SUPER_WEIGHTS,
+    ANSWERS,
+    STORAGE,
+)
 BY_KEY: Mapping[str, Eval[Any]] = {row.key: row for row in EVALS}

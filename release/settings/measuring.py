@@ -43,9 +43,16 @@ if TYPE_CHECKING:  # for who names one of them in code; which there are is decid
     from release.evals.latency.options import LatencyOptions
     from release.evals.perplexity.options import PerplexityOptions
     from release.evals.stereoset.options import StereoSetOptions
+    from release.evals.winobias.options import WinoBiasOptions
 
     class _OfEvaluations(
-        AnswersOptions, BbqOptions, CrowsPairsOptions, LatencyOptions, PerplexityOptions, StereoSetOptions
+        AnswersOptions,
+        BbqOptions,
+        CrowsPairsOptions,
+        LatencyOptions,
+        PerplexityOptions,
+        StereoSetOptions,
+        WinoBiasOptions,
     ):
         """The options of every evaluation."""
 

@@ -26,8 +26,6 @@ from release.models.load import loaded, read_tokenizer
 from release.progress import Console
 from release.settings.measuring import Measuring
 from release.values import DataSource, Score
-from tests import checkpoints
-from tests.commands import run
 from tests.records import example_measurements, example_record
 
 CPU = torch.device("cpu")
@@ -176,19 +174,3 @@ def test_it_stands_on_card_and_front_matter_with_its_caution_its_license_and_its
     assert {"nadeem-etal-2021-stereoset", "blodgett-etal-2021-stereotyping"} <= set(card.replace(",", "{").split("{"))
     assert '"ss"' in json.dumps(front_matter(record))
     assert "StereoSet" not in render(example_record())
-
-
-@pytest.mark.long
-def test_a_release_that_measured_it_is_verified_by_computing_it_again(
-    tiny: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    base = checkpoints.copy(tiny["llama"], tmp_path / "base")
-    words = ["publish", str(base), "--method", "magnitude", "--sparsity", "0.9", "--local", "--out", str(tmp_path)]
-    assert run([*words, "--evals", "stereoset", "--stereoset", "60", "--device", "cpu"]) == 0
-    [model] = tmp_path.glob("*/model")
-    measured = json.loads((model / "release.json").read_text(encoding="utf-8"))
-    assert measured["measurements"]["stereoset"]["items"] == 60
-    capsys.readouterr()
-    assert run(["verify", str(model), "--base", str(base), "--json"]) == 0
-    checks = {check["name"]: check["ok"] for check in json.loads(capsys.readouterr().out)["checks"]}
-    assert checks["stereoset"] is True
