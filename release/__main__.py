@@ -9,6 +9,8 @@ import sys
 import traceback
 from typing import NamedTuple
 
+from release.extras import missing
+
 EXIT_INTERRUPTED = 130
 EXIT_UNFORESEEN = 70
 EXIT_NOBODY_READS = 141
@@ -107,7 +109,7 @@ def _answer(error: BaseException) -> ErrorMessage | None:
     from release.errors import ReleaseError
     from release.misused import misused
 
-    if told := misused(error):
+    if told := misused(error) or missing(error):
         return ErrorMessage(*told, 2)
     if isinstance(error, ReleaseError):
         return ErrorMessage(error.seen, error.remedy, error.exit_code)

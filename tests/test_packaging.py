@@ -1,14 +1,18 @@
 """What is shipped, and what the documents say of it."""
 
+import json
 import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from release.__main__ import run
+from release.digests import sha256_file
+from release.extras import EXTRAS
 from release.pruning.registry import METHODS
 
 ROOT = Path(__file__).parent.parent
@@ -93,3 +97,65 @@ def test_every_method_has_its_paragraph(key):
 def test_every_method_with_a_paper_has_its_citation(key):
     text = (ROOT / "templates" / "citation" / f"{key}.bib").read_text(encoding="utf-8")
     assert METHODS[key].paper.url in text
+
+
+LIGHT = ("torch", "transformers", "accelerate", "gguf", "scipy", "pyarrow", "matplotlib", "gradio", "mcp")
+WITHOUT = """
+import sys
+from importlib.abc import MetaPathFinder
+class Absent(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {light}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Absent())
+from release.__main__ import run
+from release.digests import sha256_file
+from release.extras import EXTRAS
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+def run_without_extras(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command where no extra is installed."""
+    code = WITHOUT.format(light=set(LIGHT))
+    return subprocess.run([sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def _named(requirements: list[str]) -> set[str]:
+    return {re.split(r"[>=\[; ]", one)[0] for one in requirements}
+
+
+def test_extras_bring_what_the_base_install_lacks():
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    names = {
+        extra: {re.split(r"[>=\[; ]", one)[0] for one in held}
+        for extra, held in declared["optional-dependencies"].items()
+    }
+    base = {re.split(r"[>=\[; ]", one)[0] for one in declared["dependencies"]}
+    assert not base & set(LIGHT)
+    for extra, packages in EXTRAS.items():
+        assert extra in names
+        assert len(names[extra]) >= len(packages) - 1
+    assert set(LIGHT) <= names["torch"] | names["demo"]
+
+
+def test_the_base_install_checks_a_release_and_says_what_it_could_not(tmp_path, llama, capsys):
+    out = tmp_path / "pruned"
+    assert run(["prune", str(llama), "-m", "random", "-s", "30%", "-o", str(out)]) == 0
+    capsys.readouterr()
+    done = run_without_extras("verify", str(out), "--base", str(llama), "--json")
+    assert done.returncode == 0, done.stderr
+    checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+    assert checks["kept weights"]["ok"] is True
+    rebuilt = run_without_extras("rebuild", str(out), "--base", str(llama), "--out", str(tmp_path / "again"))
+    assert rebuilt.returncode == 0, rebuilt.stderr
+    for made in out.glob("*.safetensors"):
+        assert sha256_file(tmp_path / "again" / made.name) == sha256_file(made)
+    assert run_without_extras("card", str(out)).returncode == 0
+
+
+@pytest.mark.parametrize("words", [["publish", "demo", "-m", "random", "-s", "10%", "--local"], ["demo", "nowhere"]])
+def test_a_command_whose_part_is_missing_says_which_extra_brings_it(words):
+    done = run_without_extras(*words)
+    assert done.returncode == 2
+    assert ("pip install 'prunecard[torch]'" in done.stderr) == (words[0] == "publish"), done.stderr

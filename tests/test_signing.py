@@ -190,7 +190,7 @@ def test_without_the_package_the_way_to_get_it_is_named(option, release, tmp_pat
     (folder / "model.sig").write_text("{}")
     command = ["verify", str(folder)] if option == "--key" else ["push", str(folder)]
     assert run([*command, option, str(tmp_path / "key")]) == 2
-    assert "release[signing]" in capsys.readouterr().err
+    assert "prunecard[signing]" in capsys.readouterr().err
 
 
 CLAIMS = {"aud": "sigstore", "sub": "ada@example.org", "iss": "https://issuer.example", "iat": 1, "exp": 2**33}

@@ -275,19 +275,22 @@ def test_a_verification_that_dies_is_reported_as_such(client, monkeypatch):
 
 
 INSTALLED = [
-    ('{"url": "https://x.org/a.zip", "archive_info": {}}', "https://x.org/a.zip"),
-    ('{"url": "https://x.org/a", "vcs_info": {"vcs": "git", "commit_id": "abc"}}', "git+https://x.org/a@abc"),
+    ('{"url": "https://x.org/a.zip", "archive_info": {}}', "prunecard[torch] @ https://x.org/a.zip"),
+    (
+        '{"url": "https://x.org/a", "vcs_info": {"vcs": "git", "commit_id": "abc"}}',
+        "prunecard[torch] @ git+https://x.org/a@abc",
+    ),
     ('{"url": "file:///home/me/release", "dir_info": {"editable": true}}', None),
-    (None, f"release=={job.__version__}"),
+    (None, f"prunecard[torch]=={job.__version__}"),
     ("no JSON", None),
 ]
 
 
 @pytest.mark.parametrize(("direct_url", "package"), INSTALLED)
 def test_a_job_installs_what_this_installation_came_from(direct_url, package, tmp_path, monkeypatch):
-    info = tmp_path / "release-0.1.0.dist-info"
+    info = tmp_path / "prunecard-0.1.0.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: release\nVersion: 0.1.0\n")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: prunecard\nVersion: 0.1.0\n")
     if direct_url is not None:
         (info / "direct_url.json").write_text(direct_url)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])

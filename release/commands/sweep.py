@@ -6,6 +6,7 @@ from pathlib import Path
 
 from release import report
 from release.errors import MissingSource
+from release.extras import install
 from release.preview import previews
 from release.progress import Console
 from release.settings.sweeping import SweepOptions
@@ -53,8 +54,6 @@ def _engine(asked: SweepOptions, console: Console) -> SweepEngine:
     if asked.ray is None:
         return Local(asked.parallel, console)
     if find_spec("ray") is None:
-        raise MissingSource(
-            "--ray needs the package ray.", "pip install 'release[sweep]', on each machine of the cluster."
-        )
+        raise MissingSource("--ray needs the package ray.", f"{install('sweep')}, on each machine of the cluster.")
     engine: SweepEngine = import_module(RAY_ENGINE).RayEngine(asked.ray, console)
     return engine

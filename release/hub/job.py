@@ -15,6 +15,7 @@ from huggingface_hub import get_token
 
 from release import __version__
 from release.errors import BadOption, NotLoggedIn
+from release.extras import DISTRIBUTION
 from release.format import quoted
 from release.frozen import Frozen
 from release.hub.account import WAYS_OUT
@@ -27,10 +28,12 @@ WATCHES = "RELEASE_WATCHES"
 SECRET = "HF_TOKEN"  # noqa: S105 - a name
 VARIABLES: Mapping[str, str] = {"UV_TORCH_BACKEND": "cpu"}
 """Without it, uv may fetch gigabytes for GPUs that such a Job has not."""
+COMMAND = "release"
+WITH_TORCH = f"{DISTRIBUTION}[torch]"
+"""Without it, no measured number is computed again."""
 HOURS = 2
 """How long a Job may take; the Hub ends others after half an hour."""
-DISTRIBUTION = "release"
-FROM_A_FOLDER = "Give --package with what pip would install `release` from, e.g. git+https://example.org/hf-release."
+FROM_A_FOLDER = "Give --package with what pip would install `release` from, as in 'prunecard[torch] @ git+https://example.org/prunecard'."
 
 
 class HubJob(Frozen):
@@ -53,7 +56,7 @@ def job_for(repo_id: str, package: str, flavor: str) -> HubJob:
     """Say what verifies a repository at every push."""
     return HubJob(
         image=IMAGE,
-        command=("uvx", "--from", package, DISTRIBUTION, "watch", "--once", repo_id),
+        command=("uvx", "--from", package, COMMAND, "watch", "--once", repo_id),
         variables={**VARIABLES, WATCHES: repo_id},
         secrets=(SECRET,),
         flavor=flavor,
@@ -91,11 +94,12 @@ def installed_from() -> str | None:
     except (metadata.PackageNotFoundError, ValueError):
         return None
     if not came:
-        return f"{DISTRIBUTION}=={__version__}"
+        return f"{WITH_TORCH}=={__version__}"
     url, version = str(came.get("url")), came.get("vcs_info")
     if not url.startswith(("https://", "http://")):
         return None
-    return f"{version['vcs']}+{url}@{version['commit_id']}" if isinstance(version, dict) else url
+    where = f"{version['vcs']}+{url}@{version['commit_id']}" if isinstance(version, dict) else url
+    return f"{WITH_TORCH} @ {where}"
 
 
 def secret_of(client: HubClient, variable: str | None) -> str:

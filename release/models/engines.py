@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from release.errors import MissingSource
+from release.extras import install
 from release.models.engine import Engine
 from release.outside import Unfit, foreign
 from release.values import EngineName, Package
@@ -19,13 +20,13 @@ class EngineRow:
 
     Attributes:
         packages: What it is made of; their versions are recorded.
-        extra: Extra of this package that installs it; None where it is always there.
+        extra: Extra of this package that installs it.
         load: Imports its module.
     """
 
     name: EngineName
     packages: tuple[str, ...]
-    extra: str | None
+    extra: str
     load: Callable[[], Engine]
 
 
@@ -44,7 +45,7 @@ def _mlx() -> Engine:
 ENGINES: dict[EngineName, EngineRow] = {
     row.name: row
     for row in (
-        EngineRow("transformers", ("transformers", "torch"), None, _transformers),
+        EngineRow("transformers", ("transformers", "torch"), "torch", _transformers),
         EngineRow("mlx", ("mlx", "mlx-lm"), "mlx", _mlx),
     )
 }
@@ -61,9 +62,7 @@ def engine(name: EngineName) -> Engine:
         with foreign(f"Engine {name} cannot be used here"):
             return row.load()
     except Unfit as why:
-        raise MissingSource(
-            f"{why}.", f"Install it with `pip install 'release[{row.extra}]'`, or leave the engine out."
-        ) from None
+        raise MissingSource(f"{why}.", f"Install it with `{install(row.extra)}`, or leave the engine out.") from None
 
 
 def packages(name: EngineName) -> tuple[Package, ...]:

@@ -12,7 +12,9 @@ from release.errors import InputError
 from release.evals import claims
 from release.evals import spread as seeds
 from release.evals.again import Table
+from release.evals.eval import Eval
 from release.evals.registry import EVALS
+from release.extras import missing
 from release.format import listed
 from release.frozen import Frozen
 from release.schema.record import Check, Record
@@ -27,11 +29,26 @@ def checks(files: Files, record: Record) -> Iterator[Check]:
     """Hold every number that was measured against the tables it was computed from, and every claim against them."""
     for row in EVALS:
         for result in row.results(record.measurements):
-            for table in row.tables(record, result):
-                yield _check(files, table)
+            yield from _unless_missing(row.key, (_check(files, table) for table in _tables(row, record, result)))
     if record.measurements.masks is not None or record.plan.building.seeds > 1:
         yield _masks(record)
-    yield _claims(record)
+    yield from _unless_missing("claims", (_claims(each) for each in (record,)))
+
+
+def _tables(row: Eval[Any], record: Record, result: Any) -> Iterator[Table]:
+    """A row's tables; what it needs to read them is imported only as the first is asked for."""
+    yield from row.tables(record, result)
+
+
+def _unless_missing(name: str, found: Iterator[Check]) -> Iterator[Check]:
+    """Checks, or that they were not made: without the packages that measure, nothing is computed again."""
+    try:
+        yield from found
+    except ModuleNotFoundError as error:
+        told = missing(error)
+        if told is None:
+            raise
+        yield Check(name=name, ok=None, detail=f"not computed again. {' '.join(told)}")
 
 
 def _claims(record: Record) -> Check:

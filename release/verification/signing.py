@@ -18,6 +18,7 @@ from release.checkpoint.files import Files, Folder, content, digest, is_hidden
 from release.contents import is_of_the_way
 from release.digests import FileDigest
 from release.errors import BadOption, MissingSource
+from release.extras import install
 from release.files import replacing
 from release.format import one_line
 from release.names import SIGNATURE, problem_of
@@ -242,7 +243,7 @@ def _understood(option: str, key: Who) -> Iterator[None]:
         yield
     except ImportError:
         seen = f"{option} needs the package model-signing, which is not installed."
-        raise MissingSource(seen, "Install it with `pip install 'release[signing]'`.") from None
+        raise MissingSource(seen, f"Install it with `{install('signing')}`.") from None
     except OSError as error:
         raise BadOption(f"{option} {key} cannot be read ({error.strerror}).", REMEDY) from None
     except (ValueError, TypeError, AttributeError, UnsupportedAlgorithm) as error:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from release.evals.engine.clustered import share_of_clusters
 from release.evals.engine.statistics import Floats, mean_interval
 from release.evals.sentences.corpus import Corpus, Numbered
-from release.evals.sentences.table import Layout
 from release.frozen import Frozen
 from release.values import DataSource, Estimate, Precision, Rate
+
+if TYPE_CHECKING:  # claims are imported by every command, and the table's library is heavy
+    from release.evals.sentences.table import Layout
 
 FEWEST = 12
 """Independent draws below which no interval is given."""
@@ -75,7 +77,7 @@ class Benchmark(Generic[Item, Result]):
     key: str
     counted: str
     corpus: Corpus[Item]
-    layout: Layout[Item]
+    layout: "Layout[Item]"
     compare: Callable[[AskedSentences[Item], SentenceLikelihoods, SentenceLikelihoods], Result]
 
 
