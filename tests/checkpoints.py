@@ -99,8 +99,8 @@ MLP = 3 * 32 * 48
 PRUNABLE = {name: 2 * (ATTENTION + MLP * (4 if name == "mixtral" else 1)) for name in ARCHITECTURES}
 """Worked out from the shapes above: q, k, v, o and three MLP matrices (four times that with experts), two blocks."""
 
-README = Path(__file__).parent.parent / "README.md"
-CALIBRATION = ["--calibration", str(README), "--calibration-samples", "8", "--calibration-length", "64"]
+PROSE = Path(__file__).parent.parent / "docs" / "statistics.md"
+CALIBRATION = ["--calibration", str(PROSE), "--calibration-samples", "8", "--calibration-length", "64"]
 """Options that keep calibration short; methods without it take no notice."""
 
 TEMPLATE = "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}\n{% endfor %}<assistant>"

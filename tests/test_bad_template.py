@@ -148,7 +148,7 @@ ENDLESS = ("([A-Za-z ]+)+$", r"(\w+\s?)+$")
 @pytest.mark.long
 @pytest.mark.parametrize("place", ["pre_tokenizer", "normalizer"])
 @pytest.mark.parametrize("pattern", ENDLESS)
-@pytest.mark.parametrize("asked", [["--bbq", "4"], ["--perplexity", "2", "--text", str(checkpoints.README)]])
+@pytest.mark.parametrize("asked", [["--bbq", "4"], ["--perplexity", "2", "--text", str(checkpoints.PROSE)]])
 def test_a_tokenizer_whose_regular_expression_has_no_end_is_refused_before_pruning(
     asked, pattern, place, base, tmp_path, capsys
 ):
@@ -176,7 +176,7 @@ SETTINGS = [
 @pytest.mark.parametrize("changes", SETTINGS, ids=json.dumps)
 def test_odd_settings_of_a_tokenizer_are_refused_or_do_no_harm(changes, base, tmp_path, capsys):
     patch(base, "tokenizer_config.json", **changes)
-    code = publish(base, tmp_path / "out", "--perplexity", "2", "--text", str(checkpoints.README))
+    code = publish(base, tmp_path / "out", "--perplexity", "2", "--text", str(checkpoints.PROSE))
     if code == 2:
         expect_refusal(code, tmp_path / "out", capsys, "tokenizer")
     else:
@@ -191,7 +191,7 @@ def grown(base: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "more", [["--bbq", "4"], ["--latency", "2"], ["--perplexity", "2", "--text", str(checkpoints.README)]]
+    "more", [["--bbq", "4"], ["--latency", "2"], ["--perplexity", "2", "--text", str(checkpoints.PROSE)]]
 )
 def test_a_token_that_the_model_does_not_know_is_refused_before_pruning(more, base, tmp_path, capsys):
     grown(base)

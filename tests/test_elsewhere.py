@@ -185,8 +185,8 @@ def test_a_release_is_pruned_measured_pushed_and_verified_on_another_system(
 ) -> None:
     base = checkpoints.copy(base_folders["llama"], tmp_path / "llama")
     checkpoints.edit_config(base, max_position_embeddings=2048)
-    calibrated = ["--calibration", str(checkpoints.README), "--calibration-samples", "2", "--calibration-length", "32"]
-    measuring = ["--bbq", "4", "--latency", "2", "--perplexity", "2", "--text", str(checkpoints.README)]
+    calibrated = ["--calibration", str(checkpoints.PROSE), "--calibration-samples", "2", "--calibration-length", "32"]
+    measuring = ["--bbq", "4", "--latency", "2", "--perplexity", "2", "--text", str(checkpoints.PROSE)]
     with HubServer(tmp_path / "hub") as hub:
         published, verified, pushed, pruned, checked = run_as(
             SYSTEMS[name],

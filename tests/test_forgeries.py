@@ -16,7 +16,7 @@ from tests import checkpoints, forge, remote
 from tests.forgeries import BROKEN, DECODING, FORGERIES, LOGITS, SAME, TEMPLATE, TOKENS
 
 TEXT = "abc, a question for both"
-REBUILD = ("--rebuild", "--calibration", str(checkpoints.README))
+REBUILD = ("--rebuild", "--calibration", str(checkpoints.PROSE))
 
 
 @pytest.fixture(scope="module")

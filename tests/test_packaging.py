@@ -11,12 +11,18 @@ from pathlib import Path
 import pytest
 
 from release.__main__ import run
+from release.cli import parser
 from release.digests import sha256_file
 from release.extras import EXTRAS
 from release.pruning.registry import METHODS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+LONGEST_README = 900
+"""Words; a stranger reads it to the end."""
 
 
 def tracked(*folders: str) -> set[str]:
@@ -62,23 +68,36 @@ def test_light_commands_load_no_heavy_library(arguments):
     assert done.returncode == 0, done.stderr
 
 
-def test_every_command_of_the_readme_exists(capsys):
-    commands = set(re.findall(r"release ([a-z]+)\b", " ".join(re.findall(r"`(release [^`]+)`", README))))
-    commands |= set(re.findall(r"^release ([a-z]+)\b", README, re.MULTILINE))
-    assert len(commands) >= 8
+def test_every_command_of_the_documents_exists(capsys):
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    commands = set(re.findall(r"release ([a-z]+)\b", " ".join(re.findall(r"`(release [^`\n]+)`", text))))
+    commands |= set(re.findall(r"^release ([a-z]+) ", text, re.MULTILINE))
+    assert len(commands) >= 12
     for command in commands:
         assert run([command, "--help"]) == 0, command
 
 
-def test_every_command_is_in_the_readme(capsys):
-    from release.cli import app
-
-    for command in app.registered_commands:
-        assert f"release {command.callback.__name__}" in README
+def test_every_command_is_on_the_page_of_commands():
+    for command in parser().commands:
+        assert f"release {command}" in COMMANDS
 
 
-def test_every_file_of_the_readme_s_tree_exists():
-    tree = README.split("## File tree")[1].split("```")[1]
+def test_the_readme_is_short_and_leads_to_every_page():
+    assert len(README.split()) <= LONGEST_README
+    for page in (ROOT / "docs").glob("*.md"):
+        assert f"docs/{page.name}" in README, page.name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_to_a_file_leads_to_one(page):
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s#]+)[^)]*\)", text):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def test_every_file_of_the_tree_exists():
+    tree = CONTRIBUTING.split("## File tree")[1].split("```")[1]
     folder = ""
     for line in tree.splitlines()[1:]:
         name = line.split()[0] if line.split() else ""
@@ -109,8 +128,6 @@ class Absent(MetaPathFinder):
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Absent())
 from release.__main__ import run
-from release.digests import sha256_file
-from release.extras import EXTRAS
 sys.exit(run(sys.argv[1:]))
 """
 
@@ -139,6 +156,7 @@ def test_extras_bring_what_the_base_install_lacks():
     assert set(LIGHT) <= names["torch"] | names["demo"]
 
 
+@pytest.mark.long
 def test_the_base_install_checks_a_release_and_says_what_it_could_not(tmp_path, llama, capsys):
     out = tmp_path / "pruned"
     assert run(["prune", str(llama), "-m", "random", "-s", "30%", "-o", str(out)]) == 0

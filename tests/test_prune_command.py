@@ -233,7 +233,7 @@ def test_the_same_command_again_changes_nothing(method, base_folders, tmp_path):
 
 
 def test_the_perplexity_text_is_no_calibration_text(llama, tmp_path, capsys):
-    text = str(checkpoints.README)
+    text = str(checkpoints.PROSE)
     words = ["publish", str(llama), "--method", "wanda", "--sparsity", "0.5", *checkpoints.CALIBRATION, "--text", text]
     words += ["--local", "--out", str(tmp_path / "out"), "--bbq", "off", "--latency", "off", "--perplexity", "2"]
     assert run(words) == 2

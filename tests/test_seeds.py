@@ -23,7 +23,7 @@ from tests.random_records import VOID_WORDS
 from tests.records import example_masks, example_measurements, example_record
 from tests.refusal import expect_refusal, publish
 
-ASKED = ["--bbq", "24", "--perplexity", "4", "--text", str(checkpoints.README), "--device", "cpu"]
+ASKED = ["--bbq", "24", "--perplexity", "4", "--text", str(checkpoints.PROSE), "--device", "cpu"]
 
 
 def mask(seed: int, value: float | None) -> Mask:

@@ -228,7 +228,7 @@ def test_a_rebuild_makes_the_same_bytes_from_base_and_seed(seeded, base_folders,
 
 
 def test_a_second_calibration_agrees_with_the_first_and_says_how_far(calibrated, base_folders, capsys):
-    more = ("--base", str(base_folders["mistral"]), "--rebuild", "--calibration", str(checkpoints.README))
+    more = ("--base", str(base_folders["mistral"]), "--rebuild", "--calibration", str(checkpoints.PROSE))
     code, answer = verify(calibrated, capsys, *more)
     found = next(check for check in answer["checks"] if check["name"] == "rebuild")
     assert (code, found["ok"]) == (0, True)
@@ -250,7 +250,7 @@ def test_a_second_calibration_sees_masks_that_are_not_the_methods(calibrated, ba
     for file in sorted(calibrated.glob("*.safetensors")):
         names = [tensor.name for tensor in read_header(file).tensors]
         checkpoints.write(calibrated, {name: values[name] for name in names}, file.name)
-    more = ("--base", str(base_folders["mistral"]), "--rebuild", "--calibration", str(checkpoints.README))
+    more = ("--base", str(base_folders["mistral"]), "--rebuild", "--calibration", str(checkpoints.PROSE))
     code, answer = verify(calibrated, capsys, *more)
     assert code == 1
     assert "agree" in failed(answer)["rebuild"]

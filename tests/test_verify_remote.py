@@ -155,7 +155,7 @@ def test_masks_made_again_bring_the_base_to_this_disk(rebuilt, client, release, 
     command = ["prune", str(base_folders["llama"]), "--method", rebuilt, "--sparsity", "0.3", "--out", str(out)]
     assert run([*command, *checkpoints.CALIBRATION]) == 0
     remote.lay(client.hub, PRUNED, out)
-    more = ["--rebuild", "--calibration", str(checkpoints.README)]
+    more = ["--rebuild", "--calibration", str(checkpoints.PROSE)]
     code, answer = client.verify(PRUNED, "--base", BASE, *more)
     assert code == 0, failed(answer)
     assert {c["name"]: c["ok"] for c in answer["checks"]}["rebuild"] is True

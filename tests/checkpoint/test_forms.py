@@ -221,7 +221,7 @@ def test_what_only_tells_of_zeros_is_no_quantisation_and_is_not_carried(field, l
     checkpoints.edit_config(llama, **{field: SPARSE[field]})
     assert run(["verify", str(llama)]) == 0, capsys.readouterr().err
     out = tmp_path / "out"
-    assert publish(llama, out, "--perplexity", "2", "--text", str(checkpoints.README), sparsity="0.3") == 0
+    assert publish(llama, out, "--perplexity", "2", "--text", str(checkpoints.PROSE), sparsity="0.3") == 0
     [model] = out.glob("*/model")
     assert field not in json.loads((model / "config.json").read_text())
     assert run(["verify", str(model), "--base", str(llama), "--rebuild"]) == 0, capsys.readouterr().err

@@ -16,7 +16,7 @@ from release.settings.measuring import Measuring
 from tests import checkpoints
 from tests.records import example_record
 
-PLAN = Measuring(bbq="44", perplexity="4", text=checkpoints.README, latency="3", device="cpu")
+PLAN = Measuring(bbq="44", perplexity="4", text=checkpoints.PROSE, latency="3", device="cpu")
 
 
 def measure(dense: Path, pruned: Path, plan: Measuring, out: Path, console: Console) -> Measurements:
