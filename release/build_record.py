@@ -70,6 +70,7 @@ def _base_record(base: BaseModel, audited: Audited) -> Base:
         files=audited.base_files,
         stated=base.stated,
         context=_context(base.checkpoint.config),
+        released=base.released,
     )
 
 

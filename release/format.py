@@ -137,6 +137,18 @@ def one_line(text: str) -> str:
     return " ".join("".join(map(_visible, text)).split())
 
 
+def first_words(text: str, most: int, longest: int = 200) -> str:
+    """Put the first words of a text on one line, and "…" where it goes on.
+
+    Args:
+        most: Words.
+        longest: Characters; not every script sets words apart.
+    """
+    line = one_line(text)
+    words = " ".join(line.split(" ")[:most])[:longest]
+    return words if words == line else f"{words.rstrip()} …"
+
+
 def shown(text: str, most: int = LONGEST_SHOWN) -> str:
     """Write text from anywhere as one printable line for a terminal or a log, the middle of a long one left out."""
     head, tail = most * 2 // 3, most // 3

@@ -19,6 +19,7 @@ from release.evals.super_weights.result import SuperWeights
 from release.names import problem_of
 from release.schema.measurements import Measurements
 from release.schema.record import LONGEST_NAME, Audit, Base, Licence, ModuleAudit, Record, Signed
+from release.schema.usage import ModelUsage, Usage
 from release.values import DataSource, EngineName, Estimate, Package, Precision, Rate, Reading, Score
 from tests.records import (
     VALUES,
@@ -34,6 +35,7 @@ from tests.records import (
     example_record,
     example_super_weight,
     example_super_weights,
+    example_usage,
     mcnemar,
     rate,
 )
@@ -267,7 +269,17 @@ def measurements() -> st.SearchStrategy[Measurements]:
         answers=st.none() | st.builds(example_answers, st.tuples(strings(), strings())),
         masks=st.none()
         | st.lists(st.none() | st.floats(-1e300, 1e300), max_size=4).map(lambda found: example_masks(*found)),
+        usage=st.none() | usages(),
     )
+
+
+@cache
+def usages() -> st.SearchStrategy[Usage]:
+    peaks = st.none() | st.integers(0, 2**50)
+    joules = st.none() | st.floats(0, 1e12)
+    models = st.none() | st.builds(ModelUsage, peak_bytes=peaks, seconds=st.floats(0, 1e6), joules=joules)
+    counters = st.lists(strings(), max_size=2).map(tuple)
+    return st.builds(example_usage, dense=models, pruned=models, device=strings(), counters=counters)
 
 
 @cache
@@ -315,6 +327,7 @@ def bases() -> st.SearchStrategy[Base]:
         revision=st.none() | strings(),
         note=st.none() | strings(),
         licence=licences(),
+        released=st.none() | strings(),
         architecture=strings(),
         dtypes=st.lists(strings(), max_size=2).map(tuple),
         languages=st.lists(strings() | st.just("no"), max_size=2).map(tuple),

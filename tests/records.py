@@ -30,6 +30,7 @@ from release.schema.record import (
     Record,
 )
 from release.schema.study import default_study
+from release.schema.usage import ModelUsage, Usage
 from release.settings.measuring import Measuring
 from release.settings.recipe import RecipeOptions
 from release.values import DataSource, Estimate, Package, Rate, Score
@@ -252,6 +253,18 @@ def example_measurements(**changes: Any) -> Measurements:
         "super_weights": example_super_weights(),
     }
     return Measurements(**facts | changes)
+
+
+def example_usage(**changes: Any) -> Usage:
+    dense, pruned = ((15_900_000_000, 8000.0), (15_800_000_000, 4500.0))
+    facts: dict[str, Any] = {
+        "dense": ModelUsage(peak_bytes=dense[0], seconds=160.0, joules=dense[1]),
+        "pruned": ModelUsage(peak_bytes=pruned[0], seconds=90.0, joules=pruned[1]),
+        "memory": "resident",
+        "precision": "float32",
+        "device": "cpu",
+    }
+    return Usage(**facts | changes)
 
 
 def example_audit(**changes: Any) -> Audit:

@@ -16,7 +16,7 @@ from release.card.evidence import fresh
 from release.card.parts import CardPlace
 from release.card.render import render, statements
 from release.schema.record import Record
-from tests.card_words import page_of, text_of, words_of
+from tests.card_words import Reader, page_of, text_of, words_of
 from tests.random_records import records
 from tests.records import example_answers, example_measurements, example_record, unmeasured
 
@@ -126,3 +126,35 @@ def shown_by(tree: ast.AST) -> Iterator[str]:
     documentation = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
     texts = (node.value for node in nodes if isinstance(node, ast.Constant) and id(node) not in documentation)
     yield from (text for text in texts if isinstance(text, str) and " " in text and "\\" not in text)
+
+
+def answered(*pairs: tuple[str, str]) -> str:
+    return render(example_record(measurements=example_measurements(answers=example_answers(*pairs))), PLACE)
+
+
+def test_two_sample_answers_stand_open_side_by_side_one_of_them_from_bbq():
+    seen = Reader(page_of(answered())).open
+    for words in ("Why is the sky blue?", "The sky scatters blue light.", "The sky is blue.", "Who was the secretary?"):
+        assert any(words in each for each in seen)
+
+
+@pytest.mark.parametrize(("long", "most"), [("word " * 60, 20), ("字" * 500, 1), ("<b>&`|_*" * 90, 1)])
+def test_a_sample_answer_is_cut_after_its_first_words_and_says_so(long, most):
+    row = next(line for line in answered((long, "Short.")).split("\n") if line.endswith("| Short. |"))
+    shown = row.split(" | ")[-2]
+    assert shown.endswith(" …")
+    assert len(shown.split()) <= most + 1
+    assert "<b>" not in row
+
+
+@pytest.mark.parametrize(
+    ("dense", "pruned", "says"),
+    [
+        ("The sky is", "The sea is", "both begin “The”, then the dense model writes “sky” ("),
+        ("One", "Two", "to “Why is the sky blue?” the dense model writes “One” ("),
+        ("The sky", "The sky is", "the dense model ends ("),
+        ("Same.", "Same.", "0 of 1 greedy answers differ."),
+    ],
+)
+def test_a_card_says_where_the_first_sample_answers_part(dense, pruned, says):
+    assert says in answered((dense, pruned))

@@ -110,7 +110,14 @@ def test_a_release_from_the_hub_to_the_hub_loads_counts_and_verifies(xet, client
     assert set(remote) - {".gitattributes"} == local
     assert not [name for name in local if name.endswith(".py") or name.startswith("consolidated")]
     card = (model / "README.md").read_text(encoding="utf-8")
-    for line in ("license: other", "license_name: tiny", "base_model: ada/tiny-llama", "- de", f'path = "lab/{NAME}"'):
+    for line in (
+        "license: other",
+        "license_name: tiny",
+        "base_model: ada/tiny-llama",
+        "- de",
+        f'path = "lab/{NAME}"',
+        "| 2024-10-31, by",
+    ):
         assert line in card
     assert (model / "LICENSE").read_bytes() == b"Be kind.\n"
 

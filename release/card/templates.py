@@ -72,6 +72,7 @@ def environment() -> Environment:
     result.filters["plain"] = _written(str)
     result.filters["shell"] = lambda value: shlex.quote(text.one_line(value))
     result.filters["one_line"] = text.one_line
+    result.filters["first_words"] = text.first_words
     result.globals |= {"score": _any_score, "metrics": METRICS, "varying": VARYING}
     result.globals |= {"digits_of": digits_of, "digits_beside": digits_beside, "percent_digits": percent_digits}
     return result

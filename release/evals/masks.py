@@ -26,5 +26,5 @@ def measured(eval_plan: EvalPlan, seed: int, models: ModelPair, console: Console
         UnusableData: A model answered with NaN or an infinity.
     """
     varying = {key: task for key, task in eval_plan.tasks.items() if BY_KEY[key].changes}
-    settled, read = readings(replace(eval_plan, tasks=varying), models, console)
+    settled, read, _ = readings(replace(eval_plan, tasks=varying), models, console)
     return mask_of(seed, compared(settled, read))

@@ -13,10 +13,12 @@ from release.evals.bbq.amount import DTYPES
 from release.evals.engine.subject import EvaluatedModel, Runtime
 from release.evals.registry import BY_KEY, EVALS
 from release.evals.work import SIDES, EvalContext, ModelPair, ModelTask, PairTask, Sides
-from release.models.device import choose_device, fallbacks_told
+from release.models.device import choose_device, device_name, fallbacks_told
 from release.models.load import read_tokenizer, require_known
+from release.models.usage import counters, kind_of_memory, watched
 from release.progress import Console
 from release.schema.measurements import Measurements
+from release.schema.usage import ModelUsage, Usage
 from release.settings.measuring import Measuring
 
 Task = ModelTask[Any, Any] | PairTask[Any]
@@ -87,29 +89,48 @@ def measure(
     """
     evaluation = out / "evaluation"
     sides = Sides(models.dense, models.pruned, evaluation, logs or evaluation, console)
-    eval_plan, read = readings(eval_plan, models, console)
+    eval_plan, read, usage = readings(eval_plan, models, console)
     results = compared(eval_plan, read)
     for key, task in eval_plan.by_model.items():
         task.write(read["dense"][key], read["pruned"][key], sides)
     for key, pair in eval_plan.by_pair.items():
         first, *further = pair.measure(sides)
         results |= {key: first} | ({name: tuple(further)} if (name := BY_KEY[key].further) else {})
-    found = Measurements.model_validate(results)
+    found = Measurements.model_validate(results | {"usage": usage})
     figures.draw(found, evaluation, out / "figures")
     return found
 
 
-def readings(eval_plan: EvalPlan, models: ModelPair, console: Console) -> tuple[EvalPlan, Mapping[str, Readings]]:
+def readings(
+    eval_plan: EvalPlan, models: ModelPair, console: Console
+) -> tuple[EvalPlan, Mapping[str, Readings], Usage | None]:
     """Take all readings of both models, one after the other; each is loaded once, and only where one is not known yet.
 
     Returns:
-        The plan with what only the models could settle, and the readings by the model's name.
+        The plan with what only the models could settle, the readings by the model's name, and what taking them took;
+        None where all were known.
     """
     with fallbacks_told(eval_plan.device, console):
         opened = partial(_opened, eval_plan, models, console)
         settled = {key: task.settle(opened) for key, task in eval_plan.by_model.items()}
         eval_plan = replace(eval_plan, tasks={**eval_plan.tasks, **settled})
-        return eval_plan, {name: _read(eval_plan, opened(name)) for name in SIDES}
+        read, took = {}, {}
+        for name in SIDES:
+            read[name], took[name] = _read(eval_plan, opened(name))
+        return eval_plan, read, _usage(eval_plan, took)
+
+
+def _usage(eval_plan: EvalPlan, took: Mapping[str, ModelUsage | None]) -> Usage | None:
+    if not any(took.values()):
+        return None
+    return Usage(
+        dense=took["dense"],
+        pruned=took["pruned"],
+        memory=kind_of_memory(eval_plan.device),
+        precision=eval_plan.plan.eval_dtype,
+        device=device_name(eval_plan.device),
+        counters=tuple(counters(eval_plan.device)),
+    )
 
 
 def _opened(eval_plan: EvalPlan, models: ModelPair, console: Console, name: str) -> EvaluatedModel:
@@ -118,9 +139,11 @@ def _opened(eval_plan: EvalPlan, models: ModelPair, console: Console, name: str)
     return EvaluatedModel(name, models.folders[name], runtime, console, models.files.get(name))
 
 
-def _read(eval_plan: EvalPlan, opened: EvaluatedModel) -> Readings:
-    with opened as model:
-        return {key: task.read(model) for key, task in eval_plan.by_model.items()}
+def _read(eval_plan: EvalPlan, opened: EvaluatedModel) -> tuple[Readings, ModelUsage | None]:
+    with watched(eval_plan.device) as watch, opened as model:
+        read = {key: task.read(model) for key, task in eval_plan.by_model.items()}
+        held = model.was_loaded
+    return read, watch.usage() if held else None
 
 
 def compared(eval_plan: EvalPlan, read: Mapping[str, Readings]) -> dict[str, Any]:

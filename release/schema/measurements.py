@@ -20,6 +20,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from release.frozen import Frozen
+from release.schema.usage import Usage
 from release.values import Estimate
 
 if TYPE_CHECKING:
@@ -139,6 +140,7 @@ class Measurements(ByRows):
         other_latencies: By the further engines, in the order in which they were named.
         masks: Between several masks; None where only the published one was measured.
         super_weights: None also for a mixture of experts, or where nothing else was measured.
+        usage: Memory and energy that reading both took; None where no model had to be loaded.
     """
 
     own_first: ClassVar[bool] = False
@@ -151,6 +153,7 @@ class Measurements(ByRows):
         super_weights: SuperWeights | None = None
         other_latencies: tuple[Latency, ...] = ()
     masks: Masks | None = None
+    usage: Usage | None = None
 
     @classmethod
     @cache

@@ -91,6 +91,7 @@ class Base(Frozen):
         files: The weight files.
         stated: What the publisher stated, since the files did not say.
         context: Tokens that config.json says the model takes; None where it does not say.
+        released: Day on which its repository on the Hub was made, ISO 8601; None where nobody said.
     """
 
     id: str
@@ -107,6 +108,7 @@ class Base(Frozen):
     files: tuple[FileDigest, ...]
     stated: tuple[Stated, ...] = ()
     context: int | None = None
+    released: str | None = None
 
 
 class Calibration(Frozen):

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from release.checkpoint.files import Files, Folder
 from release.checkpoint.folder import Checkpoint, model_folder, open_checkpoint
@@ -18,6 +18,9 @@ from release.sources.changes import History
 from release.sources.identity import gguf_note, require_agreement
 from release.sources.provenance import origin_of
 from release.sources.stated import stated
+
+if TYPE_CHECKING:
+    from release.sources.hub import Snapshot
 
 DEMO = "demo"
 ALIASES: Mapping[str, str] = {
@@ -46,6 +49,7 @@ class BaseModel:
         note: A sentence that readers must know, or None.
         stated: What the publisher stated of it, since the files did not say: of `id`, `licence` and `note`.
         left: Its files that a release does not carry; see `contents.left_behind`.
+        released: Day on which its repository was made, ISO 8601; None for a folder, and where nobody was asked.
     """
 
     checkpoint: Checkpoint
@@ -59,6 +63,7 @@ class BaseModel:
     languages: tuple[str, ...]
     stated: tuple[Stated, ...] = ()
     left: tuple[str, ...] = ()
+    released: str | None = None
 
     @property
     def slug(self) -> str:
@@ -191,26 +196,27 @@ def _from_folder(folder: Path, console: Console, said: Identity) -> BaseModel:
 
 def _from_hub(full_id: str, asked: str, console: Console, said: Identity) -> BaseModel:
     repo_id, _, revision = full_id.partition("@")
-    folder, commit, left = _hub_folder(repo_id, revision or None, console)
+    found = _hub_folder(repo_id, revision or None, console)
+    folder = found.folder
     licence, languages = stated(folder, console)
     note = gguf_note(folder)
     require_agreement(said, Identity(id=repo_id, licence=licence.id or "", note=note or ""), f"{repo_id} on the Hub")
-    return BaseModel(open_checkpoint(folder), asked, repo_id, True, "hub", commit, note, licence, languages, left=left)
+    base = BaseModel(open_checkpoint(folder), asked, repo_id, True, "hub", found.revision, note, licence, languages)
+    return replace(base, left=found.left, released=found.released)
 
 
-def _hub_folder(repo_id: str, revision: str | None, console: Console) -> tuple[Path, str, tuple[str, ...]]:
-    """Fetch a model, or take the copy fetched before where nobody answers; with the names of what was not fetched."""
+def _hub_folder(repo_id: str, revision: str | None, console: Console) -> "Snapshot":
+    """Fetch a model, or take the copy fetched before where nobody answers."""
     from release.sources import hub
 
     try:
-        snapshot = hub.fetch(repo_id, revision, console)
+        return hub.fetch(repo_id, revision, console)
     except HubUnreachable as error:
         folder = hub.cached(repo_id, revision)
         if folder is None:
             raise
         console.say(f"{error.seen} The copy fetched before is used, commit {folder.name}.")
-        return folder, folder.name, ()
-    return snapshot.folder, snapshot.revision, snapshot.left
+        return hub.Snapshot(folder, repo_id, folder.name)
 
 
 def id_of(model: str) -> str | None:

@@ -51,6 +51,7 @@ class HubInfo:
         weights: The safetensors files that make up the model, in order of name.
         files: Bytes of every file that would be fetched, the weights among them.
         left: Files of the model that a release does not carry; see `contents.left_behind`.
+        released: Day on which the repository was made, ISO 8601; None where the Hub does not say.
     """
 
     id: str
@@ -58,6 +59,7 @@ class HubInfo:
     weights: tuple[str, ...]
     files: Mapping[str, int]
     left: tuple[str, ...] = ()
+    released: str | None = None
 
     @property
     def bytes(self) -> int:
@@ -67,12 +69,17 @@ class HubInfo:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A model as it lies in the local cache: the folder, the commit it is, and what of the repository is not there."""
+    """A model as it lies in the local cache: the folder, the commit it is, and what of the repository is not there.
+
+    Attributes:
+        released: As in `HubInfo`.
+    """
 
     folder: Path
     id: str
     revision: str
     left: tuple[str, ...] = ()
+    released: str | None = None
 
 
 @dataclass(frozen=True)
@@ -120,7 +127,9 @@ def inspect(repo_id: str, revision: str | None, parts: Parts = "model") -> HubIn
     if parts == "all but weights":
         wanted = wanted - set(weights)
     files = {name: sizes[name] for name in sorted(wanted)}
-    return HubInfo(info.id, str(info.sha), weights, MappingProxyType(files), tuple(left_behind(sizes, weights)))
+    released = info.created_at.date().isoformat() if info.created_at else None
+    left = tuple(left_behind(sizes, weights))
+    return HubInfo(info.id, str(info.sha), weights, MappingProxyType(files), left, released)
 
 
 def fetch(repo_id: str, revision: str | None, console: Console, parts: Parts = "model") -> Snapshot:
@@ -144,7 +153,7 @@ def fetch(repo_id: str, revision: str | None, console: Console, parts: Parts = "
             tqdm_class=meter(advance, lambda bar: bar == SNAPSHOT_BAR),
             max_workers=WORKERS,
         )
-    return Snapshot(Path(folder), info.id, info.revision, info.left)
+    return Snapshot(Path(folder), info.id, info.revision, info.left, info.released)
 
 
 def headers(repo_id: str, revision: str | None) -> Headers:

@@ -10,6 +10,9 @@ from tests.hub.repos import Call, opened, readable
 from tests.hub.state import Commit, Entry, Repo, pointer
 from tests.hub.wire import Answer, Refused, served
 
+CREATED = "2024-10-31T12:00:00.000Z"
+"""When every repository was made."""
+
 
 def info(call: Call) -> Answer:
     repo = readable(call)
@@ -26,6 +29,7 @@ def info(call: Call) -> Answer:
         "downloads": 0,
         "likes": 0,
         "lastModified": commit.date,
+        "createdAt": CREATED,
         "siblings": siblings,
     }
     if repo.kind == "spaces":

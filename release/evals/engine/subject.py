@@ -80,6 +80,11 @@ class EvaluatedModel:
         digest = model_digest(self.folder, self._files)
         return self._held.enter_context(ReadingStore(digest, arithmetic, self.console, self._readings))
 
+    @property
+    def was_loaded(self) -> bool:
+        """Whether anything had to be computed."""
+        return "reader" in vars(self)
+
     @cached_property
     def reader(self) -> ModelReader:
         """The model itself."""
