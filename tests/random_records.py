@@ -16,6 +16,7 @@ from release.evals.latency.result import Latency, Load
 from release.evals.perplexity.result import Perplexity
 from release.evals.storage.result import Storage
 from release.evals.super_weights.result import SuperWeights
+from release.evals.zeros.result import TreatedZeros, Zeros
 from release.names import problem_of
 from release.schema.measurements import Measurements
 from release.schema.record import LONGEST_NAME, Audit, Base, Licence, ModuleAudit, Record, Signed
@@ -270,7 +271,15 @@ def measurements() -> st.SearchStrategy[Measurements]:
         masks=st.none()
         | st.lists(st.none() | st.floats(-1e300, 1e300), max_size=4).map(lambda found: example_masks(*found)),
         usage=st.none() | usages(),
+        zeros=st.none() | treated(),
     )
+
+
+@cache
+def treated() -> st.SearchStrategy[Zeros]:
+    names = st.sampled_from(("int8", "q4_0", "q4_1", "lora")) | strings()
+    each = st.builds(TreatedZeros, treatment=names, kept=counts(), added=counts())
+    return st.builds(Zeros, zeros=counts(), others=counts(), treatments=st.lists(each, max_size=4).map(tuple))
 
 
 @cache

@@ -204,7 +204,7 @@ FACTS = {
     "Space": rf"^\*\*Try it:\*\* \[ask both models the same question\]\(https://huggingface\.co/spaces/{REPO}\)",
     "retained": r"^\| Questions answered right, guessing 0\.33 \| .*, 99 % kept \|",
     "worst group": r"^\*\*Worst group:\*\* stereotyped answers rose most for Age \(0\.065 → 0\.070, 100 items\)",
-    "zeros next": r"^- \*\*Quantizing\*\* with a zero point at 0",
+    "zeros next": r"^- \*\*Quantizing\*\* with a scale alone keeps every zero",
     "time and device": r"^Pruned in 14\.2 s on 2 threads\. Measured in .* on cpu\.",
     "method": r"^\| Method \| random \|$",
     "target": r"^\| Target sparsity \| 10 % \|$",

@@ -13,6 +13,7 @@ from release.evals.stereoset.row import STEREOSET
 from release.evals.storage.row import STORAGE
 from release.evals.super_weights.row import SUPER_WEIGHTS
 from release.evals.winobias.row import WINOBIAS
+from release.evals.zeros.row import ZEROS
 
 EVALS: tuple[Eval[Any], ...] = (
     BBQ,
@@ -22,6 +23,7 @@ EVALS: tuple[Eval[Any], ...] = (
     PERPLEXITY,
     LATENCY,
     SUPER_WEIGHTS,
+    ZEROS,
     ANSWERS,
     STORAGE,
 )

@@ -110,7 +110,7 @@ def kind_of_memory(device: torch.device) -> Memory:
 
 
 @dataclass
-class Watch:
+class UsageWatch:
     """What was seen since it began.
 
     Attributes:
@@ -146,14 +146,14 @@ class Watch:
 
 
 @contextmanager
-def watched(device: torch.device) -> Iterator[Watch]:
-    """Watch what runs inside, on a device."""
+def watched(device: torch.device) -> Iterator[UsageWatch]:
+    """UsageWatch what runs inside, on a device."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     if kind_of_memory(device) == "resident":
         with suppress(OSError):
             (SELF / "clear_refs").write_text("5", encoding="ascii")  # the process's peak begins anew
-    watch, ended = Watch(device, counters(device)), threading.Event()
+    watch, ended = UsageWatch(device, counters(device)), threading.Event()
     looking = kind_of_memory(device) in ("sampled", "driver") or watch.energy
     looker = threading.Thread(target=_look, args=(watch, ended), daemon=True)
     if looking:
@@ -166,7 +166,7 @@ def watched(device: torch.device) -> Iterator[Watch]:
             looker.join()
 
 
-def _look(watch: Watch, ended: threading.Event) -> None:
+def _look(watch: UsageWatch, ended: threading.Event) -> None:
     while not ended.wait(EVERY):
         watch.look()
 
