@@ -225,9 +225,13 @@ def sweep(
 ) -> None:
     """Build a grid of releases from one file; what is done already is left as it is. Exit 1 where a cell failed."""
     _begin(f"Grid {grid}")
+    if dry_run or asked.status:
+        from release.commands.sweep_plan import look
+
+        raise typer.Exit(0 if look(grid, asked, dry_run=dry_run, as_json=run.as_json) else 1)
     from release.commands.sweep import run_sweep
 
-    raise typer.Exit(0 if run_sweep(grid, asked, dry_run=dry_run, as_json=run.as_json) else 1)
+    raise typer.Exit(0 if run_sweep(grid, asked, as_json=run.as_json) else 1)
 
 
 @app.command(epilog=epilog("report"))

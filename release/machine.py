@@ -5,6 +5,8 @@ import platform
 import subprocess
 import sys
 from contextlib import suppress
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -58,6 +60,17 @@ def memory_of(process: int) -> int | None:
     """Return the bytes that a process has in memory; None where nobody says."""
     with suppress(*UNTOLD):
         return int(psutil.Process(process).memory_info().rss)
+    return None
+
+
+def memory_held() -> int | None:
+    """Return the most bytes that this process ever had in memory; None where nobody says."""
+    with suppress(*UNTOLD, AttributeError):
+        if find_spec("resource") is None:  # Windows
+            return int(psutil.Process().memory_info().peak_wset)
+        resource = import_module("resource")
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return int(most) * (1 if sys.platform == "darwin" else 1024)
     return None
 
 

@@ -2,10 +2,10 @@
 
 import math
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 
 from release import hub
@@ -16,6 +16,7 @@ from release.checkpoint.forms import refuse_embeddings, refuse_other_form
 from release.checkpoint.prunable import LeftDense, from_shapes, left_dense, module_of
 from release.contents import left_behind
 from release.errors import HubUnreachable, NotLoggedIn
+from release.evals.bbq.amount import asked
 from release.evals.bbq.data import known, read_bbq
 from release.evals.bbq.result import Forecast
 from release.evals.bbq.sample import draw, of_categories
@@ -23,6 +24,7 @@ from release.evals.bbq.width import forecast
 from release.frozen import Frozen
 from release.hub import PushPlan
 from release.models.classes import matrices, meta_model, require_prunable
+from release.models.device import choose_device
 from release.models.fitness import require_fit, require_language_model
 from release.plan import Plan
 from release.progress import Console
@@ -133,16 +135,7 @@ def preview(plan: Plan) -> Preview:
         BadOption: What is stated contradicts the base.
         UnusableBase: As for pruning itself.
     """
-    return previews([plan])[0]
-
-
-def previews(plans: Iterable[Plan]) -> list[Preview]:
-    """Work out what several plans would do; a base, and a sample of its questions, is looked at once."""
-    outline, sample = cache(_outline), cache(_sample)
-    return [_preview(plan, outline(plan.model, plan.identity), sample) for plan in plans]
-
-
-def _preview(plan: Plan, outline: _Outline, sample: "Callable[[Measuring, int], Forecast | None]") -> Preview:
+    outline = _outline(plan.model, plan.identity)
     require_said(plan.model, plan.identity, Console())
     require_rows(outline.folder, outline.prunable, plan.recipe)
     hub, not_asked = _at_the_hub(plan, plan.name(outline.slug))
@@ -166,7 +159,7 @@ def _preview(plan: Plan, outline: _Outline, sample: "Callable[[Measuring, int], 
         counted_from=outline.counted_from,
         seeds=tuple(each.recipe.seed for each in (plan, *plan.further())),
         left_behind=outline.left,
-        sample=sample(plan.measuring.drawn_alike(), outline.parameters),
+        sample=_sample(plan.measuring, outline.parameters),
     )
 
 
@@ -174,9 +167,6 @@ def _sample(plan: Measuring, parameters: int) -> Forecast | None:
     """Foretell how well the sample will tell; nothing is fetched for it."""
     if plan.bbq == "off" or (found := read_bbq(plan.bbq_data, Console()) if plan.bbq_data else known()) is None:
         return None
-    from release.evals.bbq.amount import asked
-    from release.models.device import choose_device
-
     items = of_categories(found[0], plan.bbq_categories)
     return forecast(draw(items, asked(plan, parameters, choose_device(plan.device), len(items)), plan.sampling_seed))
 

@@ -21,8 +21,8 @@ from release.errors import ReleaseError
 from release.progress import Console
 from release.schema.record import Record
 from release.sweep.grid import Grid, GridCell, Match, Override, cells_of, read_grid
+from release.sweep.job import open_sweep
 from release.sweep.state import Board, CellState
-from release.sweep.sweep import open_sweep
 from release.sweep.task import SweepTask
 from release.sweep.worker import run as build
 from tests import checkpoints

@@ -20,8 +20,9 @@ from release.sweep import readings, state
 from release.sweep.demands import demands, unmet
 from release.sweep.engine import WorkerEnd, remaining
 from release.sweep.grid import Grid, GridCell, cells_of
+from release.sweep.job import open_sweep
 from release.sweep.state import Board, CellState
-from release.sweep.sweep import open_sweep, sweep
+from release.sweep.sweep import sweep
 from release.sweep.task import SweepTask
 
 SMALL = {"CPU": 2.0, "memory": 16e9}

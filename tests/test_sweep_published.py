@@ -11,7 +11,7 @@ import yaml
 from release.comparison.index import LONGEST_NOTE, note
 from release.progress import Console
 from release.schema.record import Record
-from release.sweep.sweep import open_sweep
+from release.sweep.job import open_sweep
 from release.sweep.worker import SweepTask
 from release.sweep.worker import run as build
 from tests.commands import OFF, Command, at_a_hub, commands

@@ -7,29 +7,22 @@ from pathlib import Path
 from release import report
 from release.errors import MissingSource
 from release.extras import install
-from release.preview import previews
 from release.progress import Console
 from release.settings.sweeping import SweepOptions
 from release.sweep.engine import SweepEngine
+from release.sweep.job import open_sweep
 from release.sweep.local import Local
 from release.sweep.publication import admitted
-from release.sweep.sweep import open_sweep, sweep
+from release.sweep.sweep import sweep
 from release.sweep.uploading import publish_grid
 
 RAY_ENGINE = "release.sweep.ray_engine"
 """Imports ray, which is an extra."""
 
 
-def run_sweep(path: Path, asked: SweepOptions, *, dry_run: bool, as_json: bool) -> bool:
-    """Build what is missing of a grid, or show what there is; tell whether nothing failed."""
+def run_sweep(path: Path, asked: SweepOptions, *, as_json: bool) -> bool:
+    """Build what is missing of a grid, and publish it where its file says so; tell whether nothing failed."""
     job = open_sweep(path, asked.out, asked.only)
-    if dry_run:
-        found = previews(cell.plan for cell in job.cells)
-        report.show_planned_sweep(job, dict(zip((cell.key for cell in job.cells), found, strict=True)), as_json)
-        return True
-    if asked.status:
-        report.show_sweep(job, as_json)
-        return True
     console = Console()
     publisher = None if asked.local else admitted(job, console)
     sweep(job, _engine(asked, console), retry_failed=asked.retry_failed)

@@ -21,10 +21,19 @@ def display(data: dict[str, Any], as_json: bool, tables: Iterable[RenderableType
     console = Screen(highlight=False, soft_wrap=True, emoji=False)
     console.width = max(console.width, WIDTH)  # a cell that is cut short loses what it says
     if as_json:
-        console.print(escaped(json.dumps(data, indent=2, ensure_ascii=not _takes_all(console))), markup=False)
+        _write(console, escaped(json.dumps(data, indent=2, ensure_ascii=not _takes_all(console))))
         return
     for table in tables:
         console.print(table, markup=False)
+
+
+def _write(console: Screen, text: str) -> None:
+    """Write as it is what nobody colors or wraps; megabytes of it would otherwise be laid out for seconds."""
+    try:
+        console.file.write(f"{text}\n")
+        console.file.flush()
+    except BrokenPipeError:
+        console.on_broken_pipe()
 
 
 def _takes_all(console: Screen) -> bool:

@@ -1,5 +1,7 @@
 """A sweep: its cells, and how far each is."""
 
+import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +14,14 @@ from release.report.display import display, listing
 
 if TYPE_CHECKING:
     from release.comparison.rows import ComparedRelease
-    from release.preview import Preview
+    from release.sweep.estimates import PlannedCell
     from release.sweep.grid import GridCell
+    from release.sweep.job import Sweep
     from release.sweep.state import CellState
-    from release.sweep.sweep import Sweep
     from release.sweep.uploading import PublishedGrid
+
+TOTALS = ("bytes_to_read", "bytes_to_write", "bytes_to_upload", "seconds")
+"""What the cells that are not done would take together."""
 
 
 def show_sweep(job: "Sweep", as_json: bool, published: "PublishedGrid | None" = None) -> None:
@@ -44,13 +49,44 @@ def _published(published: "PublishedGrid | None") -> "Iterator[str]":
         yield listing("", facts)
 
 
-def show_planned_sweep(job: "Sweep", previews: "dict[str, Preview]", as_json: bool) -> None:
-    """Show what a sweep would do: its cells, and what each would write."""
-    cells = [
-        {**_facts(cell, state), "bytes_to_write": previews[cell.key].bytes_to_write, "release": previews[cell.key].name}
-        for cell, state in job.states()
-    ]
-    display({"name": job.grid.name, "cells": cells}, as_json, _planned(job, previews))
+def show_planned_sweep(job: "Sweep", planned: "dict[str, PlannedCell]", as_json: bool) -> None:
+    """Show what a sweep would do: its cells, what each would take, and which are done."""
+    states = job.states()
+    left = [planned[cell.key] for cell, state in states if state.status != "done"]
+    facts = {
+        "ok": all(each.error is None for each in planned.values()),
+        "name": job.grid.name,
+        "disk_free": _disk_free(job.out),
+        "left": {name: _total(left, name) for name in TOTALS},
+        "cells": [_plan_of(cell, state, planned[cell.key]) for cell, state in states],
+    }
+    display(facts, as_json, _planned(facts))
+
+
+def _plan_of(cell: "GridCell", state: "CellState", planned: "PlannedCell") -> dict[str, Any]:
+    """One row of the list: where a cell stands, how far it is, and what it would take."""
+    known = state.model_dump(mode="json", include={"status", "host", "folder"})
+    return {
+        "cell": cell.key,
+        **cell.place.model_dump(mode="json"),
+        **known,
+        **planned.model_dump(mode="json", exclude={"seconds", "memory", "error"}),
+        "estimated_seconds": planned.seconds,
+        "estimated_memory": planned.memory,
+        "seconds": state.seconds,
+        "memory": state.memory,
+        "error": state.error or planned.error,
+    }
+
+
+def _total(cells: "Sequence[PlannedCell]", name: str) -> float | None:
+    """Add up what all cells say; None where one says nothing."""
+    values = [getattr(cell, name) for cell in cells]
+    return None if None in values else sum(values)
+
+
+def _disk_free(folder: Path) -> int:
+    return shutil.disk_usage(next(each for each in (folder, *folder.parents) if each.is_dir())).free
 
 
 def show_comparison(releases: "Sequence[ComparedRelease]", out: Path, as_json: bool) -> None:
@@ -109,17 +145,43 @@ def _tables(job: "Sweep", states: "list[tuple[GridCell, CellState]]") -> "Iterat
     yield table
 
 
-def _planned(job: "Sweep", previews: "dict[str, Preview]") -> "Iterator[RenderableType]":
-    sizes = [preview.bytes_to_write for preview in previews.values()]
-    total = None if None in sizes else sum(size for size in sizes if size is not None)
-    first = next(iter(previews.values()))
-    written = "unknown" if total is None else f"{total:,} bytes"
-    facts = {"Sweep": str(job.grid.name), "Cells": str(len(job.cells)), "To write": written}
-    yield listing("", {**facts, "Disk free": f"{first.disk_free:,} bytes"})
-    table = Table(box=None, pad_edge=False)
-    for name in ("cell", "state", "release", "to zero"):
-        table.add_column(name, justify="right" if name == "to zero" else "left")
-    for cell, state in job.states():
-        preview = previews[cell.key]
-        table.add_row(shown(cell.key), state.status, shown(preview.name), f"{preview.zeroed_parameters:,}")
-    yield table
+def _planned(facts: dict[str, Any]) -> "Iterator[RenderableType]":
+    cells, left = facts["cells"], facts["left"]
+    statuses = Counter(cell["status"] for cell in cells)
+    seconds = left["seconds"]
+    yield listing(
+        "",
+        {
+            "Sweep": str(facts["name"]),
+            "Cells": f"{len(cells):,}: {', '.join(f'{count:,} {name}' for name, count in statuses.items())}",
+            "To read": _bytes(left["bytes_to_read"]),
+            "To write": _bytes(left["bytes_to_write"]),
+            "To upload": _bytes(left["bytes_to_upload"]),
+            "Time": "unknown" if seconds is None else f"{seconds:,.0f} s, one cell after the other",
+            "Disk free": _bytes(facts["disk_free"]),
+        },
+    )
+    yield ""
+    names = ("cell", "state", "release", "to zero", "to read", "to write", "seconds", "memory")
+    yield "\n".join(_aligned([names, *(_row(cell) for cell in cells)]))
+    yield from (f"{shown(cell['cell'])}: {shown(' '.join(cell['error']))}" for cell in cells if cell["error"])
+
+
+def _row(cell: dict[str, Any]) -> tuple[str, ...]:
+    took = [cell[f"estimated_{name}"] if cell[name] is None else cell[name] for name in ("seconds", "memory")]
+    numbers = (cell["zeroed_parameters"], cell["bytes_to_read"], cell["bytes_to_write"], *took)
+    told = ("unknown" if number is None else f"{number:,.0f}" for number in numbers)
+    return shown(cell["cell"]), cell["status"], shown(", ".join(cell["repositories"]) or cell["release"]), *told
+
+
+def _bytes(number: int | None) -> str:
+    return "unknown" if number is None else f"{number:,} bytes"
+
+
+def _aligned(rows: "Sequence[Sequence[str]]") -> "Iterator[str]":
+    """Lines of columns, numbers to the right; a table of ten thousand rows is laid out at once."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        words, numbers = zip(row[:3], widths[:3], strict=True), zip(row[3:], widths[3:], strict=True)
+        left = [word.ljust(width) for word, width in words]
+        yield "  ".join([*left, *(number.rjust(width) for number, width in numbers)]).rstrip()

@@ -109,10 +109,6 @@ class Measuring(_OfEvaluations, _OfSamples):
         """The seed that samples and permutations are drawn with."""
         return self.seed if self.sample_seed is None else self.sample_seed
 
-    def drawn_alike(self) -> Self:
-        """The same, told apart from no other that draws the same samples."""
-        return self.model_copy(update={"seed": self.sampling_seed, "sample_seed": None})
-
     def nothing(self) -> Self:
         """The same with every evaluation switched off."""
         return self.model_copy(update=dict.fromkeys(BY_EVALUATION, "off"))

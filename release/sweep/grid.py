@@ -1,5 +1,6 @@
 """The file of a grid: what is crossed with what, with which options, and the cells that come of it."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from itertools import product
@@ -154,6 +155,14 @@ class GridCell(Frozen):
         """What cells built together have in common: a base, how it is measured, and all of the recipe but its size."""
         alike = self.plan.recipe.model_dump_json(exclude={"sparsity", "pattern"})
         return f"{self.plan.model} {self.plan.identity} {self.plan.measuring.model_dump_json()} {alike}"
+
+    @property
+    def kind(self) -> str:
+        """What cells have in common that take about as long: all of a plan but the size and the seeds."""
+        recipe = self.plan.recipe.model_dump_json(exclude={"sparsity", "pattern", "seed"})
+        measuring = self.plan.measuring.model_dump_json(exclude={"seed", "sample_seed"})
+        alike = f"{self.plan.model} {self.plan.identity} {measuring} {recipe}"
+        return hashlib.sha256(alike.encode()).hexdigest()[:16]
 
 
 PARTS: Mapping[object, type[Frozen]] = {

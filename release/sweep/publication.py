@@ -17,7 +17,7 @@ from release.settings.command import understood
 from release.settings.publication import PublishOptions
 from release.sources.base import is_folder, slug
 from release.sweep.grid import Publication
-from release.sweep.sweep import Sweep
+from release.sweep.job import Sweep
 from release.verification import weightless
 
 ANOTHER_NAME = "Give the grid another `name`, or another `namespace` under `publication`."

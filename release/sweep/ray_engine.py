@@ -17,11 +17,11 @@ from release import children, files
 from release.errors import ReleaseError
 from release.format import shown
 from release.machine import MOST_MEMORY
-from release.preview import previews
 from release.progress import Console
 from release.sweep import cluster
 from release.sweep.demands import Resources, demands, unmet
 from release.sweep.engine import WorkerEnd, remaining
+from release.sweep.estimates import outline
 from release.sweep.grid import GridCell
 from release.sweep.remote import RETRIES, RemoteTask, build_there
 from release.sweep.state import GRID, Board
@@ -134,6 +134,6 @@ def _end_of(task: Any) -> WorkerEnd:
 def _size(cell: GridCell) -> int | None:
     """Bytes of the base's weights; None where nobody says."""
     try:
-        return previews([cell.plan])[0].bytes_to_write
+        return outline(cell.plan.model, cell.plan.identity).size
     except ReleaseError:
         return None

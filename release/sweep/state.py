@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from release import files
+from release import files, machine
 from release.digests import sha256_file
 from release.frozen import Frozen
 from release.schema.record import FILE_NAME
@@ -35,6 +35,8 @@ class CellState(Frozen):
         folder: Of the finished release, within the folder of all releases.
         record: SHA-256 of its release.json.
         error: Why it failed, and what to do.
+        kind: Of the cell, by which others are alike.
+        memory: The most bytes that its process held by then.
     """
 
     plan: str
@@ -46,6 +48,8 @@ class CellState(Frozen):
     folder: str | None = None
     record: str | None = None
     error: tuple[str, str] | None = None
+    kind: str = ""
+    memory: int | None = None
 
     @property
     def seconds(self) -> float | None:
@@ -101,7 +105,8 @@ class Board:
     def done(self, cell: GridCell, folder: Path) -> None:
         """Say that a cell's release is whole."""
         record = sha256_file(folder / "model" / FILE_NAME)
-        self._end(cell, {"status": "done", "folder": folder.name, "record": record})
+        done = {"status": "done", "folder": folder.name, "record": record}
+        self._end(cell, {**done, "kind": cell.kind, "memory": machine.memory_held()})
 
     def recorded(self, cell: GridCell) -> None:
         """Take in that a finished cell's release.json says more than when it was built: where to report errors."""
