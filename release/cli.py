@@ -5,7 +5,7 @@ gradio) happen inside the commands, so that `release --help` is quick.
 """
 
 from contextlib import suppress
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -267,6 +267,46 @@ def demo(
         run_space(releases, base, Console())
 
 
+@app.command(epilog=epilog("doctor"))
+def doctor(
+    model: Annotated[
+        str | None, typer.Argument(help="A model to look at, as for publish.", show_default=False, metavar="[MODEL]")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder that releases would be built in.")] = Path(
+        "releases"
+    ),
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Look at versions, devices, login, disk and caches, and whether a model fits here; exit 1 where it does not."""
+    _begin("Look at this machine")
+    from release import report
+    from release.commands.doctor import examine
+
+    found = examine(out, model)
+    report.show_findings(found, json)
+    raise typer.Exit(1 if any(each.ok is False for each in found) else 0)
+
+
+@app.command(epilog=epilog("cache"))
+def cache(
+    clear: Annotated[
+        list[str] | None,
+        typer.Option("--clear", help="Remove this part; `all` for all.", show_default=False, metavar="NAME"),
+    ] = None,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """List what was fetched and measured before, with its size, or remove parts of it."""
+    from release import report
+    from release.commands import cache as commands
+
+    if clear:
+        report.show_cache(commands.clear([] if clear == ["all"] else clear), json, gone=True)
+    else:
+        report.show_cache(commands.parts(), json)
+
+
 @app.command(epilog=epilog("methods"))
 def methods(json: Json = False) -> None:
     """List the pruning methods."""
@@ -286,7 +326,7 @@ def models(json: Json = False) -> None:
     report.show_models({**ALIASES, DEMO: HUB_ID}, {DEMO: SHORT_NOTE}, json)
 
 
-@cache
+@lru_cache
 def parser() -> Any:
     """Return what reads a command line: typer's command of all commands, made once."""
     return typer.main.get_command(app)

@@ -111,3 +111,46 @@ def test_a_shell_is_told_what_may_follow(monkeypatch: pytest.MonkeyPatch, capsys
     with pytest.raises(SystemExit):
         run([])
     assert capsys.readouterr().out.split() == ["--sparsity", "--space-hardware", "--space-timeout"]
+
+
+def test_the_cache_is_listed_with_its_sizes_and_cleared_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RELEASE_CACHE", str(tmp_path / "kept"))
+    for name, length in {"demo/a/b": 300, "bbq/c": 200, "readings.sqlite": 50, "readings.sqlite-wal": 20}.items():
+        path = tmp_path / "kept" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(length))
+    assert run(["cache", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert {part["name"]: part["bytes"] for part in told["parts"]} == {"bbq": 200, "demo": 300, "readings.sqlite": 70}
+    assert run(["cache", "--clear", "demo", "--clear", "../kept"]) == 2
+    assert (tmp_path / "kept/demo/a/b").exists()
+    assert run(["cache", "--clear", "demo"]) == 0
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == [
+        "bbq",
+        "readings.sqlite",
+        "readings.sqlite-wal",
+    ]
+    assert run(["cache", "--clear", "all"]) == 0
+    assert not list((tmp_path / "kept").iterdir())
+
+
+@pytest.mark.parametrize(("free", "code"), [(10**15, 0), (1000, 1)])
+def test_doctor_says_whether_a_model_fits_here(
+    free: int,
+    code: int,
+    llama: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": free})())
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setenv("HF_TOKEN_PATH", str(tmp_path / "none"))
+    assert run(["doctor", str(llama), "--json"]) == code
+    found = {each["name"]: each for each in json.loads(capsys.readouterr().out)["found"]}
+    assert found[str(llama)]["ok"] is (code == 0)
+    assert "prunable parameters" in found[str(llama)]["said"]
+    assert found["torch"]["said"]
+    assert "cores" in found["device"]["said"]

@@ -5,8 +5,10 @@ from release.report.measurements import show_measurements
 from release.report.plans import show_preview, show_previews, show_push_plan
 from release.report.releases import show_release, show_releases
 from release.report.short import (
+    show_cache,
     show_changes,
     show_facts,
+    show_findings,
     show_methods,
     show_models,
     show_reported,
@@ -15,9 +17,11 @@ from release.report.short import (
 from release.report.sweeps import show_comparison, show_planned_sweep, show_sweep
 
 __all__ = [
+    "show_cache",
     "show_changes",
     "show_comparison",
     "show_facts",
+    "show_findings",
     "show_measurements",
     "show_methods",
     "show_models",

@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from release.format import visible
+from release.format import size, visible
 from release.report.display import display, listing
 
 if TYPE_CHECKING:
+    from release.commands.cache import CachePart
+    from release.commands.doctor import MachineFact
     from release.hub.watch import Watched
     from release.pruning.method import Method
     from release.verification.standing import Reported
@@ -42,6 +44,23 @@ LOOKS_AT = {
     "gram": "weights, and products of inputs over calibration text",
 }
 """What a method needs → what it looks at."""
+
+
+def show_findings(found: "Sequence[MachineFact]", as_json: bool) -> None:
+    """Show what was found of this machine; what is amiss with what mends it."""
+    words = {True: "ok", None: "note", False: "FAILED"}
+    facts = {each.name: f"{words[each.ok]:<7} {' '.join(filter(None, (each.said, each.remedy)))}" for each in found}
+    ok = all(each.ok is not False for each in found)
+    display({"ok": ok, "found": [each.model_dump(mode="json") for each in found]}, as_json, [listing("", facts)])
+
+
+def show_cache(parts: "Sequence[CachePart]", as_json: bool, gone: bool = False) -> None:
+    """Show parts of the cache, or those that were removed."""
+    facts = {part.name: f"{size(part.bytes):>9}  {part.what}" for part in parts}
+    total = sum(part.bytes for part in parts)
+    title = f"Removed {size(total)}:" if gone else f"{size(total)}; `release cache --clear NAME` removes a part:"
+    data = {"removed" if gone else "parts": [part.model_dump(mode="json") for part in parts], "bytes": total}
+    display(data, as_json, [listing(title, facts)])
 
 
 def show_methods(methods: "Iterable[Method]", as_json: bool) -> None:

@@ -30,6 +30,8 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     ),
     "report": ("release report org/name-s10 org/name-s50 --out report",),
     "demo": ("release demo releases/smollm2-135m-instruct-random-s10",),
+    "doctor": ("release doctor", "release doctor phi-3.5"),
+    "cache": ("release cache", "release cache --clear readings.sqlite"),
     "methods": ("release methods",),
     "models": ("release models --json",),
 }
