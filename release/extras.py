@@ -9,6 +9,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "demo": ("gradio", "mcp"),
     "signing": ("model_signing", "OpenSSL"),
     "sweep": ("ray",),
+    "tasks": ("lm_eval",),
     "mlx": ("mlx", "mlx_lm"),
 }
 """Extra → the packages that it brings, by the names they are imported by."""

@@ -78,11 +78,16 @@ WORDS: dict[str, st.SearchStrategy[str]] = {
     "--text": st.sampled_from(("t.txt", "a b.txt")),
     "--latency": st.just("off") | AMOUNTS,
     "--latency-engine": st.sampled_from(("transformers", "mlx", "mlx,transformers", "transformers,mlx")),
+    "--tasks": st.sampled_from(("arc_easy", "arc_easy, hellaswag", "off")),
     "--base-id": st.just("lab/Model-1B"),
     "--license": st.sampled_from(("mit", "apache-2.0")),
     "--base-note": st.sampled_from(("Merged from two runs.", "It's 'odd' $x \"y\"", "--local")),
 }
 """Words for each option that is no choice and no flag."""
+
+
+NOT_ALONE = ("--tasks-limit", "--tasks-shots", "--tasks-path", "--import-lm-eval")
+"""Options that another has to be given beside, or that take two words; a test of their own asks them."""
 
 
 def repeating(records: tuple[type[Frozen], ...]) -> dict[str, Setting]:
@@ -120,6 +125,8 @@ def command_lines(draw: st.DrawFn) -> list[str]:
     for word, setting in repeating((RecipeOptions, Measuring, BuildOptions, Identity)).items():
         if word == "--method" or not draw(st.booleans()):
             continue
+        if word in NOT_ALONE:
+            continue
         if setting.kind is bool:
             words[word] = None
         else:
@@ -138,6 +145,19 @@ def test_the_command_on_record_parses_back_to_the_same_plan(base: BaseModel, ask
     assert again.measuring == plan.measuring
     assert again.building == plan.building.model_copy(update={"threads": 0})
     assert (again.identity, again.study, again.publication) == (plan.identity, plan.study, PublishOptions())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--tasks=arc_easy,hellaswag", "--tasks-limit=50", "--tasks-shots=5", "--tasks-path=mine"],
+        ["--import-lm-eval", "dense.json", "pruned.json"],
+    ],
+)
+def test_options_of_tasks_parse_back_without_the_folders_of_their_paths(base: BaseModel, words: list[str]) -> None:
+    plan = planned(["llama", "--method=magnitude", "--sparsity=0.5", *words])
+    _, _, *again = shlex.split(command(plan, base, None))
+    assert planned(again).measuring == plan.measuring
 
 
 @pytest.mark.parametrize("record", RECORDS)

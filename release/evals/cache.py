@@ -32,9 +32,10 @@ class Memory(Frozen):
 
 
 def key_of(dense: Sequence[FileDigest], pruned: Sequence[FileDigest], plan: Measuring) -> str:
-    """Name what measurements depend on: this version, both models' weights, and what was asked."""
+    """Name what measurements depend on: this version, both models' weights, what was asked, and imported logs."""
     weights = [[file.sha256 for file in files] for files in (dense, pruned)]
-    return hashlib.sha256(json.dumps([__version__, weights, plan.model_dump_json()]).encode()).hexdigest()
+    logs = [digest_of(path).sha256 for path in plan.import_lm_eval or () if path.is_file()]
+    return hashlib.sha256(json.dumps([__version__, weights, plan.model_dump_json(), *logs]).encode()).hexdigest()
 
 
 def recall(workspace: Workspace, key: str) -> Measurements | None:

@@ -12,28 +12,6 @@ from release.values import DataSource, Estimate, Rate, Score
 NO_INTERVAL = Estimate(value=None, low=None, high=None)
 
 
-class Line(NamedTuple):
-    """One metric, dense beside pruned.
-
-    Attributes:
-        metric: What it is called, and how its numbers are written.
-        dense: Its value; None where it is not defined or there is none of one side.
-        pruned: Likewise.
-        change: Difference, ratio or share of what changed, as `metric.form` says, with its 95 % interval.
-        n: What it was taken over, in items, windows or answers; None where nothing was sampled.
-        suffix: What follows its name, with the space before it.
-        summary: How many values were made into one, at a glance.
-    """
-
-    metric: Metric
-    dense: float | None
-    pruned: float | None
-    change: Estimate = NO_INTERVAL
-    n: int | None = None
-    suffix: str = ""
-    summary: str = ""
-
-
 class Attribution(NamedTuple):
     """Data that a result rests on, as a card tells of them.
 
@@ -53,6 +31,30 @@ class Attribution(NamedTuple):
     note: str | None = None
     facts: Mapping[str, int | str] = {}
     hub: tuple[str, str] | None = None
+
+
+class Line(NamedTuple):
+    """One metric, dense beside pruned.
+
+    Attributes:
+        metric: What it is called, and how its numbers are written.
+        dense: Its value; None where it is not defined or there is none of one side.
+        pruned: Likewise.
+        change: Difference, ratio or share of what changed, as `metric.form` says, with its 95 % interval.
+        n: What it was taken over, in items, windows or answers; None where nothing was sampled.
+        suffix: What follows its name, with the space before it.
+        summary: How many values were made into one, at a glance.
+        source: What it was taken over, where that is not what the result's other lines were.
+    """
+
+    metric: Metric
+    dense: float | None
+    pruned: float | None
+    change: Estimate = NO_INTERVAL
+    n: int | None = None
+    suffix: str = ""
+    summary: str = ""
+    source: Attribution | None = None
 
 
 class HubTask(NamedTuple):

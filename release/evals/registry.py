@@ -12,6 +12,7 @@ from release.evals.perplexity.row import PERPLEXITY
 from release.evals.stereoset.row import STEREOSET
 from release.evals.storage.row import STORAGE
 from release.evals.super_weights.row import SUPER_WEIGHTS
+from release.evals.tasks.row import TASKS
 from release.evals.winobias.row import WINOBIAS
 from release.evals.zeros.row import ZEROS
 
@@ -21,6 +22,7 @@ EVALS: tuple[Eval[Any], ...] = (
     STEREOSET,
     WINOBIAS,
     PERPLEXITY,
+    TASKS,
     LATENCY,
     SUPER_WEIGHTS,
     ZEROS,

@@ -183,8 +183,9 @@ def _metavar(setting: Setting) -> str:
 
 
 def _kind(setting: Setting) -> Any:
-    """The type of what typer reads: a flag, a number, a path, several words, or one."""
-    kind: Any = setting.kind if setting.kind in (bool, int, Path) else list[str] if setting.repeated else str
+    """The type of what typer reads: a flag, a number, a path or two, several words, or one."""
+    known = setting.kind in (bool, int, Path) or setting.paired
+    kind: Any = setting.kind if known else list[str] if setting.repeated else str
     return kind | None if _default(setting) is None else kind
 
 

@@ -1,5 +1,6 @@
 """What the options of an evaluation are: a record, `OPTIONS` in `release/evals/<key>/options.py`."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from release.frozen import Frozen
@@ -13,6 +14,11 @@ class EvalOptions(Frozen):
     """
 
     named: ClassVar[str | None] = None
+
+    @classmethod
+    def off(cls) -> Mapping[str, Any]:
+        """What else is set where the evaluation is switched off."""
+        return {}
 
     @classmethod
     def require_consistent(cls, asked: Any) -> None:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:  # for who names one of them in code; which there are is decid
     from release.evals.latency.options import LatencyOptions
     from release.evals.perplexity.options import PerplexityOptions
     from release.evals.stereoset.options import StereoSetOptions
+    from release.evals.tasks.options import TasksOptions
     from release.evals.winobias.options import WinoBiasOptions
 
     class _OfEvaluations(
@@ -52,6 +53,7 @@ if TYPE_CHECKING:  # for who names one of them in code; which there are is decid
         LatencyOptions,
         PerplexityOptions,
         StereoSetOptions,
+        TasksOptions,
         WinoBiasOptions,
     ):
         """The options of every evaluation."""
@@ -111,7 +113,8 @@ class Measuring(_OfEvaluations, _OfSamples):
 
     def nothing(self) -> Self:
         """The same with every evaluation switched off."""
-        return self.model_copy(update=dict.fromkeys(BY_EVALUATION, "off"))
+        off = {name: value for options in BY_EVALUATION.values() for name, value in options.off().items()}
+        return self.model_copy(update=dict.fromkeys(BY_EVALUATION, "off") | off)
 
     @classmethod
     def of(cls, **values: Any) -> Self:

@@ -82,7 +82,12 @@ class Setting:
     @property
     def repeated(self) -> bool:
         """Whether the option may be given several times."""
-        return get_origin(self.kind) is tuple and self.option.read is None
+        return get_origin(self.kind) is tuple and self.option.read is None and not self.paired
+
+    @property
+    def paired(self) -> bool:
+        """Whether the option takes two paths at once."""
+        return bool(self.kind == tuple[Path, Path])
 
     def value(self, word: Any) -> Any:
         """Make the field's value of what the command line gave.
@@ -96,7 +101,7 @@ class Setting:
             return not self.default if word else self.default
         if self.option.read is not None:
             return self.option.read(word)
-        return tuple(word) if self.repeated else word
+        return tuple(word) if self.repeated or self.paired else word
 
     def words(self, value: Any) -> list[str]:
         """Write a value as it is given on the command line; the opposite of `value`."""
@@ -104,7 +109,7 @@ class Setting:
             return [self.option.word]
         if self.repeated:
             return [word for each in value for word in (self.option.word, str(each))]
-        return [self.option.word, written(value)]
+        return [self.option.word, *map(written, value if self.paired else [value])]
 
 
 @cache

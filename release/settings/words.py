@@ -27,5 +27,10 @@ def words_of(record: Frozen, *, all_of_them: bool = False) -> list[str]:
 
 def nameless(record: Asked) -> Asked:
     """Leave of each path the name alone, since no record holds a local path."""
-    paths = {name: value for name, value in record if isinstance(value, Path)}
-    return record.model_copy(update={name: Path(path.name) for name, path in paths.items()})
+    return record.model_copy(update={name: _nameless(value) for name, value in record})
+
+
+def _nameless(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_nameless, value))
+    return Path(value.name) if isinstance(value, Path) else value
