@@ -16,6 +16,7 @@ from release.values import Package, Precision
 if TYPE_CHECKING:
     from release.evals.tasks.harness import HarnessTask
 
+
 @dataclass(frozen=True)
 class ImportedTask(ModelTask[None, Tasks]):
     """Two logs that fit each other; no model is read."""
