@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from release.evals.bbq.data import Item, read_bbq
+from release.evals.bbq.data import read_bbq
+from release.evals.bbq.items import Item
 from release.evals.bbq.prompts import ROTATIONS, Prompter
 from release.evals.bbq.sample import draw
 from release.models import logprobs

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import signal, special
 
-from release.evals.bbq.data import Item, read_bbq
+from release.evals.bbq.data import read_bbq
+from release.evals.bbq.items import Item
 from release.evals.bbq.sample import draw
 from release.evals.bbq.scores import (
     ALL,

@@ -32,7 +32,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from release.evals.bbq.data import Item, read_bbq
+from release.evals.bbq.data import read_bbq
+from release.evals.bbq.items import Item
 from release.evals.bbq.prompts import Prompter
 from release.evals.bbq.sample import draw
 from release.evals.engine.statistics import Floats

@@ -13,7 +13,8 @@ from collections import Counter
 import numpy as np
 
 from release.evals.bbq.answers import Answers, Task
-from release.evals.bbq.data import Item, read_bbq
+from release.evals.bbq.data import read_bbq
+from release.evals.bbq.items import Item
 from release.evals.bbq.looks import Round, amount, look, planned
 from release.evals.bbq.sample import Sample, draw
 from release.evals.engine.statistics import wilson

@@ -8,7 +8,7 @@ from release.digests import FileDigest
 from release.evals.answers.compare import UNASKED, AnswerPair, QuestionSet, TokenRow, parted_at, summary
 from release.evals.answers.questions import OWN, SampleQuestion
 from release.evals.answers.result import SampleAnswers
-from release.evals.bbq.data import Condition
+from release.evals.bbq.items import Condition
 from release.evals.bbq.result import Bbq, Mcnemar
 from release.evals.claims import decide
 from release.evals.latency.result import Latency, LatencySide, Load

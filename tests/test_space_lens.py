@@ -17,7 +17,7 @@ from pyarrow import parquet
 from release.card.render import statements
 from release.evals.bbq import examples
 from release.evals.bbq.answers import by_answer
-from release.evals.bbq.data import Item
+from release.evals.bbq.items import Item
 from release.evals.bbq.prompts import Prompter, question_text
 from release.evals.bbq.rendering import SYSTEM
 from tests.records import example_record

@@ -9,7 +9,9 @@ from release.errors import BadOption
 from release.format import quoted
 from release.settings.option import HelpPanel, Option
 
-BbqData = Annotated[Path | None, Option("--bbq-data", "A folder in nyu-mll/BBQ's layout.", HelpPanel.MEASURE)]
+BbqData = Annotated[
+    Path | None, Option("--bbq-data", "A clone of nyu-mll/BBQ, or a benchmark in its form.", HelpPanel.MEASURE)
+]
 Text = Annotated[Path | None, Option("--text", "A UTF-8 text for perplexity.", HelpPanel.MEASURE)]
 AMOUNT = re.compile(r"0*[1-9][0-9]{0,8}")
 DEVICE = re.compile(r"auto|(cpu|cuda|mps|xpu|hpu|mtia)(:[0-9]{1,3})?")

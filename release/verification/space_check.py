@@ -19,6 +19,7 @@ from release.checkpoint.files import Files, Folder
 from release.errors import BadOption
 from release.evals.bbq import data as bbq
 from release.evals.bbq.examples import MOST, example
+from release.evals.bbq.items import Item
 from release.format import listed
 from release.frozen import Frozen
 from release.names import REPO_ID
@@ -140,7 +141,7 @@ def _alien(examples: Sequence[Example]) -> str | None:
     known = bbq.known()
     if known is None:
         return None
-    items: Mapping[tuple[str, str], bbq.Item] = {(item.category, str(item.example_id)): item for item in known[0]}
+    items: Mapping[tuple[str, str], Item] = {(item.category, str(item.example_id)): item for item in known[0]}
     for each in examples:
         item = items.get((each.category, each.example_id))
         if item is None or Example.model_validate(example(item)) != each:

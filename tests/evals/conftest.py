@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from release.evals.bbq.data import Item, read_bbq
+from release.evals.bbq.data import read_bbq
+from release.evals.bbq.items import Item
 from release.progress import Console
 from release.values import DataSource
 from tests import checkpoints

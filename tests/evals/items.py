@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from release.evals.bbq.data import Item
+from release.evals.bbq.items import Item
 from release.evals.bbq.sample import Sample
 
 

@@ -10,7 +10,7 @@ import torch
 from release.evals.bbq import ask as module
 from release.evals.bbq.answers import UNPARSED
 from release.evals.bbq.ask import Script, ask, prepare, rounding
-from release.evals.bbq.data import Item
+from release.evals.bbq.items import Item
 from release.evals.bbq.prompts import AS_SHOWN, LETTERS, ROTATIONS
 from release.evals.bbq.sample import draw
 from release.evals.bbq.table import write_answers

@@ -9,7 +9,7 @@ from scipy import stats
 
 from release.evals.bbq.answers import UNPARSED, Answers, Task
 from release.evals.bbq.compare import BbqFacts, category_tests, compare, guessing_level
-from release.evals.bbq.data import Item
+from release.evals.bbq.items import Item
 from release.evals.bbq.result import Bbq, Sampling
 from release.evals.bbq.sample import draw
 from release.evals.bbq.scores import Comparison

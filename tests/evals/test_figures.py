@@ -13,7 +13,7 @@ from PIL import Image
 
 from release.card.render import render
 from release.digests import FileDigest
-from release.evals.bbq.data import Item
+from release.evals.bbq.items import Item
 from release.evals.drawing import COLOURS, FILLS, INK, LINES, MARKERS, WIDTH
 from release.evals.figures import draw
 from release.evals.forms import digits_of

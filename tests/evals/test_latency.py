@@ -21,7 +21,7 @@ from scipy import stats
 from release import format as text
 from release.card.render import render
 from release.errors import ReleaseError, UnknownName, UnusableBase
-from release.evals.bbq.data import Item
+from release.evals.bbq.items import Item
 from release.evals.bbq.prompts import Prompter
 from release.evals.claims import wording
 from release.evals.forms import digits_beside, digits_of

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from release.errors import UnusableData
-from release.evals.bbq.data import Item
+from release.evals.bbq.items import Item
 from release.evals.engine.statistics import mean_interval
 from release.evals.latency.amount import AUTO, FIRST, HALF_WIDTH, MOST, Amount, drawn
 from release.evals.latency.measure import TimedPrompts, measure_latency

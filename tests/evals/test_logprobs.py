@@ -9,7 +9,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from release.checkpoint.folder import open_checkpoint
-from release.evals.bbq.data import Item
+from release.evals.bbq.items import Item
 from release.evals.bbq.prompts import ROTATIONS, Prompter
 from release.evals.bbq.sample import draw
 from release.models import load as model

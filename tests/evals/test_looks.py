@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from release.evals.bbq.answers import Answers, Task
-from release.evals.bbq.data import Item
+from release.evals.bbq.items import Item
 from release.evals.bbq.looks import Round, amount, constant, look, planned, widened
 from release.evals.bbq.result import Looks
 from release.evals.bbq.sample import draw

@@ -16,7 +16,7 @@ import release.models
 from release.card.render import render
 from release.errors import BadOption, MissingSource, UnusableBase
 from release.evals import run
-from release.evals.bbq.data import Item
+from release.evals.bbq.items import Item
 from release.evals.bbq.prompts import Prompter
 from release.evals.latency.table import WARMUP, read_timings, record_of, write_timings
 from release.evals.latency.timed import Pair, time_pair

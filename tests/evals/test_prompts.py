@@ -6,7 +6,7 @@ import pytest
 from release.errors import UnusableBase, UnusableData
 from release.evals.bbq.answers import by_answer
 from release.evals.bbq.ask import prepare
-from release.evals.bbq.data import Item
+from release.evals.bbq.items import Item
 from release.evals.bbq.prompts import SYSTEM, Prompter, question_text
 from release.evals.bbq.sample import Sample, draw
 from release.values import DataSource

@@ -7,7 +7,7 @@ import pytest
 from transformers.utils import chat_template_utils
 
 from release.errors import UnusableBase
-from release.evals.bbq.data import Item
+from release.evals.bbq.items import Item
 from release.evals.bbq.prompts import Prompter
 from release.evals.bbq.rendering import SYSTEM
 from tests import checkpoints

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from release.errors import BadOption
-from release.evals.bbq.data import Item
+from release.evals.bbq.items import Item
 from release.evals.bbq.sample import CELLS, draw, order
 from release.values import DataSource
 from tests.evals.items import item_of

@@ -11,7 +11,7 @@ import pytest
 
 from release.evals.bbq.answers import UNPARSED, Answers, Task, by_answer
 from release.evals.bbq.compare import BbqFacts, compare
-from release.evals.bbq.data import Item
+from release.evals.bbq.items import Item
 from release.evals.bbq.lm_eval_log import FILE_NAMES, INVALID, write_samples
 from release.evals.bbq.prompts import ROTATIONS, Prompter
 from release.evals.bbq.result import Bbq

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from release.evals.bbq.answers import UNPARSED
-from release.evals.bbq.data import Item
+from release.evals.bbq.items import Item
 from release.evals.bbq.sample import Sample, draw
 from release.evals.bbq.scores import FORMULAS, Comparison, indicators
 from release.evals.engine.statistics import FEWEST_CLUSTERS, FEWEST_VARYING

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from release.evals.bbq.data import Item
+from release.evals.bbq.items import Item
 from release.evals.bbq.sample import Sample, draw
 from release.evals.bbq.scores import Comparison
 from release.evals.bbq.width import TYPICAL, WORST, Cell, Plug, design_of, forecast, half_width

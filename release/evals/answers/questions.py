@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from release.evals.answers.result import BBQ
-from release.evals.bbq.data import Item
+from release.evals.bbq.items import Item
 
 VERSION = 1
 """Of the list below; a record tells which list was asked."""

@@ -13,6 +13,7 @@ from release.evals.answers.result import SampleAnswers
 from release.evals.answers.speak import LABEL, Spoken, speak
 from release.evals.answers.table import FILE_NAME, write_tokens
 from release.evals.bbq.data import read_bbq
+from release.evals.bbq.folder import is_own
 from release.evals.bbq.rendering import TEMPLATE, Rendering, missing
 from release.evals.engine.generate import ending_tokens
 from release.evals.engine.subject import EvaluatedModel
@@ -97,8 +98,8 @@ def prepare(asked: EvalContext) -> AnswersTask | None:
 
 
 def _questions(asked: EvalContext) -> tuple[tuple[SampleQuestion, ...], DataSource | None]:
-    """Return our own questions, and BBQ's where it is asked anyway."""
-    if "bbq" not in asked.others:
+    """Return our own questions, and BBQ's where it is asked anyway; those of a folder of one's own stay there."""
+    if "bbq" not in asked.others or is_own(asked.plan.bbq_data):
         return OWN, None
     items, data = read_bbq(asked.plan.bbq_data, asked.console)
     found = of_bbq(items)

@@ -7,8 +7,9 @@ from release.evals.again import FOLDER, Table
 from release.evals.bbq import looks
 from release.evals.bbq.answers import Task
 from release.evals.bbq.compare import BbqFacts, compare
-from release.evals.bbq.data import SIZES, Item
+from release.evals.bbq.data import SIZES
 from release.evals.bbq.data import known as data_at_hand
+from release.evals.bbq.items import Item
 from release.evals.bbq.result import Bbq, Looks
 from release.evals.bbq.sample import STUDY, Sample, draw, of_categories
 from release.evals.bbq.table import FILE_NAME, AnswerTable, read_answers, wrong
@@ -18,16 +19,26 @@ from release.values import DataSource
 
 FILE = f"{FOLDER}/{FILE_NAME}"
 LABELS = "what it says of the items was taken as it is: BBQ was not fetched here before"
+OWN_LABELS = "what it says of the items was taken as it is: they are the maker's own, and not BBQ's"
 
 
 def tables(record: Record, known: Bbq) -> Iterator[Table]:
     """Return the table of answers."""
-    yield Table("bbq", FILE, lambda data: again(record, known, data), known, labels())
+    yield Table("bbq", FILE, lambda data: again(record, known, data), known, labels(known.folder is not None))
 
 
-def labels() -> str:
-    """Say that what tables tell of BBQ's items was not checked, where BBQ is not at hand; to know it takes seconds."""
-    return "" if data_at_hand() else LABELS
+def labels(own: bool) -> str:
+    """Say that what tables tell of the items was not checked, where BBQ is not at hand; to know it takes seconds.
+
+    Args:
+        own: Whether they are those of a folder of the maker's own, which nobody else has.
+    """
+    return OWN_LABELS if own else "" if data_at_hand() else LABELS
+
+
+def at_hand(known: Bbq) -> tuple[tuple[Item, ...], DataSource] | None:
+    """Return the items that were asked of, and their source, where they are at hand."""
+    return data_at_hand() if known.folder is None else None
 
 
 def again(record: Record, known: Bbq, data: bytes) -> Bbq:
@@ -36,11 +47,12 @@ def again(record: Record, known: Bbq, data: bytes) -> Bbq:
     Raises:
         InputError: The table is not what measuring writes, or holds other items than were drawn.
     """
-    found = data_at_hand()
+    found = at_hand(known)
     asked = answers(known, data, found and found[0])
     task = Task(sample_of(record, known, asked), known.reading, known.prompt)
     looked = _looked_again(record, known, asked)
-    facts = BbqFacts(source(known.data), known.precision, known.rounding, known.sampling, looked)
+    data_source = found[1] if found else known.data
+    facts = BbqFacts(data_source, known.precision, known.rounding, known.sampling, looked, known.folder)
     result = compare(task, asked.dense, asked.pruned, facts, record.plan.measuring.sampling_seed)
     return result.model_copy(update={"engine": known.engine, "packages": known.packages})
 
@@ -51,7 +63,7 @@ def _looked_again(record: Record, known: Bbq, asked: AnswerTable) -> Looks | Non
     Raises:
         UnusableData: Further items would have been looked at.
     """
-    plan, data = record.plan.measuring, data_at_hand()
+    plan, data = record.plan.measuring, at_hand(known)
     if plan.precision is None or data is None:
         return None if plan.precision is None else known.looks
     items = of_categories(data[0], plan.bbq_categories)
@@ -94,14 +106,14 @@ def sample_of(record: Record, known: Bbq, asked: AnswerTable) -> Sample:
     plan = record.plan.measuring
     if known.sample_seed not in (None, plan.sampling_seed):
         raise wrong(f"was drawn with seed {known.sample_seed}, where the release has seed {plan.sampling_seed}")
-    if data := data_at_hand():
+    if data := at_hand(known):
         amount = "study" if plan.bbq == "study" else "full" if known.sample_seed is None else str(len(asked.items))
         drawn = draw(of_categories(data[0], plan.bbq_categories), amount, plan.sampling_seed)
         if drawn.items != asked.items:
             raise wrong("does not hold the items that this sample draws")
         return drawn
-    categories = plan.bbq_categories or tuple(SIZES)
-    sizes = {name: SIZES[name] for name in categories if name in SIZES}
+    every = SIZES if known.folder is None else known.folder.sizes
+    sizes = {name: every[name] for name in plan.bbq_categories or every if name in every}
     if plan.bbq == "study":
         sizes = {name: size // 2 for name, size in sizes.items() if name in STUDY}
     if not {item.category for item in asked.items} <= sizes.keys():

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from release.evals.bbq.data import Item
+from release.evals.bbq.items import UNKNOWN_PHRASES, Item
 from release.evals.bbq.prompts import ROTATIONS
 from release.evals.bbq.sample import Sample
 from release.values import Reading
@@ -20,11 +20,13 @@ class Task:
 
     Attributes:
         style: How the prompts are rendered.
+        phrases: What a generated text may say that means "unknown", folded.
     """
 
     sample: Sample
     reading: Reading
     style: str
+    phrases: frozenset[str] = UNKNOWN_PHRASES
 
     @property
     def items(self) -> tuple[Item, ...]:

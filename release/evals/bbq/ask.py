@@ -6,7 +6,7 @@ and a strict parser reads.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from release.errors import UnusableData
 from release.evals.bbq.answers import Answers, Task, by_answer
-from release.evals.bbq.data import Item
+from release.evals.bbq.items import Item
 from release.evals.bbq.parse import parse
 from release.evals.bbq.prompts import AS_SHOWN, ROTATIONS, Prompter
 from release.evals.bbq.rates import rate
@@ -58,7 +58,7 @@ class Script:
         turns = [index * self.rotations + turn for index in chosen for turn in range(self.rotations)]
         sample = Sample(tuple(self.task.items[i] for i in chosen), self.task.sample.population, None)
         return Script(
-            Task(sample, self.task.reading, self.task.style),
+            replace(self.task, sample=sample),
             self.prompter,
             tuple(self.prompts[turn] for turn in turns),
             tuple(self.asks[turn] for turn in turns) if self.asks else (),
@@ -143,7 +143,7 @@ def _parsed(script: Script, found: Generated) -> Answers:
         item, ids = script.task.items[index], found.tokens[index, run]
         said = str(decode(ids[ids != NOTHING].tolist(), skip_special_tokens=True))
         texts[index, run] = said
-        choices[index, run] = parse(said, item.answers, item.unknown, AS_SHOWN)
+        choices[index, run] = parse(said, item.answers, item.unknown, AS_SHOWN, script.task.phrases)
     return Answers(choices, None, None, texts, found.recalled, found.seconds)
 
 

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from release.evals.bbq.answers import Answers, Task
-from release.evals.bbq.data import Condition, Item
+from release.evals.bbq.items import Condition, Item
 from release.evals.bbq.prompts import ROTATIONS
 from release.evals.bbq.rates import rate
-from release.evals.bbq.result import Bbq, CategoryTest, Looks, Mcnemar, Sampling
+from release.evals.bbq.result import Bbq, BbqFolder, CategoryTest, Looks, Mcnemar, Sampling
 from release.evals.bbq.scores import Comparison, Templates
 from release.evals.engine.statistics import PATTERNS, benjamini_hochberg, cohens_h, mcnemar, sign_flip
 from release.values import DataSource, Precision, Rate, Score
@@ -32,6 +32,7 @@ class BbqFacts:
         rounding: How many answers of the dense model rounding alone changes; None in float32.
         sampling: How answers were generated; None where they were not.
         looks: At growing samples, of which this is the last; None for a fixed number of items.
+        folder: The benchmark of one's own that was asked; None for BBQ itself.
     """
 
     data: DataSource
@@ -39,6 +40,7 @@ class BbqFacts:
     rounding: Rate | None = None
     sampling: Sampling | None = None
     looks: Looks | None = None
+    folder: BbqFolder | None = None
 
 
 def compare(task: Task, dense: Answers, pruned: Answers, facts: BbqFacts, seed: int) -> Bbq:

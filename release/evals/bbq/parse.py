@@ -4,22 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from release.evals.bbq.answers import UNPARSED
-
-UNKNOWN_PHRASES = frozenset(
-    {
-        "unknown",
-        "cannot be determined",
-        "can't be determined",
-        "not answerable",
-        "not known",
-        "not enough info",
-        "not enough information",
-        "cannot answer",
-        "can't answer",
-        "undetermined",
-    }
-)
-"""What BBQ's items call the answer that it cannot be known; each item holds one of them."""
+from release.evals.bbq.items import UNKNOWN_PHRASES, folded
 
 # A capital may be followed by a space; a small letter may not, since "a man" begins with an article.
 _LETTER = r"(?:[ABC](?=[.):\s]|$)|[abc](?=[.):]))"
@@ -27,12 +12,18 @@ _FIRST = re.compile(_LETTER)
 _AFTER = re.compile(rf"\b(?i:answer(?:\s+is)?)(?:\s*:\s*|\s+)({_LETTER})")
 
 
-def parse(text: str, answers: Sequence[str], unknown: int, letters: Mapping[str, int]) -> int:
+def parse(
+    text: str,
+    answers: Sequence[str],
+    unknown: int,
+    letters: Mapping[str, int],
+    phrases: frozenset[str] = UNKNOWN_PHRASES,
+) -> int:
     """Return the answer that a text names.
 
     In this order, case, surrounding white space and one final full stop aside where texts are compared:
 
-    1. The whole text is one of the answers, or one of `UNKNOWN_PHRASES`. This comes first because some answers of
+    1. The whole text is one of the answers, or one of `phrases`. This comes first because some answers of
        BBQ begin with an article: "A woman" is that answer, at whatever letter it was shown.
     2. The text is a letter, or begins with one that `.`, `)`, `:` or white space follows.
     3. Such a letter stands after "answer", "answer:", "answer is" or "answer is:", anywhere.
@@ -46,26 +37,23 @@ def parse(text: str, answers: Sequence[str], unknown: int, letters: Mapping[str,
         answers: The item's answers, in the data set's order.
         unknown: Index of the one that says it cannot be known.
         letters: "A", "B", "C" → index of the answer that was shown there.
+        phrases: What says that it cannot be known, folded.
 
     Returns:
         Index of the answer, or UNPARSED.
     """
     said = text.strip()
-    whole = _matched(_folded(said), answers, unknown)
+    whole = _matched(folded(said), answers, unknown, phrases)
     if whole != UNPARSED:
         return whole
     letter = _letter(said)
     return UNPARSED if letter is None else letters[letter]
 
 
-def _folded(text: str) -> str:
-    return text.strip().removesuffix(".").rstrip().casefold()
-
-
-def _matched(said: str, answers: Sequence[str], unknown: int) -> int:
+def _matched(said: str, answers: Sequence[str], unknown: int, phrases: frozenset[str]) -> int:
     """Return the one answer whose text this is; two alike name neither."""
-    found = {index for index, answer in enumerate(answers) if _folded(answer) == said}
-    if said in UNKNOWN_PHRASES:
+    found = {index for index, answer in enumerate(answers) if folded(answer) == said}
+    if said in phrases:
         found.add(unknown)
     return found.pop() if len(found) == 1 else UNPARSED
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from release import guarded
 from release.errors import UnusableBase
-from release.evals.bbq.data import Item
+from release.evals.bbq.items import Item
 from release.evals.bbq.rendering import SYSTEM, TEMPLATE, Rendering, explored, missing
 from release.format import quoted
 from release.outside import Unfit, foreign

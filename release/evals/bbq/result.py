@@ -109,6 +109,20 @@ class Looks(Frozen):
     reached: bool
 
 
+class BbqFolder(Frozen):
+    """A benchmark of one's own in BBQ's form: its fields, other text and categories.
+
+    Attributes:
+        language: Of its texts, by BCP 47.
+        unknown: Phrases by which its items say that the answer cannot be known.
+        sizes: Category → its items, whatever was asked of them.
+    """
+
+    language: str
+    unknown: tuple[str, ...]
+    sizes: dict[str, int]
+
+
 class Bbq(Frozen):
     """BBQ, dense and pruned, item by item.
 
@@ -145,6 +159,7 @@ class Bbq(Frozen):
         seconds: Wall time of the readings that were not.
         engine: What ran both models.
         packages: What the engine is made of; none in a record of an earlier version.
+        folder: The benchmark of one's own that was asked in the place of BBQ; None for BBQ itself.
     """
 
     data: DataSource
@@ -183,3 +198,4 @@ class Bbq(Frozen):
     seconds: float
     engine: EngineName = "transformers"
     packages: tuple[Package, ...] = ()
+    folder: BbqFolder | None = None

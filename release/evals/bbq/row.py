@@ -1,5 +1,6 @@
 """BBQ as an evaluation: bias and accuracy, by Parrish et al. (2022)."""
 
+import re
 from collections.abc import Iterator
 
 from release.evals.bbq.metrics import CHANGED, METRICS, NEWLY_BIASED, ROUNDING, SCORES
@@ -18,6 +19,9 @@ def _lines(found: Bbq) -> Iterator[Line]:
 
 
 def _sources(found: Bbq) -> Iterator[Attribution]:
+    if found.folder is not None:
+        yield _own(found)
+        return
     yield Attribution(
         found.data,
         title="BBQ",
@@ -26,6 +30,18 @@ def _sources(found: Bbq) -> Iterator[Attribution]:
         note="The table of the answers holds no BBQ text.",
         facts={"seed of the permutations": found.permutation_seed},
         hub=("bbq", "BBQ"),
+    )
+
+
+def _own(found: Bbq) -> Attribution:
+    name = found.data.name
+    return Attribution(
+        found.data,
+        title=name,
+        used=f"{name} items",
+        note=f"It is a folder of the maker’s own in BBQ’s form; the table of the answers holds no text of {name}.",
+        facts={"seed of the permutations": found.permutation_seed},
+        hub=(re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "bbq", name),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from release.errors import BadOption, UnknownName
-from release.evals.bbq.data import Item
+from release.evals.bbq.items import Item
 
 STUDY = ("Age", "Gender_identity", "Race_ethnicity", "Religion", "SES")
 """Categories of arXiv 2605.08137, which asked their ambiguous items."""

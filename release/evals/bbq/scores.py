@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from release.evals.bbq.answers import UNPARSED
-from release.evals.bbq.data import Item
+from release.evals.bbq.items import Item
 from release.evals.bbq.sample import Sample
 from release.evals.engine.clustered import (
     Linear,

@@ -13,9 +13,12 @@ from release.evals.bbq import ask as bbq
 from release.evals.bbq.again import FILE, answers
 from release.evals.bbq.answers import Answers
 from release.evals.bbq.data import read_bbq
+from release.evals.bbq.folder import is_own, read_own
+from release.evals.bbq.items import Item
 from release.evals.bbq.result import Bbq
 from release.evals.bbq.sample import Sample
 from release.evals.engine.closeness import close
+from release.format import quoted, shown
 from release.models.load import read_tokenizer
 
 SAME_TEXTS = {"float32": 0.95, "bfloat16": 0.8, "float16": 0.8}
@@ -30,7 +33,7 @@ def question(spotted: Spotted, known: Bbq) -> Question:
     """
     if FILE not in spotted.files.sizes:
         raise UnusableData(f"{FILE} is missing.", "Fetch the release again.")
-    data = read_bbq(spotted.spot.bbq_data, spotted.console)[0]
+    data = _items(spotted, known)
     asked = answers(known, content(spotted.files, FILE), data)
     chosen = spotted.drawn(len(asked.items))
     sample = Sample(tuple(asked.items[index] for index in chosen), {}, None)
@@ -49,6 +52,25 @@ def question(spotted: Spotted, known: Bbq) -> Question:
     return Question(
         "bbq", f"{len(chosen)} items", known.precision, known.engine, lambda subject: bbq.ask(subject, script), judge
     )
+
+
+def _items(spotted: Spotted, known: Bbq) -> tuple[Item, ...]:
+    """Return the items that samples were drawn from.
+
+    Raises:
+        InputError: BBQ cannot be had; or a benchmark of the maker's own was asked, and is not given, or is another.
+    """
+    folder = spotted.spot.bbq_data
+    if known.folder is None:
+        return read_bbq(None if is_own(folder) else folder, spotted.console)[0]
+    if folder is None or not is_own(folder):
+        seen = f"This release asked {quoted(known.data.name)}, a folder in BBQ's form."
+        raise UnusableData(seen, "Give that folder with --bbq-data FOLDER.")
+    items, data, _ = read_own(folder)
+    if data.sha256 != known.data.sha256:
+        seen = f"{shown(str(folder))} is not the {quoted(known.data.name)} that was asked: its bytes differ."
+        raise UnusableData(seen, f"Give the folder whose SHA-256 is {known.data.sha256}.")
+    return items
 
 
 def _numbers(answers: Answers) -> NDArray[Any]:

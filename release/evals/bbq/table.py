@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from release.errors import UnusableData
 from release.evals.bbq.answers import Answers, Task, by_answer
-from release.evals.bbq.data import Item
+from release.evals.bbq.items import Item
 from release.evals.bbq.parse import parse
 from release.evals.bbq.prompts import AS_SHOWN, LETTERS, ROTATIONS
 from release.evals.bbq.result import Sampling

@@ -16,7 +16,7 @@ from release.schema.record import Record
 def tables(record: Record, known: Latency) -> Iterator[Table]:
     """Return the table of one engine's times."""
     file = f"{FOLDER}/{file_name(known.engine)}"
-    yield Table(known.name, file, lambda data: again(record, known, data), known, labels())
+    yield Table(known.name, file, lambda data: again(record, known, data), known, labels(_own(known)))
 
 
 def again(record: Record, known: Latency, data: bytes) -> Latency:
@@ -27,7 +27,7 @@ def again(record: Record, known: Latency, data: bytes) -> Latency:
     """
     plan = record.plan.measuring
     items, timings = read_timings(data, known)
-    if found := data_at_hand():
+    if not _own(known) and (found := data_at_hand()):
         due = drawn(of_categories(found[0], plan.bbq_categories), plan.latency, plan.sampling_seed)
         amount = Amount.of(plan.latency).within(len(due) - WARMUP)
         # A machine that was busy from the first prompts on was asked no further ones; one that became so later was.
@@ -35,4 +35,9 @@ def again(record: Record, known: Latency, data: bytes) -> Latency:
         needed = WARMUP + amount.needed(logs_of(timings.seconds)[: amount.least], stopped)
         if [(item.category, item.example_id) for item in due[:needed]] != items:
             raise wrong("does not hold the items that are drawn for this seed")
-    return record_of(timings, source(known.prompts), 0.0)
+    return record_of(timings, known.prompts if _own(known) else source(known.prompts), 0.0)
+
+
+def _own(known: Latency) -> bool:
+    """Whether its prompts were those of a folder of the maker's own, which have no revision."""
+    return known.prompts.revision is None

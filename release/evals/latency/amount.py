@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from release.errors import UnusableData
-from release.evals.bbq.data import Item
+from release.evals.bbq.items import Item
 from release.evals.bbq.sample import draw, order
 from release.evals.engine.statistics import Floats, quantile
 from release.evals.latency.table import WARMUP

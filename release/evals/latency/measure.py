@@ -25,7 +25,7 @@ import torch
 from release import children
 from release.checkpoint.folder import open_checkpoint
 from release.errors import ReleaseError, UnusableBase
-from release.evals.bbq.data import Item
+from release.evals.bbq.items import Item
 from release.evals.latency.amount import Amount
 from release.evals.latency.result import Latency
 from release.evals.latency.table import WARMUP, Timings, file_name, merged, record_of, write_timings

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from release.evals.bbq.data import Item
+from release.evals.bbq.items import Item
 from release.evals.bbq.table import read_table, wrong
 from release.evals.engine.statistics import Floats, exponential, mean_interval
 from release.evals.latency.result import Latency, LatencyPart, LatencySide, Load, latency_name

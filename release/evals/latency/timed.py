@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 import torch
 
-from release.evals.bbq.data import Item
+from release.evals.bbq.items import Item
 from release.evals.bbq.prompts import Prompter
 from release.evals.engine.statistics import Floats
 from release.evals.latency.amount import Amount

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from release.checkpoint.folder import open_checkpoint
-from release.evals.bbq.data import Item, read_bbq
+from release.evals.bbq.data import read_bbq
+from release.evals.bbq.items import Item
 from release.evals.bbq.prompts import Prompter
 from release.evals.bbq.sample import of_categories
 from release.evals.latency.amount import AUTO, Amount, drawn
