@@ -6,7 +6,7 @@ BIN := .venv/bin
 # kept wherever that is switched off: pytest rewrites each test file for 8 s otherwise, in each process and each run.
 PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
-.PHONY: demo test test-long test-newest fuzz clean
+.PHONY: demo test test-long test-newest fuzz docs clean
 
 demo: .venv/installed
 	$(BIN)/release publish demo --method random --sparsity 0.1 --local
@@ -28,6 +28,11 @@ test-newest:
 	.venv-newest/bin/python -m pip freeze
 	OMP_NUM_THREADS=1 .venv-newest/bin/python -m pytest --numprocesses 2 --dist worksteal -m "not long"
 
+# The pages under docs/ as a site in site/; a link that leads nowhere stops it.
+docs: .venv/dev
+	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 # Hours; the runs that are due of every reader of outside bytes. atheris has no wheel for every system.
 fuzz: .venv/dev
 	-$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[fuzz]"
@@ -47,4 +52,4 @@ chromium:
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-newest releases
+	rm -rf .venv .venv-newest releases site

@@ -6,9 +6,11 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from itertools import chain
 from pathlib import Path
 
 import pytest
+import yaml
 
 from release.__main__ import run
 from release.cli import parser
@@ -86,6 +88,12 @@ def test_the_readme_is_short_and_leads_to_every_page():
     assert len(README.split()) <= LONGEST_README
     for page in (ROOT / "docs").glob("*.md"):
         assert f"docs/{page.name}" in README, page.name
+
+
+def test_the_site_has_every_page():
+    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
+    pages = [page for entry in nav for page in ([*chain(*entry.values())] if isinstance(entry, dict) else [entry])]
+    assert sorted(pages) == sorted(page.name for page in (ROOT / "docs").glob("*.md"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
