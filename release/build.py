@@ -9,7 +9,7 @@ the folders; `build` then makes one release after the other. Plans that differ i
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -102,6 +102,11 @@ class Bench:
     def checkpoint(self) -> Checkpoint:
         """The base's files."""
         return self.base.checkpoint
+
+    def close(self) -> None:
+        """Let go of what measuring keeps from one copy to the next; what is built after begins anew."""
+        if self.eval_plan is not None:
+            self.eval_plan.close()
 
 
 @dataclass(frozen=True)
@@ -239,15 +244,20 @@ def build(bench: Bench, planned: Sequence[PlannedRelease]) -> Iterator[Release]:
         UnusableBase: The base was changed meanwhile.
         LeakFound: A release would give away what is private.
     """
-    for batch in _batches(planned):
-        for each, copy in zip(batch, pruned(bench, batch), strict=True):
-            measurements = _measured(bench, each, copy)
-            record = _recorded(bench, each, copy, measurements)
-            if each.workspace.folder.alone:
-                each.workspace.close()
-            else:
-                write_space(record, each.workspace.folder, each.plan.measuring.bbq_data, bench.console)
-            yield Release(each.workspace.folder.root, record)
+    with closing(bench):
+        for batch in _batches(planned):
+            for each, copy in zip(batch, pruned(bench, batch), strict=True):
+                yield _built(bench, each, copy)
+
+
+def _built(bench: Bench, each: PlannedRelease, copy: PrunedCopy) -> Release:
+    """Measure a pruned copy, and write all that is said of it."""
+    record = _recorded(bench, each, copy, _measured(bench, each, copy))
+    if each.workspace.folder.alone:
+        each.workspace.close()
+    else:
+        write_space(record, each.workspace.folder, each.plan.measuring.bbq_data, bench.console)
+    return Release(each.workspace.folder.root, record)
 
 
 def _batches(planned: Sequence[PlannedRelease]) -> list[list[PlannedRelease]]:
@@ -325,7 +335,7 @@ def _beside_other_masks(bench: Bench, each: PlannedRelease, copy: PrunedCopy, fo
     if plan.seeds == 1:
         return found
     key = cache.key_of(copy.audited.base_files, copy.audited.audit.files, plan.measuring)
-    same = {"precision": None, "latency": "off", "log_format": None}
+    same = {"precision": None, "latency": "off", "divergence": "off", "log_format": None}
     asked = settled(plan.measuring.model_copy(update=same), found.bbq)
     eval_plan, known = None, [seeds.published(found, plan.recipe.seed)]
     for further in plan.further():

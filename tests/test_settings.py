@@ -72,6 +72,7 @@ WORDS: dict[str, st.SearchStrategy[str]] = {
     "--bbq-categories": st.lists(st.sampled_from(("Age", "SES", "Race_x_SES")), min_size=1, unique=True).map(",".join),
     "--bbq-data": st.sampled_from(("bbq", "my data", "-x")),
     "--perplexity": st.just("off") | AMOUNTS,
+    "--divergence": st.sampled_from(("auto", "off")),
     "--crows-pairs": st.sampled_from(("full", "OFF")) | AMOUNTS,
     "--stereoset": st.sampled_from(("full", "OFF")) | AMOUNTS,
     "--winobias": st.sampled_from(("full", "OFF")) | AMOUNTS,

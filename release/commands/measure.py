@@ -1,11 +1,13 @@
 """`release measure`: any pruned model beside its base."""
 
+from contextlib import closing
 from pathlib import Path
 
-from release.checkpoint.folder import model_folder, open_checkpoint
+from release.checkpoint.folder import Checkpoint, model_folder, open_checkpoint
 from release.checkpoint.steady import steady
+from release.digests import FileDigest, digest_of
 from release.evals.run import measure, prepare
-from release.evals.work import ModelPair
+from release.evals.work import SIDES, ModelPair
 from release.progress import Console
 from release.schema.measurements import Measurements
 from release.settings.measuring import Measuring
@@ -17,7 +19,13 @@ def measure_only(pruned: Path, base: str, measuring: Measuring, out: Path | None
     """Measure any pruned model beside its base; per-item answers and figures go to `out`, where one is given."""
     folder = model_folder(pruned)
     dense = resolve(base, console).checkpoint
-    eval_plan = prepare(dense.folder, measuring, console)
-    model = open_checkpoint(folder)
-    with steady(dense.stamps), steady(model.stamps), place_for_answers(out) as place:
-        return measure(eval_plan, ModelPair(dense.folder, model.folder), place, console)
+    with closing(prepare(dense.folder, measuring, console)) as eval_plan:
+        model = open_checkpoint(folder)
+        with steady(dense.stamps), steady(model.stamps), place_for_answers(out) as place:
+            files = {name: _weights(found) for name, found in zip(SIDES, (dense, model), strict=True)}
+            return measure(eval_plan, ModelPair(dense.folder, model.folder, files), place, console)
+
+
+def _weights(found: Checkpoint) -> tuple[FileDigest, ...]:
+    """The weight files, read once for their digests, by which readings are known."""
+    return tuple(digest_of(header.path, header.path.name) for header in found.headers)

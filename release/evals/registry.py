@@ -6,6 +6,7 @@ from typing import Any
 from release.evals.answers.row import ANSWERS
 from release.evals.bbq.row import BBQ
 from release.evals.crows_pairs.row import CROWS_PAIRS
+from release.evals.divergence.row import DIVERGENCE
 from release.evals.eval import Eval
 from release.evals.latency.row import LATENCY
 from release.evals.perplexity.row import PERPLEXITY
@@ -22,6 +23,7 @@ EVALS: tuple[Eval[Any], ...] = (
     STEREOSET,
     WINOBIAS,
     PERPLEXITY,
+    DIVERGENCE,
     TASKS,
     LATENCY,
     SUPER_WEIGHTS,

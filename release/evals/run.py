@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 
@@ -12,7 +12,7 @@ from release.evals import figures
 from release.evals.bbq.amount import DTYPES
 from release.evals.engine.subject import EvaluatedModel, Runtime
 from release.evals.registry import BY_KEY, EVALS
-from release.evals.work import SIDES, EvalContext, ModelPair, ModelTask, PairTask, Sides
+from release.evals.work import SIDES, EvalContext, ModelPair, ModelTask, Opened, PairTask, Sides, WatchingTask
 from release.models.device import choose_device, device_name, fallbacks_told
 from release.models.load import read_tokenizer, require_known
 from release.models.usage import counters, kind_of_memory, watched
@@ -49,6 +49,19 @@ class EvalPlan:
         """The evaluations that need both models at once."""
         return {key: task for key, task in self.tasks.items() if isinstance(task, PairTask)}
 
+    def settled(self, opened: Opened) -> Self:
+        """Settle what only the models can tell, and let those that watch see the passes of others."""
+        by_model = {key: task.settle(opened) for key, task in self.by_model.items()}
+        for task in tuple(by_model.values()):
+            if isinstance(task, WatchingTask):
+                by_model[task.watches] = by_model[task.watches].watched_by(task)
+        return replace(self, tasks={**self.tasks, **by_model})
+
+    def close(self) -> None:
+        """Let go of what was kept from one pair of models to the next; it can be asked again all the same."""
+        for task in self.by_model.values():
+            task.close()
+
 
 def prepare(dense: Path, plan: Measuring, console: Console) -> EvalPlan:
     """Lay out every evaluation: what is missing or does not fit stops a run before any work.
@@ -65,7 +78,7 @@ def prepare(dense: Path, plan: Measuring, console: Console) -> EvalPlan:
     asked = EvalContext(dense, plan, choose_device(plan.device), read_tokenizer(dense), console)
     tasks: dict[str, Task] = {}
     for row in EVALS:
-        task = row.prepare(replace(asked, others=tuple(tasks)))
+        task = row.prepare(replace(asked, others=dict(tasks)))
         if task is not None:
             tasks[row.key] = task
     require_known(dense, (prompt for task in tasks.values() for prompt in task.prompts))
@@ -112,8 +125,7 @@ def readings(
     """
     with fallbacks_told(eval_plan.device, console):
         opened = partial(_opened, eval_plan, models, console)
-        settled = {key: task.settle(opened) for key, task in eval_plan.by_model.items()}
-        eval_plan = replace(eval_plan, tasks={**eval_plan.tasks, **settled})
+        eval_plan = eval_plan.settled(opened)
         read, took = {}, {}
         for name in SIDES:
             read[name], took[name] = _read(eval_plan, opened(name))

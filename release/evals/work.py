@@ -6,11 +6,11 @@ refused there: `prepare` raises what `release.evals.run.prepare` does.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from release.digests import FileDigest
 from release.errors import BadOption
@@ -19,6 +19,7 @@ from release.frozen import Frozen
 if TYPE_CHECKING:
     import torch
 
+    from release.evals.engine.likelihood import PassObserver
     from release.evals.engine.subject import EvaluatedModel
     from release.progress import Console
     from release.settings.measuring import Measuring
@@ -39,7 +40,7 @@ class EvalContext:
     Attributes:
         dense: A checkpoint folder; only its configuration and tokenizer are read.
         plan: What shall be measured.
-        others: Keys of the evaluations that are laid out already.
+        others: The evaluations that are laid out already, by their key.
     """
 
     dense: Path
@@ -47,7 +48,7 @@ class EvalContext:
     device: "torch.device"
     tokenizer: Any
     console: "Console"
-    others: tuple[str, ...] = ()
+    others: "Mapping[str, ModelTask[Any, Any] | PairTask[Any]]" = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,13 @@ class ModelTask(ABC, Generic[Found, Result]):
         """Settle what only the models themselves can tell, such as how many items are asked."""
         return self
 
+    def watched_by(self, _: "PassObserver", /) -> Self:
+        """Let another evaluation see the passes; only of one that another watches."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Let go of what was kept from one pair of models to the next."""
+
     @abstractmethod
     def read(self, model: "EvaluatedModel") -> Found:
         """Read one model, `dense` or `pruned` by its name."""
@@ -108,6 +116,24 @@ class ModelTask(ABC, Generic[Found, Result]):
 
     def write(self, dense: Found, pruned: Found, sides: Sides) -> None:
         """Write the table that the result is computed from."""
+
+
+class WatchingTask(ModelTask[Found, Result]):
+    """An evaluation that sees the passes of another one, in place of any of its own; see `likelihood.PassObserver`.
+
+    Attributes:
+        watches: Key of the other, which is laid out and read before it.
+    """
+
+    watches: ClassVar[str]
+
+    @abstractmethod
+    def wanted(self, subject: "EvaluatedModel") -> Collection[int]:
+        """Return the asks that it must see, by their number."""
+
+    @abstractmethod
+    def see(self, subject: "EvaluatedModel", ask: int, rows: "torch.Tensor") -> None:
+        """Look at the log-probabilities that an ask's tokens were read from, (tokens, V)."""
 
 
 class PairTask(ABC, Generic[Result]):

@@ -11,9 +11,11 @@ class EvalOptions(Frozen):
 
     Attributes:
         named: What is asked where --evals names it and it is off by default, or on only beside others.
+        taken_from: Key of the evaluation whose passes it is taken from: --evals names both by naming that one.
     """
 
     named: ClassVar[str | None] = None
+    taken_from: ClassVar[str | None] = None
 
     @classmethod
     def off(cls) -> Mapping[str, Any]:

@@ -4,7 +4,7 @@ An evaluation's options are found by their file in its folder: a command line is
 an evaluation runs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # for who names one of them in code; which there are is decid
     from release.evals.answers.options import AnswersOptions
     from release.evals.bbq.options import BbqOptions
     from release.evals.crows_pairs.options import CrowsPairsOptions
+    from release.evals.divergence.options import DivergenceOptions
     from release.evals.latency.options import LatencyOptions
     from release.evals.perplexity.options import PerplexityOptions
     from release.evals.stereoset.options import StereoSetOptions
@@ -50,6 +51,7 @@ if TYPE_CHECKING:  # for who names one of them in code; which there are is decid
         AnswersOptions,
         BbqOptions,
         CrowsPairsOptions,
+        DivergenceOptions,
         LatencyOptions,
         PerplexityOptions,
         StereoSetOptions,
@@ -147,7 +149,7 @@ def _chosen(values: Mapping[str, Any]) -> dict[str, Any]:
     found = {name: value for name, value in values.items() if name != "evals"}
     for key, options in BY_EVALUATION.items() if values.get("evals") else ():
         word, asked = word_of(key), found.get(key)
-        named = word in values["evals"]
+        named = _names(options, word, values["evals"], asked)
         if asked is not None and (asked == "off") == named and asked != options.model_fields[key].default:
             raise BadOption(f"--evals and --{word} {asked} contradict each other.", "Leave one of them out.")
         if not named:
@@ -155,3 +157,17 @@ def _chosen(values: Mapping[str, Any]) -> dict[str, Any]:
         elif options.named and asked in (None, "off", "auto"):
             found[key] = options.named
     return found
+
+
+def _names(options: type[EvalOptions], word: str, named: Collection[str], asked: Any) -> bool:
+    """Whether --evals names an evaluation, by itself or with the one that it is taken from.
+
+    Raises:
+        BadOption: It names it without that one.
+    """
+    other = word_of(options.taken_from) if options.taken_from else None
+    if other is not None and word in named and other not in named:
+        raise BadOption(
+            f"--evals {word} lacks {other}, from whose passes it is taken.", f"Give --evals {other},{word}."
+        )
+    return word in named or (other in named and asked != "off")

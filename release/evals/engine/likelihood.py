@@ -1,8 +1,8 @@
 """How likely a model finds continuations of prompts."""
 
 import time
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -44,45 +44,71 @@ class Likelihoods(NamedTuple):
     seconds: float
 
 
-def likelihoods(subject: EvaluatedModel, asks: Sequence[Ask], label: str, alone: bool = False) -> Likelihoods:
-    """Return how likely every continuation is; what is known is not computed again.
+class PassObserver(Protocol):
+    """Looks at the passes over asks of one continuation each, so that another evaluation needs none of its own."""
+
+    def wanted(self, subject: EvaluatedModel) -> Collection[int]:
+        """Return the asks, by their number, that it must see, whether or not their values are known."""
+        ...
+
+    def see(self, subject: EvaluatedModel, ask: int, rows: torch.Tensor) -> None:
+        """Look at the log-probabilities that an ask's tokens were read from, (tokens, V).
+
+        Of asks that are the same, the first alone is seen.
+        """
+        ...
+
+
+def likelihoods(
+    subject: EvaluatedModel, asks: Sequence[Ask], label: str, alone: bool = False, watch: PassObserver | None = None
+) -> Likelihoods:
+    """Return how likely every continuation is; what is known is not computed again, unless somebody must see it.
 
     Args:
         asks: All with as many continuations.
         label: What the progress is called.
         alone: Read every sequence in a pass of its own: mathematically the same.
+        watch: Sees what is read.
     """
     started = time.perf_counter()
     question = QUESTION + (", alone" if alone else "")
     keys = [subject.store.key(question, ask.prompt, *ask.continuations) for ask in asks]
-    known = subject.store.recall(keys)
+    wanted = {keys[index] for index in watch.wanted(subject)} if watch else set()
+    known = subject.store.recall(key for key in keys if key not in wanted)
     recalled = sum(key in known for key in keys)
-    todo = {key: ask for key, ask in zip(keys, asks, strict=True) if key not in known}
+    todo: dict[bytes, int] = {}
+    for index, key in enumerate(keys):
+        if key not in known:
+            todo.setdefault(key, index)
     if todo:
-        names = list(todo)
         with subject.console.step(f"{label}, {subject.name}", 1) as advance:
-            for index, values in _computed(subject, list(todo.values()), advance, alone):
-                known[names[index]] = values
-                subject.store.put(names[index], values)
+            for index, values, rows in _computed(subject, asks, list(todo.values()), advance, alone):
+                known[keys[index]] = values
+                subject.store.put(keys[index], values)
+                if watch:
+                    watch.see(subject, index, rows)
     return Likelihoods(np.stack([known[key] for key in keys]), recalled, time.perf_counter() - started)
 
 
 def _computed(
-    subject: EvaluatedModel, asks: Sequence[Ask], advance: Advance, alone: bool
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Yield each ask as soon as all its continuations are read."""
+    subject: EvaluatedModel, asks: Sequence[Ask], chosen: Sequence[int], advance: Advance, alone: bool
+) -> Iterator[tuple[int, NDArray[np.float32], torch.Tensor]]:
+    """Yield each chosen ask as soon as all its continuations are read: its number, its values, and what was read last.
+
+    That is the log-probabilities of a continuation, (tokens, V).
+    """
     places: dict[Query, list[tuple[int, int]]] = {}
-    for index, ask in enumerate(asks):
-        for number, continuation in enumerate(ask.continuations):
-            sequence = Query((*ask.prompt, *continuation[:-1]), len(continuation))
+    for index in chosen:
+        for number, continuation in enumerate(asks[index].continuations):
+            sequence = Query((*asks[index].prompt, *continuation[:-1]), len(continuation))
             places.setdefault(sequence, []).append((index, number))
     sequences = list(places)
-    values = np.empty((len(asks), len(asks[0].continuations)), dtype=np.float32)
-    missing = [len(ask.continuations) for ask in asks]
+    values = {index: np.empty(len(asks[index].continuations), dtype=np.float32) for index in chosen}
+    missing = {index: len(asks[index].continuations) for index in chosen}
     for at, rows in read(subject.reader, sequences, advance, alone):
         for index, number in places[sequences[at]]:
             target = torch.tensor(asks[index].continuations[number], device=rows.device)
-            values[index, number] = float(rows.gather(1, target[:, None]).cpu().double().mean())
+            values[index][number] = float(rows.gather(1, target[:, None]).cpu().double().mean())
             missing[index] -= 1
             if not missing[index]:
-                yield index, values[index].copy()
+                yield index, values[index], rows

@@ -115,6 +115,38 @@ def drifting_mean(values: Floats) -> Estimate:
     return t_interval(float(values.mean()), error, cosines)
 
 
+def positive_mean(values: Floats) -> Estimate:
+    """Return the mean of a series of values of at least 0 as `drifting_mean` does, its interval on the logarithm.
+
+    The standard error of the logarithm is that of the mean over the mean (delta method), so that no end lies below 0.
+    """
+    plain = drifting_mean(values)
+    error = standard_error(plain)
+    if error is None or not plain.value or plain.value <= 0:
+        return Estimate(value=plain.value, low=None, high=None)
+    return exponential(t_interval(math.log(plain.value), error / plain.value, plain.df or 0.0))
+
+
+def drifting_quantile(values: Floats, share: float) -> Estimate:
+    """Return a quantile over a series of groups whose neighbors may be alike, with Woodruff's interval (1952).
+
+    How sure it is that a share of all values lies at or below the quantile is known from the groups, as `drifting_mean`
+    of the groups' own shares; the ends are the quantiles at the ends of that. There is no interval where one of these
+    lies outside 0 to 1: then the largest value that was seen bounds nothing.
+
+    Args:
+        values: (groups, values of each), in order.
+        share: 0 to 1.
+    """
+    every = np.sort(values, axis=None)
+    value = float(np.quantile(every, share))
+    reach = drifting_mean((values <= value).mean(axis=1)).spread
+    if reach is None or not 0 <= share - reach <= share + reach <= 1:
+        return Estimate(value=value, low=None, high=None)
+    low, high = (float(np.quantile(every, share + side * reach)) for side in (-1, 1))
+    return Estimate(value=value, low=low, high=high)
+
+
 def exponential(logarithm: Estimate) -> Estimate:
     """Return e to the power of a value and of the ends of its interval."""
     ends = (logarithm.value, logarithm.low, logarithm.high)

@@ -77,8 +77,12 @@ class EvaluatedModel:
     def store(self) -> ReadingStore:
         """What is known of this model under this arithmetic."""
         arithmetic = f"{name_of(self.dtype)} {engine(self.engine).place(self.device).kind}"
-        digest = model_digest(self.folder, self._files)
-        return self._held.enter_context(ReadingStore(digest, arithmetic, self.console, self._readings))
+        return self._held.enter_context(ReadingStore(self.digest, arithmetic, self.console, self._readings))
+
+    @cached_property
+    def digest(self) -> str:
+        """What names its files."""
+        return model_digest(self.folder, self._files)
 
     @property
     def was_loaded(self) -> bool:

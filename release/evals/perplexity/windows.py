@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from release.errors import UnusableData
-from release.evals.engine.likelihood import Ask, likelihoods
+from release.evals.engine.likelihood import Ask, PassObserver, likelihoods
 from release.evals.engine.subject import EvaluatedModel
 from release.evals.perplexity.compare import Readings
 from release.sources.text import opening, tokenise, windows
@@ -33,14 +33,18 @@ def cut_windows(text: str, name: str, tokenizer: Any, count: int, window: int = 
     return windows(ids, window, first)[:count]
 
 
-def losses_of(subject: EvaluatedModel, windows: NDArray[np.int32]) -> Readings:
+def losses_of(subject: EvaluatedModel, windows: NDArray[np.int32], watch: PassObserver | None = None) -> Readings:
     """Return the mean loss of each window; its first token is not scored.
+
+    Args:
+        windows: Token ids, (windows, window).
+        watch: Sees the log-probabilities after each token of a window but the last.
 
     Raises:
         UnusableData: A loss is NaN or infinite; names the model and the window.
     """
     rows = [tuple(row) for row in windows.tolist()]
-    found = likelihoods(subject, [Ask(row[:1], (row[1:],)) for row in rows], "Perplexity")
+    found = likelihoods(subject, [Ask(row[:1], (row[1:],)) for row in rows], "Perplexity", watch=watch)
     losses = -found.values[:, 0].astype(np.float64)
     spoilt = np.flatnonzero(~np.isfinite(losses))
     if len(spoilt):

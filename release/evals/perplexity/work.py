@@ -1,11 +1,13 @@
 """Perplexity measured: a text cut into windows, and the losses of each model on them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from release.evals.engine.likelihood import PassObserver
 from release.evals.engine.subject import EvaluatedModel
 from release.evals.perplexity.compare import Readings, Windows, compare
 from release.evals.perplexity.result import Perplexity
@@ -22,11 +24,13 @@ class PerplexityTask(ModelTask[Readings, Perplexity]):
 
     Attributes:
         windows: Token ids, (windows, window).
+        watch: Sees the passes, so that another evaluation needs none of its own; None for nobody.
     """
 
     windows: NDArray[np.int32]
     text: DataSource
     precision: Precision
+    watch: PassObserver | None = None
 
     @property
     def prompts(self) -> Sequence[Sequence[int]]:
@@ -36,7 +40,11 @@ class PerplexityTask(ModelTask[Readings, Perplexity]):
 
     def read(self, model: EvaluatedModel) -> Readings:
         """Return the mean loss of each window."""
-        return losses_of(model, self.windows)
+        return losses_of(model, self.windows, self.watch)
+
+    def watched_by(self, watch: PassObserver) -> Self:
+        """Let another evaluation see the passes."""
+        return replace(self, watch=watch)
 
     def compare(self, dense: Readings, pruned: Readings) -> Perplexity:
         """Compare the losses window by window."""

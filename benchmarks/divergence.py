@@ -1,0 +1,53 @@
+"""What the divergence adds to perplexity: both read by the same passes, and perplexity alone, in turns.
+
+    python -m benchmarks.divergence [BASE] [--windows 32] [--rounds 3]
+
+The model is read beside itself, which takes as long as any pruned copy of it; nothing is known before, and loading
+counts. The ratio is that of the sums over all rounds, so that whatever else the machine does falls on both.
+"""
+
+import argparse
+import os
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+
+from release.digests import digest_of
+from release.evals.run import prepare, readings
+from release.evals.work import SIDES, ModelPair
+from release.progress import Console
+from release.settings.measuring import Measuring
+from release.sources.base import resolve
+
+
+def taken(folder: Path, pair: ModelPair, windows: int, divergence: str) -> float:
+    """Return the seconds that all readings of both sides take, cold."""
+    asked = Measuring.of(evals=("perplexity",), perplexity=str(windows), divergence=divergence)
+    with tempfile.TemporaryDirectory() as cold, closing(prepare(folder, asked, Console(quiet=True))) as plan:
+        os.environ["RELEASE_READINGS"] = cold
+        started = time.perf_counter()
+        readings(plan, pair, Console(quiet=True))
+        return time.perf_counter() - started
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("base", nargs="?", default="demo")
+    parser.add_argument("--windows", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=3)
+    asked = parser.parse_args()
+    dense = resolve(asked.base, Console(quiet=True)).checkpoint
+    weights = tuple(digest_of(header.path) for header in dense.headers)
+    pair = ModelPair(dense.folder, dense.folder, dict.fromkeys(SIDES, weights))
+    totals = {"off": 0.0, "full": 0.0}
+    for number in range(asked.rounds):
+        for kind in totals if number % 2 else reversed(totals):
+            seconds = taken(dense.folder, pair, asked.windows, kind)
+            totals[kind] += seconds
+            print(f"round {number + 1}, divergence {kind}: {seconds:.2f} s", flush=True)
+    print(f"perplexity and divergence / perplexity alone: {totals['full'] / totals['off']:.3f}")
+
+
+if __name__ == "__main__":
+    main()
