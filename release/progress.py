@@ -15,13 +15,20 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from release.format import shown
+from release.format import seconds, shown
 
 Advance = Callable[[float], None]
 Tell = Callable[[str, float], None]
 
 LINE_EVERY = 10.0
 """Seconds between two lines of one step where there is no terminal."""
+
+
+def _left(passed: float, done: float, total: float) -> str:
+    """Say how long a step will still take, at the rate it had so far; nothing before there is a rate."""
+    if not 0 < done < total:
+        return ""
+    return f", about {seconds(passed * (total - done) / done)} left"
 
 
 class NobodyReads(Exception):
@@ -85,7 +92,7 @@ class Console:
             now = time.monotonic()
             if now - last >= LINE_EVERY:
                 last = now
-                self.say(f"{text} … {min(done / total, 1):.0%}")
+                self.say(f"{text} … {min(done / total, 1):.0%}{_left(now - started, done, total)}")
 
         yield advance
         self.say(f"{text} … done in {time.monotonic() - started:.1f} s")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from release import __version__
 from release.__main__ import run
 from release.cli import parser
 from release.digests import sha256_file
@@ -88,6 +89,16 @@ def test_the_readme_is_short_and_leads_to_every_page():
     assert len(README.split()) <= LONGEST_README
     for page in (ROOT / "docs").glob("*.md"):
         assert f"docs/{page.name}" in README, page.name
+
+
+def test_the_citation_and_the_forms_are_what_their_readers_understand():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert cited["version"] == __version__
+    assert {"cff-version", "message", "title", "authors", "license"} <= cited.keys()
+    for form in (ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml"):
+        told = yaml.safe_load(form.read_text(encoding="utf-8"))
+        assert {"name", "description", "body"} <= told.keys()
+        assert all(part["type"] in ("input", "textarea") and part["attributes"]["label"] for part in told["body"])
 
 
 def test_the_site_has_every_page():
