@@ -3,13 +3,14 @@
 import importlib
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -134,11 +135,16 @@ def variable(dense: Path | None, *pruned: Path) -> str:
 
 
 def free_port() -> int:
-    """A port that nothing listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nothing listens on, below those that a system hands out by itself.
+
+    An app takes up to half a minute until it listens. A port from the system's own range may be another server's by
+    then: a test once asked a stranger, who closed the connection.
+    """
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @contextmanager
@@ -158,18 +164,23 @@ def running(command: Sequence[str], extra: dict[str, str]) -> Iterator[tuple[str
     process = subprocess.Popen(command, env=variables, stderr=subprocess.STDOUT, stdout=subprocess.PIPE, text=True)
     url = f"http://127.0.0.1:{port}"
     try:
-        _await(process, url)
+        await_page(url, lambda: None if process.poll() is None else process.communicate()[0])
         yield url, process.pid
     finally:
         process.terminate()
         process.communicate(timeout=20)
 
 
-def _await(process: "subprocess.Popen[str]", url: str) -> None:
-    deadline = time.monotonic() + 60
+def await_page(url: str, ended: Callable[[], str | None]) -> None:
+    """Wait until an app answers; on a machine with much else to do that has taken more than a minute.
+
+    Args:
+        ended: Returns what the app said at its end; None while it runs.
+    """
+    deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise AssertionError(f"the app ended: {process.communicate()[0]}")
+        if (words := ended()) is not None:
+            raise AssertionError(f"the app ended: {words}")
         try:
             with urllib.request.urlopen(url, timeout=5):
                 return

@@ -7,7 +7,7 @@ import pytest
 from tests.space_fixtures import APP, module
 
 THEME = module("theme").theme()
-STYLE = (APP / "style.css").read_text(encoding="utf-8")
+STYLE = "".join((APP / name).read_text(encoding="utf-8") for name in ("colors.css", "style.css", "first.css"))
 TEXT, GRAPHIC = 4.5, 3.0
 """Contrast that WCAG 2.2 asks for: of text (1.4.3), and of what is needed to read a graphic (1.4.11)."""
 PAIRS = [

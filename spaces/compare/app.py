@@ -9,6 +9,7 @@ import gradio as gr
 import rebuild
 from compare import SideBySide
 from conversation import AT_ONCE, Conversation
+from first import FirstPaint, first_screen
 from gpu import ZERO_GPU
 from grid_tab import GridTab
 from lens_tab import LensTab
@@ -88,7 +89,8 @@ def main() -> None:
         mcp_server=find_spec("mcp") is not None,  # the Space has it; a demo at home need not
         footer_links=["api", "gradio"],
         max_file_size="1b",  # the page has no place for a file
-        app_kwargs={"middleware": [(Limits, (), {})]},  # a class, and what it is made with beside the app
+        # Classes, and what each is made with beside the app.
+        app_kwargs={"middleware": [(Limits, (), {}), (FirstPaint, (first_screen(models, live),), {})]},
     )
 
 

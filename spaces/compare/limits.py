@@ -18,6 +18,8 @@ from gradio.route_utils import FnIndexInferError
 
 LONGEST_BODY = 2 << 20
 """Bytes: two histories of the greatest length take less."""
+LONGEST_READ = 64 << 20
+"""Bytes of a refused request that are read and thrown away."""
 BURST = 12
 """Questions that a visitor may send at once: fewer than may wait, so that others find room."""
 PER_MINUTE = float(os.environ.get("COMPARE_QUESTIONS_PER_MINUTE", "30"))
@@ -67,10 +69,10 @@ class Limits:
             await self._app(scope, receive, send)
             return
         path = scope["path"].rstrip("/")
+        body = await _body(receive)
         if any(part in TAKES_FILES for part in path.split("/")):
             await _refuse(send, 403, "This page takes no files.")
             return
-        body = await _body(receive)
         if body is None:
             await _refuse(send, 413, f"A request may have {LONGEST_BODY:,} bytes.")
         elif not _is_json_object(body):
@@ -105,15 +107,18 @@ def address(scope: Scope) -> str:
 
 
 async def _body(receive: Receive) -> bytes | None:
-    """Read a whole request; None where it is too long."""
-    body, more = b"", True
-    while more:
+    """Read a whole request; None where it is too long.
+
+    What is too long is read on and thrown away, up to a limit: an answer to a request that was not read to its end is
+    lost, because closing such a connection resets it.
+    """
+    body, size, more = b"", 0, True
+    while more and size <= LONGEST_READ:
         message = await receive()
-        body += message.get("body", b"")
+        size += len(message.get("body", b""))
+        body = body + message.get("body", b"") if size <= LONGEST_BODY else b""
         more = message.get("more_body", False)
-        if len(body) > LONGEST_BODY:
-            return None
-    return body
+    return body if size <= LONGEST_BODY else None
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

@@ -29,7 +29,8 @@ NEAR = 60
 """Characters of what two answers share that are quoted."""
 SMALLEST = 0.001
 """Least share that is written as a number."""
-CSS = (HERE / "style.css").read_text(encoding="utf-8")
+COLORS = (HERE / "colors.css").read_text(encoding="utf-8")
+CSS = COLORS + (HERE / "style.css").read_text(encoding="utf-8")
 TALK = (HERE / "talk.js").read_text(encoding="utf-8")
 SCRIPT = (HERE / "page.js").read_text(encoding="utf-8")
 
