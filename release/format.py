@@ -29,6 +29,8 @@ _COMMANDS = re.compile(f"[\x7f-\x9f\u2028\u2029\ud800-\udfff{''.join(BIDI)}]")
 _HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _INLINE = re.compile(r"([\\`*_\[\]~|$])")
 _AT_START = re.compile(r"^(\d*)(?=#|=|--|[.)+-](?:\s|$))")
+_UNBROKEN = re.compile(r"([!-\u024f]{24})[!-\u024f]+")
+"""Latin letters, digits and signs without a space: one answer of such a word made a table wider than any page."""
 _PLAIN_CODE = re.compile(r"[A-Za-z0-9._/:@=+,%-]+(?: [A-Za-z0-9._/:@=+,%-]+)*")
 _PLAIN_FILE = re.compile(r"[A-Za-z0-9._/-]+")
 _PLAIN_URL = re.compile(r"https?://[A-Za-z0-9._~/?#=&%+:@-]+")
@@ -138,13 +140,13 @@ def one_line(text: str) -> str:
 
 
 def first_words(text: str, most: int, longest: int = 200) -> str:
-    """Put the first words of a text on one line, and "…" where it goes on.
+    """Put the first words of a text on one line, and "…" where it goes on; a word no browser would break is cut, too.
 
     Args:
         most: Words.
         longest: Characters; not every script sets words apart.
     """
-    line = one_line(text)
+    line = _UNBROKEN.sub(r"\1…", one_line(text))
     words = " ".join(line.split(" ")[:most])[:longest]
     return words if words == line else f"{words.rstrip()} …"
 

@@ -142,7 +142,7 @@ def test_two_sample_answers_stand_open_side_by_side_one_of_them_from_bbq():
 def test_a_sample_answer_is_cut_after_its_first_words_and_says_so(long, most):
     row = next(line for line in answered((long, "Short.")).split("\n") if line.endswith("| Short. |"))
     shown = row.split(" | ")[-2]
-    assert shown.endswith(" …")
+    assert shown.endswith("…")
     assert len(shown.split()) <= most + 1
     assert "<b>" not in row
 

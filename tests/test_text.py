@@ -3,6 +3,8 @@
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from release import format as text
 
@@ -33,3 +35,16 @@ from release import format as text
 )
 def test_numbers_are_written_for_people(written, expected):
     assert written == expected
+
+
+@pytest.mark.parametrize("long", ["a" * 500, "x=1;" * 300, "é" * 90, f"see https://example.org/{'a' * 300} there"])
+def test_first_words_hold_no_run_that_no_browser_breaks(long):
+    assert max(map(len, text.first_words(long, 20).split())) <= 25
+
+
+@given(st.text(), st.integers(1, 30))
+def test_first_words_are_few_and_say_that_there_are_more(words, most):
+    first = text.first_words(words, most)
+    assert len(first.split()) <= most + 1
+    assert len(first) <= 202
+    assert "…" in first or first == text.one_line(words)

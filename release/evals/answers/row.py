@@ -14,7 +14,7 @@ def _sources(found: SampleAnswers) -> Iterator[Attribution]:
             title="BBQ, among the sample answers",
             used="BBQ questions asked openly",
             authors="Parrish et al. (2022)",
-            note="Their words stand in `release.json` and on this card; they probe stereotypes and state no facts.",
+            note="Their words stand in release.json and on this card; they probe stereotypes and state no facts.",
         )
 
 
