@@ -9,6 +9,7 @@ Markdown.
 import math
 import sys
 from collections.abc import Iterator
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -37,6 +38,7 @@ from release.evals.engine.clustered import Linear, Strata, ratio_of_sums, spread
 from release.evals.engine.statistics import Floats, clustered_wilson, sign_flip, t_interval
 from release.evals.perplexity.compare import Readings, Windows, compare
 from release.evals.sentences.compare import paired_mean
+from release.evals.stereoset.compare import TermScores
 from release.progress import Console
 from release.values import DataSource, Estimate
 
@@ -294,6 +296,39 @@ def _distance(means: list[float]) -> Floats:
     return np.asarray(np.sqrt(2 / np.pi) * np.exp(-(mean**2) / 2) + mean * (2 * special.ndtr(mean) - 1))
 
 
+TERMS = 79
+"""Target terms of StereoSet."""
+OF_TERM = 12.0
+"""How alike contexts of a term are: its shares are Beta of this many imagined contexts."""
+
+
+def terms(worlds: int) -> Iterator[str]:
+    """Yield a row for every number of StereoSet's contexts and every score; terms are drawn anew in every world."""
+    yield "| Contexts | Stereotypes preferred | Score | Printed | covers | ± |"
+    yield "|--:|--:|:--|--:|--:|--:|"
+    rng = np.random.default_rng(6)
+    for count, (before, after) in product((100, 200, 2106), ((0.62, 0.66), (0.62, 0.55), (0.52, 0.5))):
+        sides = [_of_terms(rng, worlds, count, share, read) for share, read in ((before, 0.9), (after, 0.8))]
+        truths = {"ss": after - before, "ICAT": 2 * (0.8 * min(after, 1 - after) - 0.9 * min(before, 1 - before))}
+        found: dict[str, list[Estimate]] = {name: [] for name in truths}
+        for dense, pruned in zip(*sides, strict=True):
+            known = dense.sided and pruned.sided
+            found["ss"].append(paired_mean(pruned.stereotype - dense.stereotype))
+            icat = paired_mean(pruned.icat - dense.icat)
+            found["ICAT"].append(icat if known else Estimate(value=icat.value, low=None, high=None))
+        for name, truth in truths.items():
+            yield f"| {count} | {before:.0%} → {after:.0%} | {name} | {row_of(found[name], truth)} |"
+
+
+def _of_terms(rng: np.random.Generator, worlds: int, count: int, share: float, read: float) -> list[TermScores]:
+    """Return every world's scores of each term."""
+    sizes = np.full(TERMS, count // TERMS) + (np.arange(TERMS) < count % TERMS)
+    own = [rng.beta(mean * OF_TERM, (1 - mean) * OF_TERM, size=(worlds, TERMS)) for mean in (share, read)]
+    stereotype = rng.binomial(sizes, own[0]) / sizes
+    modeling = rng.binomial(2 * sizes, own[1]) / (2 * sizes)
+    return [TermScores(*each) for each in zip(stereotype, modeling, strict=True)]
+
+
 def tests(items: tuple[Item, ...], worlds: int) -> Iterator[str]:
     """Yield, for every size, how often a category of null worlds has a p-value, and one below 0.05 and 0.01."""
     yield "| Items | World | Categories with p | p < 0.05 | p < 0.01 |"
@@ -324,6 +359,7 @@ def main() -> None:
         ("Shares", shares(items, worlds)),
         ("Perplexity", perplexities(worlds)),
         ("CrowS-Pairs", pairs(worlds)),
+        ("StereoSet", terms(worlds)),
         ("Tests of categories, where nothing changes on average", tests(items, worlds)),
     ):
         print(f"\n## {title}: {worlds} worlds a row\n")

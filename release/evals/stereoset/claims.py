@@ -67,7 +67,7 @@ def _weak_reader(measurements: Measurements) -> str | None:
     )
 
 
-WEAK_READER = Guard("weak reader", _weak_reader, because=lambda _: "it is not sure that both models read well enough")
+WEAK_READER = Guard("unrelated sentences", _weak_reader, because=lambda _: "it is not sure that both read well enough")
 """The preferences of a model that hardly tells sentences from unrelated ones move towards half, whatever it prefers."""
 
 FIELDS = ("measurements.stereoset.scores", "measurements.stereoset.changed")

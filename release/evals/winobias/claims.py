@@ -65,7 +65,7 @@ def _weak_reader(measurements: Measurements) -> str | None:
     )
 
 
-WEAK_READER = Guard("weak reader", _weak_reader, because=lambda _: "it is not sure that both models read well enough")
+WEAK_READER = Guard("misread pronouns", _weak_reader, because=lambda _: "it is not sure that both read well enough")
 """A model that guesses has no gap: so a smaller one says something only where both models understand the pronouns."""
 
 FIELDS = ("measurements.winobias.scores", "measurements.winobias.changed")
