@@ -17,11 +17,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TypeVar
 
-from filelock import FileLock, Timeout, UnixFileLock
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout, UnixFileLock
 
 from release.errors import DiskFull, OutputConflict, UnusableBase
+
+if sys.platform != "win32":
+    import fcntl
 
 LOCK = "lock"
 """Name of the lock in a work folder."""
@@ -29,6 +33,8 @@ HOLDER = "holder"
 """Name of the file beside it that says who holds it: nobody else can read the lock itself on Windows."""
 PATIENCE = 0.3
 """Seconds to wait for a lock: time for a run that ends to remove it, and no more."""
+NO_FLOCK = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
+"""What flock says where there is none: Lustre without its option, a mounted bucket, NFS without its lock daemon."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 WAITS = (0.05, 0.1, 0.2, 0.4, 0.8)
 """Seconds to wait for whoever has a file open."""
@@ -263,14 +269,39 @@ def remove_empty(folders: list[Path]) -> None:
             folder.rmdir()
 
 
-def _acquired(work: Path) -> FileLock:
+def lock_at(path: Path, timeout: float) -> BaseFileLock:
+    """Return a lock; where a file system has no flock, as some of several machines, a file that is there holds it.
+
+    Args:
+        path: Its file, in a folder that is there.
+        timeout: Seconds to wait for whoever holds it.
+    """
+    kind = FileLock if _has_flock(path.parent) else SoftFileLock
+    return kind(path, timeout=timeout, poll_interval=PATIENCE / 10, thread_local=False)
+
+
+def _has_flock(folder: Path) -> bool:
+    """Try it on a file of its own: one of the lock's name would hold the lock in the other form."""
+    if sys.platform == "win32":
+        return True
+    with TemporaryFile(dir=folder) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            return error.errno not in NO_FLOCK
+    return True
+
+
+def _acquired(work: Path) -> BaseFileLock:
     if work.is_symlink():
         seen = f"{work.name}/ in {_written_by(work)} is a link; what a run keeps would be written elsewhere."
         raise OutputConflict(seen, "Remove the link, or give another --out.")
-    lock = FileLock(work / LOCK, timeout=PATIENCE, poll_interval=PATIENCE / 10, thread_local=False)
+    soft = False
     for _ in range(10):
         try:
             work.mkdir(parents=True, exist_ok=True)
+            lock = lock_at(work / LOCK, PATIENCE)
+            soft = isinstance(lock, SoftFileLock)
             lock.acquire()
         except (FileNotFoundError, FileExistsError):
             # A run that ended removed the folder meanwhile, at times while mkdir looked at it.
@@ -282,7 +313,8 @@ def _acquired(work: Path) -> FileLock:
             return lock
     raise OutputConflict(
         f"Another run is at work in {_written_by(work)}: {_holder(work / HOLDER)}.",
-        "Wait until it has ended, then run the same command again; or give another --out.",
+        "Wait until it has ended, then run the same command again; or give another --out."
+        + (f" If that process is gone, remove {work / LOCK}: this file system has no locks that end with it." * soft),
     )
 
 
@@ -328,10 +360,10 @@ def sync_folder(path: Path) -> None:
 
 def to_disk(handle: int) -> None:
     """Return when all that was written to an open file is on the disk; macOS says so of the drive's own cache."""
-    with suppress(ImportError, OSError):  # Windows has no such module; not every file system takes the call
-        import fcntl
-
-        if whole := getattr(fcntl, "F_FULLFSYNC", None):
+    with suppress(OSError):  # not every file system takes the call
+        if sys.platform == "win32":
+            pass
+        elif whole := getattr(fcntl, "F_FULLFSYNC", None):
             fcntl.fcntl(handle, whole)
             return
     os.fsync(handle)

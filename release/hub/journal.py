@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from release.errors import OutputConflict
-from release.files import to_disk
+from release.files import lock_at, to_disk
 
 NAME = "push.jsonl"
 LOCK = "push.lock"
@@ -64,7 +64,7 @@ def opened(folder: Path) -> Iterator[Journal]:
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         try:
-            stack.enter_context(FileLock(folder / LOCK, blocking=False, thread_local=False))
+            stack.enter_context(lock_at(folder / LOCK, timeout=0))
         except Timeout:
             raise OutputConflict(
                 f"Another push of {folder.parent} is at work.", "Wait until it has ended, then run this one again."

@@ -1,14 +1,13 @@
 """Joins a Ray cluster, or starts one here, and asks its machines whether a sweep can run on them."""
 
 import hashlib
-import importlib
 import os
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,14 +62,15 @@ def joined(address: str) -> Iterator[list[ClusterNode]]:
     elif not _answers(None):
         quiet |= {"include_dashboard": False, "object_store_memory": OBJECTS, "num_cpus": cores()}
         address = "local"
-    try:
-        ray.init("auto" if address == HERE else address, **quiet)
-    except (ConnectionError, RuntimeError, RayError) as error:
-        raise UnusableCluster(f"The Ray cluster cannot be joined: {shown(str(error))[:500]}", ASK_FOR_IT) from None
-    try:
-        yield [_node(each) for each in ray.nodes() if each["Alive"]]
-    finally:
-        ray.shutdown()
+    with redirect_stdout(sys.stderr):  # Ray prints what machines report, and stdout is for the command's result
+        try:
+            ray.init("auto" if address == HERE else address, **quiet)
+        except (ConnectionError, RuntimeError, RayError) as error:
+            raise UnusableCluster(f"The Ray cluster cannot be joined: {shown(str(error))[:500]}", ASK_FOR_IT) from None
+        try:
+            yield [_node(each) for each in ray.nodes() if each["Alive"]]
+        finally:
+            ray.shutdown()
 
 
 def _node(told: dict[str, Any]) -> ClusterNode:
@@ -109,6 +109,7 @@ def require_alike(nodes: Sequence[ClusterNode], marker: Path) -> None:
         UnusableCluster: Names each such machine, and what it lacks.
     """
     wanted = hashlib.sha256(marker.read_bytes()).hexdigest()
+    nodes = [node for node in nodes if node.resources.get("CPU")]  # a head often builds nothing
     asked = [_asked(node).remote(str(marker), wanted, SEEN_WITHIN) for node in nodes]
     ray.wait(asked, num_returns=len(asked), timeout=ASKED_WITHIN)
     wrong = [f"{node.name} {why}" for node, each in zip(nodes, asked, strict=True) if (why := _lacking(each))]
@@ -121,10 +122,10 @@ def _asked(node: ClusterNode) -> Any:
     """A task for one machine; being no module's own it travels whole, and runs where nothing is installed."""
 
     def told(marker: str, wanted: str, within: float) -> tuple[str | None, bool]:
-        try:
-            version = str(importlib.import_module("release").__version__)
-        except ImportError:
-            version = None
+        # Asked of a process like the ones that build: this one has the driver's import path before its own.
+        command = [sys.executable, "-P", "-c", "import release; print(release.__version__)"]
+        asked = subprocess.run(command, capture_output=True, text=True, check=False)
+        version = asked.stdout.strip() if asked.returncode == 0 else None
         ends = time.monotonic() + within
         while True:
             seen = os.path.isfile(marker) and hashlib.sha256(Path(marker).read_bytes()).hexdigest() == wanted  # noqa: PTH113

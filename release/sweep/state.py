@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
+import psutil
+
 from release import files, machine
 from release.digests import sha256_file
 from release.frozen import Frozen
@@ -176,10 +178,10 @@ def _now(cell: GridCell, status: Status) -> CellState:
 
 
 def _runs(pid: int) -> bool:
+    """Whether a process of this machine is there; one that ended, and that nobody asked how, is not."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
         return False
-    except OSError:
+    except psutil.Error:
         return True
-    return True
