@@ -33,10 +33,14 @@ def command(plan: Plan, base: "BaseModel", bbq: "Bbq | None") -> str:
     machine chose is stated, since another would choose otherwise.
     """
     model = f"{base.id}@{base.revision}" if base.source == "hub" else base.asked
+    return shlex.join(["release", "publish", model, *choices(plan, bbq), "--local"])
+
+
+def choices(plan: Plan, bbq: "Bbq | None" = None) -> list[str]:
+    """Every option that changes a release's files or its numbers, as a command line gives them."""
     # The recipe's seed is the measuring's: one option sets both.
     measuring = settled(plan.measuring, bbq).model_copy(update={"seed": DEFAULT_SEED})
-    asked = (plan.recipe.brief, measuring, plan.building, plan.identity)
-    return shlex.join(["release", "publish", model, *(word for each in asked for word in words_of(each)), "--local"])
+    return [word for each in (plan.recipe.brief, measuring, plan.building, plan.identity) for word in words_of(each)]
 
 
 def settled(measuring: Measuring, bbq: "Bbq | None") -> Measuring:

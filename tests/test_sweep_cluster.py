@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from release.__main__ import run
-from release.sweep.sweep import Sweep, open_sweep
+from release.sweep.job import Sweep, open_sweep
 from tests import checkpoints
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]

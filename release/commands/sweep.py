@@ -10,7 +10,9 @@ from release.extras import install
 from release.progress import Console
 from release.settings.sweeping import SweepOptions
 from release.sweep.engine import SweepEngine
+from release.sweep.grid import Grid
 from release.sweep.job import open_sweep
+from release.sweep.jobs_engine import JobsEngine
 from release.sweep.local import Local
 from release.sweep.publication import admitted
 from release.sweep.sweep import sweep
@@ -25,7 +27,7 @@ def run_sweep(path: Path, asked: SweepOptions, *, as_json: bool) -> bool:
     job = open_sweep(path, asked.out, asked.only)
     console = Console()
     publisher = None if asked.local else admitted(job, console)
-    sweep(job, _engine(asked, console), retry_failed=asked.retry_failed)
+    sweep(job, _engine(asked, job.grid, console), retry_failed=asked.retry_failed)
     done = all(state.status == "done" for _, state in job.states())
     published = publish_grid(publisher) if publisher and done and _is_all_of_it(asked, console) else None
     report.show_sweep(job, as_json, published)
@@ -38,12 +40,14 @@ def _is_all_of_it(asked: SweepOptions, console: Console) -> bool:
     return not asked.only
 
 
-def _engine(asked: SweepOptions, console: Console) -> SweepEngine:
+def _engine(asked: SweepOptions, grid: Grid, console: Console) -> SweepEngine:
     """Return what runs the tasks.
 
     Raises:
         MissingSource: It needs a package that is not installed.
     """
+    if asked.jobs:
+        return JobsEngine(asked, grid.publication.namespace if grid.publication else None, console)
     if asked.ray is None:
         return Local(asked.parallel, console)
     if find_spec("ray") is None:

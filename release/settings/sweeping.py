@@ -11,6 +11,8 @@ from release.settings.option import Option
 
 MOST_PROCESSES = 64
 ADDRESS = re.compile(r"[A-Za-z0-9._-]{1,253}:[0-9]{1,5}")
+DURATION, UNITS = re.compile(r"([0-9]{1,6})([smh])"), {"s": 1, "m": 60, "h": 3600}
+LONGEST_JOB = 48 * 3600
 HERE = "here"
 """What stands for an address where none is given: the cluster that runs on this machine, or a new one."""
 
@@ -29,6 +31,24 @@ def ray_address(text: str) -> str:
     )
 
 
+def seconds(text: str) -> int:
+    """Read a length of time.
+
+    Raises:
+        BadOption: It is none, or longer than Jobs may be.
+    """
+    found = DURATION.fullmatch(text.strip())
+    if found and 0 < (length := int(found[1]) * UNITS[found[2]]) <= LONGEST_JOB:
+        return length
+    raise BadOption(f"--job-timeout {quoted(text)} is no length of time.", "Give one like 90m or 6h, two days at most.")
+
+
+def duration(text: str) -> str:
+    """Check a length of time; see `seconds`."""
+    seconds(text)
+    return text
+
+
 class SweepOptions(Frozen):
     """How a grid is built, and which of its cells.
 
@@ -39,7 +59,10 @@ class SweepOptions(Frozen):
         only: Conditions on the cells; each must hold.
         parallel: Processes at a time.
         local: Build, and upload nothing.
-        ray: Address of the cluster that builds, or `HERE`; None for this machine alone.
+        ray: Address of the cluster that builds, or `HERE`; None for no cluster.
+        jobs: The hardware of the Hub Jobs that build, such as a10g-small; None for no Jobs.
+        job_timeout: How long a Job may take, as in 90m.
+        package: What pip installs `release` from in a Job; None for where this one is from.
     """
 
     out: Annotated[Path, Option("--out", "Folder that releases are built in.")] = Path("releases")
@@ -63,6 +86,22 @@ class SweepOptions(Frozen):
             bare=HERE,
         ),
     ] = None
+    jobs: Annotated[
+        str | None,
+        Option("--jobs", "Build as Hub Jobs on this hardware, e.g. a10g-small.", metavar="FLAVOR", shows_default=False),
+    ] = None
+    job_timeout: Annotated[str, Option("--job-timeout", "How long a Job may take.", read=duration, metavar="TIME")] = (
+        "2h"
+    )
+    package: Annotated[
+        str | None,
+        Option("--package", "What pip installs `release` from in a Job.", shows_default="where this one is from"),
+    ] = None
+
+    @property
+    def job_seconds(self) -> int:
+        """How long a Job may take."""
+        return seconds(self.job_timeout)
 
     @classmethod
     def of(cls, **values: Any) -> Self:
@@ -72,8 +111,7 @@ class SweepOptions(Frozen):
             BadOption: Two options contradict each other.
         """
         asked = cls(**values)
-        if asked.ray and asked.parallel > 1:
-            raise BadOption(
-                "--ray and --parallel exclude each other.", "Leave --parallel out: each task reserves its processors."
-            )
+        given = {"--ray": asked.ray, "--jobs": asked.jobs, "--parallel": asked.parallel > 1}
+        if len(both := [word for word, value in given.items() if value]) > 1:
+            raise BadOption(f"{' and '.join(both)} exclude each other.", "Each says where cells are built; give one.")
         return asked

@@ -100,9 +100,10 @@ class Board:
         with suppress(OSError):
             self._beat(socket.gethostname(), os.getpid()).unlink(missing_ok=True)
 
-    def begin(self, cell: GridCell) -> None:
-        """Say that this process works on a cell."""
-        self._write(cell, _now(cell, "running"))
+    def begin(self, cell: GridCell, where: str | None = None) -> None:
+        """Say that this process works on a cell, or somebody elsewhere whom this machine cannot ask."""
+        known = _now(cell, "running")
+        self._write(cell, known.model_copy(update={"host": where, "pid": 0}) if where else known)
 
     def done(self, cell: GridCell, folder: Path) -> None:
         """Say that a cell's release is whole."""
