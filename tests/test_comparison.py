@@ -14,10 +14,13 @@ from hypothesis import strategies as st
 from release.__main__ import run
 from release.comparison.fronts import front
 from release.comparison.masks import over_masks
+from release.comparison.reported import NOTHING, reported
 from release.comparison.rows import ComparedRelease, column, table
-from release.comparison.write import NAMES, significance, write_comparison
+from release.comparison.significance import significance
+from release.comparison.write import NAMES, write_comparison
 from release.evals.engine.statistics import t_interval
 from release.schema.record import Record
+from release.schema.study import Study
 from release.values import Estimate
 from tests import checkpoints
 from tests.records import example_record
@@ -140,6 +143,30 @@ def test_a_page_and_its_markdown_hold_names_from_outside_as_text(tmp_path: Path)
 def test_fewer_claims_stand_where_their_number_is_regarded() -> None:
     found = significance(goldens())
     assert found.asked >= found.alone >= found.card >= found.over_all > 0
+
+
+def test_what_a_study_reported_stands_beside_the_releases_that_it_tells_of_and_no_others() -> None:
+    perplexity = {"what": "Perplexity", "value": "high", "metrics": ("perplexity",)}
+    results = [
+        {**perplexity, "setting": "random", "method": "random"},
+        {**perplexity, "setting": "half", "sparsity": "0.5"},
+        {**perplexity, "setting": "another model", "model": "org/other"},
+        {**perplexity, "setting": "all", "metrics": ("significance",)},
+        {**perplexity, "setting": "a base that is not here", "base": "org/other"},
+    ]
+    told = {"title": "T", "authors": "A", "bibtex": "@article{a,}", "results": results}
+    study = Study.model_validate(told)
+    records = [each.record.model_copy(update={"study": study}) for each in goldens() if each.record]
+    releases = [ComparedRelease.built_here(record) for record in records]
+    [(_, found)] = reported(releases, significance(releases))
+    here = {each.setting: [said.split(":")[0] for said in each.here] for each in found}
+    assert here.pop("all") == [significance(releases).said]
+    assert here == {
+        "random": [record.name for record in records if record.pruning.method == "random"],
+        "half": [record.name for record in records if str(record.pruning.target_sparsity) == "0.5"],
+        "another model": [NOTHING],
+    }
+    assert len(here["half"]) == 2
 
 
 def test_a_report_names_the_card_that_its_files_belie(release: Path, tmp_path: Path, capsys) -> None:

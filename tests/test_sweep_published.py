@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Iterator
+from decimal import Decimal
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import yaml
 from release.comparison.index import LONGEST_NOTE, note
 from release.progress import Console
 from release.schema.record import Record
+from release.schema.study import default_study
 from release.sweep.job import open_sweep
 from release.sweep.worker import SweepTask
 from release.sweep.worker import run as build
@@ -22,6 +25,7 @@ from tests.remote import lay
 
 BASE = "ada/tiny-llama"
 CELLS = ["tiny-llama-random-s10", "tiny-llama-random-s30"]
+EXAMPLES = Path(__file__).parent.parent / "examples"
 GOLDENS = sorted((Path(__file__).parent / "goldens").glob("*/release.json"))
 
 
@@ -165,6 +169,22 @@ def test_what_the_hub_would_refuse_is_refused_before_anything_is_built(
     assert seen in refused["error"]
     assert remedy in refused["remedy"]
     assert not Path("releases").exists()
+
+
+def test_the_study_s_grid_is_thirty_six_repositories(hub: HubServer, release: Command, llama: Path) -> None:
+    """Its three models are tiny ones here; nothing is fetched of them but headers."""
+    study = default_study()
+    for model in study.models:
+        lay(hub, model, llama)
+    asked = len(hub.seen)
+    told = release("sweep", str(EXAMPLES / "study.yaml"), "--dry-run")
+    cells = told["cells"]
+    assert {(cell["model"], cell["method"], Decimal(cell["sparsity"])) for cell in cells} == {
+        *product(study.models, study.methods, study.sparsities)
+    }
+    assert len({repository for cell in cells for repository in cell["repositories"]}) == 36
+    assert told["left"]["bytes_to_upload"] == told["left"]["bytes_to_write"] == 36 * cells[0]["bytes_to_write"] > 0
+    assert {seen.method for seen in hub.seen[asked:]} <= {"GET", "HEAD"}
 
 
 @pytest.mark.parametrize("path", GOLDENS, ids=lambda path: path.parent.name)

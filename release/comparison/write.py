@@ -5,7 +5,7 @@ import io
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,30 +17,14 @@ from release.card.templates import environment as markdown
 from release.comparison.curves import curves
 from release.comparison.fronts import front
 from release.comparison.masks import OverMasks, over_masks
+from release.comparison.reported import reported
 from release.comparison.rows import SOUGHT, ComparedRelease, column, table
-from release.evals.claims import across
+from release.comparison.significance import significance
 from release.evals.forms import at_a_glance
 from release.evals.line import Line
 from release.resources import resource
 
-ALPHA = 0.05
 NAMES = ("report.html", "report.md", "report.csv", "report.parquet")
-
-
-class Significance(NamedTuple):
-    """How many claims of several releases stand on p-values, with and without regard to their number.
-
-    Attributes:
-        asked: Claims with a p-value.
-        alone: Those below 0.05 unadjusted.
-        card: Those below it adjusted by Holm within their card.
-        over_all: Those below it adjusted by Holm over all releases.
-    """
-
-    asked: int
-    alone: int
-    card: int
-    over_all: int
 
 
 def write_comparison(releases: Sequence[ComparedRelease], folder: Path, title: str) -> tuple[Path, ...]:
@@ -59,20 +43,9 @@ def write_comparison(releases: Sequence[ComparedRelease], folder: Path, title: s
     return tuple(folder / name for name in NAMES)
 
 
-def significance(releases: Sequence[ComparedRelease]) -> Significance:
-    """Count the claims that stand on p-values."""
-    records = [release.record for release in releases if release.record]
-    claims = [claim for record in records for claim in record.claims if claim.p_value is not None]
-    return Significance(
-        asked=len(claims),
-        alone=sum((claim.p_value or 0) < ALPHA for claim in claims),
-        card=sum(claim.p_adjusted is not None and claim.p_adjusted < ALPHA for claim in claims),
-        over_all=sum(p < ALPHA for p in across(records).values()),
-    )
-
-
 def report_of(releases: Sequence[ComparedRelease], title: str) -> dict[str, Any]:
     """Return what the templates of a report are rendered with."""
+    found = significance(releases)
     names = list(dict.fromkeys(column(line) for line in _each_headline(releases)))
     sought = [column(line) for line in _each_headline(releases) if line.metric.form in SOUGHT]
     labels = {column(line): f"{line.metric.titled}{line.suffix}" for line in _each_headline(releases)}
@@ -86,7 +59,8 @@ def report_of(releases: Sequence[ComparedRelease], title: str) -> dict[str, Any]
         "curves": curves(releases),
         "masks": [_masks(each) for each in over_masks(releases)],
         "count": f"{len(releases):,}",
-        "significance": {name: f"{count:,}" for name, count in significance(releases)._asdict().items()},
+        "significance": found.said if found.asked else "",
+        "studies": reported(releases, found),
         "fronts": [
             (base, labels[name], found)
             for base in bases

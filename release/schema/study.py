@@ -33,6 +33,9 @@ class Result(Frozen):
         where: Section of the study, where it is known.
         base: The model whose cards show it; None for all cards.
         headline: Whether it is also quoted among the caveats.
+        model: Of which releases it tells in a comparison, by their base; None for all, as for the next two.
+        metrics: The columns of a comparison that say the same of these releases, such as `perplexity`; `significance`
+            for how many claims stand on p-values.
     """
 
     what: StudyLine
@@ -41,6 +44,15 @@ class Result(Frozen):
     where: StudyLine | None = None
     base: StudyLine | None = None
     headline: bool = False
+    model: StudyLine | None = None
+    method: StudyLine | None = None
+    sparsity: Share | None = None
+    metrics: tuple[StudyLine, ...] = ()
+
+    def tells_of(self, base: str, method: str, sparsity: Decimal) -> bool:
+        """Whether a release of this base, method and target sparsity is one that it tells of."""
+        asked = (self.model or self.base, self.method, self.sparsity)
+        return all(one is None or one == given for one, given in zip(asked, (base, method, sparsity), strict=True))
 
 
 class Study(Frozen):
