@@ -13,7 +13,7 @@ from release.schema.study import Result, Study
 SIGNIFICANCE = "significance"
 NOTHING = "not measured here"
 MOST = 12
-"""Releases and metrics beside one result; all stand in the report's first table."""
+"""Lines beside one result; all stand in the report's first table."""
 
 
 class QuotedResult(NamedTuple):
@@ -48,11 +48,19 @@ def _concerns(result: Result, bases: set[str]) -> bool:
 
 def _reported(result: Result, records: Sequence[tuple[str, Record]], significance: Significance) -> QuotedResult:
     of_it = [(name, record) for name, record in records if _tells_of(result, record)]
-    found = [f"{name}: {said}" for name, record in of_it for said in _measured(result, record)]
-    here = [*found[:MOST], *([f"and {len(found) - MOST:,} more, in the first table"] if len(found) > MOST else [])]
+    found: dict[str, list[str]] = {}
+    for name, record in of_it:
+        for said in _measured(result, record):
+            found.setdefault(said, []).append(name)
+    told = [f"{_named(names)}: {said}" for said, names in found.items()]
+    here = [*told[:MOST], *([f"and {len(told) - MOST:,} more, in the first table"] if len(told) > MOST else [])]
     if SIGNIFICANCE in result.metrics:
         here.append(significance.said)
     return QuotedResult(result.what, result.setting, result.value, tuple(here) or (NOTHING,))
+
+
+def _named(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{len(names):,} releases"
 
 
 def _tells_of(result: Result, record: Record) -> bool:

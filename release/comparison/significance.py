@@ -27,6 +27,8 @@ class Significance(NamedTuple):
     @property
     def said(self) -> str:
         """The counts in a sentence, each with its correction."""
+        if not self.asked:
+            return "no claim has a p-value"
         return (
             f"of {self.asked:,} claims with a p-value, {self.alone:,} below {ALPHA} unadjusted, {self.card:,} adjusted "
             f"by Holm within their card, {self.over_all:,} adjusted by Holm over all releases"

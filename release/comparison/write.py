@@ -45,7 +45,7 @@ def write_comparison(releases: Sequence[ComparedRelease], folder: Path, title: s
 
 def report_of(releases: Sequence[ComparedRelease], title: str) -> dict[str, Any]:
     """Return what the templates of a report are rendered with."""
-    found = significance(releases)
+    counts = significance(releases)
     names = list(dict.fromkeys(column(line) for line in _each_headline(releases)))
     sought = [column(line) for line in _each_headline(releases) if line.metric.form in SOUGHT]
     labels = {column(line): f"{line.metric.titled}{line.suffix}" for line in _each_headline(releases)}
@@ -59,8 +59,8 @@ def report_of(releases: Sequence[ComparedRelease], title: str) -> dict[str, Any]
         "curves": curves(releases),
         "masks": [_masks(each) for each in over_masks(releases)],
         "count": f"{len(releases):,}",
-        "significance": found.said if found.asked else "",
-        "studies": reported(releases, found),
+        "significance": counts.said if counts.asked else "",
+        "studies": reported(releases, counts),
         "fronts": [
             (base, labels[name], found)
             for base in bases

@@ -12,6 +12,7 @@ HUGE = 1e6
 """Perplexity of a model in ruins, whose cents say nothing."""
 NOTHING = "–"
 """Stands on the card where there can be no interval."""
+LARGE = 1000
 SCORE_DIGITS = 2
 """Decimals of a score or a ratio without an interval."""
 
@@ -65,7 +66,12 @@ def percent_digits(rate: Rate) -> int:
 def digits_beside(side: float | None, ratio: Estimate) -> int:
     """Return the decimals that one side of a ratio is worth: it is known as well as the ratio, relatively."""
     spread = None if side is None or ratio.spread is None or not ratio.value else side * ratio.spread / ratio.value
-    return text.decimals(spread, SCORE_DIGITS)
+    return text.decimals(spread, _digits_without(side))
+
+
+def _digits_without(value: float | None) -> int:
+    """The decimals of a number whose interval is not known: a perplexity of millions has no hundredths."""
+    return SCORE_DIGITS if abs(value or 0) < LARGE else 0
 
 
 def _difference(line: Line) -> Cells:
@@ -88,7 +94,7 @@ def _difference_on_screen(line: Line) -> Cells:
 
 def _ratio(side: Callable[[float | None, int], str]) -> Callable[[Line], Cells]:
     def cells(line: Line) -> Cells:
-        ratio, digits = line.change, text.decimals(line.change.spread, SCORE_DIGITS)
+        ratio, digits = line.change, text.decimals(line.change.spread, _digits_without(line.change.value))
         dense, pruned = (side(value, digits_beside(value, ratio)) for value in (line.dense, line.pruned))
         return Cells(dense, pruned, f"× {text.fixed(ratio.value, digits)}", text.interval(ratio, digits))
 
