@@ -1,7 +1,10 @@
 """The Space's sparsity slider: copies made from the dense weights, byte for byte what pruning would have published."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -18,8 +21,9 @@ from release.schema.record import Record
 from tests import checkpoints
 from tests.space_fixtures import module
 
-NAMES = ("compare", "conversation", "copies", "lens", "lineup", "models", "page", "reading", "rebuild", "slider_tab")
-compare, conversation, copies, lens, lineup, models, page, reading, rebuild, slider_tab = map(module, NAMES)
+NAMES = ("compare", "conversation", "copies", "lens", "lineup", "models", "page", "reading", "rebuild")
+compare, conversation, copies, lens, lineup, models, page, reading, rebuild = map(module, NAMES)
+slider_html, slider_tab = map(module, ("slider_html", "slider_tab"))
 
 PUBLISHED = {"random": "0.3", "magnitude": "0.5", "wanda": "0.5"}
 
@@ -169,3 +173,45 @@ def test_without_a_release_beside_it_there_is_a_sentence_instead_of_a_slider(
         (tmp_path / "m" / "release.json").write_text(texts[harm])
     with pytest.raises(copies.CopyError, match="None of the pruned models"):
         copies.prunable((lineup.Source("me/m", str(tmp_path / "m")),))
+
+
+def test_copies_of_an_app_that_was_killed_go_when_the_next_one_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copies.tempfile, "gettempdir", lambda: str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        dead.wait()
+    names = {f"copies-{dead.pid}-x": False, f"copies-{os.getpid()}-x": True, "copies-of-mine": True, "other": True}
+    for name in names:
+        (tmp_path / name / "random-30").mkdir(parents=True)
+    copies.forget_left_over()
+    assert {name: (tmp_path / name).exists() for name in names} == names
+
+
+def linked(line_up: Any, name: str, live: bool = True) -> tuple[str, Any, str]:
+    with gr.Blocks():
+        talk = conversation.Conversation(compare.SideBySide(line_up, live))
+        talk.draw_head()
+    return talk._linked(name)
+
+
+def test_a_link_to_a_copy_leads_to_it_unless_making_it_takes_long(
+    line_up: Any, maker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copies, "MAKER", maker)
+    name = copy(line_up, "random", 40).source.id
+    maker.rate = 1e12
+    variant, menu, _ = linked(line_up, name)
+    assert (variant, menu.value, menu.choices[-1][1]) == (name, name, name)
+    maker.rate = 100.0
+    variant, _, words = linked(line_up, name)
+    assert variant == "me/random"
+    assert re.search(r"takes about [\d,]+ s here", words)
+    assert linked(line_up, name, live=False)[0] == "me/random"
+    assert linked(line_up, "random, 95 % zeros, made here") == ("me/random", "me/random", "")
+
+
+def test_the_page_names_the_releases_that_the_slider_cannot_make(line_up: Any) -> None:
+    words = slider_html.intro(copies.prunable(line_up.pruned))
+    assert "not on the slider: me/wanda (wanda, scope row)" in words
+    assert "me/random" not in words

@@ -9,6 +9,7 @@ import gradio as gr
 import rebuild
 from compare import SideBySide
 from conversation import AT_ONCE, Conversation
+from copies import forget_left_over
 from first import FirstPaint, first_screen
 from gpu import ZERO_GPU
 from grid_tab import GridTab
@@ -76,6 +77,7 @@ def main() -> None:
         models = lineup()
     except SetupError as error:
         raise SystemExit(f"{error}") from error
+    forget_left_over()
     live = asks_models(models)
     if live and ZERO_GPU:
         _load(models.all)

@@ -7,6 +7,8 @@ from typing import Any
 
 import gradio as gr
 from compare import HOTTEST, LARGEST_SEED, MOST_TOKENS, Refusal, SideBySide, checked
+from copies import why_not_linked
+from gpu import ZERO_GPU
 from keeping import brought_back, kept
 from page import about, chat, headline, in_words, menu, side, status, transcript
 from reading import facts
@@ -233,12 +235,11 @@ class Conversation:
     def opened(self, kept_text: str, request: gr.Request) -> list[Any]:
         """Return what a page begins with: the conversation that was here, the one it is linked for, or a stored one."""
         stated = dict(request.query_params)
-        names = {source.id for source in self.models.pruned}
-        variant = stated["variant"] if stated.get("variant") in names else self.models.pruned[0].id
+        variant, menu, words = self._linked(stated.get("variant"))
         decoding = [_stated(stated.get(name), low, high) for name, low, high in LIMITS]
         asked = (stated.get("q") or "").strip()
         before = brought_back(kept_text or "", variant)
-        if not (asked or before) and variant == self.models.pruned[0].id:
+        if not (asked or before or words) and variant == self.models.pruned[0].id:
             # The page is already drawn so; a visitor who asks at once would see his answer wiped away.
             return [gr.skip(), gr.skip(), *decoding, gr.skip(), *(gr.skip() for _ in self.screen)]
         if before is not None and asked in ("", before.turns[-1].question):
@@ -249,12 +250,29 @@ class Conversation:
             screen = self._begun(variant, asked)
             known = screen[5].partition("\n")[2]
             if asked and asked != known and self.live:
-                screen = (*screen[:3], f"<p>{SHARED}</p>", *screen[4:])
+                words = f"{words} {SHARED}"
+            if words:
+                screen = (*screen[:3], f"<p>{escape(words.strip())}</p>", *screen[4:])
             asked = "" if asked == known else asked
         listed = [each.question for each in stored(self.models.variant(variant)).answers]
         shown = screen[5].partition("\n")[2]
         examples = gr.Dropdown(choices=listed, value=shown if shown in listed else None, visible=bool(listed))
-        return [asked, variant, *decoding, examples, *screen]
+        return [asked, menu, *decoding, examples, *screen]
+
+    def _linked(self, name: str | None) -> tuple[str, Any, str]:
+        """Return the variant that a link names, how the menu shows it, and what to say of it; else the first one."""
+        first = self.models.pruned[0].id
+        try:
+            source = self.models.variant(name)
+        except KeyError:
+            return first, first, ""
+        if source.copy is None:
+            return source.id, source.id, ""
+        trouble = why_not_linked(source.copy) if self.live and not ZERO_GPU else "No copies are made here."
+        if trouble is not None:
+            return first, first, trouble
+        choices = [*self.variant.choices, (source.copy.label, source.id)]
+        return source.id, gr.Dropdown(choices=choices, value=source.id), f"{source.copy.label}."
 
     def follow(self, event: Any, running: Sequence[Any]) -> Any:
         """Let an event that chooses another variant ask it the last question, whatever is running.

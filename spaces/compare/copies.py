@@ -6,6 +6,7 @@ a published sparsity is the published one, byte for byte. All others are made he
 
 import csv
 import json
+import os
 import shutil
 import tempfile
 import threading
@@ -18,15 +19,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from huggingface_hub import hf_hub_download, snapshot_download
 from lineup import LocalCopy, Source
-from rebuild import MaskRecipe, budgets, decided, prune, zeroed
+from rebuild import PLAIN, MaskRecipe, budgets, decided, prune, zeroed
 from records import LARGEST
 from trouble import UNREADABLE
 
 RECORD, TABLE = "release.json", "sparsity.csv"
 SMALL_FILES = ("*.json", "*.jinja", "*.txt", "*.model")
 """What of the dense model's repository a copy needs beside the weights."""
+PATIENCE = 20.0
+"""Seconds that making a copy may take without asking first."""
+FOLDER = "copies-"
+"""What the name of a folder of copies begins with; the process that made it follows."""
 KEPT = 2
 """Copies on disk: the one in use, and the one before it, which may still be read."""
 SAMPLE = 1 << 24
@@ -62,12 +68,14 @@ class Prunable:
         files: Names of the weight files.
         seed: That copies are made with: the releases'.
         published: The releases that can be made here.
+        others: The releases that cannot, each with how it was pruned.
     """
 
     sizes: Mapping[str, int]
     files: tuple[str, ...]
     seed: int
     published: tuple[Published, ...]
+    others: tuple[tuple[Source, str], ...] = ()
 
     def at(self, method: str, percent: float) -> Published | None:
         """Return the release of a method at a sparsity; None where none is published."""
@@ -96,13 +104,22 @@ def prunable(pruned: tuple[Source, ...]) -> Prunable:
     Raises:
         CopyError: None of them holds a record and a table of its tensors.
     """
-    read = [found for source in pruned if (found := _read(source))]
+    listed = [(source, _read(source)) for source in pruned]
+    read = [found for _, found in listed if found]
     if not read:
         raise CopyError("None of the pruned models here holds a release.json and a sparsity.csv that can be read.")
     record, sizes, _ = read[0]
     published = tuple(each for _, _, each in read if each is not None)
     seed = published[0].seed if published else int(record["pruning"]["seed"])
-    return Prunable(sizes, tuple(file["name"] for file in record["audit"]["files"]), seed, published)
+    others = tuple((source, _how(found[0])) for source, found in listed if found and found[2] is None)
+    return Prunable(sizes, tuple(file["name"] for file in record["audit"]["files"]), seed, published, others)
+
+
+def _how(record: Mapping[str, Any]) -> str:
+    """Say how a release was pruned, in as far as it was not done as copies are made here."""
+    pruning = record["pruning"]
+    named = (f"{name} {pruning[name]}" for name, value in PLAIN.items() if pruning[name] != value)
+    return ", ".join([str(pruning["method"]), *named])[:100]
 
 
 def _read(source: Source) -> tuple[Mapping[str, Any], dict[str, int], Published | None] | None:
@@ -168,7 +185,8 @@ class Maker:
     def _place(self) -> Path:
         """Return the folder of all copies, which goes when the app ends."""
         if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="copies-", ignore_cleanup_errors=True)
+            forget_left_over()
+            self._folder = tempfile.TemporaryDirectory(prefix=f"{FOLDER}{os.getpid()}-", ignore_cleanup_errors=True)
         return Path(self._folder.name)
 
     def _new(self, copy: LocalCopy) -> Made:
@@ -190,6 +208,25 @@ class Maker:
 
 
 MAKER = Maker()
+
+
+def forget_left_over() -> None:
+    """Remove the copies of apps that were killed, which could not do it themselves."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER}*-*"):
+        owner = folder.name.removeprefix(FOLDER).partition("-")[0]
+        if owner.isdecimal() and not psutil.pid_exists(int(owner[:9])):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def why_not_linked(copy: LocalCopy) -> str | None:
+    """Say why a link does not lead to a copy; None where the copy is there, or is made soon enough."""
+    try:
+        seconds = MAKER.seconds(copy)
+    except CopyError as error:
+        return str(error)
+    if seconds <= PATIENCE:
+        return None
+    return f"{copy.label}: making it takes about {seconds:,.0f} s here. Choose it under Sparsity, and it is made."
 
 
 def _weights(copy: LocalCopy, found: Prunable) -> dict[str, Path]:

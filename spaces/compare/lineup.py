@@ -62,6 +62,11 @@ class LocalCopy:
     percent: float
 
     @property
+    def label(self) -> str:
+        """What the menu calls it."""
+        return f"{self.method.capitalize()} {self.percent:g} %, made here, not measured"
+
+    @property
     def source(self) -> Source:
         """The copy as a model to show."""
         return Source(f"{self.method}, {self.percent:g} % zeros, made here", copy=self)

@@ -6,12 +6,14 @@ from copies import Made, Prunable, Published
 from lineup import HIGHEST, LocalCopy
 
 
-def intro() -> str:
+def intro(found: Prunable) -> str:
     """Return what stands above the slider."""
+    others = "; ".join(f"{escape(source.id)} ({escape(how)})" for source, how in found.others)
+    missing = f" Made otherwise, and so not on the slider: {others}." if others else ""
     return (
-        "<p>Set any share of the weights to zero: the copy is made here, from the original weights, and stands beside "
-        "the original in <b>Compare</b>. ◆ marks what was published and measured; everything between was measured by "
-        "nobody.</p>"
+        "<p>Set any share of the weights to zero: the copy is made here, from the original weights, tensor by tensor, "
+        "and stands beside the original in <b>Compare</b>. ◆ marks what was published and measured; everything between "
+        f"was measured by nobody.{missing}</p>"
     )
 
 

@@ -5,15 +5,13 @@ from typing import Any
 
 import gradio as gr
 from conversation import Conversation
-from copies import MAKER, CopyError, Prunable, prunable
+from copies import MAKER, PATIENCE, CopyError, Prunable, prunable
 from facts import Facts
 from grid import picture
 from lineup import HIGHEST, LocalCopy
 from slider_html import checked, expected, intro, made, marks, place
 from trouble import UNREADABLE
 
-PATIENCE = 20.0
-"""Seconds that a copy may take without asking first."""
 STEP = 0.5
 """Percent between two places of the slider."""
 METHODS = (("Random", "random"), ("Magnitude", "magnitude"))
@@ -31,13 +29,13 @@ class SliderTab:
 
     def draw(self) -> None:
         """Put the tab's parts on the page."""
-        gr.HTML(intro(), padding=False, elem_id="slider-head")
         try:
             found = prunable(self.models.pruned)
         except (CopyError, *UNREADABLE) as error:
             gr.HTML(made(str(error)), padding=False)
             self.slider = None
             return
+        gr.HTML(intro(found), padding=False, elem_id="slider-head")
         method, percent = _start(found)
         self.method = gr.Radio(list(METHODS), value=method, label="Method", elem_id="slider-method")
         self.slider = gr.Slider(
@@ -93,10 +91,9 @@ class SliderTab:
             return
         published = prunable(self.models.pruned).at(method, copy.percent)
         source = copy.source
-        label = f"{method.capitalize()} {copy.percent:g} %, made here, not measured"
         same = published is not None and dict(published.digests) == dict(found.digests)
         taken = published.source.id if published is not None and same else source.id
-        names = self.names if taken != source.id else [*self.names, (label, source.id)]
+        names = self.names if taken != source.id else [*self.names, (copy.label, source.id)]
         said = checked(copy, found, published, same)
         yield said, gr.Button(visible=False), gr.Button(visible=True), gr.Dropdown(names, value=taken), taken
 
