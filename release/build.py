@@ -30,6 +30,7 @@ from release.evals import spread as seeds
 from release.evals.storage.result import Storage
 from release.evals.work import ModelPair
 from release.format import listed
+from release.formats import derived
 from release.models import classes
 from release.place import require_place
 from release.plan import Plan
@@ -380,9 +381,11 @@ def _recorded(bench: Bench, each: PlannedRelease, copy: PrunedCopy, measurements
     model = each.workspace.model
     signed_as = each.signer.signed_as(bench.console) if each.signer else None
     found = describe(each.plan, bench.base, copy.pruning, copy.audited, measurements, model)
-    record = found.model_copy(update={"signed_as": signed_as})
-    if (known := each.workspace.record()) and record.same_but_date(known):
-        record = known
+    record, known = found.model_copy(update={"signed_as": signed_as}), each.workspace.record()
+    # What is derived holds the date: a rerun that changes nothing leaves it, too, as it was.
+    dated = record.model_copy(update={"created": known.created}) if known else record
+    if known is None or (record := derived.added(dated, model)) != known:
+        record = derived.added(found.model_copy(update={"signed_as": signed_as}), model)
     files.write(model / FILE_NAME, record.to_json())
     card_file.write(model, card_file.renewed(model, record))
     leaks.refuse([model], signed_as)

@@ -15,13 +15,13 @@ from release.checkpoint.files import Files, content, is_hidden
 from release.checkpoint.folder import CONFIG, TOKENIZER_CONFIG, is_side_file, matches, settings_of
 from release.checkpoint.forms import is_sparsity
 from release.checkpoint.loading import INDEX
-from release.names import MASK, RECORD, REPO_ID, SIGNATURE, TABLE, is_litter
+from release.names import MASK, RECORD, REPO_ID, SIGNATURE, TABLE, is_eval_results, is_litter
 from release.schema.record import CARD
 
 OWN = (
     *(CARD, RECORD, TABLE, SIGNATURE, MASK),
     *("figures/*.svg", "figures/*.png"),
-    *("evaluation/*.parquet", "evaluation/samples_*.jsonl"),
+    *("evaluation/*.parquet", "evaluation/samples_*.jsonl", "evaluation/every-eval-ever.json"),
 )
 """What this tool writes beside weights and the base's files. Patterns; see `matches`."""
 UNRECORDED = (CARD, RECORD, SIGNATURE)
@@ -83,7 +83,7 @@ def _is_dropped(field: str, value: Any) -> bool:
 
 def is_own(name: str) -> bool:
     """Whether this tool writes a file of this name itself."""
-    return _is_plain(name) and any(matches(name, pattern) for pattern in OWN)
+    return is_eval_results(name) or (_is_plain(name) and any(matches(name, pattern) for pattern in OWN))
 
 
 def is_theirs(name: str) -> bool:

@@ -14,6 +14,8 @@ from pydantic import AfterValidator
 RECORD = "release.json"
 TABLE = "sparsity.csv"
 MASK = "mask/pruned.safetensors"
+EVAL_RESULTS = ".eval_results"
+"""The folder in which the Hub looks for results on benchmarks: the one hidden name that is published."""
 SIGNATURE = "model.sig"
 """Made last, over all the other files."""
 GRID_MARK = "<!-- release: generated report of a grid; every push writes it anew -->"
@@ -31,6 +33,7 @@ FORBIDDEN = frozenset('\\:*?"<>|')
 """What separates folders, drives and streams, or is a pattern, on one system or another."""
 RESERVED = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³]) *(?:\..*)?", re.IGNORECASE)
 """Devices on Windows, whatever the ending."""
+_RESULTS = re.compile(r"\.eval_results/[a-z0-9][a-z0-9_.-]{0,80}\.yaml")
 LITTER = re.compile(
     r"\.DS_Store|Thumbs\.db|desktop\.ini|\._(?!.*\.(?:safetensors|bin|pt|pth|ckpt|gguf|py|so)$).*",
     re.IGNORECASE | re.DOTALL,
@@ -40,6 +43,8 @@ LITTER = re.compile(
 
 def problem_of(name: str) -> str | None:
     """Say what keeps a name from being one of a file inside a folder, as the end of a sentence; None for nothing."""
+    if is_eval_results(name):
+        return None
     if not name or len(name) > LONGEST:
         return "is too long" if name else "is empty"
     return next((problem for part in name.split("/") if (problem := _problem_of_part(part))), None)
@@ -66,6 +71,11 @@ def understood(name: str) -> str:
     if problem := problem_of(name):
         raise ValueError(f"the name {name[:80]!a} {problem}")
     return name
+
+
+def is_eval_results(name: str) -> bool:
+    """Whether a file is one of results on a benchmark, under the hidden folder that the Hub reads."""
+    return _RESULTS.fullmatch(name) is not None
 
 
 def is_litter(name: str) -> bool:

@@ -41,7 +41,10 @@ def test_the_hubs_own_reader_finds_the_results():
     assert data.base_model == "microsoft/Phi-3.5-mini-instruct"
     assert data.get("datasets") is None
     found = {(result.dataset_type, result.metric_type, result.metric_value) for result in data.eval_results}
-    assert {("bbq", "srs", 0.0704), ("bbq", "s_amb", 0.0384), ("bbq", "accuracy", 0.8575)} <= found
+    assert {
+        ("oskarvanderwal/bbq", name, value)
+        for name, value in (("srs", 0.0704), ("s_amb", 0.0384), ("accuracy", 0.8575))
+    } <= found
     assert ("wikipedia-sentences-of-bold-evaluation-half", "perplexity", 9.31) in found
 
 

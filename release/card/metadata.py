@@ -1,10 +1,12 @@
 """The card's front matter: what the Hub reads of a release, as one dictionary that YAML is dumped from."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
 
+from release.card.templates import HUB
 from release.evals.eval import Eval
 from release.evals.line import Attribution
 from release.evals.metric import Hub
@@ -41,7 +43,7 @@ def gate() -> dict[str, Any]:
     return form
 
 
-def front_matter(record: Record) -> dict[str, Any]:
+def front_matter(record: Record, repo: str | None = None) -> dict[str, Any]:
     """Return the card's metadata.
 
     Licence, base and languages are as the base states them, never defaulted; what the Hub's rules do not let pass is
@@ -50,6 +52,7 @@ def front_matter(record: Record) -> dict[str, Any]:
 
     Args:
         record: All that is known about the release.
+        repo: Its Hub id, where it is published: each result then says where its record stands.
     """
     base = record.base
     pattern = "semi-structured-pruning" if record.pruning.pattern else "unstructured-pruning"
@@ -63,7 +66,7 @@ def front_matter(record: Record) -> dict[str, Any]:
         "pipeline_tag": "text-generation",
         "language": [each for each in base.languages if LANGUAGE.fullmatch(each)] or None,
         "tags": list(filter(None, dict.fromkeys((*TAGS, pattern, record.pruning.method, *paper)))),
-        "model-index": _model_index(record),
+        "model-index": _model_index(record, repo),
     }
     return {key: value for key, value in facts.items() if value is not None}
 
@@ -83,27 +86,31 @@ def _licence(found: Licence) -> dict[str, str | None]:
     return {"license": found.id, "license_name": found.name, "license_link": found.link}
 
 
-def _model_index(record: Record) -> list[dict[str, Any]] | None:
-    """Return the pruned model's measured results in the Hub's form; None where nothing was measured."""
+def _model_index(record: Record, repo: str | None) -> list[dict[str, Any]] | None:
+    """Return the pruned model's measured results in the Hub's form; None where nothing was measured.
+
+    A line whose metric has no name there is left out, as one is that stands in `.eval_results/`.
+    """
     pairs = [(row, found) for row in EVALS for found in row.results(record.measurements)]
-    results = [result for row, found in pairs if (result := _result(row, found))]
-    return [{"name": record.name or "model", "results": results}] if results else None
+    results = [result for row, found in pairs for result in _results(row, found)]
+    source = {"source": {"name": "release.json", "url": f"{HUB}/{repo}/blob/main/release.json"}} if repo else {}
+    return [{"name": record.name or "model", "results": [each | source for each in results]}] if results else None
 
 
-def _result(row: Eval[Any], found: Frozen) -> dict[str, Any] | None:
-    """Return one result in the Hub's form; None where the Hub has no word for its task, or none for its metrics."""
-    told = [(line.metric.hub, line.pruned) for line in row.lines(found)]
-    metrics = [_metric(hub, value) for hub, value in told if hub is not None and value is not None]
-    if row.task is None or not metrics:
-        return None
-    # Accuracy comes first, since that is what every reader there knows.
-    metrics.sort(key=lambda metric: metric["type"] != "accuracy")
-    sources = (_dataset(source) for source in row.sources(found))
-    return {
-        "task": row.task._asdict(),
-        "dataset": next(sources, {"type": row.key, "name": row.title}),
-        "metrics": metrics,
-    }
+def _results(row: Eval[Any], found: Frozen) -> Iterator[dict[str, Any]]:
+    """Yield results in the Hub's form, one per data set; none where the Hub has no word for its task or metrics."""
+    first = next(iter(row.sources(found)), None)
+    by_title: dict[str, tuple[Attribution | None, list[dict[str, Any]]]] = {}
+    for line in row.lines(found):
+        if row.task is not None and line.metric.hub is not None and line.pruned is not None:
+            source = line.source or first
+            told = by_title.setdefault(source.title if source else "", (source, []))
+            told[1].append(_metric(line.metric.hub, line.pruned))
+    for source, metrics in by_title.values():
+        # Accuracy comes first, since that is what every reader there knows.
+        metrics.sort(key=lambda metric: metric["type"] != "accuracy")
+        dataset = {"type": row.key, "name": row.title} if source is None else _dataset(source)
+        yield {"task": row.task._asdict() if row.task else {}, "dataset": dataset, "metrics": metrics}
 
 
 def _dataset(source: Attribution) -> dict[str, Any]:

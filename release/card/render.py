@@ -131,7 +131,7 @@ def _misquoted(record: Record) -> str:
 def _generate(record: Record, target: CardPlace) -> Card:
     if target.repo_id is not None and not REPO_ID.fullmatch(target.repo_id):
         raise BadOption(f"{target.repo_id!r} is no Hub id.", "Give it as NAMESPACE/NAME.")
-    front = front_matter(record) | (gate() if target.gated else {})
+    front = front_matter(record, target.repo_id) | (gate() if target.gated else {})
     body = environment().get_template("card.md.j2").render(_context(record, target))
     return generated(templates_digest(), target, dump(front), _set(body))
 

@@ -17,7 +17,7 @@ from release.checkpoint.header import Header, Raw, read_header
 from release.digests import FileDigest
 from release.errors import UnusableBase
 from release.files import require_own
-from release.names import is_litter
+from release.names import is_eval_results, is_litter
 
 PIECE = 4 << 20
 """Bytes read at a time: few enough that all threads find them in the processor's shared cache."""
@@ -31,6 +31,8 @@ FOLDER = "a folder"
 
 def is_hidden(name: str) -> bool:
     """Whether a file of a release is never published: a hidden one, or one that the app or a file manager left."""
+    if is_eval_results(name):
+        return False
     return is_litter(name) or any(part.startswith((".", "__pycache__")) for part in PurePosixPath(name).parts)
 
 

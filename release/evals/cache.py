@@ -52,5 +52,7 @@ def remember(workspace: Workspace, key: str, measurements: Measurements) -> None
 
 
 def _written(model: Path) -> tuple[FileDigest, ...]:
+    """Digest what measuring wrote; what is derived from the record lies there, too, and is made anew with it."""
     paths = sorted(path for folder in FOLDERS for path in (model / folder).glob("*") if path.is_file())
+    paths = [path for path in paths if path.suffix != ".json"]
     return tuple(digest_of(path, path.relative_to(model).as_posix()) for path in paths)

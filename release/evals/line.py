@@ -44,6 +44,7 @@ class Line(NamedTuple):
         n: What it was taken over, in items, windows or answers; None where nothing was sampled.
         suffix: What follows its name, with the space before it.
         summary: How many values were made into one, at a glance.
+        interval: The 95 % interval of the pruned model's own value.
         source: What it was taken over, where that is not what the result's other lines were.
     """
 
@@ -54,6 +55,7 @@ class Line(NamedTuple):
     n: int | None = None
     suffix: str = ""
     summary: str = ""
+    interval: Estimate = NO_INTERVAL
     source: Attribution | None = None
 
 
@@ -69,7 +71,9 @@ def score_lines(metrics: Iterable[Metric], scores: Iterable[Score], over: str = 
     found = {score.name: score for score in reversed(tuple(scores)) if score.over == over}
     for metric in metrics:
         if score := found.get(metric.key) or found.get(metric.same_as or ""):
-            yield Line(metric, score.dense.value, score.pruned.value, score.difference, score.items)
+            yield Line(
+                metric, score.dense.value, score.pruned.value, score.difference, score.items, interval=score.pruned
+            )
 
 
 def rate_line(metric: Metric, rate: Rate, suffix: str = "") -> Line:

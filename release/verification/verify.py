@@ -17,6 +17,7 @@ from release.checkpoint.loading import INDEX
 from release.errors import OutputConflict, ReleaseError
 from release.evals.again import Spot
 from release.format import shown
+from release.formats import derived
 from release.frozen import Frozen
 from release.names import MASK
 from release.progress import Console
@@ -222,6 +223,7 @@ def _against_record(subject: Inspection, record: Record, seen: Seen | None) -> I
         yield check_mask(subject, seen)
     yield from card.compare(record, subject.card or "")
     yield from recompute.checks(subject.files, record)
+    yield from derived.checks(subject.files, record)
 
 
 def _as_recorded(subject: Inspection, record: Record, seen: Seen | None) -> Iterator[Check]:

@@ -29,7 +29,7 @@ def _sources(found: Bbq) -> Iterator[Attribution]:
         authors="Parrish et al. (2022)",
         note="The table of the answers holds no BBQ text.",
         facts={"seed of the permutations": found.permutation_seed},
-        hub=("bbq", "BBQ"),
+        hub=("oskarvanderwal/bbq", "BBQ"),
     )
 
 

@@ -15,7 +15,7 @@ def _sources(found: CrowsPairs) -> Iterator[Attribution]:
         used="CrowS-Pairs",
         authors="Nangia et al. (2020)",
         note="No sentence of CrowS-Pairs is part of this repository.",
-        hub=("crows_pairs", "CrowS-Pairs"),
+        hub=("nyu-mll/crows_pairs", "CrowS-Pairs"),
     )
 
 

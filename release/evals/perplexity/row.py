@@ -11,7 +11,7 @@ from release.evals.perplexity.result import Perplexity
 
 
 def _lines(found: Perplexity) -> Iterator[Line]:
-    yield Line(METRIC, found.dense.value, found.pruned.value, found.ratio, found.windows)
+    yield Line(METRIC, found.dense.value, found.pruned.value, found.ratio, found.windows, interval=found.pruned)
 
 
 def _sources(found: Perplexity) -> Iterator[Attribution]:

@@ -15,7 +15,7 @@ def _sources(found: StereoSet) -> Iterator[Attribution]:
         used="StereoSet",
         authors="Nadeem et al. (2021)",
         note="No sentence of StereoSet is part of this repository.",
-        hub=("stereoset", "StereoSet"),
+        hub=("McGill-NLP/stereoset", "StereoSet"),
     )
 
 

@@ -13,6 +13,9 @@ from release.values import DataSource, Package, Precision, Score
 LONGEST = 200
 """Characters of a name that a log gives: of a task, a metric, a field."""
 
+LOCAL = "local files"
+"""What data are called that no log names."""
+
 
 def _plain(value: str) -> str:
     if not (0 < len(value) <= LONGEST and value.isprintable()):
@@ -144,11 +147,16 @@ class Tasks(Frozen):
         items = sum(run.items for run in runs)
         return sum((run.guessing or 0.0) * run.items for run in runs) / items if items else 0.0
 
+    def data_of(self, over: str) -> str:
+        """Return where the items of a task, or of the first task of a group, come from."""
+        named = next((group.tasks for group in self.groups if group.name == over), (over,))
+        return next(run.dataset or LOCAL for run in self.runs if run.name in named)
+
     def data(self) -> tuple[DataSource, ...]:
         """The data sets that the tasks' items come from, each once."""
         named: dict[str, list[TaskRun]] = {}
         for run in self.runs:
-            named.setdefault(run.dataset or "local files", []).append(run)
+            named.setdefault(run.dataset or LOCAL, []).append(run)
         return tuple(_source(name, runs) for name, runs in named.items())
 
 

@@ -6,21 +6,21 @@ from dataclasses import replace
 from release.evals.eval import Eval
 from release.evals.line import Attribution, HubTask, Line
 from release.evals.metric import Hub
+from release.evals.tasks.benchmarks import registered
 from release.evals.tasks.metrics import ACCURACY, METRICS
 from release.evals.tasks.result import Tasks
-from release.values import Score
+from release.names import REPO_ID
 
 
 def _lines(found: Tasks) -> Iterator[Line]:
+    elsewhere = {score.over for score, _ in registered(found)}  # stand in `.eval_results/`
+    sources = {each.data.name: each for each in _sources(found)}
     for score in found.headlines:
-        metric = replace(ACCURACY, hub=Hub(score.name.split(",")[0], f"{score.name} ({score.over})"))
-        sides = score.dense.value, score.pruned.value
-        yield Line(metric, *sides, score.difference, score.items, f", {named(score)}")
-
-
-def named(score: Score) -> str:
-    """Name a task and its metric within a line."""
-    return f"{score.over} ({score.name})"
+        hub = Hub(score.name.split(",")[0], f"{score.name} ({score.over})")
+        metric = replace(ACCURACY, hub=None if score.over in elsewhere else hub)
+        sides, source = (score.dense.value, score.pruned.value), sources[found.data_of(score.over)]
+        suffix = f", {score.over} ({score.name})"
+        yield Line(metric, *sides, score.difference, score.items, suffix, interval=score.pruned, source=source)
 
 
 def _sources(found: Tasks) -> Iterator[Attribution]:
@@ -30,6 +30,7 @@ def _sources(found: Tasks) -> Iterator[Attribution]:
             title=f"Tasks, {data.name}",
             used=f"items of tasks, {data.name}",
             note="No item of a task is part of this repository.",
+            hub=(data.name, data.name) if REPO_ID.fullmatch(data.name) else None,
         )
 
 

@@ -15,7 +15,7 @@ def _sources(found: WinoBias) -> Iterator[Attribution]:
         used="WinoBias",
         authors="Zhao et al. (2018)",
         note="No sentence of WinoBias is part of this repository.",
-        hub=("wino_bias", "WinoBias"),
+        hub=("uclanlp/wino_bias", "WinoBias"),
     )
 
 

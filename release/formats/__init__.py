@@ -1,0 +1,1 @@
+"""Results in the forms that other tools read: derived from a record, and from nothing else."""
