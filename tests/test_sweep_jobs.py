@@ -65,6 +65,7 @@ def test_no_other_is(text: str) -> None:
         seconds(text)
 
 
+@pytest.mark.long
 def test_a_base_that_lies_here_is_refused_cell_by_cell(machine: Client, grid: Path) -> None:
     base = checkpoints.make(grid.parent / "tiny", "llama")
     grid.write_text(grid.read_text().replace("ada/tiny", str(base)))
