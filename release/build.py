@@ -212,7 +212,7 @@ def _prune_context(plan: Plan, base: BaseModel, console: Console) -> PruneContex
     text = calibration_text(plan.recipe.calibration, plan.calibration_file, reader, plan.recipe.seed, console)
     require_known(folder, text.ids.tolist())
     if plan.measuring.perplexity != "off":
-        text.require_apart(read_text(plan.measuring.text, console)[0])
+        text.require_apart(read_text(plan.measuring.text, console, plan.measuring.perplexity_preset)[0])
     return PruneContext(plan.threads, Calibrating(text, device))
 
 

@@ -72,6 +72,8 @@ WORDS: dict[str, st.SearchStrategy[str]] = {
     "--bbq-categories": st.lists(st.sampled_from(("Age", "SES", "Race_x_SES")), min_size=1, unique=True).map(",".join),
     "--bbq-data": st.sampled_from(("bbq", "my data", "-x")),
     "--perplexity": st.just("off") | AMOUNTS,
+    "--window": st.integers(256, 1_000_000).map(str),
+    "--stride": st.integers(1, 256).map(str),
     "--divergence": st.sampled_from(("auto", "off")),
     "--crows-pairs": st.sampled_from(("full", "OFF")) | AMOUNTS,
     "--stereoset": st.sampled_from(("full", "OFF")) | AMOUNTS,
@@ -112,6 +114,8 @@ def without_contradictions(words: dict[str, str | None]) -> dict[str, str | None
         left_out.append("--allocation")
     if not row.seeded or (words.get("--bbq"), words.get("--perplexity")) == ("OFF", "off"):
         left_out.append("--seeds")
+    if words.get("--perplexity-preset") == "c4":
+        left_out.append("--text")
     if "--precision" in words:
         left_out.append("--bbq")
     return ({} if "--pattern" in words else {"--sparsity": "0.5"}) | {

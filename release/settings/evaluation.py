@@ -18,6 +18,11 @@ class EvalOptions(Frozen):
     taken_from: ClassVar[str | None] = None
 
     @classmethod
+    def filled(cls, _: Mapping[str, Any], /) -> Mapping[str, Any]:
+        """What is asked where the user gave these values, unless they give it."""
+        return {}
+
+    @classmethod
     def off(cls) -> Mapping[str, Any]:
         """What else is set where the evaluation is switched off."""
         return {}

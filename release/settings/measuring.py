@@ -125,7 +125,10 @@ class Measuring(_OfEvaluations, _OfSamples):
         Raises:
             BadOption: Two options contradict each other.
         """
-        asked = cls(**_chosen(values))
+        chosen = _chosen(values)
+        for options in BY_EVALUATION.values():
+            chosen = {**options.filled(chosen), **chosen}
+        asked = cls(**chosen)
         for options in BY_EVALUATION.values():
             options.require_consistent(asked)
         return asked

@@ -8,18 +8,19 @@ import hashlib
 import json
 import zlib
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
-from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
-
-from release.errors import HubUnreachable, ReleaseError, UnusableData
+from release.errors import UnusableData
 from release.progress import Console
-from release.sources.bars import meter
-from release.sources.contact import FIRST_WAIT, broken_off, explained, first_contact, quietly
+from release.sources.dataset import DatasetFile
 from release.values import DataSource
 
 REPO = "allenai/c4"
 FILE = "en/c4-train.00000-of-01024.json.gz"
+VALIDATION = "en/c4-validation.00000-of-00008.json.gz"
+DOCUMENTS = 1_100
+"""Of the validation split that GPTQ, SparseGPT and Wanda join for perplexity."""
 REVISION = "1588ec454efa1a09f29cd18ddd04fe05fc8653a2"
 """A commit of the data set."""
 GAP = "\n\n"
@@ -30,33 +31,26 @@ BROKEN = (EOFError, OSError, zlib.error, ValueError, KeyError, TypeError)
 """What reading a file raises that is no gzip, is cut short, or holds something else than documents."""
 
 
-def fetch(console: Console) -> Path:
-    """Return the file in the Hub's cache, downloading it on first use (319 MB).
+def fetch(console: Console, file: str = FILE) -> Path:
+    """Return a file of C4 in the Hub's cache, downloading it on first use (319 MB, or 41 MB of the validation split).
 
     Raises:
-        HubUnreachable: Nobody answers within 15 seconds, or HF_HUB_OFFLINE is set, and it was not fetched before.
-        HubFailed: The download broke off; a rerun goes on where it stopped.
-        ReleaseError: As `release.sources.hub.fetch`; each names the texts that need no Hub.
+        ReleaseError: As `DatasetFile.fetch`; each names the texts that need no Hub.
     """
-    known = try_to_load_from_cache(REPO, FILE, revision=REVISION, repo_type="dataset")
-    if isinstance(known, str):
-        return Path(known)
-    try:
-        return _download(console)
-    except HubUnreachable as error:
-        raise HubUnreachable(error.seen, f"C4 needs the Hub once. {OTHERWISE}") from error
-    except ReleaseError as error:
-        raise type(error)(error.seen, f"{error.remedy} {OTHERWISE}") from error
+    return DatasetFile(REPO, file, REVISION, "C4", OTHERWISE).fetch(console)
 
 
-def _download(console: Console) -> Path:
-    with explained(REPO, REVISION):
-        url = hf_hub_url(REPO, FILE, repo_type="dataset", revision=REVISION)
-        size = first_contact(lambda: get_hf_file_metadata(url, timeout=FIRST_WAIT)).size
-    step = console.step(f"Fetching one file of {REPO}", size or 1)
-    with explained(REPO, REVISION, broken_off), quietly(console), step as advance:
-        path = hf_hub_download(REPO, FILE, repo_type="dataset", revision=REVISION, tqdm_class=meter(advance, _on_disk))
-    return Path(path)
+def validation(console: Console) -> tuple[str, DataSource]:
+    """Return the text that papers state C4's perplexity on: the first documents of the validation split, joined.
+
+    Raises:
+        ReleaseError: As `fetch`.
+        UnusableData: The file is broken, or shorter.
+    """
+    taken = [each.removesuffix(GAP) for each in islice(documents(fetch(console, VALIDATION)), DOCUMENTS)]
+    text = " ".join(taken)
+    name = f"C4, first {len(taken):,} documents of {VALIDATION}"
+    return text, described(taken).model_copy(update={"name": name, "sha256": hashlib.sha256(text.encode()).hexdigest()})
 
 
 def documents(path: Path) -> Iterator[str]:
@@ -84,8 +78,3 @@ def described(taken: Sequence[str]) -> DataSource:
         licence="odc-by",
         sha256=hashlib.sha256("".join(taken).encode()).hexdigest(),
     )
-
-
-def _on_disk(bar: str) -> bool:
-    """Tell the client's bar of bytes on disk from that of bytes from the network, which Xet has beside it."""
-    return not bar.endswith(".transfer")

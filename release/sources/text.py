@@ -13,9 +13,11 @@ from release import outside
 from release.errors import UnusableBase, UnusableData
 from release.format import shown
 from release.progress import Console
+from release.sources import c4
 from release.sources.cache import Digest, cache_folder
 from release.sources.contact import plain
 from release.sources.wheel import fetch_members
+from release.sources.wikitext import wikitext2
 from release.values import DataSource
 
 Half = Literal["calibration", "evaluation"]
@@ -117,8 +119,16 @@ def text_file(path: Path) -> tuple[str, DataSource]:
     return text, DataSource(name=path.name, origin="a file", revision=None, licence=None, sha256=digest)
 
 
-def read_text(path: Path | None, console: Console) -> tuple[str, DataSource]:
-    """Return what perplexity is measured on: the user's own text where a path is given, else the catalogue's half."""
+def read_text(path: Path | None, console: Console, preset: str | None = None) -> tuple[str, DataSource]:
+    """Return what perplexity is measured on: the user's own text where a path is given, else the catalogue's half.
+
+    Args:
+        preset: `wikitext2` for its test split, from the file where a path is given; `c4` for its validation split.
+    """
+    if preset == "wikitext2":
+        return wikitext2(path, console)
+    if preset == "c4" and path is None:
+        return c4.validation(console)
     return wikipedia("evaluation", console) if path is None else text_file(path)
 
 

@@ -7,7 +7,7 @@ import torch
 from release.evals.bbq.sample import LADDER
 from release.evals.latency.amount import Amount
 from release.evals.latency.table import WARMUP
-from release.evals.perplexity.windows import WINDOW
+from release.evals.perplexity.options import WINDOWS
 from release.settings.measuring import Measuring
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -16,6 +16,8 @@ ALLOWANCE = 180.0
 """Seconds that the answers of both models may take where the rest takes less."""
 TOKENS = 111
 """Of an item in three rotations once beginnings are shared: 6,671 for 60 items of SmolLM2's tokenizer."""
+FULL_TEXT = 300_000
+"""Of all windows of a text: WikiText-2's test split has about as many."""
 TIMED_TOKENS = 160
 """Of one answer whose latency is taken: a whole prompt and what is generated."""
 OVERHEAD = 1e-4
@@ -59,9 +61,10 @@ def affordable(cost: float, others: int, available: int) -> str:
 
 def other_tokens(plan: Measuring) -> int:
     """Return how many tokens perplexity and latency give each model to read."""
-    windows = 0 if plan.perplexity == "off" else int(plan.perplexity)
+    window, fixed = plan.window or WINDOWS[plan.perplexity_preset], {"off": 0, "full": FULL_TEXT}
+    text = fixed[plan.perplexity] if plan.perplexity in fixed else int(plan.perplexity) * window
     timed = 0 if plan.latency == "off" else (Amount.of(plan.latency).least + WARMUP) * len(plan.latency_engine)
-    return windows * WINDOW + timed * TIMED_TOKENS
+    return text + timed * TIMED_TOKENS
 
 
 def seconds_per_token(parameters: int, device: torch.device, dtype: torch.dtype) -> float:

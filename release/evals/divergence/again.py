@@ -37,7 +37,7 @@ def again(record: Record, known: Divergence, data: bytes) -> Divergence:
         raise UnusableData("belongs to no windows at all", "Fetch the release again.")
     if not 0 < known.windows <= perplexity.windows or known.positions < 1:
         raise UnusableData("belongs to windows that perplexity was not read on", "Fetch the release again.")
-    found = read_positions(data, list(evenly(perplexity.windows, known.windows)), perplexity.window - 1)
+    found = read_positions(data, list(evenly(perplexity.windows, known.windows)), perplexity.scored)
     _require_fit(found, perplexity)
     return compare(AskedPositions(perplexity.windows, known.vocabulary, perplexity.precision), found)
 

@@ -72,7 +72,7 @@ class DivergenceTask(WatchingTask[Singles, Divergence]):
         with opened("dense") as dense, opened("pruned") as pruned:
             _require_same_vocabulary(dense, pruned)
             known = pruned.store.recall([self._key(pruned, dense.digest)])
-        shape = (len(self.chosen), len(self.windows[0]) - 1, len(COLUMNS))
+        shape = (len(self.chosen), self.kept.shape[0], len(COLUMNS))
         values = next(iter(known.values()), np.empty(0, np.float32))
         found = values.reshape(shape) if values.size == np.prod(shape) else None
         return replace(self, dense=dense.digest, known=found, seen={})
@@ -93,7 +93,7 @@ class DivergenceTask(WatchingTask[Singles, Divergence]):
         if subject.name == "dense":
             self.kept.put(ask, rows)
             return
-        tokens = torch.tensor(self.windows[ask][1:], device=rows.device)
+        tokens = torch.tensor(self.windows[ask][-len(rows) :], device=rows.device)
         self.seen[ask] = compared(self.kept.of(ask, rows.device), rows, tokens)
 
     def read(self, model: EvaluatedModel) -> Singles:
@@ -158,7 +158,7 @@ def prepare(asked: EvalContext) -> DivergenceTask | None:
     if asked.plan.divergence == "off" or not isinstance(perplexity, PerplexityTask):
         return None
     windows = tuple(map(tuple, perplexity.windows.tolist()))
-    positions = len(windows[0]) - 1
+    positions = perplexity.cut.scored
     kept = KeptLogProbs(cache_folder(), positions, vocabulary_of(asked.dense))
     most = MOST_ROWS // positions
     count = amount(asked.plan.divergence, min(len(windows), most), kept.nbytes)

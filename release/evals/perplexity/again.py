@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from release.errors import UnusableData
 from release.evals.again import FOLDER, Table
-from release.evals.perplexity.compare import Readings, Windows, compare
+from release.evals.perplexity.compare import Readings, WindowCut, Windows, compare
 from release.evals.perplexity.result import Perplexity
 from release.evals.perplexity.table import FILE_NAME, read_losses
 from release.schema.record import Record
@@ -23,8 +23,9 @@ def again(known: Perplexity, data: bytes) -> Perplexity:
     Raises:
         UnusableData: The table is not what measuring writes.
     """
-    if min(known.window - 1, known.windows) < 1:
+    cut = WindowCut(known.window, known.stride, preset=known.preset, bos=known.bos, whole=known.whole)
+    if min(cut.scored, known.windows) < 1:
         raise UnusableData("belongs to no windows at all", "Fetch the release again.")
-    dense, pruned = (Readings(losses, 0, 0.0) for losses in read_losses(data, known.windows, known.window - 1))
-    windows = Windows(known.windows, known.window, known.token_sha256)
+    dense, pruned = (Readings(losses, 0, 0.0) for losses in read_losses(data, known.windows, cut.scored))
+    windows = Windows(known.windows, known.window, known.token_sha256, cut)
     return compare(windows, dense, pruned, known.text, known.precision)

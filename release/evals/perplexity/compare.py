@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from release.evals.engine.statistics import Floats, drifting_mean, exponential
-from release.evals.perplexity.result import Perplexity
+from release.evals.perplexity.options import PresetName
+from release.evals.perplexity.result import Beginning, Perplexity
 from release.values import DataSource, Estimate, Precision
 
 
@@ -27,6 +28,32 @@ class Readings:
 
 
 @dataclass(frozen=True)
+class WindowCut:
+    """How a text is cut into windows.
+
+    Attributes:
+        window: Tokens of each.
+        stride: Tokens from the beginning of one to that of the next; None for windows without overlap.
+        once: Whether the token that begins a text stands in front of the text alone, and not of every window.
+        preset: By which name it was asked for.
+        bos: What begins with that token; None where it is not known.
+        whole: Whether all windows of the text were read.
+    """
+
+    window: int
+    stride: int | None = None
+    once: bool = False
+    preset: PresetName | None = None
+    bos: Beginning | None = None
+    whole: bool = False
+
+    @property
+    def scored(self) -> int:
+        """Tokens of a window that are scored: those behind the stride before it, and never the first."""
+        return min(self.window - 1, self.stride or self.window)
+
+
+@dataclass(frozen=True)
 class Windows:
     """The windows that were read, as far as a record names them.
 
@@ -34,17 +61,19 @@ class Windows:
         count: How many.
         size: Tokens of each.
         token_sha256: Digest of the token ids, as little-endian 32-bit integers.
+        cut: How they were cut; None for windows without overlap.
     """
 
     count: int
     size: int
     token_sha256: str
+    cut: WindowCut | None = None
 
     @classmethod
-    def of(cls, tokens: NDArray[np.int32]) -> "Windows":
+    def of(cls, tokens: NDArray[np.int32], cut: WindowCut | None = None) -> "Windows":
         """Name windows by their tokens, (count, size)."""
         count, size = tokens.shape
-        return cls(count, size, hashlib.sha256(tokens.astype("<i4").tobytes()).hexdigest())
+        return cls(count, size, hashlib.sha256(tokens.astype("<i4").tobytes()).hexdigest(), cut)
 
 
 def compare(
@@ -58,11 +87,12 @@ def compare(
 
     Windows that follow each other in a text may be alike, so the intervals allow for it (`drifting_mean`).
     """
+    cut = windows.cut or WindowCut(windows.size)
     return Perplexity(
         text=source,
         window=windows.size,
         windows=windows.count,
-        tokens=windows.count * (windows.size - 1),
+        tokens=windows.count * cut.scored,
         token_sha256=windows.token_sha256,
         precision=precision,
         dense=exponential(drifting_mean(dense.losses)),
@@ -70,6 +100,10 @@ def compare(
         ratio=_ratio(pruned.losses - dense.losses),
         recalled=dense.recalled + pruned.recalled,
         seconds=dense.seconds + pruned.seconds,
+        preset=cut.preset,
+        stride=cut.stride,
+        bos=cut.bos,
+        whole=cut.whole,
     )
 
 

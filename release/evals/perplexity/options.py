@@ -1,24 +1,78 @@
 """What is asked of perplexity."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
+from release.errors import BadOption
 from release.settings.evaluation import EvalOptions
 from release.settings.option import HelpPanel, Option
 from release.settings.shared import Text, amount
+
+PresetName = Literal["wikipedia", "wikitext2", "c4"]
+MOST_TOKENS = 1_000_000
 
 
 class PerplexityOptions(EvalOptions):
     """What is asked of perplexity.
 
     Attributes:
-        perplexity: "off" or a number of windows.
-        text: A UTF-8 text file instead of the catalogue's Wikipedia half.
+        perplexity: "off", "full" (all windows of the text), or a number of windows.
+        perplexity_preset: Text, length and number of windows as papers have them: "wikipedia" is 32 windows of 256
+            tokens of the catalogue's half, "wikitext2" all windows of 2,048 tokens of WikiText-2's raw test split, "c4"
+            256 such windows of C4's validation split.
+        window: Tokens of a window; None for the preset's.
+        stride: Tokens from the beginning of one window to that of the next, of which the last ones are scored; None
+            for windows without overlap.
+        text: A UTF-8 text file instead of the catalogue's Wikipedia half; with "wikitext2", its raw test split.
     """
 
     perplexity: Annotated[
-        str, Option("--perplexity", "Windows, or off.", HelpPanel.MEASURE, amount("perplexity", "off"))
+        str, Option("--perplexity", "Windows, full, or off.", HelpPanel.MEASURE, amount("perplexity", "full", "off"))
     ] = "32"
+    perplexity_preset: Annotated[
+        PresetName,
+        Option("--perplexity-preset", "Perplexity as papers state it: wikipedia, wikitext2, c4.", HelpPanel.MEASURE),
+    ] = "wikipedia"
+    window: Annotated[
+        int | None,
+        Option(
+            "--window", "Tokens of a window of perplexity.", HelpPanel.MEASURE, least=2, most=MOST_TOKENS, metavar="N"
+        ),
+    ] = None
+    stride: Annotated[
+        int | None,
+        Option(
+            "--stride",
+            "Tokens from one window of perplexity to the next; the last of each are scored.",
+            HelpPanel.MEASURE,
+            least=1,
+            most=MOST_TOKENS,
+            metavar="N",
+        ),
+    ] = None
     text: Text = None
 
+    @classmethod
+    def filled(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Ask for as many windows as the papers where no number was given."""
+        amount = AMOUNTS.get(values.get("perplexity_preset", ""))
+        return {"perplexity": amount} if amount else {}
+
+    @classmethod
+    def require_consistent(cls, asked: Any) -> None:
+        """Refuse a stride that leaves tokens between two windows out, and a file in the place of C4."""
+        if asked.perplexity_preset == "c4" and asked.text is not None:
+            raise BadOption("--perplexity-preset c4 and --text contradict each other.", "Leave one of them out.")
+        if asked.stride is not None and asked.stride > (asked.window or WINDOWS[asked.perplexity_preset]):
+            raise BadOption(
+                f"--stride {asked.stride} is more than a window, so that tokens between windows would be left out.",
+                "Give a stride of at most --window.",
+            )
+
+
+WINDOWS: Mapping[PresetName, int] = {"wikipedia": 256, "wikitext2": 2048, "c4": 2048}
+"""Tokens of a window of each preset."""
+AMOUNTS = {"wikitext2": "full", "c4": "256"}
+"""Windows of each preset where they are not the default's."""
 
 OPTIONS = PerplexityOptions

@@ -1,6 +1,7 @@
 """Some windows of text read by both models again."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from release.checkpoint.files import content
 from release.errors import UnusableData
@@ -11,7 +12,8 @@ from release.evals.perplexity.again import FILE
 from release.evals.perplexity.compare import Readings, Windows
 from release.evals.perplexity.result import Perplexity
 from release.evals.perplexity.table import read_losses
-from release.evals.perplexity.windows import cut_windows, losses_of
+from release.evals.perplexity.windows import losses_of, windows_of
+from release.evals.perplexity.work import cut_of
 from release.models.load import read_tokenizer
 from release.sources.text import read_text
 
@@ -24,11 +26,13 @@ def question(spotted: Spotted, known: Perplexity) -> Question:
     """
     if FILE not in spotted.files.sizes:
         raise UnusableData(f"{FILE} is missing.", "Fetch the release again.")
-    losses = read_losses(content(spotted.files, FILE), known.windows, known.window - 1)
-    text, source = read_text(spotted.spot.text, spotted.console)
+    losses = read_losses(content(spotted.files, FILE), known.windows, known.scored)
+    plan, tokenizer = spotted.record.plan.measuring, read_tokenizer(spotted.dense)
+    text, source = read_text(spotted.spot.text, spotted.console, plan.perplexity_preset)
     if source.sha256 != known.text.sha256:
         raise UnusableData(f"Perplexity was measured on {known.text.name[:80]!a}.", "Give that text with --text FILE.")
-    tokens = cut_windows(text, source.name, read_tokenizer(spotted.dense), known.windows, known.window)
+    cut = replace(cut_of(plan, tokenizer, whole=known.whole), window=known.window)
+    tokens = windows_of(text, source.name, tokenizer, known.windows, cut)
     if Windows.of(tokens).token_sha256 != known.token_sha256:
         raise UnusableData("The text gives other tokens than recorded.", REMEDY)
     chosen = spotted.drawn(known.windows)
@@ -39,7 +43,7 @@ def question(spotted: Spotted, known: Perplexity) -> Question:
         return close(numbers, "mean losses", known.precision)
 
     def ask(model: EvaluatedModel) -> Readings:
-        return losses_of(model, tokens[chosen])
+        return losses_of(model, tokens[chosen], scored=known.scored)
 
     what = f"{len(chosen)} windows of text"
     return Question("perplexity", what, known.precision, "transformers", ask, judge)

@@ -2,19 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from release.errors import BadOption
 from release.evals.engine.likelihood import PassObserver
 from release.evals.engine.subject import EvaluatedModel
-from release.evals.perplexity.compare import Readings, Windows, compare
-from release.evals.perplexity.result import Perplexity
+from release.evals.perplexity.compare import Readings, WindowCut, Windows, compare
+from release.evals.perplexity.options import WINDOWS
+from release.evals.perplexity.result import Beginning, Perplexity
 from release.evals.perplexity.table import FILE_NAME, write_losses
-from release.evals.perplexity.windows import cut_windows, losses_of
+from release.evals.perplexity.windows import losses_of, windows_of
 from release.evals.work import EvalContext, ModelTask, Sides, count_of
-from release.sources.text import read_text
+from release.models.load import context_window, read_config
+from release.settings.measuring import Measuring
+from release.sources.text import opening, read_text
 from release.values import DataSource, Precision
 
 
@@ -24,12 +29,14 @@ class PerplexityTask(ModelTask[Readings, Perplexity]):
 
     Attributes:
         windows: Token ids, (windows, window).
+        cut: How they were cut.
         watch: Sees the passes, so that another evaluation needs none of its own; None for nobody.
     """
 
     windows: NDArray[np.int32]
     text: DataSource
     precision: Precision
+    cut: WindowCut
     watch: PassObserver | None = None
 
     @property
@@ -40,7 +47,7 @@ class PerplexityTask(ModelTask[Readings, Perplexity]):
 
     def read(self, model: EvaluatedModel) -> Readings:
         """Return the mean loss of each window."""
-        return losses_of(model, self.windows, self.watch)
+        return losses_of(model, self.windows, self.watch, self.cut.scored)
 
     def watched_by(self, watch: PassObserver) -> Self:
         """Let another evaluation see the passes."""
@@ -48,19 +55,49 @@ class PerplexityTask(ModelTask[Readings, Perplexity]):
 
     def compare(self, dense: Readings, pruned: Readings) -> Perplexity:
         """Compare the losses window by window."""
-        return compare(Windows.of(self.windows), dense, pruned, self.text, self.precision)
+        return compare(Windows.of(self.windows, self.cut), dense, pruned, self.text, self.precision)
 
     def write(self, dense: Readings, pruned: Readings, sides: Sides) -> None:
         """Write every loss."""
         losses = {"dense": dense.losses, "pruned": pruned.losses}
-        write_losses(sides.evaluation / FILE_NAME, self.windows.shape[1] - 1, losses)
+        write_losses(sides.evaluation / FILE_NAME, self.cut.scored, losses)
 
 
 def prepare(asked: EvalContext) -> PerplexityTask | None:
-    """Read the text and cut it into windows."""
+    """Read the text and cut it into windows.
+
+    Raises:
+        BadOption: The windows are longer than the model reads.
+        ReleaseError: The text cannot be had, or is too short.
+    """
     plan = asked.plan
     if plan.perplexity == "off":
         return None
-    content, text = read_text(plan.text, asked.console)
-    windows = cut_windows(content, text.name, asked.tokenizer, count_of("perplexity", plan.perplexity))
-    return PerplexityTask(windows, text, plan.eval_dtype)
+    content, text = read_text(plan.text, asked.console, plan.perplexity_preset)
+    count = None if plan.perplexity == "full" else count_of("perplexity", plan.perplexity)
+    cut = cut_of(plan, asked.tokenizer, whole=count is None)
+    _require_readable(asked.dense, cut.window)
+    windows = windows_of(content, text.name, asked.tokenizer, count, cut)
+    return PerplexityTask(windows, text, plan.eval_dtype, cut)
+
+
+def cut_of(plan: Measuring, tokenizer: Any, *, whole: bool) -> WindowCut:
+    """Return how a plan cuts its text."""
+    once = plan.perplexity_preset != "wikipedia"
+    bos: Beginning = ("text" if once else "window") if opening(tokenizer) else "none"
+    window = plan.window or WINDOWS[plan.perplexity_preset]
+    return WindowCut(window, plan.stride, once, plan.perplexity_preset, bos, whole)
+
+
+def _require_readable(dense: Path, window: int) -> None:
+    """Refuse windows that are longer than the model reads.
+
+    Raises:
+        BadOption: They are.
+    """
+    limit = context_window(read_config(dense))
+    if limit is not None and window > limit:
+        raise BadOption(
+            f"A window of perplexity has {window:,} tokens, and the model reads {limit:,}.",
+            f"Give --window {limit}; perplexity then stands beside no figure of longer windows.",
+        )
