@@ -93,8 +93,6 @@ def test_counts_that_the_audit_or_arithmetic_contradicts_are_found(
 def test_the_card_says_what_was_tried_on_these_files() -> None:
     card = render(example_record(measurements=example_measurements(zeros=of_record())))
     [quantizing] = [line for line in card.replace("\u00a0", " ").split("\n") if line.startswith("- **Quantizing**")]
-    assert (
-        "8 bits by rows keep 100.0 % of the zeros and make 1.0 % of the other weights zero; 4 bits like" in quantizing
-    )
-    assert quantizing.endswith("; 4 bits with an offset, like Q4\\_1 keep 2.5 % and make 1.0 %.")
-    assert "\n- **Merging a LoRA** (rank 8, drawn at random) keeps 0.0\u00a0% of them.\n" in card
+    four = "100.0 % in 4 bits (GGUF’s Q4\\_0), 2.5 % in 4 bits with an offset (Q4\\_1)"
+    assert quantizing == f"- **Quantizing** these files keeps 100.0 % of the zeros in 8 bits by rows, {four}."
+    assert "\n- **Merging a LoRA** (rank 8, drawn at random) keeps 0.0\u00a0%.\n" in card
