@@ -1,6 +1,7 @@
 """A sweep on a Ray cluster of this machine, a head and two nodes: the same releases, whatever is killed meanwhile."""
 
 import json
+import math
 import os
 import signal
 import socket
@@ -8,12 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 import yaml
+from pyarrow import parquet
 
 from release.__main__ import run
 from release.sweep.job import Sweep, open_sweep
@@ -68,7 +71,7 @@ def running(job: Sweep) -> int | None:
 def test_a_grid_is_whole_and_the_same_after_a_worker_and_then_the_driver_are_killed(
     cluster: Any, grid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Weights and every answer, byte for byte as without a cluster, with one thread for each process in both."""
+    """Weights byte for byte, and every answer but for rounding, as without a cluster."""
     out, alone = tmp_path / "cluster", tmp_path / "alone"
     first = driver(grid, out, "--ray", cluster.address)
     job = open_sweep(grid, out)
@@ -84,14 +87,37 @@ def test_a_grid_is_whole_and_the_same_after_a_worker_and_then_the_driver_are_kil
     assert json.loads(capsys.readouterr().out)["ok"], "nothing else is printed there"
     assert {state.status for _, state in job.states()} == {"done"}
     assert run(["sweep", str(grid), "--local", "--out", str(alone), "--parallel", "2"]) == 0
-    assert told(out) == told(alone)
-    assert len(told(alone)) >= 2 * len(job.cells)
+    assert told(out, "safetensors", "csv") == told(alone, "safetensors", "csv")
+    assert len(told(alone, "safetensors", "csv")) >= 2 * len(job.cells)
+    require_alike(told(out, "parquet"), told(alone, "parquet"))
 
 
-def told(out: Path) -> dict[str, bytes]:
-    """The weights and the tables of answers."""
-    found = [path for end in ("safetensors", "parquet", "csv") for path in out.glob(f"*/model/**/*.{end}")]
+def told(out: Path, *ends: str) -> dict[str, bytes]:
+    """The files of all releases with some endings."""
+    found = [path for end in ends for path in out.glob(f"*/model/**/*.{end}")]
     return {str(path.relative_to(out)): path.read_bytes() for path in found}
+
+
+def require_alike(tables: dict[str, bytes], others: dict[str, bytes]) -> None:
+    """Hold tables of answers beside each other: what was timed is another, and probabilities may be rounded otherwise.
+
+    Once a single column of one release had 4 of 1,024 probabilities that differed by 1e-6 between two engines.
+    """
+    assert tables.keys() == others.keys()
+    assert tables
+    for name, table in tables.items():
+        one, other = (parquet.read_table(BytesIO(data)) for data in (table, others[name]))
+        assert one.schema == other.schema
+        for column in one.column_names:
+            assert alike(one[column].to_pylist(), other[column].to_pylist()), (name, column)
+
+
+def alike(one: Any, other: Any) -> bool:
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(alike, one, other))
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-5, abs_tol=1e-5)
+    return bool(one == other)
 
 
 def test_a_machine_with_another_version_or_none_is_refused_by_name(

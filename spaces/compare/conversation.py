@@ -205,11 +205,16 @@ class Conversation:
         turns: tuple[Turn, ...],
         request: gr.Request,
     ) -> Iterator[Screen]:
-        """Ask another variant the last question; what was stored of it is shown at once."""
-        if turns:
-            yield from self.ask(turns[-1].question, variant, temperature, top_p, tokens, seed, (), request)
+        """Ask another variant the last question; what was stored of it is shown at once.
+
+        A copy that was made here has no stored answers, and is asked what the one before it had answered.
+        """
+        question = turns[-1].question if turns else accepted.partition("\n")[2]
+        kept = stored(self.models.variant(variant)).of(question)
+        if turns or (self.live and question and kept is None):
+            yield from self.ask(question, variant, temperature, top_p, tokens, seed, (), request)
         else:
-            yield self._begun(variant, accepted.partition("\n")[2])
+            yield self._begun(variant, question)
 
     def show_stored(self, question: str, variant: str) -> Screen:
         """Show the stored answers to a question; whatever conversation there was ends."""
