@@ -210,7 +210,7 @@ FACTS = {
     "target": r"^\| Target sparsity \| 10 % \|$",
     "actual": r"^\| Actual sparsity \| 10\.00 % \|$",
     "zeroed of prunable": r"^\| Zeroed parameters \| 362,387,866 of 3,623,878,656 prunable \(10\.00 %\)",
-    "zeros before": r"^\| Zeros before \| 1,204 in the base; 362,386,662 are new \|$",
+    "zeros before": r"^\| In the base before \| 1,204 of these; 362,386,662 are new \|$",
     "wall time": r"^Pruned in 14\.2 s ",
     "scope": r"^\| Pruned \| linear layers in the transformer blocks \(attention projections and MLP\) \|$",
     "untouched": r"^\| Untouched \| embeddings, LM head, norms, biases",

@@ -48,7 +48,8 @@ KNOWN = {
     "release/guarded.py": {"os.fork", "signal.SIGKILL", "resource"},
     "release/machine.py": {"os.sched_getaffinity", "resource"},
     "release/evals/latency/measure.py": {"signal.pthread_sigmask"},
-    "release/sweep/local.py": {"os.killpg"},
+    "release/sweep/process.py": {"os.killpg"},
+    "release/sweep/worker.py": {"os.killpg", "os.getpgrp", "signal.SIGKILL"},
 }
 """Where such a call stands, each with what is done without it."""
 

@@ -42,7 +42,7 @@ def test_another_study_takes_its_place_on_the_card(tmp_path):
         in card
     )
     assert "| Found | everywhere | see Caveats |" in card
-    assert "*Reported by the study, not measured here:* everywhere: much." in card
+    assert "*The study, not measured here:* everywhere: much." in card
     assert "@article{writer2027," in card
     for word in ("Rath", "2605.08137", "IEEE", "study's configurations"):
         assert word not in card

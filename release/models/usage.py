@@ -152,7 +152,7 @@ def watched(device: torch.device) -> Iterator[UsageWatch]:
         torch.cuda.reset_peak_memory_stats(device)
     if kind_of_memory(device) == "resident":
         with suppress(OSError):
-            (SELF / "clear_refs").write_text("5", encoding="ascii")  # the process's peak begins anew
+            (SELF / "clear_refs").write_text("5", encoding="ascii", newline="")  # the process's peak begins anew
     watch, ended = UsageWatch(device, counters(device)), threading.Event()
     looking = kind_of_memory(device) in ("sampled", "driver") or watch.energy
     looker = threading.Thread(target=_look, args=(watch, ended), daemon=True)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -134,10 +135,17 @@ def read_text(path: Path | None, console: Console, preset: str | None = None) ->
 
 def tokenise(texts: Sequence[str], tokenizer: Any) -> list[NDArray[np.int32]]:
     """Return the token ids of each text, without special tokens."""
+    with _reading():
+        rows = _at_once(texts, tokenizer) if sum(map(len, texts)) <= PIECE else [_ids(t, tokenizer) for t in texts]
+        return [np.array(row, dtype=np.int32) for row in rows]
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Say what a tokenizer fails in, whose files come from anybody."""
     try:
         with outside.foreign("The tokenizer cannot read the text"):
-            rows = _at_once(texts, tokenizer) if sum(map(len, texts)) <= PIECE else [_ids(t, tokenizer) for t in texts]
-            return [np.array(row, dtype=np.int32) for row in rows]
+            yield
     except outside.Unfit as why:
         raise UnusableBase(f"{why}.", "Fetch the tokenizer's files again.") from None
 
@@ -165,7 +173,8 @@ def _pieces(text: str) -> Iterator[str]:
 
 def opening(tokenizer: Any) -> list[int]:
     """Return the beginning-of-text token where the tokenizer puts one in front of every text."""
-    ids = tokenizer("a")["input_ids"]
+    with _reading():
+        ids = tokenizer("a")["input_ids"]
     return [ids[0]] if ids and ids[0] == tokenizer.bos_token_id else []
 
 

@@ -92,7 +92,7 @@ class JobsEngine:
                     each.result()
             except BaseException:
                 self._stopped = True
-                self.console.say("Jobs that were started go on; the next run follows those still at work and starts the others anew.")
+                self.console.say("Jobs go on; the next run follows those still at work and starts the others anew.")
                 threads.shutdown(wait=False, cancel_futures=True)
                 raise
 

@@ -128,12 +128,10 @@ def _configuration(record: Any, method: str, sparsity: float) -> Iterator[tuple[
     if SHARE.fullmatch(target := str(at(record, "pruning.target_sparsity"))):
         yield "Target sparsity", (("", f"{(Decimal(target) * 100).normalize():f} %"),)
     yield "Actual sparsity", (("", f"{100 * sparsity:.2f} %"),)
-    names = ("zeroed_parameters", "prunable_parameters", "zeros_before")
-    zeros, prunable, before = (number(at(record, f"audit.{name}")) for name in names)
-    if zeros is not None and prunable and before is not None:
+    zeros, prunable = (number(at(record, f"audit.{name}")) for name in ("zeroed_parameters", "prunable_parameters"))
+    if zeros is not None and prunable:
         share = f"{written(zeros, ',.0f')} of {written(prunable, ',.0f')} prunable ({100 * zeros / prunable:.2f} %)"
-        history = f"{written(before, ',.0f')} of them were zero in the base, {written(zeros - before, ',.0f')} are new"
-        yield "Zeroed", (("", f"{share}; {history}"[:LONGEST]),)
+        yield "Zeroed", (("", share[:LONGEST]),)
 
 
 def _measurements(record: Any) -> Iterator[tuple[str, Values]]:

@@ -191,7 +191,7 @@ def unfilled(folder: Path) -> str:
 def of_its_own_code(folder: Path) -> str:
     (folder / "mine.py").write_text(f"open({str(folder / 'ran')!r}, 'w')")
     checkpoints.edit_config(folder, model_file="mine.py")
-    return "custom m"  # of a long message the middle is cut
+    return "trust_remote_code=True"  # of a long message the middle is cut
 
 
 def left_over(folder: Path) -> str:
@@ -233,7 +233,7 @@ def test_where_it_is_not_installed_the_line_that_installs_it_is_named(tiny: dict
     plan = Measuring(bbq="off", perplexity="off", latency="3", latency_engine=("mlx",), device="cpu")
     with pytest.raises(MissingSource, match="Engine mlx cannot be used here") as caught:
         run.prepare(tiny["llama"], plan, console)
-    assert "pip install 'release[mlx]'" in caught.value.remedy
+    assert "pip install 'prunecard[mlx]'" in caught.value.remedy
     assert engine("transformers").place(CPU).name == "cpu"
 
 

@@ -10,9 +10,8 @@ from release.evals.again import FOLDER, Table
 from release.evals.bbq.table import wrong
 from release.evals.divergence.amount import evenly
 from release.evals.divergence.compare import AskedPositions, compare
-from release.evals.divergence.positions import Singles
 from release.evals.divergence.result import Divergence
-from release.evals.divergence.table import FILE_NAME, read_positions
+from release.evals.divergence.table import FILE_NAME, Singles, read_positions
 from release.evals.perplexity.result import Perplexity
 from release.schema.record import Record
 

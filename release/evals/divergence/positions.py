@@ -11,14 +11,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-Singles = NDArray[np.float32]
-
-COLUMNS = ("divergence", "same_top", "dense", "pruned")
-"""What is kept of a position: KL(dense ‖ pruned) in nats, at least 0; 1 where both find the same token the most likely
-(of equal ones the first counts), else 0; the natural logarithms of the probabilities that both models give the token
-that stands there."""
+from release.evals.divergence.table import Singles
 
 
 def compared(dense: torch.Tensor, pruned: torch.Tensor, tokens: torch.Tensor) -> Singles:

@@ -5,10 +5,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from release.evals.bbq.table import MOST_ROWS, read_table, wrong
-from release.evals.divergence.positions import COLUMNS, Singles
 from release.files import replacing
+
+Singles = NDArray[np.float32]
+
+COLUMNS = ("divergence", "same_top", "dense", "pruned")
+"""What is kept of a position: KL(dense ‖ pruned) in nats, at least 0; 1 where both find the same token the most likely
+(of equal ones the first counts), else 0; the natural logarithms of the probabilities that both models give the token
+that stands there."""
 
 FILE_NAME = "divergence.parquet"
 SCHEMA = pa.schema(

@@ -14,9 +14,9 @@ from release.evals.bbq.table import MOST_ROWS
 from release.evals.divergence.amount import amount, evenly
 from release.evals.divergence.compare import AskedPositions, compare
 from release.evals.divergence.kept import KeptLogProbs
-from release.evals.divergence.positions import COLUMNS, Singles, compared
+from release.evals.divergence.positions import compared
 from release.evals.divergence.result import Divergence
-from release.evals.divergence.table import FILE_NAME, write_positions
+from release.evals.divergence.table import COLUMNS, FILE_NAME, Singles, write_positions
 from release.evals.engine.subject import EvaluatedModel
 from release.evals.perplexity.work import PerplexityTask
 from release.evals.work import EvalContext, Opened, Sides, WatchingTask
