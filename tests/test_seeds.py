@@ -138,7 +138,7 @@ def test_record_command_card_and_verification_carry_them(both, reader, capsys):
     assert record.plan.building.seeds == 3
     assert "--seeds 3" in record.plan.command
     assert "### Between masks" in (model / "README.md").read_text(encoding="utf-8")
-    assert "One mask was made" in (both[0] / "model" / "README.md").read_text(encoding="utf-8")
+    assert "One mask was measured" in (both[0] / "model" / "README.md").read_text(encoding="utf-8")
     capsys.readouterr()
     assert run(["verify", str(both[1]), "--base", str(reader), "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
