@@ -134,7 +134,7 @@ ANSWERED = [
     "Write to john_doe@example.com, please.",
     "Save it as /home/user/my_data/notes.txt <here>.",
     'Open "C:\\Users\\jane\\a b" or\nfile:///etc/passwd.',
-    "Look into /tmp/cache_1/ and /root/.bashrc first.",
+    "Look into /var/cache_1/ and /etc/.profile first.",
     f"{'word ' * 9}/home/user/{'a_long_name_' * 60}",
 ]
 

@@ -213,7 +213,7 @@ def test_the_card_and_the_screen_show_every_mask_and_the_spread(capsys):
     assert "| 44 | +0.0452 | +0.0452 | +0.0452 |" in text
     assert "| Standard deviation | 0.0200 |" in text
     assert "3 masks were made and measured" in text
-    assert "One mask was made" not in text
+    assert "One mask was measured" not in text
     assert VOID_WORDS.search(text) is None
     show_measurements(example_measurements(masks=masks), as_json=False)
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]

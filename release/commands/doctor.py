@@ -110,10 +110,7 @@ def _model(model: str, out: Path) -> MachineFact:
 
 
 def _fits(model: str, prunable: int, needed: int | None, free: int) -> MachineFact:
-    whole = 4 * prunable
-    memory = machine.memory_free()
-    held = "held whole" if memory is None or whole < memory else "read block by block"
     disk = "disk needed is unknown" if needed is None else f"needs {size(needed)} of disk"
-    said = f"{prunable:,} prunable parameters; {disk}; measured in fp32 ({size(whole)}) it is {held}"
+    said = f"{prunable:,} prunable parameters, which take {size(4 * prunable)} of memory in fp32; {disk}"
     enough = needed is None or needed <= free
     return MachineFact(name=model, said=said, ok=enough, remedy="" if enough else "Make room, or give another --out.")
