@@ -13,8 +13,8 @@ from release.settings.option import HelpPanel, Option
 LONGEST_SPACE_TIMEOUT = 86_400
 RESOURCE_GROUP = re.compile(r"[\w-]{1,100}", re.ASCII)
 WEB_ADDRESS = re.compile(r"https?://[A-Za-z0-9._~/?#=&%+:@-]{1,300}")
-OWNER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9]|-(?=[A-Za-z0-9])){0,95}")
-"""Letters and digits, with single dashes between them."""
+OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+"""The Hub itself knows more of its names than that; what it refuses is told when it is asked."""
 SPACES = "spaces/"
 """What the Hub writes before the id of a Space."""
 
