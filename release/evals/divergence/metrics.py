@@ -25,11 +25,9 @@ SAME_TOP = Metric(
     phrase="agreement of the most likely token",
     better="higher",
     screen="same top token",
-    headline="Most likely token kept",
-    claim="top_token_kept",
     panel=SpacePanel(
         "Most likely token kept",
-        r"\b(same[ -]top|top[ -]token)",
+        r"\b(same[ -]top|top[ -]token|same most likely token)",
         at="measurements.divergence.scores[name=same_top]",
         change="difference",
         note="Share of tokens at which the dense model's most likely next token is still the most likely one.",
