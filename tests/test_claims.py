@@ -208,6 +208,16 @@ def test_two_growths_are_set_against_each_other_by_their_logarithms():
     assert (found.low, found.high) == (pytest.approx(1.5 / reach), pytest.approx(1.5 * reach))
 
 
+@pytest.mark.parametrize(("dense", "pruned"), [(1.1e-308, 2.0), (5e-324, 1e300)])
+def test_a_growth_that_no_number_holds_is_not_defined(dense, pruned):
+    """A record of a stranger states a score of 1e-308, and once no claim of it could be decided."""
+    measured = paradox(growth(1.8, 1.5, 2.2), growth(1.035, 1.025, 1.045))
+    ends = {name: Estimate(value=value, low=None, high=None) for name, value in (("dense", dense), ("pruned", pruned))}
+    scores = tuple(score.model_copy(update=ends | {"ratio": None}) for score in measured.bbq.scores)
+    tiny = measured.model_copy(update={"bbq": measured.bbq.model_copy(update={"scores": scores})})
+    assert verdict("perplexity_hides_bias", tiny) in ("inconclusive", "contradicted")
+
+
 def test_the_paradox_sets_the_changes_beside_each_other():
     measured = paradox(growth(1.8, 1.5, 2.2), growth(1.035, 1.025, 1.045))
     evidence = {claim.key: claim for claim in decide(example_audit(), measured)}["perplexity_hides_bias"].evidence

@@ -46,10 +46,10 @@ def outgrown(srs: Score, perplexity: Perplexity) -> Estimate:
     mine, theirs = srs.ratio, perplexity.ratio
     if mine is None or not mine.value or not theirs.value:
         rise = _relative(srs)
-        value = None if rise is None or not theirs.value else (1 + rise) / theirs.value
+        value = None if rise is None or not theirs.value else _finite((1 + rise) / theirs.value)
         return Estimate(value=value, low=None, high=None)
-    value, errors = mine.value / theirs.value, (standard_error(mine, LOG), standard_error(theirs, LOG))
-    if errors[0] is None or errors[1] is None:
+    value, errors = _finite(mine.value / theirs.value), (standard_error(mine, LOG), standard_error(theirs, LOG))
+    if not value or errors[0] is None or errors[1] is None:
         return Estimate(value=value, low=None, high=None)
     return _combined(value, (errors[0], mine.df), (errors[1], theirs.df))
 
@@ -66,7 +66,12 @@ def _relative(score: Score) -> float | None:
     """Pruned / dense − 1; not defined where either is not, or dense is 0."""
     if score.pruned.value is None or not score.dense.value:
         return None
-    return score.pruned.value / score.dense.value - 1
+    return _finite(score.pruned.value / score.dense.value - 1)
+
+
+def _finite(value: float) -> float | None:
+    """A value, or None where a float cannot hold it: a record may state a score of 1e-308, which nothing measures."""
+    return value if math.isfinite(value) else None
 
 
 def _excess(perplexity: Perplexity) -> float | None:
