@@ -44,6 +44,7 @@ from release.schema.record import FILE_NAME, Pruning, Record
 from release.settings.recipe import CalibrationPlan
 from release.sources.base import BaseModel, resolve
 from release.space.write import write_space
+from release.stages import Stage
 from release.verification import sparsity_table as sparsity
 from release.verification import weightless
 from release.verification.audit import Audited, audit
@@ -133,6 +134,7 @@ def open_bench(plans: Sequence[Plan], console: Console, measured: bool = True) -
         UnusableData: Data were altered or are too short, or a prompt does not fit the model.
     """
     first = plans[0]
+    console.begin(Stage.CHECK)
     _require_one_base(plans)
     for plan in plans:
         require_place(plan.out, plan.model)
@@ -253,7 +255,9 @@ def build(bench: Bench, planned: Sequence[PlannedRelease]) -> Iterator[Release]:
 
 def _built(bench: Bench, each: PlannedRelease, copy: PrunedCopy) -> Release:
     """Measure a pruned copy, and write all that is said of it."""
-    record = _recorded(bench, each, copy, _measured(bench, each, copy))
+    measurements = _measured(bench, each, copy)
+    bench.console.begin(Stage.RECORD)
+    record = _recorded(bench, each, copy, measurements)
     if each.workspace.folder.alone:
         each.workspace.close()
     else:
@@ -262,11 +266,10 @@ def _built(bench: Bench, each: PlannedRelease, copy: PrunedCopy) -> Release:
 
 
 def _batches(planned: Sequence[PlannedRelease]) -> list[list[PlannedRelease]]:
-    """Put together what one read can make: recipes that differ in sparsity alone."""
+    """Put together what one read can make."""
     found: dict[str, list[PlannedRelease]] = {}
     for each in planned:
-        alike = each.plan.recipe.model_dump_json(exclude={"sparsity"})
-        found.setdefault(f"{alike} {each.plan.threads} {each.plan.calibration_file}", []).append(each)
+        found.setdefault(each.plan.batch, []).append(each)
     return list(found.values())
 
 
@@ -287,9 +290,11 @@ def pruned(bench: Bench, batch: Sequence[PlannedRelease], context: PruneContext 
         Job(each.plan.recipe, at.model, at.work, sparsity.known_budgets(at.model))
         for each, at in zip(batch, places, strict=True)
     ]
+    bench.console.begin(Stage.PRUNE)
     with steady(base.stamps):
         for each, job, copy in zip(batch, jobs, prune(base, jobs, bench.console, context), strict=True):
             pruning = each.workspace.remember(copy.pruning)
+            bench.console.begin(Stage.AUDIT)
             carry_side_files(base.folder, each.workspace.model)
             written = open_checkpoint(each.workspace.model)
             audited = audit(base, written, each.plan.recipe, copy.budgets, copy.files, bench.console)
@@ -353,6 +358,7 @@ def _further_mask(bench: Bench, each: PlannedRelease, further: Plan, eval_plan: 
     from release.evals.masks import measured
 
     seed = further.recipe.seed
+    bench.console.begin(Stage.MASK)
     bench.console.say(f"A further mask, of seed {seed}, is measured and removed again.")
     with each.workspace.further() as place:
         copies = pruned(bench, [PlannedRelease(further, place)], bench.contexts[_text_key(each.plan)])

@@ -19,6 +19,7 @@ from release.progress import Console
 from release.publishing.upload import Publisher, login_for, push_release, take_names, upload_of
 from release.release_folder import ReleaseFolder
 from release.schema.record import Record
+from release.stages import Stage, of_publishing
 from release.verification import signing
 from release.verification.signing import Signer
 from release.workspace import Workspace
@@ -36,12 +37,14 @@ def publish(plan: Plan, console: Console, key: Path | None = None) -> Release:
     Raises:
         ReleaseError: Any of its kinds; see `release.errors`.
     """
+    console.plan(of_publishing(plan))
     job = checked(plan, console, key)
     with _claimed(job) as upload:
         release = next(build(job.bench, [job.planned]))
         if job.publisher is None:
             signing.settle(job.folder.model, job.signer, console, release.record.audit.files)
             return release
+        console.begin(Stage.UPLOAD)
         record = _signed(job, release.record)
         pushed = push_release(job.folder, record, job.publisher, console, job.signer, upload)
         return Release(release.folder, record, pushed)

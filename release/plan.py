@@ -103,6 +103,12 @@ class Plan(Frozen):
         """Whether a demo Space goes along."""
         return self.publication.space
 
+    @property
+    def batch(self) -> str:
+        """Names what plans share of which one read makes all: they differ in sparsity alone."""
+        alike = self.recipe.model_dump_json(exclude={"sparsity"})
+        return f"{alike} {self.threads} {self.calibration_file}"
+
     def further(self) -> "tuple[Plan, ...]":
         """The plans of the other masks, which differ from this one in their seed alone."""
         seeds = range(self.recipe.seed + 1, self.recipe.seed + self.seeds)

@@ -8,7 +8,6 @@ import pytest
 
 from release.__main__ import run
 from release.cli import parser
-from release.progress import Console
 from release.settings.examples import EXAMPLES
 from tests.commands import OFF
 
@@ -155,19 +154,3 @@ def test_doctor_says_whether_a_model_fits_here(
     assert "prunable parameters" in found[str(llama)]["said"]
     assert found["torch"]["said"]
     assert "cores" in found["device"]["said"]
-
-
-def test_a_long_step_without_a_terminal_says_how_long_it_will_still_take(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    now = iter([0.0, 30.0, 60.0, 120.0])
-    monkeypatch.setattr("release.progress.time.monotonic", lambda: next(now))
-    with Console().step("BBQ, dense", total=400) as advance:
-        advance(100)
-        advance(100)
-    assert capsys.readouterr().err.splitlines() == [
-        "BBQ, dense …",
-        "BBQ, dense … 25%, about 1 min 30 s left",
-        "BBQ, dense … 50%, about 1 min 0 s left",
-        "BBQ, dense … done in 120.0 s",
-    ]

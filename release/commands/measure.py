@@ -12,12 +12,15 @@ from release.progress import Console
 from release.schema.measurements import Measurements
 from release.settings.measuring import Measuring
 from release.sources.base import resolve
+from release.stages import Stage, of_measuring
 from release.workspace import place_for_answers
 
 
 def measure_only(pruned: Path, base: str, measuring: Measuring, out: Path | None, console: Console) -> Measurements:
     """Measure any pruned model beside its base; per-item answers and figures go to `out`, where one is given."""
     folder = model_folder(pruned)
+    console.plan((Stage.CHECK, *of_measuring(measuring)))
+    console.begin(Stage.CHECK)
     dense = resolve(base, console).checkpoint
     with closing(prepare(dense.folder, measuring, console)) as eval_plan:
         model = open_checkpoint(folder)

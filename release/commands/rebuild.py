@@ -16,6 +16,7 @@ from release.pruning.recipe import Recipe
 from release.release_folder import ReleaseFolder
 from release.schema.record import CARD, FILE_NAME, Record
 from release.sources.base import resolve
+from release.stages import Stage
 from release.verification import weightless
 from release.verification.audit import refuse_failed
 from release.verification.closure import check_method
@@ -40,10 +41,13 @@ def rebuild(release: Path, base: str, out: Path, console: Console) -> Path:
     source = model_folder(release)
     record = required_record(source)
     refuse_failed([check_method(record.pruning)])
+    console.plan((Stage.CHECK, Stage.MAKE, Stage.VERIFY))
+    console.begin(Stage.CHECK)
     dense = resolve(base, console).checkpoint
     recipe = Recipe.recorded(record.pruning)
     workspace = Workspace(ReleaseFolder(out, alone=True))
     with workspace.claimed(dense, recipe), workspace.aside() as made:
+        console.begin(Stage.MAKE)
         rebuild_weights(dense, recipe, masks.published(source), record.audit.files, made, console)
         carry_side_files(dense.folder, made)
         own = [file.name for file in record.files if is_own(file.name) and (source / file.name).is_file()]
@@ -54,6 +58,7 @@ def rebuild(release: Path, base: str, out: Path, console: Console) -> Path:
             carry_files(source, made, [SIGNATURE])
         elif record.signed_as is not None:
             _say_whole(made, record)
+        console.begin(Stage.VERIFY)
         refuse_failed(verify(Folder(made), BaseAsked(lambda: Folder(dense.folder)), console).checks)
     return out
 

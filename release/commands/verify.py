@@ -7,6 +7,7 @@ from release.progress import Console
 from release.settings.verifying import VerifyOptions
 from release.sources.base import base_files, changed_since, pruned_files
 from release.sources.changes import told_where_it_fails
+from release.stages import of_verifying
 from release.verification.keyless import whose
 from release.verification.remask import Again
 from release.verification.verify import BaseAsked, Requested, Verification, verify
@@ -22,6 +23,7 @@ def verify_as_asked(path_or_repo: str, base: str | None, asked: VerifyOptions, c
     files = pruned_files(path_or_repo, console)
     changed = changed_since(asked.since, files) if asked.since is not None else None
     dense = BaseAsked(partial(base_files, base, console), base) if base is not None else None
+    console.plan(of_verifying(asked))
     with told_where_it_fails(changed, console):
         found = verify(files, dense, console, Requested(_again(asked), who, _spot(asked)))
     return found.model_copy(update={"since": changed})

@@ -20,6 +20,7 @@ from release.progress import Console
 from release.schema.measurements import Measurements
 from release.schema.usage import ModelUsage, Usage
 from release.settings.measuring import Measuring
+from release.stages import Stage
 
 Task = ModelTask[Any, Any] | PairTask[Any]
 
@@ -103,6 +104,7 @@ def measure(
     evaluation = out / "evaluation"
     sides = Sides(models.dense, models.pruned, evaluation, logs or evaluation, console)
     eval_plan, read, usage = readings(eval_plan, models, console)
+    console.begin(Stage.COMPARE)
     results = compared(eval_plan, read)
     for key, task in eval_plan.by_model.items():
         task.write(read["dense"][key], read["pruned"][key], sides)
@@ -125,9 +127,11 @@ def readings(
     """
     with fallbacks_told(eval_plan.device, console):
         opened = partial(_opened, eval_plan, models, console)
+        console.begin(Stage.LOOK)
         eval_plan = eval_plan.settled(opened)
         read, took = {}, {}
-        for name in SIDES:
+        for name, stage in zip(SIDES, (Stage.DENSE, Stage.PRUNED), strict=True):
+            console.begin(stage)
             read[name], took[name] = _read(eval_plan, opened(name))
         return eval_plan, read, _usage(eval_plan, took)
 

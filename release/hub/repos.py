@@ -14,7 +14,7 @@ from release.checkpoint.files import Folder, is_hidden
 from release.frozen import Frozen
 from release.hub.client import HubClient
 from release.hub.identity import require_still
-from release.progress import Console
+from release.progress import BYTES, Console
 from release.sources.contact import status_of
 
 Kind = Literal["model", "space", "dataset"]
@@ -179,7 +179,9 @@ def compare(target: RepoFolder, remote: Mapping[str, RepoFile], console: Console
     sizes = {name: path.stat().st_size for name, path in files.items()}
     alike = [name for name, size in sizes.items() if name in remote and remote[name].size == size]
     same: set[str] = set()
-    with console.step(f"Comparing {target.kind} {target.id}", sum(sizes[name] for name in alike) or 1) as advance:
+    with console.step(
+        f"Comparing {target.kind} {target.id}", sum(sizes[name] for name in alike) or 1, BYTES
+    ) as advance:
         for name in alike:
             if _same(files[name], remote[name]):
                 same.add(name)

@@ -15,6 +15,7 @@ from release.checkpoint.folder import open_checkpoint
 from release.models.ahead import Ahead
 from release.models.blocks import BlockModel, Call, output_in_full
 from release.models.device import memory_free
+from release.models.layers import PassMeter, told_by_layer
 from release.models.load import fits, loaded
 from release.models.tree import Tree
 from release.models.tree_attention import InRuns, Runs, runs, whole_bias
@@ -99,7 +100,7 @@ class ModelReader(Protocol):
 
         Args:
             passes: In the order in which they are done.
-            advance: Is told the tokens done.
+            advance: Is told the tokens done, in parts of a pass where a pass has layers.
         """
         ...
 
@@ -117,11 +118,14 @@ class Resident:
     @torch.inference_mode()
     def run(self, passes: Iterable[Pass], advance: Advance) -> Iterator[tuple[Pass, torch.Tensor]]:
         """Run pass by pass; see `ModelReader`."""
-        for each, ready in made_ready(passes, self.device, self.dtype):
-            with ready.attention():
-                found = self.module(**ready.arguments, logits_to_keep=ready.keep, use_cache=False)
-            yield each, found.logits[0].float()
-            advance(len(each.tokens))
+        meter = PassMeter(advance)
+        with told_by_layer(self.module, meter.layer):
+            for each, ready in made_ready(passes, self.device, self.dtype):
+                meter.begins(len(each.tokens))
+                with ready.attention():
+                    found = self.module(**ready.arguments, logits_to_keep=ready.keep, use_cache=False)
+                yield each, found.logits[0].float()
+                meter.ends()
 
 
 def made_ready(passes: Iterable[Pass], device: torch.device, dtype: torch.dtype) -> Iterator[tuple[Pass, Ready]]:

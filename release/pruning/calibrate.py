@@ -4,7 +4,8 @@ Every block is read from disk, run once dense to see what its weights are multip
 give the next block its inputs. Memory holds one block and the activations of the calibration text.
 """
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -17,6 +18,7 @@ from release.checkpoint.folder import Checkpoint
 from release.checkpoint.header import Raw, Tensor
 from release.checkpoint.rewrite import in_order
 from release.errors import UnusableBase
+from release.format import count, seconds
 from release.models.activations import ActivationStats
 from release.models.blocks import Block, BlockModel
 from release.models.device import fallbacks_told
@@ -59,8 +61,8 @@ class Calibrator:
             budgets = self._budgets(model, console)
             if all(map(self.store.has, range(model.count))):
                 return budgets
-            with console.step("Calibrate and prune block by block", 2 * model.count) as advance:
-                self._prune(model, budgets, advance)
+            with console.step("Calibrate and prune", model.count, "blocks") as advance:
+                self._prune(model, budgets, advance, console)
         return budgets
 
     def _budgets(self, model: BlockModel, console: Console) -> Budgets:
@@ -69,7 +71,7 @@ class Calibrator:
             return uniform({name: size for block in blocks for name, size in block.items()}, self.recipe.sparsity)
         shares = self.store.outliers()
         if shares is None:
-            with console.step("Look for outliers block by block", 2 * model.count) as advance:
+            with console.step("Look for outliers", model.count, "blocks") as advance:
                 shares = list(self._outliers(model, advance))
             self.store.keep_outliers(shares)
         return owl_budgets(blocks, shares, self.recipe.sparsity)
@@ -86,26 +88,33 @@ class Calibrator:
         hidden = self._start(model)
         for index in range(model.count):
             with model.opened(index) as block:
-                seen = block.watched(hidden)
-                advance(1)
+                seen = block.watched(_told(hidden, advance))
                 yield outlier_share([self._subject(block, name, seen[name]) for name in block.names])
-                _forward(block, hidden)
-                advance(1)
+                _forward(block, hidden, advance)
 
-    def _prune(self, model: BlockModel, budgets: Budgets, advance: Advance) -> None:
-        hidden = self._start(model)
+    def _prune(self, model: BlockModel, budgets: Budgets, advance: Advance, console: Console) -> None:
+        hidden, new = self._start(model), [index for index in range(model.count) if not self.store.has(index)]
         for index in range(model.count):
+            started = time.perf_counter()
             with model.opened(index) as block:
-                if not self.store.has(index):
-                    self._require_finite(block)
-                    seen = block.watched(hidden, gram=self.recipe.row.needs == "gram")
-                    unreached = [name for name, inputs in seen.items() if not inputs.tokens.all()]
-                    self.store.write(index, self._pruned(block, budgets, seen), unreached)
-                advance(1)
+                if index in new:
+                    self._calibrate(block, index, budgets, _told(hidden, advance))
+                else:
+                    advance(0.5)
                 self._replace(block, index)
                 if index + 1 < model.count:
-                    _forward(block, hidden)
-                advance(1)
+                    _forward(block, hidden, advance)
+                else:
+                    advance(0.5)
+            if index == new[0] and new[1:]:
+                console.say(_forecast(time.perf_counter() - started, len(new) - 1, *self.ids.shape))
+
+    def _calibrate(self, block: Block, index: int, budgets: Budgets, hidden: Iterable[torch.Tensor]) -> None:
+        """Prune one block into the store."""
+        self._require_finite(block)
+        seen = block.watched(hidden, gram=self.recipe.row.needs == "gram")
+        unreached = [name for name, inputs in seen.items() if not inputs.tokens.all()]
+        self.store.write(index, self._pruned(block, budgets, seen), unreached)
 
     def _require_finite(self, block: Block) -> None:
         for place in (self._places[name] for name in block.names):
@@ -156,10 +165,26 @@ class Calibrator:
             block.put(name, data)
 
 
-def _forward(block: Block, hidden: list[torch.Tensor]) -> None:
+def _forecast(first: float, more: int, windows: int, length: int) -> str:
+    """Say how long calibration will take, once one block is done, and what shortens it."""
+    return (
+        f"One block took {seconds(first)}; the {more} others will take about {seconds(first * more)}. "
+        f"--calibration-samples below {count(windows)} or --calibration-length below {count(length)} take less."
+    )
+
+
+def _told(hidden: Sequence[torch.Tensor], advance: Advance) -> Iterator[torch.Tensor]:
+    """Yield the batches that go through a block for the first time; each tells its part of that half of the work."""
+    for batch in hidden:
+        yield batch
+        advance(0.5 / len(hidden))
+
+
+def _forward(block: Block, hidden: list[torch.Tensor], advance: Advance) -> None:
     """Run a block over all batches, each result in place of what went in: both at once would double the memory."""
     for number, batch in enumerate(hidden):
         hidden[number] = block.run(batch)
+        advance(0.5 / len(hidden))
 
 
 def _with_equal_inputs(inputs: ActivationStats, unseen: NDArray[np.intp]) -> ActivationStats:

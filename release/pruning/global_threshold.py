@@ -17,7 +17,7 @@ from release.checkpoint.folder import Checkpoint
 from release.checkpoint.header import Bits, Tensor
 from release.checkpoint.rewrite import in_order
 from release.errors import UnusableBase
-from release.progress import Advance, Console
+from release.progress import BYTES, Advance, Console
 from release.pruning.budget import Budgets, given, rounded_share, spread
 
 DIGIT = 16
@@ -66,7 +66,7 @@ def global_budgets(
     due = rounded_share(sparsity, sum(sizes.values()))
     below, prefix, tied = np.zeros(len(names), dtype=np.int64), 0, np.zeros(len(names), dtype=np.int64)
     nbytes = sum(known[name].tensor.nbytes for name in names)
-    with console.step("Find the cut through all weights", nbytes * (width // DIGIT)) as advance:
+    with console.step("Find the cut through all weights", nbytes * (width // DIGIT), BYTES) as advance:
         for shift in range(width - DIGIT, -1, -DIGIT):
             digits = _pass([known[name] for name in names], prefix, shift, threads, advance)
             digit = _digit_of_cut(digits, due - int(below.sum()))

@@ -41,7 +41,7 @@ def write(pruned: Checkpoint, model: Path, console: Console) -> None:
     known = places(pruned)
     names = prunable(pruned)
     header = header_of({name: known[name].tensor.numel for name in names})
-    step = console.step("Write the mask", len(names))
+    step = console.step("Write the mask", len(names), "tensors")
     with replacing(model / MASK) as temporary, temporary.open("wb") as file, step as advance:
         file.write(header)
         for name in names:

@@ -17,7 +17,7 @@ from release.digests import FileDigest, digest_of
 from release.errors import DiskFull
 from release.format import size as bytes_text
 from release.machine import cores
-from release.progress import Advance, Console
+from release.progress import BYTES, Advance, Console
 from release.pruning.budget import Budgets, uniform
 from release.pruning.global_threshold import global_budgets
 from release.pruning.method import PrunedTensor
@@ -136,7 +136,7 @@ def prune(base: Checkpoint, jobs: Sequence[Job], console: Console, context: Prun
     with busy.on("decide"):
         decided = [_decide(base, job, console, context) for job in jobs]
     first = jobs[0].recipe
-    with console.step(f"Prune ({first.method}, {_listed(jobs)})", base.size * len(jobs)) as advance:
+    with console.step(f"Prune ({first.method}, {_listed(jobs)})", base.size * len(jobs), BYTES) as advance:
         written = _write_shards(base, decided, context.workers, advance, busy)
     seconds = None if any(continued) else time.perf_counter() - started
     work = None if any(continued) else _work(busy)

@@ -21,7 +21,7 @@ from release.checkpoint.stage_timer import StageTimer
 from release.digests import FileDigest, digest_of
 from release.errors import AuditFailed, BadOption, UnusableBase
 from release.machine import cores
-from release.progress import Console
+from release.progress import BYTES, Console
 from release.pruning.budget import Budgets
 from release.pruning.masks import PublishedMask
 from release.pruning.prune import Calibrating, budgets_of, change_by_score, require_room
@@ -47,7 +47,7 @@ def differing(
     names = [name for name in allowed.zeros if name in known]
     wrong = sorted(set(allowed.zeros) - set(names))
     total = sum(known[name].tensor.nbytes for name in names)
-    with console.step("Rebuild every mask from base and seed", total) as advance:
+    with console.step("Rebuild every mask from base and seed", total, BYTES) as advance:
         for name, nbytes, made in in_order(work, names, cores()):
             advance(nbytes)
             if made != sha256.get(name):
@@ -136,7 +136,7 @@ def rebuild(
     edit = Edit(dict.fromkeys(names, change))
     require_room(base, [destination])
     wanted = {file.name: file for file in expected}
-    with console.step("Rebuild the weight files", base.size) as advance:
+    with console.step("Rebuild the weight files", base.size, BYTES) as advance:
         for header in base.headers:
             target = destination / header.path.name
             if target.is_file():

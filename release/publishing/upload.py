@@ -21,6 +21,7 @@ from release.release_folder import ReleaseFolder
 from release.schema.record import CARD, FILE_NAME, Record
 from release.settings.publication import PublishOptions
 from release.space.write import write_space
+from release.stages import Stage
 from release.verification import signing, weightless
 from release.verification.audit import refuse_failed
 from release.verification.signing import Signer
@@ -57,12 +58,14 @@ def push_only(
         OutputConflict: Another run is at work there, or the release may not go where it is to go.
         UnusableBase: See `require_own_files`.
     """
+    console.plan((Stage.VERIFY, Stage.UPLOAD))
     release = ReleaseFolder.found(folder)
     record = _publishable(release, options)
     signer = signing.signer(key) if key else None
     publisher = login_for(namespace, options, space)
     require_admitted(upload_of(release, record.name, publisher), publisher)
     with _verified(release, console):
+        console.begin(Stage.UPLOAD)
         if signer:
             record = record.model_copy(update={"signed_as": signer.signed_as(console)})
         return push_release(release, record, publisher, console, signer)
@@ -76,6 +79,7 @@ def _verified(release: ReleaseFolder, console: Console) -> Iterator[None]:
         AuditFailed: It is not what its record says.
         OutputConflict: Another run is at work there.
     """
+    console.begin(Stage.VERIFY)
     with files.locked(release.work):
         found = verify(Folder(release.model), None, console).checks
         # A run that was stopped before it signed leaves a record that names the signer; what is written here is right.

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
 
 from release.errors import HubUnreachable, ReleaseError
-from release.progress import Console
+from release.progress import BYTES, Console
 from release.sources.bars import meter
 from release.sources.contact import FIRST_WAIT, broken_off, explained, first_contact, quietly
 
@@ -48,7 +48,7 @@ class DatasetFile(NamedTuple):
         with explained(repo, revision):
             url = hf_hub_url(repo, file, repo_type="dataset", revision=revision)
             size = first_contact(lambda: get_hf_file_metadata(url, timeout=FIRST_WAIT)).size
-        step = console.step(f"Fetching one file of {repo}", size or 1)
+        step = console.step(f"Fetching one file of {repo}", size or 1, BYTES)
         with explained(repo, revision, broken_off), quietly(console), step as advance:
             bar = meter(advance, _on_disk)
             return Path(hf_hub_download(repo, file, repo_type="dataset", revision=revision, tqdm_class=bar))

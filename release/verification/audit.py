@@ -16,7 +16,7 @@ from release.checkpoint.tally import TensorCount
 from release.digests import FileDigest
 from release.errors import AuditFailed
 from release.format import listed
-from release.progress import Console
+from release.progress import BYTES, Console
 from release.pruning.budget import Budgets
 from release.pruning.recipe import Recipe
 from release.schema.record import Audit, Check, ModuleAudit
@@ -78,7 +78,7 @@ def refuse_failed(checks: Iterable[Check]) -> None:
 def _read(
     base: Checkpoint, written: Checkpoint, allowed: Budgets, groups: tuple[int, int] | None, console: Console
 ) -> tuple[tuple[FileDigest, ...], tuple[TensorCount, ...], tuple[FileDigest, ...]]:
-    with console.step("Audit: read the files again", written.size) as advance, BaseReader(base) as dense:
+    with console.step("Audit: read the files again", written.size, BYTES) as advance, BaseReader(base) as dense:
         plan = CountPlan(allowed.zeros, dense, groups)
         # Past the page cache, as they were written.
         results = [count(h, plan, advance, Folder(h.path.parent, direct=True)) for h in written.headers]

@@ -20,7 +20,7 @@ from release.digests import FileDigest
 from release.errors import AuditFailed, UnusableBase
 from release.format import listed
 from release.names import MASK, TABLE, is_litter, problem_of
-from release.progress import Console
+from release.progress import BYTES, Console
 from release.schema.record import CARD, FILE_NAME, Record
 from release.verification import sparsity_table as sparsity
 
@@ -167,7 +167,7 @@ def read_weights(
     names = set(prunable(written))
     dense = BaseReader(base.checkpoint, base.files) if base else None
     plan = CountPlan(names, dense, groups, moving, marked=MASK in subject.files.sizes)
-    step = console.step("Verify: read every weight", written.size)
+    step = console.step("Verify: read every weight", written.size, BYTES)
     with step as advance, dense or nullcontext():
         results = [count(header, plan, advance, subject.files) for header in written.headers]
         base_files = dense.digests() if dense else None

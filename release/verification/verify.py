@@ -25,6 +25,7 @@ from release.pruning.recipe import Recipe
 from release.schema.record import CARD, FILE_NAME, Check, Record
 from release.sources import base as bases
 from release.sources.changes import History
+from release.stages import Stage
 from release.verification import making, origin, recompute, signing, space_check, spot_check, weightless
 from release.verification.audit import check_files, check_finite, check_kept
 from release.verification.closure import (
@@ -128,6 +129,7 @@ def verify(files: Files, base: BaseAsked | None, console: Console, requested: Re
     record, (again, who, spot) = subject.record, requested
     lean = weightless.is_recipe(record)
     dense, lacking = _dense(base, record, here=lean or again is not None)
+    console.begin(Stage.READ)
     with making.whole(subject, dense, console) as (complete, made):
         seen = read_weights(complete, dense, console, *_method_of(record)) if complete else None
         checks = [*_checks(subject, complete, seen, base.name if base else None), *made, *lacking]
@@ -135,8 +137,10 @@ def verify(files: Files, base: BaseAsked | None, console: Console, requested: Re
         checks += signing.as_recorded(files, record.signed_as if record else None, who)
         base_files = dense.files if dense and complete else None
         if again is not None:
+            console.begin(Stage.AGAIN)
             checks.append(rebuilt(complete or subject, base_files, seen, again, console))
         if spot is not None:
+            console.begin(Stage.ASK)
             checks += spot_check.checks(complete.files if complete else files, record, base_files, spot, console)
     return _report(subject, seen, _asked(record, dense, again, lean), tuple(checks))
 

@@ -111,14 +111,14 @@ def test_a_model_beside_itself_diverges_by_exactly_nothing(tiny: dict[str, Path]
 
 
 class Counting(Console):
-    """Remembers the names of its steps."""
+    """Remembers the names of its steps, but for those that load a model."""
 
     def __init__(self) -> None:
         super().__init__(quiet=True)
         self.steps: list[str] = []
 
     def step(self, name: str, *rest: Any, **more: Any) -> Any:
-        self.steps.append(name)
+        self.steps += [] if name.startswith("Load") else [name]
         return super().step(name, *rest, **more)
 
 

@@ -18,6 +18,7 @@ from transformers import GenerationConfig, LogitsProcessorList
 from release.errors import UnusableData
 from release.evals.answers.reading import FLOOR, Answer, SpokenToken, flat, unfolded
 from release.evals.engine.subject import EvaluatedModel
+from release.models.layers import told_by_layer
 from release.models.logprobs import TOLERANCE, read
 from release.models.reader import ModelReader, Resident
 from release.models.tree import Query
@@ -61,8 +62,9 @@ def speak(subject: EvaluatedModel, prompts: Sequence[Tokens], ends: frozenset[in
         reader = subject.reader
         if not isinstance(reader, Resident):
             return Spoken(None, recalled, time.perf_counter() - started)
-        with subject.console.step(f"{LABEL}, {subject.name}", 1) as advance:
-            found = _answered(reader, [prompt for _, prompt in todo], ends, most, advance)
+        with subject.step(LABEL, len(todo), "answers") as advance:
+            unknown = [prompt for _, prompt in todo]
+            found = _answered(reader, unknown, ends, most, lambda share: advance(share * len(todo)))
         for (key, _), answer in zip(todo, found, strict=True):
             _require_numbers(answer, subject.name)
             known[key] = flat(answer)
@@ -108,7 +110,7 @@ def _takes_padding(reader: ModelReader, prompts: Sequence[Tokens]) -> bool:
         return True
     shortest = min(range(len(prompts)), key=lambda index: len(prompts[index]))
     [(_, alone)] = read(reader, [Query(prompts[shortest])], lambda _: None, alone=True)
-    watch = Watch(lambda _: None)
+    watch = Watch()
     try:
         _run(reader, prompts, 1, watch)
     except (TypeError, ValueError, RuntimeError, NotImplementedError):
@@ -120,8 +122,9 @@ def _takes_padding(reader: ModelReader, prompts: Sequence[Tokens]) -> bool:
 def _generated(
     reader: ModelReader, prompts: Sequence[Tokens], most: int, ends: frozenset[int], advance: Advance
 ) -> list[Answer]:
-    watch = Watch(lambda _: advance(1 / most))
-    said = _run(reader, prompts, most, watch)
+    watch = Watch()
+    with told_by_layer(reader.module, lambda part: advance(part / most)):
+        said = _run(reader, prompts, most, watch)
     answers = []
     for row, tokens in enumerate(said):
         stop = next((place for place, token in enumerate(tokens) if token in ends), len(tokens) - 1)
@@ -155,8 +158,7 @@ class Watch:
         likely: Step → prompt → token → log-probability.
     """
 
-    def __init__(self, advance: Advance) -> None:
-        self._advance = advance
+    def __init__(self) -> None:
         self.first = torch.empty(0)
         self.likely: list[list[dict[int, float]]] = []
 
@@ -166,7 +168,6 @@ class Watch:
         if not self.likely:
             self.first = logs
         self.likely.append([_likely(*each) for each in zip(logs, scores.argmax(dim=-1).tolist(), strict=True)])
-        self._advance(1.0)
         return scores
 
 

@@ -107,8 +107,8 @@ def _taken(model: EvaluatedModel, drawn: Sequence[HeldAnswer]) -> NDArray[Any]:
     said = [[row.token for row in getattr(each.pair, model.name)] for each in drawn]
     asked = [Query((*each.prompt, *tokens[:-1]), len(tokens)) for each, tokens in zip(drawn, said, strict=True)]
     found: dict[int, NDArray[Any]] = {}
-    with model.console.step(f"{LABEL}, {model.name}", 1) as advance:
-        for index, logs in read(model.reader, asked, advance, alone=True):
+    with model.step(LABEL, len(asked), "answers") as advance:
+        for index, logs in read(model.reader, asked, lambda share: advance(share * len(asked)), alone=True):
             shares = np.exp(logs.double().cpu().numpy())
             own = shares[np.arange(len(said[index])), said[index]]
             others = [shares[at, row.token] for at, row in _parting(model.name, drawn[index].pair)]

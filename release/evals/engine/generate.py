@@ -66,7 +66,7 @@ def generate(
     recalled = sum(key in known for key in keys)
     todo = [(key, prompt) for key, prompt in zip(keys, prompts, strict=True) if key not in known]
     if todo:
-        with subject.console.step(f"{label}, {subject.name}", len(todo)) as advance:
+        with subject.step(label, len(todo), "prompts") as advance:
             for start in range(0, len(todo), PORTION):
                 portion = todo[start : start + PORTION]
                 drawn = _drawn(subject, [prompt for _, prompt in portion], sampling, ends, alone, advance)

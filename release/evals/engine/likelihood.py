@@ -60,7 +60,12 @@ class PassObserver(Protocol):
 
 
 def likelihoods(
-    subject: EvaluatedModel, asks: Sequence[Ask], label: str, alone: bool = False, watch: PassObserver | None = None
+    subject: EvaluatedModel,
+    asks: Sequence[Ask],
+    label: str,
+    alone: bool = False,
+    watch: PassObserver | None = None,
+    unit: str = "prompts",
 ) -> Likelihoods:
     """Return how likely every continuation is; what is known is not computed again, unless somebody must see it.
 
@@ -69,6 +74,7 @@ def likelihoods(
         label: What the progress is called.
         alone: Read every sequence in a pass of its own: mathematically the same.
         watch: Sees what is read.
+        unit: What an ask is called, in the plural.
     """
     started = time.perf_counter()
     question = QUESTION + (", alone" if alone else "")
@@ -81,7 +87,7 @@ def likelihoods(
         if key not in known:
             todo.setdefault(key, index)
     if todo:
-        with subject.console.step(f"{label}, {subject.name}", 1) as advance:
+        with subject.step(label, len(todo), unit) as advance:
             for index, values, rows in _computed(subject, asks, list(todo.values()), advance, alone):
                 known[keys[index]] = values
                 subject.store.put(keys[index], values)
@@ -95,7 +101,7 @@ def _computed(
 ) -> Iterator[tuple[int, NDArray[np.float32], torch.Tensor]]:
     """Yield each chosen ask as soon as all its continuations are read: its number, its values, and what was read last.
 
-    That is the log-probabilities of a continuation, (tokens, V).
+    That is the log-probabilities of a continuation, (tokens, V). `advance` is told asks, and parts of one.
     """
     places: dict[Query, list[tuple[int, int]]] = {}
     for index in chosen:
@@ -105,7 +111,7 @@ def _computed(
     sequences = list(places)
     values = {index: np.empty(len(asks[index].continuations), dtype=np.float32) for index in chosen}
     missing = {index: len(asks[index].continuations) for index in chosen}
-    for at, rows in read(subject.reader, sequences, advance, alone):
+    for at, rows in read(subject.reader, sequences, lambda share: advance(share * len(chosen)), alone):
         for index, number in places[sequences[at]]:
             target = torch.tensor(asks[index].continuations[number], device=rows.device)
             values[index][number] = float(rows.gather(1, target[:, None]).cpu().double().mean())

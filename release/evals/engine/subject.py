@@ -14,7 +14,7 @@ from release.digests import FileDigest
 from release.evals.engine.store import ReadingStore, model_digest
 from release.models.engines import engine
 from release.models.reader import ModelReader, name_of
-from release.progress import Console
+from release.progress import BYTES, Advance, Console
 from release.values import EngineName
 
 
@@ -93,7 +93,23 @@ class EvaluatedModel:
     def reader(self) -> ModelReader:
         """The model itself."""
         runs = engine(self.engine)
-        return self._held.enter_context(runs.opened(self.folder, self.device, self.dtype, self.console))
+        stored = sum(path.stat().st_size for path in self.folder.glob("*.safetensors"))
+        with self.console.step(f"Load the {self.name} model", stored, BYTES) as advance:
+            reader = self._held.enter_context(runs.opened(self.folder, self.device, self.dtype, self.console))
+            advance(stored)
+        return reader
+
+    @contextmanager
+    def step(self, label: str, total: float, unit: str = "") -> Iterator[Advance]:
+        """Show the progress of something that this model does; it is loaded before, which is a step of its own.
+
+        Args:
+            label: What it does.
+            total: How much of it, in `unit`; see `Console.step`.
+        """
+        _ = self.reader
+        with self.console.step(f"{label}, {self.name}", total, unit) as advance:
+            yield advance
 
     @contextmanager
     def run_by(self, name: EngineName) -> Iterator[Self]:

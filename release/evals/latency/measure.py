@@ -81,7 +81,7 @@ def measure_latency(pair: Pair, asked: TimedPrompts, device: str, evaluation: Pa
     started = time.perf_counter()
     parts = [tuple(asked.items)] if pair.alike else parts_of(asked.items)
     amount = asked.amount if pair.alike else None  # of several processes each counts `EACH`
-    timings = merged([_timed_apart(pair, part, device, console.rich.quiet, amount) for part in parts])
+    timings = merged([_timed_apart(pair, part, device, console, amount) for part in parts])
     if evaluation is not None:
         answered = [item for part in parts for item in part][: len(timings.seconds)]
         write_timings(evaluation / file_name(pair.engine), answered, timings)
@@ -114,12 +114,12 @@ def require_room(needed: int, place: EnginePlace) -> None:
 
 
 def _timed_apart(
-    pair: Pair, items: tuple[Item, ...], device: str, quiet: bool, amount: Amount | None = None
+    pair: Pair, items: tuple[Item, ...], device: str, console: Console, amount: Amount | None = None
 ) -> Timings:
     """Time answers in a process of its own, which ends with this call however that ends."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    work = (sender, pair, items, device, quiet, amount)
+    work = (sender, pair, items, device, console, amount)
     process = context.Process(target=_answer, args=work, name="latency", daemon=True)
     try:
         with children.inherited(), _deaf_to_interrupts():
@@ -165,12 +165,12 @@ def _lost(exit_code: int) -> UnusableBase:
 
 
 def _answer(
-    sender: Connection, pair: Pair, items: Sequence[Item], device: str, quiet: bool, amount: Amount | None
+    sender: Connection, pair: Pair, items: Sequence[Item], device: str, console: Console, amount: Amount | None
 ) -> None:
     """Time both models, and send back the timings or the error."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        sender.send(time_pair(pair, items, torch.device(device), Console(quiet), amount))
+        sender.send(time_pair(pair, items, torch.device(device), console, amount))
     except ReleaseError as error:
         sender.send(error)
     except (MemoryError, torch.OutOfMemoryError) as error:

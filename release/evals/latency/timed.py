@@ -83,7 +83,7 @@ def _each(
     answered: Callable[[int], list[tuple[float, float]]], indices: Sequence[int], label: str, console: Console
 ) -> Floats:
     """Time some items; (items, 2, 2)."""
-    with console.step(label, len(indices)) as advance:
+    with console.step(label, len(indices), "prompts") as advance:
         seconds = []
         for index in indices:
             seconds.append(answered(index))

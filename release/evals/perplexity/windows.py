@@ -69,7 +69,9 @@ def losses_of(
     """
     rows = [tuple(row) for row in windows.tolist()]
     at = 1 if scored is None else windows.shape[1] - scored
-    found = likelihoods(subject, [Ask(row[:at], (row[at:],)) for row in rows], "Perplexity", watch=watch)
+    found = likelihoods(
+        subject, [Ask(row[:at], (row[at:],)) for row in rows], "Perplexity", watch=watch, unit="windows"
+    )
     losses = -found.values[:, 0].astype(np.float64)
     spoilt = np.flatnonzero(~np.isfinite(losses))
     if len(spoilt):

@@ -47,7 +47,7 @@ class SentenceTask(ModelTask[SentenceLikelihoods, Result], Generic[Item, Result]
         Raises:
             UnusableData: One is NaN or infinite; names the model and the item.
         """
-        found = likelihoods(model, self.asks, self.benchmark.corpus.title)
+        found = likelihoods(model, self.asks, self.benchmark.corpus.title, unit="texts")
         lengths = np.array([len(ask.continuations[0]) if self.summed else 1 for ask in self.asks])
         values = (found.values[:, 0].astype(np.float64) * lengths).reshape(len(self.asked.items), -1)
         spoilt = np.flatnonzero(~np.isfinite(values).all(axis=1))

@@ -7,6 +7,7 @@ import contextlib
 import io
 import logging
 import random
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -28,6 +29,7 @@ from release.evals.tasks.table import FILE_NAME, write_scores
 from release.evals.work import EvalContext, ModelTask, Sides
 from release.format import quoted, shown
 from release.models.reader import Resident
+from release.progress import Advance
 from release.values import Precision
 
 BATCH = 8
@@ -119,10 +121,10 @@ def ask(asked: HarnessAsk, model: EvaluatedModel, tokenizer: Any) -> Log:
     reader = model.reader
     if not isinstance(reader, Resident):
         raise UnusableBase(f"The {model.name} model does not fit into memory, and the harness takes no other.", OFF)
-    with model.console.step(f"tasks, {model.name}", 1) as advance, _quietly():
+    with model.step("Tasks", 1) as advance, _quietly():
         found = _loaded(
             lambda: lm_eval.simple_evaluate(
-                model=HFLM(pretrained=reader.module, tokenizer=tokenizer, batch_size=BATCH),
+                model=_ToldHFLM(advance, pretrained=reader.module, tokenizer=tokenizer, batch_size=BATCH),
                 tasks=list(asked.names),
                 num_fewshot=asked.shots,
                 samples=asked.drawn,
@@ -130,9 +132,16 @@ def ask(asked: HarnessAsk, model: EvaluatedModel, tokenizer: Any) -> Log:
                 bootstrap_iters=0,
             )
         )
-        advance(1)
     samples = found.pop("samples")
     return log_of(found, samples, f"the {model.name} model's answers")
+
+
+class _Unread(io.StringIO):
+    """Takes what others write to stderr; this package's own console, which rich lets look behind a file, still does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rich_proxied_file = getattr(sys.stderr, "rich_proxied_file", sys.stderr)
 
 
 @contextlib.contextmanager
@@ -142,10 +151,41 @@ def _quietly() -> Iterator[None]:
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        with contextlib.redirect_stderr(io.StringIO()):
+        with contextlib.redirect_stderr(_Unread()):
             yield
     finally:
         logger.setLevel(level)
+
+
+class _ToldHFLM(HFLM):  # type: ignore[misc]
+    """The harness's own model, which tells how many of its requests are answered.
+
+    Args:
+        advance: Is told shares of the requests of one kind; most tasks have one kind.
+    """
+
+    def __init__(self, advance: Advance, **options: Any) -> None:
+        super().__init__(**options)
+        self._advance = advance
+        self._whole = 1
+
+    def loglikelihood(self, requests: Sequence[Any], **more: Any) -> Any:
+        self._whole = max(1, len(requests))
+        return super().loglikelihood(requests, **more)
+
+    def generate_until(self, requests: Sequence[Any], **more: Any) -> Any:
+        self._whole = max(1, len(requests))
+        return super().generate_until(requests, **more)
+
+    def _model_call(self, inps: Any, **more: Any) -> Any:
+        found = super()._model_call(inps, **more)
+        self._advance(len(inps) / self._whole)
+        return found
+
+    def _model_generate(self, context: Any, **more: Any) -> Any:
+        found = super()._model_generate(context, **more)
+        self._advance(len(context) / self._whole)
+        return found
 
 
 class TaskAnswers(NamedTuple):

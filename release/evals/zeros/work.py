@@ -23,7 +23,7 @@ class ZerosTask(PairTask[Zeros]):
     def measure(self, sides: Sides) -> tuple[Zeros, ...]:
         """Read every prunable matrix once."""
         size = sum(tensor.numel for tensor in open_checkpoint(sides.pruned).tensors())
-        with sides.console.step("What happens to the zeros next", size) as advance:
+        with sides.console.step("What happens to the zeros next", size, "weights") as advance:
             return (count(sides.pruned, advance),)
 
 
