@@ -31,7 +31,7 @@ from release.evals.storage.result import Storage
 from release.evals.work import ModelPair
 from release.format import listed
 from release.formats import derived
-from release.models import classes
+from release.models.class_check import class_answer
 from release.place import require_place
 from release.plan import Plan
 from release.progress import Console
@@ -162,17 +162,14 @@ def _require_one_base(plans: Sequence[Plan]) -> None:
 
 
 def _require_prunable(base: Checkpoint) -> None:
-    """Refuse a checkpoint that cannot be pruned, before any work; its class is built for this once, whatever the plans.
+    """Refuse a checkpoint that cannot be pruned, before any work; its class is asked for this once, whatever the plans.
 
     Raises:
         UnusableBase: Names the tensor or module.
     """
-    from release.models.fitness import require_fit
-
     require_side_files(base.folder)
     refuse_embeddings(Folder(base.folder).name, Folder(base.folder).sizes)
-    model = require_fit(base.folder, base.shapes)
-    classes.require_prunable(model, base.config, {t.name: (t.dtype, t.shape) for t in base.tensors()})
+    class_answer(base)
 
 
 def _require_recipe(base: Checkpoint, plan: Plan) -> None:

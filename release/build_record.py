@@ -12,7 +12,7 @@ from release.contents import UNRECORDED
 from release.digests import FileDigest, digest_of
 from release.environment import environment
 from release.evals import claims
-from release.models.classes import loader_of
+from release.models.class_check import class_answer
 from release.plan import Plan
 from release.schema.measurements import Measurements
 from release.schema.record import Base, Pruning, Record
@@ -34,11 +34,16 @@ def describe(
         audit=audited.audit,
         measurements=measurements,
         claims=claims.decide(audited.audit, measurements),
-        environment=environment(),
+        environment=environment(_computes(plan)),
         files=side_files(model, weights),
         study=plan.study,
     )
     return record.model_copy(update={"said": said(record)})
+
+
+def _computes(plan: Plan) -> bool:
+    """Whether a device ran the model, for calibration or to measure."""
+    return plan.recipe.calibration is not None or plan.measuring != plan.measuring.nothing()
 
 
 def side_files(model: Path, weights: set[str]) -> tuple[FileDigest, ...]:
@@ -63,7 +68,7 @@ def _base_record(base: BaseModel, audited: Audited) -> Base:
         note=base.note,
         licence=base.licence,
         architecture=base.checkpoint.architecture,
-        loader=loader_of(base.checkpoint.folder),
+        loader=class_answer(base.checkpoint).loader,
         dtypes=tuple(sorted(dtypes)),
         parameters=base.checkpoint.parameters,
         languages=base.languages,

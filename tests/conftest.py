@@ -35,8 +35,9 @@ settings.load_profile("any machine")  # what takes long on a busy machine is no 
 
 @pytest.fixture(scope="session", autouse=True)
 def _readings(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Readings of earlier runs are not used, and the user's are left alone; commands that tests start inherit this."""
+    """Readings and checks of earlier runs are not used, and the user's are left alone; commands inherit this."""
     os.environ["RELEASE_READINGS"] = str(tmp_path_factory.mktemp("readings"))
+    os.environ["RELEASE_CHECKS"] = str(tmp_path_factory.mktemp("checks"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,11 +6,12 @@ all piece by piece, so that the cores are busy and memory stays flat.
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 from release.checkpoint.disk import read_at, room_for
@@ -22,6 +23,7 @@ from release.checkpoint.tally import Tally, TensorCount
 from release.digests import FileDigest
 from release.progress import Advance
 
+NOTHING: Mapping[Path, str] = MappingProxyType({})
 AHEAD = KEEP - 1
 """Pieces that may wait for the threads that look at them, while one more is read."""
 
@@ -56,11 +58,15 @@ class BaseReader:
 
     Args:
         files: Where the base's bytes come from; by default the folder it lies in.
+        known: SHA-256 of files that need not be hashed, by path.
     """
 
-    def __init__(self, base: Checkpoint, files: Files | None = None) -> None:
+    def __init__(self, base: Checkpoint, files: Files | None = None, known: Mapping[Path, str] = NOTHING) -> None:
         self._places = places(base)
-        self._passages = {header.path: _Passage(header, files or Folder(header.path.parent)) for header in base.headers}
+        self._passages = {
+            header.path: _Passage(header, files or Folder(header.path.parent), known.get(header.path))
+            for header in base.headers
+        }
 
     def __enter__(self) -> Self:
         return self
@@ -84,9 +90,10 @@ class BaseReader:
 
 
 class _Passage:
-    """One file of the base, hashed as far as it was read in order."""
+    """One file of the base, hashed as far as it was read in order, where its SHA-256 is not known."""
 
-    def __init__(self, header: Header, files: Files) -> None:
+    def __init__(self, header: Header, files: Files, known: str | None) -> None:
+        self._known = known
         self.file = files.open(header.path.name)
         self._header = header
         self._files = files
@@ -95,13 +102,15 @@ class _Passage:
 
     def read(self, start: int, nbytes: int) -> Raw:
         data = self.file.read(start, nbytes)
-        if start == self._position:
+        if start == self._position and self._known is None:
             self._sha.update(data.data)
             self._position += nbytes
         return data
 
     def digest(self) -> FileDigest:
         name, size = self._header.path.name, self._header.size
+        if self._known is not None:
+            return FileDigest(name=name, bytes=size, sha256=self._known)
         if self._position < size:
             return digest_of(self._files, name)
         return FileDigest(name=name, bytes=size, sha256=self._sha.hexdigest())

