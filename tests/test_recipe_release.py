@@ -169,9 +169,9 @@ OFF = ["--bbq", "off", "--perplexity", "off", "--latency", "off"]
 
 
 NO_SPACE = {
-    "a scope that the app does not know": ("ada/base", "row", "tensor by tensor"),
-    "a base that is not there": ("ada/elsewhere", "tensor", "missing"),
-    "a base of other bytes": ("ada/other", "tensor", "another"),
+    "a pattern, which the app does not know": ("ada/base", ["--pattern", "2:4"], "without pattern"),
+    "a base that is not there": ("ada/elsewhere", ["--sparsity", "0.5"], "missing"),
+    "a base of other bytes": ("ada/other", ["--sparsity", "0.5"], "another"),
 }
 
 
@@ -179,10 +179,10 @@ NO_SPACE = {
 def test_a_space_that_could_not_make_the_weights_is_refused_and_the_remedy_works(
     case: str, machine: Client, base: Path, tmp_path: Path
 ) -> None:
-    stated, scope, seen = NO_SPACE[case]
+    stated, share, seen = NO_SPACE[case]
     lay(machine.hub, "ada/other", checkpoints.make(tmp_path / "other", "mistral", shard="30KB", hidden_size=16))
-    words = ["publish", str(base), "--base-id", stated, "--method", "magnitude", "--sparsity", "0.5", *OFF]
-    words += ["--scope", scope, "--to", "ada", "--weights", "none", "--out", str(tmp_path / "releases")]
+    words = ["publish", str(base), "--base-id", stated, "--method", "magnitude", *share, *OFF]
+    words += ["--to", "ada", "--weights", "none", "--out", str(tmp_path / "releases")]
     said = machine.run(*words, token=machine.hub.token)
     assert (said["code"], seen in said["err"], "--no-space" in said["err"]) == (2, True, True), said
     said = machine.run(*words, "--no-space", token=machine.hub.token)

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from hypothesis.extra.numpy import arrays
 
 from release.__main__ import run
 from release.checkpoint.header import Tensor
+from release.pruning.budget import uniform
+from release.pruning.grouped import zero_in_rows
 from release.pruning.mask_rng import MaskRng
-from release.pruning.method import PrunedTensor
+from release.pruning.method import PrunedTensor, Scorer
 from release.pruning.rebuild import is_decided
 from release.pruning.recipe import Recipe
 from release.pruning.registry import METHODS
@@ -28,7 +31,7 @@ from tests.hub import HubServer
 from tests.remote import lay
 from tests.space_fixtures import module, told
 
-rebuild = module("rebuild")
+rebuild, rows = map(module, ("rebuild", "rows"))
 
 NAME = "model.layers.0.mlp.up_proj.weight"
 METHODS_HERE = sorted(rebuild.VERSIONS)
@@ -43,14 +46,18 @@ def weights(draw: Any) -> np.ndarray:
     return draw(arrays(kind, st.integers(1, 300), elements=values))
 
 
-def chosen_by_the_release(bits: np.ndarray, recipe: Any) -> np.ndarray:
+def subject_of(bits: np.ndarray, recipe: Any, shape: tuple[int, ...]) -> tuple[PrunedTensor, Scorer]:
     row = METHODS[recipe.method]
     dtype = next(name for name, word in rebuild.WORDS.items() if np.dtype(word) == bits.dtype)
     draws = MaskRng(recipe.seed, row.key, row.version, NAME)
-    subject = PrunedTensor(Tensor(NAME, dtype, bits.shape, 0, bits.nbytes), bits, draws)
+    subject = PrunedTensor(Tensor(NAME, dtype, shape, 0, bits.nbytes), bits, draws)
     assert row.scorer is not None
+    return subject, row.scorer(subject)
+
+
+def chosen_by_the_release(bits: np.ndarray, recipe: Any) -> np.ndarray:
     out = np.empty_like(bits)
-    zero_smallest(subject, row.scorer(subject), recipe.budgets[NAME], out, allow_nonfinite=True)
+    zero_smallest(*subject_of(bits, recipe, bits.shape), recipe.budgets[NAME], out, allow_nonfinite=True)
     return out
 
 
@@ -70,6 +77,29 @@ def test_so_it_does_in_a_tensor_of_several_runs(method: str) -> None:
     assert np.array_equal(rebuild.zeroed(bits, NAME, recipe), chosen_by_the_release(bits, recipe))
 
 
+@settings(deadline=None)
+@given(weights(), st.data(), st.floats(0, 1), st.sampled_from(METHODS_HERE), st.integers(0, 5))
+def test_so_it_does_row_by_row(bits: np.ndarray, data: Any, share: float, method: str, seed: int) -> None:
+    width = data.draw(st.sampled_from([each for each in range(1, bits.size + 1) if bits.size % each == 0]))
+    due = rows.due_in_rows({NAME: bits.size}, {NAME: width}, Decimal(str(round(share, 3))))
+    expected = uniform({NAME: bits.size}, Decimal(str(round(share, 3)))).parts[NAME].pieces(bits.size // width)
+    assert due[NAME].tolist() == expected
+    recipe, shape = rebuild.MaskRecipe(method, seed, due), (bits.size // width, width)
+    out = np.empty_like(bits)
+    zero_in_rows(*subject_of(bits, recipe, shape), due[NAME], out)
+    assert np.array_equal(rebuild.zeroed(bits, NAME, recipe), out)
+
+
+def test_so_it_does_in_rows_of_several_runs() -> None:
+    width = 1_001
+    bits = np.random.default_rng(0).integers(0, 1 << 16, 3 * (rows.RUN // width) * width + 7 * width, np.uint16)
+    for method in METHODS_HERE:
+        due = rows.due_in_rows({NAME: bits.size}, {NAME: width}, Decimal("0.333"))
+        recipe, out = rebuild.MaskRecipe(method, 42, due), np.empty_like(bits)
+        zero_in_rows(*subject_of(bits, recipe, (bits.size // width, width)), due[NAME], out)
+        assert np.array_equal(rebuild.zeroed(bits, NAME, recipe), out), method
+
+
 @pytest.mark.parametrize("method", METHODS_HERE)
 def test_the_methods_are_known_in_their_present_version(method: str) -> None:
     assert METHODS[method].version == rebuild.VERSIONS[method]
@@ -86,7 +116,7 @@ VARIANTS = {
     "masked": ["--method", "magnitude", "--sparsity", "0.5", "--scope", "global", "--with-mask"],
     "calibrated": ["--method", "wanda", "--sparsity", "0.5", *checkpoints.CALIBRATION],
 }
-REBUILT = ("random", "magnitude")
+REBUILT = ("random", "magnitude", "rows", "masked")
 UNREACHABLE = """
 import json, sys
 from concurrent.futures import ThreadPoolExecutor

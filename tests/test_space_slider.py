@@ -25,19 +25,27 @@ NAMES = ("compare", "conversation", "copies", "lens", "lineup", "models", "page"
 compare, conversation, copies, lens, lineup, models, page, reading, rebuild = map(module, NAMES)
 slider_html, slider_tab = map(module, ("slider_html", "slider_tab"))
 
-PUBLISHED = {"random": "0.3", "magnitude": "0.5", "wanda": "0.5"}
+PUBLISHED = {
+    "random": ("random", "0.3"),
+    "magnitude": ("magnitude", "0.5"),
+    "random in rows": ("random", "0.45", "--scope", "row"),
+    "magnitude in rows": ("magnitude", "0.333", "--scope", "row"),
+    "magnitude across layers": ("magnitude", "0.6", "--scope", "global"),
+    "wanda": ("wanda", "0.5", *checkpoints.CALIBRATION),
+    "finer": ("random", "0.12345"),
+}
+SCHEMES = list(PUBLISHED)[:-2]
 
 
 @pytest.fixture(scope="module")
 def line_up(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A dense model of several files, and three releases of it."""
+    """A dense model of several files, and releases of it."""
     root = tmp_path_factory.mktemp("slider")
     base = checkpoints.make(root / "base", "llama", shard="30KB")
-    for method, sparsity in PUBLISHED.items():
-        calibration = checkpoints.CALIBRATION if method == "wanda" else []
-        command = ["prune", str(base), "--method", method, "--sparsity", sparsity, *calibration]
-        assert run([*command, "--out", str(root / method)]) == 0
-    pruned = tuple(lineup.Source(f"me/{method}", str(root / method)) for method in PUBLISHED)
+    for name, (method, sparsity, *more) in PUBLISHED.items():
+        command = ["prune", str(base), "--method", method, "--sparsity", sparsity, *more]
+        assert run([*command, "--out", str(root / name)]) == 0
+    pruned = tuple(lineup.Source(f"me/{name.replace(' ', '-')}", str(root / name)) for name in PUBLISHED)
     return lineup.Lineup(lineup.Source("me/base", str(base)), pruned)
 
 
@@ -50,17 +58,17 @@ def maker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return made
 
 
-def copy(line_up: Any, method: str, percent: float) -> Any:
-    return lineup.LocalCopy(line_up.dense, line_up.pruned, method, percent)
+def copy(line_up: Any, scheme: str, percent: float) -> Any:
+    return lineup.LocalCopy(line_up.dense, line_up.pruned, scheme, percent)
 
 
-@pytest.mark.parametrize("method", ["random", "magnitude"])
+@pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_copy_at_a_published_sparsity_is_the_published_files_byte_for_byte(
-    line_up: Any, maker: Any, method: str
+    line_up: Any, maker: Any, scheme: str
 ) -> None:
-    percent = float(PUBLISHED[method]) * 100
-    published = copies.prunable(line_up.pruned).at(method, percent)
-    made = maker.make(copy(line_up, method, percent))
+    percent = round(float(PUBLISHED[scheme][1]) * 100, 2)
+    published = copies.prunable(line_up.pruned).at(scheme, percent)
+    made = maker.make(copy(line_up, scheme, percent))
     assert dict(made.digests) == dict(published.digests)
     assert len(made.digests) > 1
     for name in made.digests:
@@ -73,11 +81,13 @@ def test_budgets_are_those_of_the_release(counts: list[int], thousandths: int) -
     assert rebuild.budgets(sizes, share) == uniform(sizes, share).zeros
 
 
-@pytest.mark.parametrize(("method", "percent"), [("random", 0), ("random", 42.5), ("magnitude", 90)])
+@pytest.mark.parametrize(
+    ("scheme", "percent"), [("random", 0), ("random", 42.5), ("magnitude", 90), *((scheme, 70) for scheme in SCHEMES)]
+)
 def test_a_copy_has_the_zeros_asked_for_and_loads_under_its_name(
-    line_up: Any, maker: Any, method: str, percent: float
+    line_up: Any, maker: Any, scheme: str, percent: float
 ) -> None:
-    asked = copy(line_up, method, percent)
+    asked = copy(line_up, scheme, percent)
     source = line_up.variant(asked.source.id)
     assert source == asked.source
     sizes, dense = copies.prunable(line_up.pruned).sizes, checkpoints.tensors(Path(line_up.dense.path))
@@ -95,7 +105,14 @@ def test_only_two_copies_lie_on_the_disk(line_up: Any, maker: Any, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "name", ["random, 90.5 % zeros, made here", "wanda, 10 % zeros, made here", "random, 1e1 % zeros, made here", "x"]
+    "name",
+    [
+        "random, 90.5 % zeros, made here",
+        "random, 30.125 % zeros, made here",
+        "wanda, 10 % zeros, made here",
+        "random, 1e1 % zeros, made here",
+        "x",
+    ],
 )
 def test_no_other_name_makes_a_copy(line_up: Any, name: str) -> None:
     with pytest.raises(KeyError):
@@ -213,5 +230,20 @@ def test_a_link_to_a_copy_leads_to_it_unless_making_it_takes_long(
 
 def test_the_page_names_the_releases_that_the_slider_cannot_make(line_up: Any) -> None:
     words = slider_html.intro(copies.prunable(line_up.pruned))
-    assert "not on the slider: me/wanda (wanda, scope row)" in words
+    assert "not on the slider: me/wanda (wanda); me/finer (random, between two places)" in words
     assert "me/random" not in words
+
+
+def test_the_slider_has_a_place_for_every_release_that_can_be_made(line_up: Any) -> None:
+    found = copies.prunable(line_up.pruned)
+    assert found.schemes == tuple(SCHEMES)
+    assert found.step == 0.1
+    assert copies.prunable(line_up.pruned[:2]).schemes == ("random", "magnitude")
+    assert copies.prunable(line_up.pruned[:2]).step == 0.5
+
+
+def test_a_way_in_which_no_release_was_pruned_is_refused(line_up: Any, maker: Any) -> None:
+    few = lineup.Lineup(line_up.dense, line_up.pruned[:2])
+    for act in (maker.make, maker.seconds):
+        with pytest.raises(copies.CopyError, match="No release here was pruned “random in rows”"):
+            act(copy(few, "random in rows", 40))

@@ -67,7 +67,7 @@ def require_for_space(record: Record, with_mask: bool) -> None:
 
     remedy = f"Publish without a Space (--no-space). {WAY_OUT}"
     if not with_mask and not is_plain(Recipe.recorded(record.pruning)):
-        seen = "The Space makes weights again tensor by tensor, without pattern or allocation, or by a mask."
+        seen = "The Space makes weights again without pattern or allocation, or by a mask."
         raise BadOption(seen, f"Build the release again with --with-mask. {remedy}")
     if not record.base.on_hub:
         raise BadOption(f"{record.base.id} is not on the Hub, so no Space could make the weights from it.", remedy)
@@ -82,7 +82,7 @@ def require_for_space(record: Record, with_mask: bool) -> None:
 
 def is_plain(recipe: Recipe) -> bool:
     """Whether the app's own `rebuild.py` knows this recipe, beside its method and version."""
-    return (recipe.scope, recipe.pattern, recipe.allocation) == ("tensor", None, "uniform")
+    return (recipe.pattern, recipe.allocation) == (None, "uniform")
 
 
 def recipe_of(record: Record) -> Record:

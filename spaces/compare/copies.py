@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 import psutil
 from huggingface_hub import hf_hub_download, snapshot_download
-from lineup import LocalCopy, Source
-from rebuild import PLAIN, MaskRecipe, budgets, decided, prune, zeroed
+from lineup import SCHEMES, LocalCopy, Source
+from rebuild import PLAIN, MaskRecipe, budgets, budgets_across, decided, prune, sizes_of, weights_of, zeroed
 from records import LARGEST
+from rows import due_in_rows
 from trouble import UNREADABLE
 
 RECORD, TABLE = "release.json", "sparsity.csv"
@@ -35,6 +36,10 @@ FOLDER = "copies-"
 """What the name of a folder of copies begins with; the process that made it follows."""
 KEPT = 2
 """Copies on disk: the one in use, and the one before it, which may still be read."""
+STEPS = (0.5, 0.1, 0.01)
+"""Percent between two places of the slider, at most and at least."""
+EFFORT = {"tensor": 1.0, "row": 2.5, "global": 2.0}
+"""Scope → times what a copy takes whose weights compete within each tensor: rows are sorted, one cut is looked for."""
 SAMPLE = 1 << 24
 """Weights of the first tensor that are timed, at most."""
 
@@ -48,12 +53,13 @@ class Published:
     """A release that seed and dense weights decide.
 
     Attributes:
+        scheme: A key of `SCHEMES`.
         share: Its target sparsity, 0 to 1.
         digests: Weight file → SHA-256.
     """
 
     source: Source
-    method: str
+    scheme: str
     share: Decimal
     seed: int
     digests: Mapping[str, str]
@@ -65,6 +71,7 @@ class Prunable:
 
     Attributes:
         sizes: Weights of each tensor that is pruned, by name.
+        widths: Weights of one of its rows.
         files: Names of the weight files.
         seed: That copies are made with: the releases'.
         published: The releases that can be made here.
@@ -72,15 +79,26 @@ class Prunable:
     """
 
     sizes: Mapping[str, int]
+    widths: Mapping[str, int]
     files: tuple[str, ...]
     seed: int
     published: tuple[Published, ...]
     others: tuple[tuple[Source, str], ...] = ()
 
-    def at(self, method: str, percent: float) -> Published | None:
-        """Return the release of a method at a sparsity; None where none is published."""
-        wanted = method, Decimal(str(percent)) / 100
-        return next((each for each in self.published if (each.method, each.share) == wanted), None)
+    def at(self, scheme: str, percent: float) -> Published | None:
+        """Return the release of a scheme at a sparsity; None where none is published."""
+        wanted = scheme, Decimal(str(percent)) / 100
+        return next((each for each in self.published if (each.scheme, each.share) == wanted), None)
+
+    @property
+    def schemes(self) -> tuple[str, ...]:
+        """The schemes that copies are made in: the two plain ones, and those of the releases."""
+        return tuple(dict.fromkeys(("random", "magnitude", *(each.scheme for each in self.published))))
+
+    @property
+    def step(self) -> float:
+        """Percent between two places of the slider: so fine that every release stands at one."""
+        return next(step for step in STEPS if all(_fits(each.share, step) for each in self.published))
 
 
 @dataclass(frozen=True)
@@ -108,32 +126,44 @@ def prunable(pruned: tuple[Source, ...]) -> Prunable:
     read = [found for _, found in listed if found]
     if not read:
         raise CopyError("None of the pruned models here holds a release.json and a sparsity.csv that can be read.")
-    record, sizes, _ = read[0]
-    published = tuple(each for _, _, each in read if each is not None)
+    record, sizes, widths, _ = read[0]
+    published = tuple(each for *_, each in read if each is not None)
     seed = published[0].seed if published else int(record["pruning"]["seed"])
-    others = tuple((source, _how(found[0])) for source, found in listed if found and found[2] is None)
-    return Prunable(sizes, tuple(file["name"] for file in record["audit"]["files"]), seed, published, others)
+    others = tuple((source, _how(found[0])) for source, found in listed if found and found[-1] is None)
+    files = tuple(file["name"] for file in record["audit"]["files"])
+    return Prunable(sizes, widths, files, seed, published, others)
 
 
 def _how(record: Mapping[str, Any]) -> str:
     """Say how a release was pruned, in as far as it was not done as copies are made here."""
     pruning = record["pruning"]
     named = (f"{name} {pruning[name]}" for name, value in PLAIN.items() if pruning[name] != value)
-    return ", ".join([str(pruning["method"]), *named])[:100]
+    finer = () if _fits(Decimal(pruning["target_sparsity"]), STEPS[-1]) else ("between two places",)
+    return ", ".join([str(pruning["method"]), *named, *finer])[:100]
 
 
-def _read(source: Source) -> tuple[Mapping[str, Any], dict[str, int], Published | None] | None:
+def _fits(share: Decimal, step: float) -> bool:
+    """Whether a sparsity, 0 to 1, is at a place of the slider."""
+    return 100 * share % Decimal(str(step)) == 0
+
+
+Read = tuple[Mapping[str, Any], dict[str, int], dict[str, int], Published | None]
+
+
+def _read(source: Source) -> Read | None:
+    """Return a release's record, its tensors' sizes and widths, and what it is where it can be made here."""
     try:
         record = json.loads(_file_of(source, RECORD).read_text(encoding="utf-8")[:LARGEST])
         with _file_of(source, TABLE).open(encoding="utf-8", newline="") as file:
-            sizes = {row["name"]: int(row["numel"]) for row in csv.DictReader(file) if row["module"]}
+            sizes, widths = sizes_of([row for row in csv.DictReader(file) if row["module"]])
         digests = {file["name"]: file["sha256"] for file in record["audit"]["files"]}
-        pruning = record["pruning"]
-        share = Decimal(pruning["target_sparsity"]) if decided(record) else None
-        found = share and Published(source, pruning["method"], share, int(pruning["seed"]), digests)
+        pruning, share = record["pruning"], Decimal(record["pruning"]["target_sparsity"])
+        scheme = next((scheme for scheme, how in SCHEMES.items() if how == (pruning["method"], pruning["scope"])), None)
+        is_known = scheme is not None and decided(record) and _fits(share, STEPS[-1])
+        found = Published(source, scheme, share, int(pruning["seed"]), digests) if scheme and is_known else None
     except (*UNREADABLE, csv.Error, ArithmeticError):
         return None
-    return record, sizes, found or None
+    return record, sizes, widths, found
 
 
 def _file_of(source: Source, name: str) -> Path:
@@ -145,7 +175,7 @@ class Maker:
     """Makes copies, one at a time, and knows how fast that goes.
 
     Attributes:
-        rate: Bytes of weights per second: of the first tensor, then of the last copy; None before the first.
+        rate: Bytes of weights per second, tensor by tensor: of the first tensor, then of the last copy; None before.
     """
 
     def __init__(self) -> None:
@@ -162,11 +192,11 @@ class Maker:
         """
         if copy in self._made:
             return 0.0
-        found = prunable(copy.pruned)
+        found = _known(copy)
         sources = _weights(copy, found)
         if self.rate is None:
             self.rate = _timed(found)
-        return sum(path.stat().st_size for path in sources.values()) / self.rate
+        return sum(path.stat().st_size for path in sources.values()) * _effort(copy) / self.rate
 
     def make(self, copy: LocalCopy) -> Made:
         """Return a copy, making it where it is not there.
@@ -190,11 +220,11 @@ class Maker:
         return Path(self._folder.name)
 
     def _new(self, copy: LocalCopy) -> Made:
-        found = prunable(copy.pruned)
+        found = _known(copy)
         sources = _weights(copy, found)
         total = sum(path.stat().st_size for path in sources.values())
         try:
-            folder = self._place() / f"{copy.method}-{copy.percent:g}"
+            folder = self._place() / f"{copy.scheme}-{copy.percent:g}"
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             if shutil.disk_usage(folder).free < total:
@@ -203,8 +233,12 @@ class Maker:
             made = Made(folder, _written(copy, found, sources, folder), time.perf_counter() - started)
         except (*UNREADABLE, LookupError) as error:
             raise CopyError(f"The copy could not be made ({type(error).__name__}: {str(error)[:200]}).") from error
-        self.rate = total / max(made.seconds, 1e-3)
+        self.rate = total * _effort(copy) / max(made.seconds, 1e-3)
         return made
+
+
+def _effort(copy: LocalCopy) -> float:
+    return EFFORT[SCHEMES[copy.scheme][1]]
 
 
 MAKER = Maker()
@@ -229,6 +263,18 @@ def why_not_linked(copy: LocalCopy) -> str | None:
     return f"{copy.label}: making it takes about {seconds:,.0f} s here. Choose it under Sparsity, and it is made."
 
 
+def _known(copy: LocalCopy) -> Prunable:
+    """Return what can be pruned, for a copy that is made as the releases beside it were.
+
+    Raises:
+        CopyError: It is another scheme, such as rows in a model whose files may hold none.
+    """
+    found = prunable(copy.pruned)
+    if copy.scheme not in found.schemes:
+        raise CopyError(f"No release here was pruned “{copy.scheme}”, so no copy is made so.")
+    return found
+
+
 def _weights(copy: LocalCopy, found: Prunable) -> dict[str, Path]:
     """Find the dense model's weight files."""
     try:
@@ -247,15 +293,24 @@ def _written(copy: LocalCopy, found: Prunable, sources: Mapping[str, Path], fold
     folder_of = Path(dense.path or snapshot_download(dense.id, allow_patterns=list(SMALL_FILES)))
     for path in (each for pattern in SMALL_FILES for each in folder_of.glob(pattern)):
         shutil.copyfile(path, folder / path.name)
-    recipe = recipe_of(copy, found)
+    recipe = recipe_of(copy, found, sources.values())
     return {name: prune(path, folder / path.name, recipe.budgets, _zeroing(recipe)) for name, path in sources.items()}
 
 
-def recipe_of(copy: LocalCopy, found: Prunable) -> MaskRecipe:
-    """Return what decides a copy's zeros."""
-    published = found.at(copy.method, copy.percent)
-    share = Decimal(str(copy.percent)) / 100
-    return MaskRecipe(copy.method, published.seed if published else found.seed, budgets(found.sizes, share))
+def recipe_of(copy: LocalCopy, found: Prunable, sources: Iterable[Path]) -> MaskRecipe:
+    """Return what decides a copy's zeros.
+
+    Args:
+        sources: The dense model's weight files, which one cut across all layers looks at.
+    """
+    method, scope = SCHEMES[copy.scheme]
+    published, share = found.at(copy.scheme, copy.percent), Decimal(str(copy.percent)) / 100
+    seed = published.seed if published else found.seed
+    if scope == "row":
+        return MaskRecipe(method, seed, due_in_rows(found.sizes, found.widths, share))
+    if scope == "global":
+        return MaskRecipe(method, seed, budgets_across(weights_of(sources, found.sizes), share))
+    return MaskRecipe(method, seed, budgets(found.sizes, share))
 
 
 def _zeroing(recipe: MaskRecipe) -> Any:

@@ -16,7 +16,15 @@ HERE = Path(__file__).parent
 VARIABLE = "COMPARE_MODELS"
 HIGHEST = 90
 """Percent of zeros, at most, of a copy that is made here."""
-COPY = re.compile(r"(random|magnitude), (\d{1,2}(?:\.5)?) % zeros, made here", re.ASCII)
+SCHEMES = {
+    "random": ("random", "tensor"),
+    "magnitude": ("magnitude", "tensor"),
+    "random in rows": ("random", "row"),
+    "magnitude in rows": ("magnitude", "row"),
+    "magnitude across layers": ("magnitude", "global"),
+}
+"""How a copy can be made here → the method, and the scope in which its weights compete."""
+COPY = re.compile(rf"({'|'.join(SCHEMES)}), (\d{{1,2}}(?:\.\d{{1,2}})?) % zeros, made here", re.ASCII)
 
 
 class SetupError(Exception):
@@ -52,24 +60,24 @@ class LocalCopy:
     Attributes:
         dense: The model that it is made of.
         pruned: The releases beside it, which say what can be pruned.
-        method: `random` or `magnitude`.
+        scheme: A key of `SCHEMES`.
         percent: Zeros due among the prunable weights, 0 to `HIGHEST`.
     """
 
     dense: Source
     pruned: tuple[Source, ...]
-    method: str
+    scheme: str
     percent: float
 
     @property
     def label(self) -> str:
         """What the menu calls it."""
-        return f"{self.method.capitalize()} {self.percent:g} %, made here, not measured"
+        return f"{self.scheme.capitalize()} {self.percent:g} %, made here, not measured"
 
     @property
     def source(self) -> Source:
         """The copy as a model to show."""
-        return Source(f"{self.method}, {self.percent:g} % zeros, made here", copy=self)
+        return Source(f"{self.scheme}, {self.percent:g} % zeros, made here", copy=self)
 
 
 class Told(Protocol):

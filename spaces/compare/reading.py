@@ -24,7 +24,7 @@ def _copied(source: Source) -> Facts | None:
     if source.copy is None:
         return None
     return Facts(
-        method=source.copy.method,
+        method=source.copy.scheme,
         sparsity=source.copy.percent / 100,
         configuration=(("Measurements", (("", "none: this copy was made here, and nobody measured it"),)),),
         warnings=("Made here, not measured: nothing on this page says how biased or how good this copy is.",),

@@ -9,9 +9,10 @@ import csv
 import hashlib
 import json
 import logging
+import math
 import os
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
@@ -22,12 +23,13 @@ from typing import Any, TypeVar
 import numpy as np
 from huggingface_hub import HfApi, constants, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.file_download import repo_folder_name
+from rows import due_in_rows, rounded, shared, zeroed_in_rows
 from trouble import UNREADABLE
 
 VERSIONS = {"random": 2, "magnitude": 1}
 """The methods known here, in the version whose choices these are."""
-PLAIN = {"scope": "tensor", "pattern": None, "allocation": "uniform"}
-"""What else must be so: each tensor has a budget of its own and is chosen from by itself."""
+PLAIN = {"pattern": None, "allocation": "uniform"}
+"""What else must be so: zeros are due in whole tensors or rows, and in each the same share or what one cut gives."""
 WORDS = {"BF16": "<u2", "F16": "<u2", "F32": "<u4", "F64": "<u8"}
 CORES = os.cpu_count() or 1
 RUN = 1 << 18
@@ -47,12 +49,12 @@ class MaskRecipe:
     Attributes:
         method: A key of `VERSIONS`.
         seed: Of the random keys, and of what settles ties.
-        budgets: Tensor → zeros due in it; other tensors stay as they are.
+        budgets: Tensor → zeros due in it, or in each of its rows; other tensors stay as they are.
     """
 
     method: str
     seed: int
-    budgets: Mapping[str, int]
+    budgets: Mapping[str, int] | Mapping[str, np.ndarray]
 
     def draw(self, tensor: str, purpose: str) -> int:
         """Return the 128-bit key of a tensor's random numbers for a purpose."""
@@ -106,10 +108,20 @@ def decided(record: Mapping[str, Any]) -> bool:
 
 
 def recorded(record: Mapping[str, Any], table: Path) -> MaskRecipe:
-    """Read a release's recipe, the budgets from its table of tensors."""
+    """Read a release's recipe, the budgets of tensors from its table, those of rows from its sparsity."""
+    pruning = record["pruning"]
     with table.open(encoding="utf-8", newline="") as file:
-        budgets = {row["name"]: int(row["budget"]) for row in csv.DictReader(file) if row["module"]}
-    return MaskRecipe(record["pruning"]["method"], record["pruning"]["seed"], budgets)
+        rows = [row for row in csv.DictReader(file) if row["module"]]
+    if pruning["scope"] == "row":
+        due = due_in_rows(*sizes_of(rows), Decimal(pruning["target_sparsity"]))
+        return MaskRecipe(pruning["method"], pruning["seed"], due)
+    return MaskRecipe(pruning["method"], pruning["seed"], {row["name"]: int(row["budget"]) for row in rows})
+
+
+def sizes_of(rows: Iterable[Mapping[str, str]]) -> tuple[dict[str, int], dict[str, int]]:
+    """Return each tensor's weights, and those of one of its rows, by name; from the rows of a release's table."""
+    listed = [(row["name"], [int(size) for size in row["shape"].split("×")]) for row in rows]
+    return {name: math.prod(shape) for name, shape in listed}, {name: shape[-1] for name, shape in listed}
 
 
 def budgets(sizes: Mapping[str, int], share: Decimal) -> dict[str, int]:
@@ -123,7 +135,7 @@ def budgets(sizes: Mapping[str, int], share: Decimal) -> dict[str, int]:
     due, counted, before = {}, 0, 0
     for name in sorted(sizes):
         counted += sizes[name]
-        until = (2 * above * counted + below) // (2 * below)
+        until = rounded(above * counted, below)
         due[name], before = until - before, until
     return due
 
@@ -157,23 +169,34 @@ def prune(source: Path, target: Path, names: Container[str], change: Callable[[n
         names: Of the tensors to change.
         change: Given a tensor's words, (weights,), and its name, returns what stands there instead.
     """
-    data, sha = np.memmap(source, np.uint8, "r"), hashlib.sha256()
-    start = 8 + int.from_bytes(data[:8].tobytes(), "little")
-    header: dict[str, Any] = json.loads(data[8:start].tobytes())
-    header.pop("__metadata__", None)
-    tensors = sorted((*entry["data_offsets"], name, entry["dtype"]) for name, entry in header.items())
+    sha, (head, tensors) = hashlib.sha256(), _tensors(source)
 
-    def work(tensor: tuple[int, int, str, str]) -> np.ndarray:
-        first, last, name, dtype = tensor
-        raw = data[start + first : start + last]
+    def work(tensor: tuple[np.ndarray, str, str]) -> np.ndarray:
+        raw, name, dtype = tensor
         return change(raw.view(WORDS[dtype]), name) if name in names else raw
 
     with target.open("wb") as file, ThreadPoolExecutor(CORES) as pool, ThreadPoolExecutor(1) as writer:
-        for part in chain([data[:start]], _in_order(pool, work, tensors)):
+        for part in chain([head], _in_order(pool, work, tensors)):
             written = writer.submit(file.write, part.data)
             sha.update(part.data)
             written.result()
     return sha.hexdigest()
+
+
+def _tensors(source: Path) -> tuple[np.ndarray, list[tuple[np.ndarray, str, str]]]:
+    """Return a file's header as bytes, and each tensor's bytes with its name and type, in the order of the file."""
+    data = np.memmap(source, np.uint8, "r")
+    start = 8 + int.from_bytes(data[:8].tobytes(), "little")
+    header: dict[str, Any] = json.loads(data[8:start].tobytes())
+    header.pop("__metadata__", None)
+    listed = sorted((*entry["data_offsets"], name, entry["dtype"]) for name, entry in header.items())
+    return data[:start], [(data[start + first : start + last], name, dtype) for first, last, name, dtype in listed]
+
+
+def weights_of(sources: Iterable[Path], names: Container[str]) -> "dict[str, Weights]":
+    """Return the weights that lie in files, of the tensors named, with their magnitudes as scores."""
+    found = (tensor for source in sources for tensor in _tensors(source)[1])
+    return {name: Weights(raw.view(WORDS[dtype]), None) for raw, name, dtype in found if name in names}
 
 
 def _in_order(pool: ThreadPoolExecutor, work: Callable[[Given], Made], items: Iterable[Given]) -> Iterator[Made]:
@@ -190,21 +213,25 @@ def _in_order(pool: ThreadPoolExecutor, work: Callable[[Given], Made], items: It
 def zeroed(bits: np.ndarray, name: str, recipe: MaskRecipe) -> np.ndarray:
     """Return a tensor's words with max(budget, its zeros) of them +0.0.
 
-    What is zero already, of either sign, comes first; then the smallest scores; among equal ones lot decides.
+    What is zero already, of either sign, comes first; then the smallest scores; among equal ones lot decides. So it is
+    in each row where the budget is one of rows.
 
     Args:
         bits: IEEE floats as unsigned integers, (weights,).
     """
     weights = Weights(bits, recipe.draw(name, "keys") if recipe.method == "random" else None)
-    due = recipe.budgets[name] - weights.zeros()
-    cut, below = weights.cut(due) if due > 0 else (0, 0)
+    budget, draw = recipe.budgets[name], np.random.Philox(key=recipe.draw(name, "ties")).random_raw
+    if isinstance(budget, np.ndarray):
+        return zeroed_in_rows(bits, weights.scored, budget, draw)
+    due = budget - weights.zeros()
+    cut, below = cut_of([weights], due) if due > 0 else (0, 0)
     kept, tied = np.empty_like(bits), []
     for run in weights.runs:
         scores, zero = weights.scored(run)
         np.multiply(bits[run], (scores >= cut) & ~zero, out=kept[run])
         tied.append(run.start + np.flatnonzero((scores == cut) & ~zero))
     if due > 0:
-        lots = np.random.Philox(key=recipe.draw(name, "ties")).random_raw(sum(places.size for places in tied))
+        lots = draw(sum(places.size for places in tied))
         kept[np.concatenate(tied)[np.argsort(lots, kind="stable")[: due - below]]] = 0
     return kept
 
@@ -242,25 +269,13 @@ class Weights:
         scores = magnitude if self.origin is None else keys(self.origin, run.start, run.stop)
         return scores, magnitude == 0
 
-    def cut(self, rank: int) -> tuple[int, int]:
-        """Find a score by its rank among the weights that are not zero, 16 bits at a time.
+    def count(self, cut: int, tied: bool) -> int:
+        """Return how many weights that are not zero score less than a cut, or just as much."""
+        found = (self.scored(run) for run in self.runs)
+        return sum(int(np.count_nonzero((s == cut if tied else s < cut) & ~zero)) for s, zero in found)
 
-        Args:
-            rank: Counted from 1.
-
-        Returns:
-            The score, and how many are smaller.
-        """
-        value = below = 0
-        width = 8 * self.scored(slice(0, 1))[0].itemsize
-        for shift in range(max(0, width - 16), -1, -16):
-            ends = np.cumsum(sum(self._histogram(run, value, shift, width) for run in self.runs))
-            digit = int(np.searchsorted(ends, rank - below))
-            value, below = value << 16 | digit, below + int(ends[digit - 1] if digit else 0)
-        return value, below
-
-    def _histogram(self, run: slice, value: int, shift: int, width: int) -> np.ndarray:
-        """Count the next 16 bits of the scores that begin with `value`."""
+    def histogram(self, run: slice, value: int, shift: int, width: int) -> np.ndarray:
+        """Count the next 16 bits of the scores that begin with `value`, but for weights that are zero."""
         scores, zero = self.scored(run)
         if shift + 16 < width:
             alike = (scores >> scores.dtype.type(shift + 16)) == value
@@ -270,17 +285,50 @@ class Weights:
         return np.bincount(digits, minlength=most) - np.bincount(digits[zero], minlength=most)
 
 
-def keys(origin: int, start: int, stop: int) -> np.ndarray:
-    """Return the keys start … stop - 1, random 8-bit integers: bytes of SplitMix64 (Steele, Lea and Flood, 2014).
+def cut_of(tensors: Sequence[Weights], rank: int) -> tuple[int, int]:
+    """Find a score by its rank among all weights that are not zero, 16 bits at a time.
 
     Args:
-        start: A multiple of 8.
+        rank: Counted from 1.
+
+    Returns:
+        The score, and how many are smaller.
     """
-    words = np.arange(start // 8 + 1, -(-stop // 8) + 1, dtype=np.uint64) * np.uint64(GAMMA)
+    value = below = 0
+    width = 8 * tensors[0].scored(slice(0, 1))[0].itemsize
+    for shift in range(max(0, width - 16), -1, -16):
+        counts = (each.histogram(run, value, shift, width) for each in tensors for run in each.runs)
+        ends = np.cumsum(sum(counts))
+        digit = int(np.searchsorted(ends, rank - below))
+        value, below = value << 16 | digit, below + int(ends[digit - 1] if digit else 0)
+    return value, below
+
+
+def budgets_across(tensors: Mapping[str, Weights], share: Decimal) -> dict[str, int]:
+    """Return each tensor's zeros where the smallest magnitudes of all tensors go, R(s·N) of N weights.
+
+    Those that tie at the cut are shared out in proportion to how many each tensor holds.
+    """
+    above, below = share.as_integer_ratio()
+    names, every = sorted(tensors), [tensors[name] for name in sorted(tensors)]
+    zeros = np.array([each.zeros() for each in every])
+    rank = rounded(above * sum(each.bits.size for each in every), below) - int(zeros.sum())
+    if rank <= 0:
+        return dict(zip(names, map(int, zeros), strict=True))
+    cut, smaller = cut_of(every, rank)
+    less, tied = (np.array([each.count(cut, tied) for each in every]) for tied in (False, True))
+    due = zeros + less + shared(rank - smaller, tied)
+    return dict(zip(names, map(int, due), strict=True))
+
+
+def keys(origin: int, start: int, stop: int) -> np.ndarray:
+    """Return the keys start … stop - 1, random 8-bit integers: bytes of SplitMix64 (Steele, Lea and Flood, 2014)."""
+    first = start // 8
+    words = np.arange(first + 1, -(-stop // 8) + 1, dtype=np.uint64) * np.uint64(GAMMA)
     words += np.uint64(origin % (1 << 64))
     words ^= words >> np.uint64(30)
     words *= np.uint64(0xBF58476D1CE4E5B9)
     words ^= words >> np.uint64(27)
     words *= np.uint64(0x94D049BB133111EB)
     words ^= words >> np.uint64(31)
-    return words.astype("<u8", copy=False).view(np.uint8)[: stop - start]
+    return words.astype("<u8", copy=False).view(np.uint8)[start - 8 * first : stop - 8 * first]

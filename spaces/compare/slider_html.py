@@ -11,29 +11,29 @@ def intro(found: Prunable) -> str:
     others = "; ".join(f"{escape(source.id)} ({escape(how)})" for source, how in found.others)
     missing = f" Made otherwise, and so not on the slider: {others}." if others else ""
     return (
-        "<p>Set any share of the weights to zero: the copy is made here, from the original weights, tensor by tensor, "
+        "<p>Set any share of the weights to zero: the copy is made here, from the original weights, "
         "and stands beside the original in <b>Compare</b>. ◆ marks what was published and measured; everything between "
         f"was measured by nobody.{missing}</p>"
     )
 
 
-def marks(found: Prunable, method: str) -> str:
-    """Return the releases of a method at their places under the slider."""
-    shown = [each for each in found.published if each.method == method and 100 * each.share <= HIGHEST]
+def marks(found: Prunable, scheme: str) -> str:
+    """Return the releases of a scheme at their places under the slider."""
+    shown = [each for each in found.published if each.scheme == scheme and 100 * each.share <= HIGHEST]
     places = "".join(
         f'<li style="--at:{float(each.share) * 100 / HIGHEST:.4f}">◆ {float(100 * each.share):g} %'
         f'<span class="unseen"> {escape(each.source.id)}</span></li>'
         for each in shown
     )
-    words = "Published:" if shown else f"No {escape(method)} release is published here."
+    words = "Published:" if shown else f"No release is published here that is {escape(scheme)}."
     return f'<p class="unseen">{words}</p><ul class="marks">{places}</ul>'
 
 
-def place(found: Prunable, method: str, percent: float) -> str:
+def place(found: Prunable, scheme: str, percent: float) -> str:
     """Return what the slider stands at before anything is made."""
-    published = found.at(method, percent)
+    published = found.at(scheme, percent)
     if published:
-        return made(f"{_named(method, percent)} is published as {published.source.id}. Move the slider to make a copy.")
+        return made(f"{_named(scheme, percent)} is published as {published.source.id}. Move the slider to make a copy.")
     return made("Move the slider to make a copy.")
 
 
@@ -51,7 +51,7 @@ def expected(seconds: float) -> str:
 
 def checked(copy: LocalCopy, found: Made, published: Published | None, same: bool) -> str:
     """Return what was made, and whether it is what was published."""
-    name, digest = _named(copy.method, copy.percent), next(iter(found.digests.values()), "")
+    name, digest = _named(copy.scheme, copy.percent), next(iter(found.digests.values()), "")
     files = "" if len(found.digests) == 1 else f" (first of {len(found.digests)} files)"
     sha = f"SHA-256 <code>{escape(digest[:16])}…</code>{files}"
     if published is None:
@@ -65,5 +65,5 @@ def checked(copy: LocalCopy, found: Made, published: Published | None, same: boo
     )
 
 
-def _named(method: str, percent: float) -> str:
-    return f"{escape(method.capitalize())} {percent:g} %"
+def _named(scheme: str, percent: float) -> str:
+    return f"{escape(scheme.capitalize())} {percent:g} %"

@@ -12,10 +12,6 @@ from lineup import HIGHEST, LocalCopy
 from slider_html import checked, expected, intro, made, marks, place
 from trouble import UNREADABLE
 
-STEP = 0.5
-"""Percent between two places of the slider."""
-METHODS = (("Random", "random"), ("Magnitude", "magnitude"))
-
 
 class SliderTab:
     """The tab's parts and what they do."""
@@ -36,13 +32,14 @@ class SliderTab:
             self.slider = None
             return
         gr.HTML(intro(found), padding=False, elem_id="slider-head")
-        method, percent = _start(found)
-        self.method = gr.Radio(list(METHODS), value=method, label="Method", elem_id="slider-method")
+        scheme, percent = _start(found)
+        schemes = [(each.capitalize(), each) for each in found.schemes]
+        self.scheme = gr.Radio(schemes, value=scheme, label="Method", elem_id="slider-method")
         self.slider = gr.Slider(
-            0, HIGHEST, value=percent, step=STEP, label="Zeros among the prunable weights, %", elem_id="sparsity"
+            0, HIGHEST, value=percent, step=found.step, label="Zeros among the prunable weights, %", elem_id="sparsity"
         )
-        self.marks = gr.HTML(marks(found, method), padding=False, elem_id="slider-marks")
-        self.said = gr.HTML(place(found, method, percent), padding=False, elem_id="made")
+        self.marks = gr.HTML(marks(found, scheme), padding=False, elem_id="slider-marks")
+        self.said = gr.HTML(place(found, scheme, percent), padding=False, elem_id="made")
         with gr.Row():
             self.make = gr.Button("Make this copy", variant="primary", visible=False, min_width=150)
             self.go = gr.Button("Compare with it", visible=False, min_width=150)
@@ -54,42 +51,42 @@ class SliderTab:
         if self.slider is None:
             return
         private = {"api_visibility": "private", "show_progress": "hidden"}
-        chosen = [self.method, self.slider]
+        chosen = [self.scheme, self.slider]
         drawn = [self.marks, self.curve]
-        gr.on([self.slider.change, self.method.change], self.draw_at, chosen, drawn, queue=False, **private)
+        gr.on([self.slider.change, self.scheme.change], self.draw_at, chosen, drawn, queue=False, **private)
         changed = [self.said, self.make, self.go, self.variant, self.taken]
         alone: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "copies", "trigger_mode": "always_last"}
-        gr.on([self.slider.release, self.method.input], self.moved, chosen, changed, **alone, **private)
+        gr.on([self.slider.release, self.scheme.input], self.moved, chosen, changed, **alone, **private)
         self.make.click(self.made, chosen, changed, **alone, **private)
         self.conversation.follow(self.taken.change, self.conversation.running)
         self.go.click(lambda: gr.Tabs(selected="compare"), None, tabs, queue=False, **private)
 
-    def draw_at(self, method: str, percent: float) -> tuple[str, str]:
+    def draw_at(self, scheme: str, percent: float) -> tuple[str, str]:
         """Return the marks and the curve for a place of the slider."""
-        return marks(prunable(self.models.pruned), method), picture(self.known, percent / 100)
+        return marks(prunable(self.models.pruned), scheme), picture(self.known, percent / 100)
 
-    def moved(self, method: str, percent: float) -> Iterator[tuple[Any, ...]]:
+    def moved(self, scheme: str, percent: float) -> Iterator[tuple[Any, ...]]:
         """Make the copy that the slider stands at, or ask first where that takes long."""
         try:
-            seconds = MAKER.seconds(self._copy(method, percent))
+            seconds = MAKER.seconds(self._copy(scheme, percent))
         except CopyError as error:
             yield _said(made(str(error)))
             return
         if seconds > PATIENCE:
             yield _said(expected(seconds), ask=True)
         else:
-            yield from self.made(method, percent)
+            yield from self.made(scheme, percent)
 
-    def made(self, method: str, percent: float) -> Iterator[tuple[Any, ...]]:
+    def made(self, scheme: str, percent: float) -> Iterator[tuple[Any, ...]]:
         """Make the copy that the slider stands at, and choose it, or the release that it is."""
-        yield _said(made(f"Making {method}, {percent:g} % …"))
+        yield _said(made(f"Making {scheme}, {percent:g} % …"))
         try:
-            copy = self._copy(method, percent)
+            copy = self._copy(scheme, percent)
             found = MAKER.make(copy)
         except CopyError as error:
             yield _said(made(str(error)))
             return
-        published = prunable(self.models.pruned).at(method, copy.percent)
+        published = prunable(self.models.pruned).at(scheme, copy.percent)
         source = copy.source
         same = published is not None and dict(published.digests) == dict(found.digests)
         taken = published.source.id if published is not None and same else source.id
@@ -97,19 +94,18 @@ class SliderTab:
         said = checked(copy, found, published, same)
         yield said, gr.Button(visible=False), gr.Button(visible=True), gr.Dropdown(names, value=taken), taken
 
-    def _copy(self, method: str, percent: float) -> LocalCopy:
-        dense = self.models.dense
-        known = any(method == key for _, key in METHODS)
+    def _copy(self, scheme: str, percent: float) -> LocalCopy:
+        dense, found = self.models.dense, prunable(self.models.pruned)
         number = isinstance(percent, int | float) and not isinstance(percent, bool)
-        if dense is None or not known or not number or not 0 <= percent <= HIGHEST:
-            raise CopyError("There is no such copy. Choose random or magnitude, and 0 to 90 %.")
-        return LocalCopy(dense, self.models.pruned, method, round(percent / STEP) * STEP)
+        if dense is None or scheme not in found.schemes or not number or not 0 <= percent <= HIGHEST:
+            raise CopyError(f"There is no such copy. Choose {' or '.join(found.schemes)}, and 0 to {HIGHEST} %.")
+        return LocalCopy(dense, self.models.pruned, scheme, round(round(percent / found.step) * found.step, 2))
 
 
 def _start(found: Prunable) -> tuple[str, float]:
     """Begin at a release, where one is on the slider."""
     first = next((each for each in found.published if 100 * each.share <= HIGHEST), None)
-    return (first.method, float(100 * first.share)) if first else ("magnitude", 0.0)
+    return (first.scheme, float(100 * first.share)) if first else ("magnitude", 0.0)
 
 
 def _said(words: str, ask: bool = False) -> tuple[Any, ...]:
