@@ -6,7 +6,7 @@ BIN := .venv/bin
 # kept wherever that is switched off: pytest rewrites each test file for 8 s otherwise, in each process and each run.
 PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
-.PHONY: demo test test-long test-newest fuzz docs clean
+.PHONY: demo test test-long test-newest bench fuzz docs clean
 
 demo: .venv/installed
 	$(BIN)/release publish demo --method random --sparsity 0.1 --local
@@ -32,6 +32,10 @@ test-newest:
 docs: .venv/dev
 	$(BIN)/python -m pip install --quiet --editable ".[docs]"
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+# Every ratio of docs/performance.md, which it writes; BENCH="prune verify" names some, BENCH_FULL=1 takes the large sizes. Leave the machine alone meanwhile.
+bench: .venv/dev
+	$(BIN)/python -m benchmarks.page $(BENCH)
 
 # Hours; the runs that are due of every reader of outside bytes. atheris has no wheel for every system.
 fuzz: .venv/dev

@@ -1,6 +1,6 @@
 """BBQ read by letters in fp32: shared beginnings computed once, beside a plain loop and beside lm-evaluation-harness.
 
-    python benchmarks/bbq.py [MODEL_FOLDER] [--items 24] [--rounds 2] [--threads 2] [--set mixed|ambiguous]
+    python -m benchmarks.bbq [MODEL_FOLDER] [--items 24] [--rounds 2] [--threads 2] [--set mixed|ambiguous]
 
 All read the same items with the same model in one process, in turns, so the ratios hold on a busy machine too:
 
@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.results import say
 from release.evals.bbq.data import read_bbq
 from release.evals.bbq.items import Item
 from release.evals.bbq.prompts import ROTATIONS, Prompter
@@ -153,6 +154,9 @@ def report(seconds: dict[str, list[float]], items: int) -> None:
             line += f"  {value / median['plain']:.3f} of plain"
             line += f", {value / median[best]:.3f} of {best}" if best else ""
         print(line)
+    for key, other in (("bbq.plain", "plain"), ("bbq.harness", best)):
+        if other:
+            say(key, [mine / theirs for mine, theirs in zip(seconds["ours"], seconds[other], strict=True)])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How long calibrated pruning takes beside two bare forward passes over the same tokens.
 
-    python benchmarks/calibrate.py [--base demo] [--method wanda] [--windows 16] [--length 512] [--rounds 1]
+    python -m benchmarks.calibrate [--base demo] [--method wanda] [--windows 16] [--length 512] [--rounds 1]
 
 Sequential pruning runs every block before and after it is pruned, so two passes of the dense decoder (in memory, fp32,
 the same batches, no head) are the floor. Both run in turn in one process; their ratio is printed, by median, and what
@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.results import say
 from release.checkpoint.folder import Checkpoint
 from release.models.device import choose_device
 from release.models.load import loaded, read_tokenizer
@@ -56,11 +57,13 @@ def main() -> None:
             started = time.perf_counter()
             job()
             seconds[name].append(time.perf_counter() - started)
+    ratios = [ours / floor for floor, ours in zip(*seconds.values(), strict=True)]
     floor, ours = (statistics.median(times) for times in seconds.values())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
         f"two bare passes {floor:.1f} s, calibrate and prune {ours:.1f} s: {ours / floor:.3f} x; peak {peak:,.0f} MiB"
     )
+    say(f"calibrate.{options.method}", ratios, int(peak * 2**20))
 
 
 def two_passes(base: Checkpoint, ids: NDArray[np.int32], device: torch.device) -> None:

@@ -13,6 +13,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+from benchmarks.results import say
 from release.digests import digest_of
 from release.evals.run import prepare, readings
 from release.evals.work import SIDES, ModelPair
@@ -40,13 +41,14 @@ def main() -> None:
     dense = resolve(asked.base, Console(quiet=True)).checkpoint
     weights = tuple(digest_of(header.path) for header in dense.headers)
     pair = ModelPair(dense.folder, dense.folder, dict.fromkeys(SIDES, weights))
-    totals = {"off": 0.0, "full": 0.0}
+    took: dict[str, list[float]] = {"off": [], "full": []}
     for number in range(asked.rounds):
-        for kind in totals if number % 2 else reversed(totals):
+        for kind in took if number % 2 else reversed(took):
             seconds = taken(dense.folder, pair, asked.windows, kind)
-            totals[kind] += seconds
+            took[kind].append(seconds)
             print(f"round {number + 1}, divergence {kind}: {seconds:.2f} s", flush=True)
-    print(f"perplexity and divergence / perplexity alone: {totals['full'] / totals['off']:.3f}")
+    print(f"perplexity and divergence / perplexity alone: {sum(took['full']) / sum(took['off']):.3f}")
+    say("divergence", [both / alone for both, alone in zip(took["full"], took["off"], strict=True)])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How long pruning takes beside copying, syncing and hashing the same files, and how much memory it needs.
 
-    python benchmarks/prune.py [--layers 32] [--rounds 3] [--folder DIR] [--usual]
+    python -m benchmarks.prune [--layers 32] [--rounds 3] [--folder DIR] [--usual]
 
 Makes a synthetic bf16 checkpoint of Phi-3.5-mini's shapes (7.6 GB with all 32 layers), then runs in turn: `cp`, `sync`
 and Python's hashlib SHA-256 over the copy; random; magnitude; the audit of what that wrote; plain hashing; verify. With
@@ -25,6 +25,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.results import say
+
 HIDDEN, FFN, VOCABULARY = 3072, 8192, 32064
 SHARD_BYTES = 5_000_000_000
 NOISE = 1 << 24
@@ -32,6 +34,14 @@ NOISE = 1 << 24
 
 Run = tuple[float, int]
 """Seconds, and the process's peak memory in bytes (0 where it is not of interest)."""
+
+KEYS = {
+    "random": "prune.random",
+    "magnitude": "prune.magnitude",
+    "verify": "prune.count",
+    "audit, beside the base": "prune.audit",
+}
+"""Row here → row of the page of performance."""
 
 PRUNE = """
 import resource, sys, time
@@ -234,6 +244,8 @@ def report(timed: list[Row], results: dict[str, list[Run]]) -> None:
             ratios = [mine / other for mine, (other, _) in zip(seconds, results[row.against], strict=True)]
             line += f"   {statistics.median(ratios):5.2f} x {row.against:<19} ({min(ratios):.2f} to {max(ratios):.2f})"
             line += f"   peak {max(memory for _, memory in results[row.name]) / 2**20:6,.0f} MiB"
+            if row.name in KEYS:
+                say(KEYS[row.name], ratios, max(memory for _, memory in results[row.name]))
         print(line)
 
 

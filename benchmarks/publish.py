@@ -1,6 +1,6 @@
 """A whole `publish --local` of a full-size model: the time of each stage and the peak memory.
 
-    python benchmarks/publish.py --folder DIR [--layers 32] [--bbq 24] [--perplexity 4] [--latency 4] [--max-memory 7GB]
+    python -m benchmarks.publish --folder DIR [--layers 32] [--bbq 24] [--perplexity 4] [--latency 4] [--max-memory 7GB]
 
 Makes a synthetic bf16 checkpoint of Phi-3.5-mini's shapes (7.6 GB with all 32 layers) with the demo's tokenizer, and
 publishes it as any user would. Its weights are noise, so its scores mean nothing; its cost is that of the real one. The
@@ -17,8 +17,7 @@ import sys
 import time
 from pathlib import Path
 
-from prune import make
-
+from benchmarks.prune import make
 from release.progress import Console
 from release.sources import demo
 

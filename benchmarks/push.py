@@ -1,6 +1,6 @@
 """A push of a large release to the test Hub: peak memory, and time beside one bare `create_commit` of the same files.
 
-    python -m benchmarks.push --folder DIR [--gigabytes 2] [--xet]
+    python -m benchmarks.push [--folder DIR] [--gigabytes 2] [--xet]
 
 Both go to a Hub on 127.0.0.1 (tests/hub) that keeps what arrives on the same disk and reads it again for its digests,
 so the times are this machine's; what counts is the ratio, and that memory does not grow with the files.
@@ -13,9 +13,11 @@ import random
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.results import say
 from tests.hub import HubServer
 from tests.pushing import tiny_release
 
@@ -59,11 +61,12 @@ def main() -> None:
             print(name, results[name], flush=True)
     ratio = results["push"]["seconds"] / results["bare"]["seconds"]
     print(json.dumps({**results, "push_beside_bare": round(ratio, 2), "gigabytes": options.gigabytes}))
+    say("push", [ratio], int(results["push"]["peak_mib"] * 2**20))
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir(), "release-bench"))
     parser.add_argument("--gigabytes", type=float, default=2.0)
     parser.add_argument("--xet", action="store_true", help="by Xet instead of LFS")
     return parser.parse_args()

@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "spaces" / "comp
 from rebuild import MaskRecipe, prune
 
 from benchmarks.prune import make
+from benchmarks.results import say
 from release.checkpoint.folder import open_checkpoint
 from release.checkpoint.prunable import prunable
 
@@ -68,6 +69,8 @@ def main() -> None:
             f"{key:<16}{seconds:8.2f} s {size / seconds / 1e6:8.0f} MB/s   "
             f"× {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
         )
+        if key in recipes:
+            say(f"rebuild.{key}", ratios)
 
 
 if __name__ == "__main__":

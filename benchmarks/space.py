@@ -1,17 +1,20 @@
 """The Space's answers beside plain `generate` of the same model: until the first token, and per token.
 
-    python benchmarks/space.py DENSE PRUNED [--tokens 48] [--rounds 5]
+    python -m benchmarks.space [DENSE PRUNED] [--tokens 48] [--rounds 5]
 
-DENSE and PRUNED are model folders. Three ways to the same greedy answer take turns, so that a busy machine disturbs all
-alike: plain `generate`; the app's loop; the app over HTTP, from the request to what arrives. First with one model, then
-with both: `generate` one after the other, the app at once.
+DENSE and PRUNED are model folders: by default the demo model and a copy of it pruned at random. Three ways to the same
+greedy answer take turns, so that a busy machine disturbs all alike: plain `generate`; the app's loop; the app over
+HTTP, from the request to what arrives. First with one model, then with both: `generate` one after the other, the app at
+once.
 """
 
 import argparse
 import json
 import os
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +30,10 @@ from app import build
 from decoding import Decoding
 from lineup import Lineup, Source
 from models import SHELF
+
+from benchmarks.results import say
+from release.progress import Console
+from release.sources import demo
 
 QUESTION = "Tell me a long story about the sea, and leave nothing out."
 
@@ -89,7 +96,7 @@ def readings(
     }
 
 
-def compare(work: dict[str, Callable[[], Times]], rounds: int) -> None:
+def compare(work: dict[str, Callable[[], Times]], rounds: int, sides: int) -> None:
     for way in work.values():
         way()  # warms up
     found: dict[str, list[Times]] = {name: [] for name in work}
@@ -98,6 +105,9 @@ def compare(work: dict[str, Callable[[], Times]], rounds: int) -> None:
             found[name].append(way())
     for name, times in found.items():
         report(name, times, found["generate"])
+    pairs = list(zip(found["the app over HTTP"], found["generate"], strict=True))
+    say(f"space.first.{sides}", [ours.first / floor.first for ours, floor in pairs])
+    say(f"space.rate.{sides}", [ours.rate / floor.rate for ours, floor in pairs])
 
 
 def report(name: str, found: list[Times], floor: list[Times]) -> None:
@@ -109,19 +119,31 @@ def report(name: str, found: list[Times], floor: list[Times]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("dense", type=Path)
-    parser.add_argument("pruned", type=Path)
+    parser.add_argument("models", type=Path, nargs="*", metavar="MODEL")
     parser.add_argument("--tokens", type=int, default=48)
     parser.add_argument("--rounds", type=int, default=5)
     asked = parser.parse_args()
-    dense, pruned = (Source(name, str(getattr(asked, name))) for name in ("dense", "pruned"))
+    with tempfile.TemporaryDirectory() as scratch:
+        folders = asked.models or [demo.fetch(Console(quiet=True)), pruned_demo(Path(scratch))]
+        timed(*(Source(name, str(path)) for name, path in zip(("dense", "pruned"), folders, strict=True)), asked)
+
+
+def pruned_demo(folder: Path) -> Path:
+    words = ["prune", "demo", "--method", "random", "--sparsity", "0.1", "--out", str(folder / "pruned")]
+    subprocess.run([sys.executable, "-m", "release", *words], check=True, stdout=subprocess.DEVNULL)
+    return folder / "pruned"
+
+
+def timed(dense: Source, pruned: Source, asked: argparse.Namespace) -> None:
     for sides in ({"pruned": dense}, {"dense": dense, "pruned": pruned}):
         page = build(Lineup(sides.get("dense"), (sides["pruned"],)))
         url = page.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False)[1]
         said = [{"role": "user", "content": QUESTION}]
         prompts = {side: encode(SHELF.get(source), said, asked.tokens) for side, source in sides.items()}
         print(f"{len(sides)} model{'s' if len(sides) > 1 else ''}, {asked.tokens} tokens each")
-        compare(readings(httpx.Client(base_url=url, timeout=600), sides, prompts, asked.tokens), asked.rounds)
+        compare(
+            readings(httpx.Client(base_url=url, timeout=600), sides, prompts, asked.tokens), asked.rounds, len(sides)
+        )
         page.close(verbose=False)
 
 

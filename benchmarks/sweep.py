@@ -1,6 +1,6 @@
 """A grid against the same cells as separate commands: wall time, processor time, and whether the bytes are the same.
 
-    python benchmarks/sweep.py --folder DIR [--sparsities 3] [--bbq off] [--perplexity 2] [--rounds 1]
+    python -m benchmarks.sweep [--folder DIR] [--sparsities 3] [--bbq off] [--perplexity 2] [--rounds 1]
 
 One method of the demo model at some sparsities, three ways in turn within each round: one `release sweep`, a
 `release publish --local` a cell that recalls what earlier ones read of the dense model, and one that does not, as on a
@@ -13,12 +13,14 @@ import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
 
+from benchmarks.results import say
 from release.digests import sha256_file
 
 METHOD = "random"
@@ -30,6 +32,7 @@ def main() -> None:
     options = arguments()
     shares = [f"{(place + 1) / (options.sparsities + 1):.2f}" for place in range(options.sparsities)]
     asked = {"bbq": options.bbq, "perplexity": options.perplexity, "latency": "off", "answers": "off"}
+    ratios = []
     for turn in range(options.rounds):
         folder = options.folder / f"round-{turn}"
         ways = {
@@ -42,12 +45,14 @@ def main() -> None:
         assert bytes_of["sweep"] == bytes_of["shared"] == bytes_of["alone"], "the bytes differ"
         for name in list(ways)[1:]:
             print(f"{name}: {wall[name] / wall['sweep']:.2f} times the sweep; same bytes in {len(shares)} releases")
+        ratios.append(wall["sweep"] / wall["separate, each by itself"])
         shutil.rmtree(folder)
+    say("sweep.separate", ratios)
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir(), "release-bench"))
     parser.add_argument("--sparsities", type=int, default=3)
     parser.add_argument("--bbq", default="off")
     parser.add_argument("--perplexity", default="2")

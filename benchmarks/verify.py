@@ -1,6 +1,6 @@
 """How long the whole of `release verify` takes beside hashing the same files with Python's hashlib.
 
-    python benchmarks/verify.py [--layers 4] [--rounds 5] [--folder DIR]
+    python -m benchmarks.verify [--layers 4] [--rounds 5] [--folder DIR]
 
 Makes a synthetic bf16 checkpoint of Phi-3.5-mini's shapes, prunes it at random, and then in turn hashes the pruned
 files, verifies the release by itself, and verifies it with its base. Prints the median of each round's ratio with the
@@ -16,7 +16,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from prune import make
+from benchmarks.prune import make
+from benchmarks.results import say
 
 HASH = """
 import hashlib, resource, sys, time
@@ -90,6 +91,8 @@ def main() -> None:
                     runs[name].append(result)
         for name in timed:
             report(name, runs[name], runs["hashlib"])
+        for key, name in (("verify.alone", "verify"), ("verify.base", "verify --base")):
+            say(key, [ours[0] / floor[0] for ours, floor in zip(runs[name], runs["hashlib"], strict=True)])
 
 
 if __name__ == "__main__":

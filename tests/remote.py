@@ -57,14 +57,15 @@ class Client:
 
 
 @contextmanager
-def client(folder: Path) -> Iterator[Client]:
-    """Start a Hub and a machine that knows it."""
+def client(folder: Path, **changes: str) -> Iterator[Client]:
+    """Start a Hub and a machine that knows it, whose environment has these changes."""
     home = folder / "home"
     (home / "tmp").mkdir(parents=True)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "TRANSFORMERS_"))}
     with HubServer(folder / "hub") as hub:
         ours = {"HF_ENDPOINT": hub.url, "HF_HOME": str(home / "hf"), "RELEASE_CACHE": str(home / "cache")}
         env = kept | ours | {"TMPDIR": str(home / "tmp"), "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+        env |= changes
         command, pipe = [sys.executable, "-c", SHELL], subprocess.PIPE
         with subprocess.Popen(command, env=env, stdin=pipe, stdout=pipe, text=True, cwd=home) as shell:
             yield Client(hub, home, shell)
