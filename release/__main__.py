@@ -1,15 +1,12 @@
 """The command `release`: runs the cli, turns every error into one message, sets the exit code."""
 
-import errno
 import io
 import json
 import os
-import re
 import sys
 import traceback
-from typing import NamedTuple
 
-from release.extras import missing
+from release.foreseen import ErrorMessage, foreseen
 
 EXIT_INTERRUPTED = 130
 EXIT_UNFORESEEN = 70
@@ -19,22 +16,6 @@ EXIT_NOBODY_READS = 141
 COMPLETION = "_RELEASE_COMPLETE"
 PANIC = "PanicException"
 """What a panic of compiled Rust code is called; it is no Exception."""
-NO_MEMORY = re.compile(r"can't allocate memory|out of memory")
-"""What torch says of a machine or a GPU."""
-DISK_REMEDIES = {
-    errno.ENOSPC: "Make room on that disk, and run the same command again.",
-    errno.EDQUOT: "Make room within your quota, and run the same command again.",
-    errno.EMFILE: "Allow more open files (`ulimit -n`), and run the same command again.",
-    errno.EIO: "Check the disk, and run the same command again.",
-}
-
-
-class ErrorMessage(NamedTuple):
-    """What is said of an error: what was seen, what to do next, and the exit code."""
-
-    seen: str
-    remedy: str
-    exit_code: int
 
 
 def main() -> None:
@@ -95,31 +76,16 @@ def _invoked(arguments: list[str]) -> int:
 
 
 def _caught(error: BaseException, arguments: list[str]) -> int:
+    from release.misused import misused
     from release.progress import NobodyReads
 
     if isinstance(error, NobodyReads):
         return EXIT_NOBODY_READS
     if "--debug" in arguments:
         traceback.print_exception(error)
-    return _report(_answer(error) or _unforeseen(error, arguments), arguments)
-
-
-def _answer(error: BaseException) -> ErrorMessage | None:
-    """What there is to say of an error that was foreseen."""
-    from release.errors import ReleaseError
-    from release.misused import misused
-
-    if told := misused(error) or missing(error):
-        return ErrorMessage(*told, 2)
-    if isinstance(error, ReleaseError):
-        return ErrorMessage(error.seen, error.remedy, error.exit_code)
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and NO_MEMORY.search(str(error))):
-        return ErrorMessage("Memory ran out.", "Close what else needs memory, or use a larger machine.", 2)
-    if isinstance(error, OSError) and (error.filename or error.errno in DISK_REMEDIES):
-        place = f" ({os.fsdecode(error.filename)})" if isinstance(error.filename, str | bytes) else ""
-        remedy = DISK_REMEDIES.get(error.errno or 0, "Check the path, its permissions and the disk.")
-        return ErrorMessage(f"{error.strerror or type(error).__name__}{place}.", remedy, 2)
-    return None
+    if told := misused(error):
+        return _report(ErrorMessage(*told, 2), arguments)
+    return _report(foreseen(error) or _unforeseen(error, arguments), arguments)
 
 
 def _unforeseen(error: BaseException, arguments: list[str]) -> ErrorMessage:

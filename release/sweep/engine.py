@@ -42,11 +42,13 @@ class WorkerEnd(NamedTuple):
         code: Its exit code.
         said: What it said last.
         settled: Keys of the cells that it left done or failed, as the worker itself knows.
+        error: What its machine lacks, and what to do; None where it could begin.
     """
 
     code: int
     said: str
     settled: tuple[str, ...] = ()
+    error: tuple[str, str] | None = None
 
 
 def remaining(board: Board, cells: Sequence[GridCell], ended: WorkerEnd) -> list[GridCell]:
@@ -58,7 +60,9 @@ def remaining(board: Board, cells: Sequence[GridCell], ended: WorkerEnd) -> list
     if not left:
         return []
     broken = next((cell for cell in left if board.state(cell).status in ("interrupted", "running")), left[0])
-    board.failed(broken, f"Its process broke off with exit code {ended.code}: {ended.said}", CRASHED)
+    board.failed(
+        broken, *(ended.error or (f"Its process broke off with exit code {ended.code}: {ended.said}", CRASHED))
+    )
     return [cell for cell in left if cell is not broken]
 
 

@@ -43,8 +43,9 @@ class Workers:
             self._started(_handed(task, Path(handed)), more, folder) as worker,
         ):
             for line in worker.stderr or ():
-                kept.write(line)
-                kept.flush()
+                with suppress(OSError):  # a log that finds no room stops no cell
+                    kept.write(line)
+                    kept.flush()
                 last.append(line.strip())
                 tell(line.rstrip())
             code = worker.wait()

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from release import files
+from release.errors import DiskFull
 from release.sweep.task import SweepTask
 
 READINGS = "readings"
@@ -37,9 +38,10 @@ def of_task(task: SweepTask) -> Iterator[Path]:
 
 
 def _take_over(found: Path, own: Path) -> None:
-    """Add what another task read; a file that is not yet seen whole is left out, for all of it can be read again."""
+    """Add what another task read; what is not yet seen whole or finds no room is left out, and can be read again."""
     if not own.exists():
-        files.copy(found, own)
+        with suppress(DiskFull):
+            files.copy(found, own)
         return
     with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(f"file:{quote(str(own))}", uri=True)) as store, store:
         store.execute("ATTACH ? AS other", (f"file:{quote(str(found))}?immutable=1",))
@@ -52,7 +54,7 @@ def _lay_down(own: Path, target: Path) -> None:
         return
     whole = own.with_name("whole.sqlite")
     files.remove(whole)
-    with suppress(sqlite3.DatabaseError):
+    with suppress(sqlite3.DatabaseError, DiskFull):  # without it later tasks measure again
         with closing(sqlite3.connect(own)) as store:
             store.execute("VACUUM INTO ?", (str(whole),))
         files.copy(whole, target)

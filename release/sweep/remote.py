@@ -1,10 +1,12 @@
 """What a machine of a cluster does for a task; read by each process there, so it is light."""
 
 import os
+import socket
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from release.foreseen import foreseen
 from release.frozen import Frozen
 from release.sweep import readings
 from release.sweep.engine import WorkerEnd
@@ -14,6 +16,7 @@ from release.sweep.task import SweepTask
 
 RETRIES = 2
 """How often a task begins anew whose machine or process was lost."""
+THERE = "Put that right on that machine, then run the same command with --retry-failed."
 
 
 class RemoteTask(Frozen):
@@ -47,6 +50,15 @@ def build_there(handed: str) -> WorkerEnd:
         task = task.model_copy(update={"cells": left})
     if begun > RETRIES + 1:
         return WorkerEnd(1, f"It was lost {RETRIES + 1} times; its machine may lack memory.")
+    try:
+        return _built(asked, task)
+    except Exception as error:  # a disk of this machine is full, or a folder cannot be written
+        if (told := foreseen(error)) is None:
+            raise
+        return WorkerEnd(1, "", error=(f"{socket.gethostname()}: {told.seen}", THERE))
+
+
+def _built(asked: RemoteTask, task: SweepTask) -> WorkerEnd:
     with readings.of_task(task) as store:
         variables = {**asked.variables, "RELEASE_READINGS": str(store)}
         folder = asked.folder if asked.folder.is_dir() else Path(tempfile.gettempdir())

@@ -8,6 +8,7 @@ makes those that differ in sparsity alone, and the dense model's readings are re
 
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -16,7 +17,8 @@ from pathlib import Path
 
 from release import files
 from release.build import Bench, PlannedRelease, build, claimed, open_bench
-from release.errors import ReleaseError
+from release.errors import DiskFull
+from release.foreseen import ErrorMessage, foreseen
 from release.progress import Console
 from release.release_folder import ReleaseFolder
 from release.sweep.grid import GridCell
@@ -28,6 +30,7 @@ LOOK_EVERY = 1.0
 """Seconds between two looks at whether the parent is there."""
 BEAT_EVERY = 15.0
 """Seconds between two signs of life for other machines."""
+ROOM = "Free some space there, then run the same command with --retry-failed."
 
 
 def run(task: SweepTask, console: Console) -> None:
@@ -48,19 +51,27 @@ def _build(cells: Sequence[GridCell], board: Board, console: Console) -> None:
                 board.done(left.pop(release.folder), release.folder)
                 if left:
                     board.begin(next(iter(left.values())))
-    except ReleaseError as error:
-        _go_on(cells, list(left.values()) or list(cells), board, console, error)
+    except Exception as error:
+        if (told := _told(error)) is None:
+            raise
+        _go_on(cells, list(left.values()) or list(cells), board, console, told)
 
 
-def _go_on(
-    cells: Sequence[GridCell], left: list[GridCell], board: Board, console: Console, error: ReleaseError
-) -> None:
+def _go_on(cells: Sequence[GridCell], left: list[GridCell], board: Board, console: Console, told: ErrorMessage) -> None:
     """Build the rest. Of several of which none is built, or whose turn it was is not known, each is built alone."""
     if len(cells) == 1:
-        board.failed(cells[0], error.seen, error.remedy)
+        board.failed(cells[0], told.seen, told.remedy)
         return
     for cell in left:
         _build([cell], board, console)
+
+
+def _told(error: Exception) -> ErrorMessage | None:
+    """What a cell's state says of an error that was foreseen; of a full disk it names the machine."""
+    told = foreseen(error)
+    if told and (isinstance(error, DiskFull) or (isinstance(error, OSError) and error.errno in files.NO_ROOM)):
+        return told._replace(seen=f"No room on a disk of {socket.gethostname()}: {told.seen}", remedy=ROOM)
+    return told
 
 
 def _planned(cell: GridCell, bench: Bench) -> PlannedRelease:

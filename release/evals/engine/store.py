@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from release import files
 from release.checkpoint.folder import open_checkpoint
 from release.digests import FileDigest, sha256_file
-from release.errors import OutputConflict
+from release.errors import DiskFull, OutputConflict
 from release.format import shown
 from release.progress import Console
 from release.sources.cache import cache_folder
@@ -42,6 +42,7 @@ SPOILT = (
     sqlite3.SQLITE_CONSTRAINT,
 )
 """What sqlite says of a file that holds no readings, or holds them no longer; all else is the disk or another run."""
+ELSEWHERE = "Free some space on the disk of the cache folder, or name another folder in RELEASE_READINGS."
 ASIDE = "spoilt"
 """Ending of a file that was set aside; an earlier one makes way."""
 
@@ -82,6 +83,7 @@ class ReadingStore:
         path: The file; by default `readings_file()`, for all models.
 
     Raises:
+        DiskFull: Its disk has no room.
         OutputConflict: The file cannot be opened, or not written.
     """
 
@@ -97,6 +99,9 @@ class ReadingStore:
                 self._set_aside("it is a folder")
             self._file = self._opened()
         except (OSError, sqlite3.Error) as error:
+            if _lacks_room(error):
+                seen = f"There was no room left for {self._path.name}, where readings are kept."
+                raise DiskFull(seen, ELSEWHERE) from None
             raise OutputConflict(
                 f"The readings of earlier measurements cannot be used ({error}).",
                 f"Remove {self._path}, or name another folder in RELEASE_READINGS.",
@@ -201,6 +206,12 @@ def _prepare(file: sqlite3.Connection) -> None:
     file.execute("PRAGMA journal_mode = WAL")
     file.execute("CREATE TABLE IF NOT EXISTS readings (key BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID")
     file.execute("SELECT key, value FROM readings LIMIT 1").fetchone()
+
+
+def _lacks_room(error: OSError | sqlite3.Error) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in files.NO_ROOM
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
 
 
 def _is_spoilt(error: sqlite3.DatabaseError) -> bool:
