@@ -14,7 +14,7 @@ from release import outside
 from release.errors import UnusableBase, UnusableData
 from release.format import shown
 from release.progress import Console
-from release.sources import c4
+from release.sources import c4, tulu
 from release.sources.cache import Digest, cache_folder
 from release.sources.contact import plain
 from release.sources.wheel import fetch_members
@@ -124,12 +124,15 @@ def read_text(path: Path | None, console: Console, preset: str | None = None) ->
     """Return what perplexity is measured on: the user's own text where a path is given, else the catalogue's half.
 
     Args:
-        preset: `wikitext2` for its test split, from the file where a path is given; `c4` for its validation split.
+        preset: `wikitext2` for its test split, from the file where a path is given; `c4` for its validation split;
+            `study` for the Tulu 3 mixture.
     """
     if preset == "wikitext2":
         return wikitext2(path, console)
     if preset == "c4" and path is None:
         return c4.validation(console)
+    if preset == "study" and path is None:
+        return tulu.mixture(console)
     return wikipedia("evaluation", console) if path is None else text_file(path)
 
 

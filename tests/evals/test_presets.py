@@ -26,7 +26,7 @@ from release.evals.run import prepare
 from release.models.load import loaded
 from release.progress import Console
 from release.settings.measuring import Measuring
-from release.sources import c4, wikitext
+from release.sources import c4, tulu, wikitext
 from release.sources.text import read_text
 from release.values import DataSource
 from tests import checkpoints
@@ -44,6 +44,22 @@ def test_a_raw_split_has_the_rows_of_the_hub_s_copy():
     assert wikitext._rows_of(RAW) == ROWS
 
 
+MESSAGES = pa.list_(pa.struct([("content", pa.string()), ("role", pa.string())]))
+PART = 200
+"""Conversations in each file of the mixture; each file is one source, as in the real one nearly."""
+
+
+def part_of_tulu(path: Path, number: int) -> bytes:
+    """A file with the columns of the real ones, in several row groups."""
+    told = range(number * PART, (number + 1) * PART)
+    messages = [[(f" Ask {row}.\n", "user"), (f"Answer {row}.", "assistant")] for row in told]
+    turns = [[{"content": content, "role": role} for content, role in each] for each in messages]
+    columns = {"id": pa.array([f"x_{row}" for row in told]), "messages": pa.array(turns, MESSAGES)}
+    table = pa.table(columns | {"source": pa.array([f"source-{number}"] * PART)})
+    pq.write_table(table, path, row_group_size=64)
+    return path.read_bytes()
+
+
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[HubServer]:
     path = tmp_path / "test.parquet"
@@ -53,11 +69,16 @@ def hub(tmp_path: Path) -> Iterator[HubServer]:
         (wikitext.REPO, wikitext.REVISION, wikitext.FILE): path.read_bytes(),
         (c4.REPO, c4.REVISION, c4.VALIDATION): gzip.compress(lines.encode()),
     }
+    parts = {file: part_of_tulu(tmp_path / "part.parquet", number) for number, file in enumerate(tulu.FILES)}
     with HubServer(tmp_path / "hub") as server:
         for (name, revision, file), content in held.items():
             repo = server.store.create("datasets", name, False, None)
             sha = repo.record(repo.branches["main"], "data", "", {file: server.store.keep([content], lfs=True)})
             shutil.copy(repo.folder / f"{sha}.json", repo.folder / f"{revision}.json")
+        repo = server.store.create("datasets", tulu.REPO, False, None)
+        kept = {file: server.store.keep([content], lfs=True) for file, content in parts.items()}
+        sha = repo.record(repo.branches["main"], "data", "", kept)
+        shutil.copy(repo.folder / f"{sha}.json", repo.folder / f"{tulu.REVISION}.json")
         yield server
 
 
@@ -97,6 +118,37 @@ def test_c4_is_the_first_documents_of_its_validation_split(hub: HubServer, tmp_p
     text, source = fetched(tmp_path / "home", "c4", HF_ENDPOINT=hub.url)
     assert text == " ".join(f"Page {number}." for number in range(1_100))
     assert source["name"] == f"C4, first 1,100 documents of {c4.VALIDATION}"
+
+
+def test_the_study_s_text_is_taken_evenly_from_all_of_the_mixture(hub: HubServer, tmp_path: Path) -> None:
+    text, source = fetched(tmp_path / "home", "study", HF_ENDPOINT=hub.url)
+    asks, answers = text.split("\n\n")[::2], text.split("\n\n")[1::2]
+    rows = [int(each.removeprefix("Ask ").removesuffix(".")) for each in asks]
+    assert answers == [f"Answer {row}." for row in rows]
+    assert (len(set(rows)), len(rows)) == (512, 512)
+    assert set(np.diff(sorted(rows)).tolist()) <= {2, 3}
+    # The sources are mixed: the first hundred conversations come from every file.
+    assert {row // PART for row in rows[:100]} == set(range(6))
+    assert source["name"] == "Tulu 3 SFT mixture, 512 of 1,200 conversations"
+    assert (source["revision"], source["licence"]) == (tulu.REVISION, "odc-by")
+    assert fetched(tmp_path / "home", "study", HF_HUB_OFFLINE="1")[0] == text
+    name, remedy = fetched(tmp_path / "other", "study", HF_HUB_OFFLINE="1")
+    assert name == "HubUnreachable"
+    assert "leave --perplexity-preset study out" in remedy
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [("text", ["x"]), ("messages", ["x"]), ("messages", [None]), ("messages", [[{"content": None, "role": "user"}]])],
+)
+def test_a_file_that_holds_no_conversations_is_refused(column, values, tmp_path: Path) -> None:
+    path = tmp_path / "part.parquet"
+    pq.write_table(pa.table({column: values}), path)
+    with pytest.raises(UnusableData, match="no whole file of the Tulu 3 mixture"):
+        tulu.joined([tulu.part(path)])
+    path.write_bytes(b"PAR1")
+    with pytest.raises(UnusableData, match="no whole file of the Tulu 3 mixture"):
+        tulu.part(path)
 
 
 def test_a_file_that_is_not_the_split_is_refused_under_its_name(tmp_path: Path, console: Console) -> None:
@@ -169,6 +221,7 @@ def test_a_window_longer_than_the_model_reads_is_refused_with_one_that_is_not(
         ({"perplexity_preset": "wikitext2"}, ("wikitext2", "full")),
         ({"perplexity_preset": "wikitext2", "perplexity": "32"}, ("wikitext2", "32")),
         ({"perplexity_preset": "c4"}, ("c4", "256")),
+        ({"perplexity_preset": "study"}, ("study", "256")),
         ({"perplexity_preset": "wikitext2", "evals": ("perplexity",)}, ("wikitext2", "full")),
         ({"perplexity_preset": "wikitext2", "evals": ("bbq",)}, ("wikitext2", "off")),
     ],
@@ -176,6 +229,12 @@ def test_a_window_longer_than_the_model_reads_is_refused_with_one_that_is_not(
 def test_all_of_a_paper_s_text_is_read_unless_a_number_is_given(words, due):
     found = Measuring.of(**words)
     assert (found.perplexity_preset, found.perplexity) == due
+
+
+@pytest.mark.parametrize("preset", ["c4", "study"])
+def test_a_text_of_the_hub_takes_no_file_in_its_place(preset):
+    with pytest.raises(BadOption, match="contradict each other"):
+        Measuring.of(perplexity_preset=preset, text=Path("mine.txt"))
 
 
 @pytest.mark.parametrize("words", [{"stride": 257}, {"window": 64, "stride": 65}])
@@ -203,6 +262,15 @@ def test_figures_are_set_beside_a_paper_s_only_where_they_were_taken_alike(chang
     card = render(example_record(measurements=example_measurements(perplexity=perplexity)))
     assert (PAPERS in card) == named
     assert "stands in front of the whole text alone" in card
+
+
+def test_the_card_says_how_the_study_s_conversations_are_joined():
+    alike = {"preset": "study", "window": 512, "windows": 256, "tokens": 256 * 511, "bos": "none"}
+    perplexity = example_perplexity().model_copy(update=alike)
+    card = render(example_record(measurements=example_measurements(perplexity=perplexity)))
+    assert "plain text, one below the other, without roles or chat template" in card
+    assert "compare ratios with it, and no perplexities" in card
+    assert PAPERS not in card
 
 
 def test_a_record_of_an_earlier_version_tells_what_it_told():

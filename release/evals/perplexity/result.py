@@ -36,7 +36,7 @@ class Perplexity(Frozen):
     ratio: Estimate
     recalled: int = 0
     seconds: float
-    preset: Literal["wikipedia", "wikitext2", "c4"] | None = None
+    preset: Literal["wikipedia", "wikitext2", "c4", "study"] | None = None
     stride: int | None = None
     bos: Beginning | None = None
     whole: bool = False

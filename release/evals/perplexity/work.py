@@ -83,7 +83,7 @@ def prepare(asked: EvalContext) -> PerplexityTask | None:
 
 def cut_of(plan: Measuring, tokenizer: Any, *, whole: bool) -> WindowCut:
     """Return how a plan cuts its text."""
-    once = plan.perplexity_preset != "wikipedia"
+    once = plan.perplexity_preset in ("wikitext2", "c4")
     bos: Beginning = ("text" if once else "window") if opening(tokenizer) else "none"
     window = plan.window or WINDOWS[plan.perplexity_preset]
     return WindowCut(window, plan.stride, once, plan.perplexity_preset, bos, whole)
