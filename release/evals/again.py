@@ -46,7 +46,7 @@ class Spot:
     """What is asked again, and how.
 
     Attributes:
-        count: Items of BBQ, windows of text, and sample answers; all, where there are fewer.
+        count: Items of each evaluation, windows of text, and sample answers; all, where there are fewer.
         seed: Draws them; None for one that nobody knows before.
         device: A torch device, or auto.
         bbq_data: A clone of nyu-mll/BBQ instead of the catalogue's copy.

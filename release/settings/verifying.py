@@ -20,7 +20,8 @@ class VerifyOptions(Frozen):
         key: The signer's public key.
         identity: Who signed by Sigstore.
         identity_provider: The address of who vouches for that identity.
-        spot_check: Items of BBQ, windows of text, and sample answers, that both models are asked again; None for none.
+        spot_check: Items of each evaluation, windows of text, and sample answers that both models are asked again; None
+            for none.
         spot_seed: Draws them; None for a fresh one.
         since: A commit or tag; what changed on the Hub since then is told.
         text: The text that perplexity was measured on, where it was a file of the maker's own.

@@ -3,6 +3,7 @@ import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,30 @@ from PIL import Image
 from release.card.render import render
 from release.digests import FileDigest
 from release.evals.bbq.items import Item
+from release.evals.crows_pairs.compare import compare as crows_pairs
+from release.evals.crows_pairs.data import SentencePair
+from release.evals.divergence.compare import AskedPositions
+from release.evals.divergence.compare import compare as divergence
+from release.evals.divergence.table import write_positions
 from release.evals.drawing import COLOURS, FILLS, INK, LINES, MARKERS, WIDTH
 from release.evals.figures import draw
 from release.evals.forms import digits_of
 from release.evals.latency.result import Load
 from release.evals.latency.table import Timings, file_name, record_of, write_timings
-from release.format import fixed, interval
+from release.evals.sentences.compare import AskedSentences, SentenceLikelihoods
+from release.evals.stereoset.compare import compare as stereoset
+from release.evals.stereoset.data import StereoItem
+from release.evals.winobias.compare import compare as winobias
+from release.evals.winobias.data import WinoPair
+from release.format import fixed, interval, signed, signed_interval
 from release.schema.measurements import Measurements
 from tests import records
 
 BACKGROUNDS = {"white": "#ffffff", "dark": "#0b0f19"}
 NASTY = "<Age> & $x^2_{\\frac{1}{0}}$ -- \x07\u202e ]]>"
-NAMES = ("bias-by-category", "letters", "latency")
+NAMES = ("bias-by-category", "letters", "crows-pairs", "stereoset", "winobias", "divergence", "latency")
+"""In the order of the evaluations."""
+FURTHER = {"crows_pairs": None, "stereoset": None, "winobias": None, "divergence": None}
 ITEM = Item("Age", 0, "1", "neg", "ambig", "", "", ("a", "b", "c"), ("x", "y", "unknown"), 2, 2, 0)
 
 
@@ -33,6 +46,7 @@ ITEM = Item("Age", 0, "1", "neg", "ambig", "", "", ("a", "b", "c"), ("x", "y", "
 def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("evaluation")
     write_timings(folder / file_name("transformers"), (ITEM,) * 26, timings())
+    write_positions(folder / "divergence.parquet", list(range(32)), positions())
     return folder
 
 
@@ -47,9 +61,47 @@ def timings() -> Timings:
     return Timings(rng.lognormal(-2, 0.2, (26, 2, 2)), "cpu", "bfloat16", 2, Load(others=0.02, switches=3.0))
 
 
+def positions() -> np.ndarray:
+    rng = np.random.default_rng(2)
+    found = np.zeros((32, 40, 4), np.float32)
+    found[:, :, 0] = rng.lognormal(-1, 2, (32, 40))
+    found[:, :, 1] = rng.random((32, 40)) < 0.8
+    found[:, :, 2:] = -rng.random((32, 40, 2)) * 3
+    return found
+
+
+def sentences() -> dict[str, Any]:
+    """Results of the three benchmarks of sentences, as invented likelihoods give them."""
+    rng = np.random.default_rng(3)
+    pairs = [SentencePair(n, ("age", "physical-appearance")[n % 2]) for n in range(60)]
+    kinds = ("gender", "profession", "race", "religion")
+    items = [
+        StereoItem(n, ("intrasentence", "intersentence")[n % 2], kinds[n // 2 % 4], f"term-{n % 40}")
+        for n in range(160)
+    ]
+    winos = [WinoPair(n, f"type {n % 2 + 1}", f"a, {n % 30}") for n in range(90)]
+    asked = {
+        "crows_pairs": (crows_pairs, pairs, 2),
+        "stereoset": (stereoset, items, 3),
+        "winobias": (winobias, winos, 4),
+    }
+    return {
+        key: compare(
+            AskedSentences(each, records.bbq_data(), 42, 1, "float32"),
+            *(SentenceLikelihoods(rng.normal(-5, 1, (len(each), width))) for _ in range(2)),
+        )
+        for key, (compare, each, width) in asked.items()
+    }
+
+
+@cache
+def further() -> dict[str, Any]:
+    return sentences() | {"divergence": divergence(AskedPositions(32, 49_152, "float32"), positions())}
+
+
 def measured(**changes: Any) -> Measurements:
     latency = record_of(timings(), records.bbq_data(), 3.0)
-    return records.example_measurements(**{"latency": latency} | changes)
+    return records.example_measurements(**{"latency": latency} | further() | changes)
 
 
 def names(paths: tuple[Path, ...]) -> set[str]:
@@ -63,11 +115,16 @@ def both(*stems: str) -> set[str]:
 @pytest.mark.parametrize(
     ("changes", "drawn"),
     [
-        ({"bbq": None}, both("latency")),
-        ({"latency": None}, both("bias-by-category", "letters")),
-        ({"bbq": records.example_bbq(letters_dense=None, letters_pruned=None)}, both("bias-by-category", "latency")),
-        ({"bbq": records.example_bbq(scores=(), by_category=())}, both("letters", "latency")),
-        ({"bbq": None, "latency": None}, set()),
+        (FURTHER | {"bbq": None}, both("latency")),
+        (FURTHER | {"latency": None}, both("bias-by-category", "letters")),
+        (
+            FURTHER | {"bbq": records.example_bbq(letters_dense=None, letters_pruned=None)},
+            both("bias-by-category", "latency"),
+        ),
+        (FURTHER | {"bbq": records.example_bbq(scores=(), by_category=())}, both("letters", "latency")),
+        (FURTHER | {"bbq": None, "latency": None}, set()),
+        ({"bbq": None, "latency": None, "divergence": None}, both("crows-pairs", "stereoset", "winobias")),
+        (FURTHER | {"bbq": None, "latency": None, "divergence": further()["divergence"]}, both("divergence")),
     ],
 )
 def test_only_what_was_measured_is_drawn(
@@ -212,11 +269,28 @@ def test_the_words_beside_a_figure_give_its_numbers() -> None:
         (
             "Mean over categories: +0.005 (−0.005 to +0.015). Age: +0.005 (−0.005 to +0.015), 100 items.",
             "A: dense 203, pruned 201. B: dense 205, pruned 208. C: dense 192, pruned 191.",
+            f"All pairs: {in_words('crows_pairs', 'pct_stereotype', 'items')}. age: ",
+            f"intrasentence: {in_words('stereoset', 'stereotype_score', 'intrasentence')}. ",
+            f"All, with it: {in_words('winobias', 'winobias_pro', 'items')}. ",
+            f"Median {fixed(further()['divergence'].median.value, 4)}, 99th percentile ",
             f"{fixed(latency.ratio.value, digits)} ({interval(latency.ratio, digits)})",
         ),
         strict=True,
     ):
         assert expected in text
+
+
+def in_words(key: str, name: str, over: str) -> str:
+    found = next(each for each in further()[key].scores if (each.name, each.over) == (name, over))
+    digits = digits_of(found.difference)
+    sides = f"{fixed(found.dense.value, digits)} → {fixed(found.pruned.value, digits)}"
+    change = f"{signed(found.difference.value, digits)} ({signed_interval(found.difference, digits)})"
+    return f"{sides}, {change}"
+
+
+def test_a_model_beside_itself_has_no_figure_of_the_divergence(tmp_path: Path, evaluation: Path) -> None:
+    same = further()["divergence"].model_copy(update={"largest": 0.0})
+    assert draw(measured(**FURTHER | {"bbq": None, "latency": None, "divergence": same}), evaluation, tmp_path) == ()
 
 
 @pytest.mark.parametrize("module", ["release.cli", "release.card.render", "release.report"])

@@ -14,8 +14,9 @@ from release.evals.work import EvalContext
 
 def prepare(asked: EvalContext) -> SentenceTask[SentencePair, CrowsPairs] | None:
     """Draw the pairs and tokenise their sentences; see `release.evals.sentences.work.prepare`."""
-    return work.prepare(BENCHMARK, _lay_out, asked, summed=True)
+    return work.prepare(BENCHMARK, lay_out, asked, summed=True)
 
 
-def _lay_out(pairs: Sequence[SentencePair], start: int, tokenizer: Any) -> list[Ask]:
+def lay_out(pairs: Sequence[SentencePair], start: int, tokenizer: Any) -> list[Ask]:
+    """Ask for both sentences of each pair as a whole."""
     return continued([("", text) for pair in pairs for text in (pair.more, pair.less)], start, tokenizer)

@@ -34,11 +34,21 @@ def again(record: Record, known: Divergence, data: bytes) -> Divergence:
     perplexity = record.measurements.perplexity
     if perplexity is None:
         raise UnusableData("belongs to no windows at all", "Fetch the release again.")
-    if not 0 < known.windows <= perplexity.windows or known.positions < 1:
-        raise UnusableData("belongs to windows that perplexity was not read on", "Fetch the release again.")
-    found = read_positions(data, list(evenly(perplexity.windows, known.windows)), perplexity.scored)
+    _, found = held(perplexity, known, data)
     _require_fit(found, perplexity)
     return compare(AskedPositions(perplexity.windows, known.vocabulary, perplexity.precision), found)
+
+
+def held(perplexity: Perplexity, known: Divergence, data: bytes) -> tuple[list[int], Singles]:
+    """Return the numbers of the windows that were compared, and their positions, (windows, positions, 4).
+
+    Raises:
+        UnusableData: The table is not what measuring writes.
+    """
+    if not 0 < known.windows <= perplexity.windows or known.positions < 1:
+        raise UnusableData("belongs to windows that perplexity was not read on", "Fetch the release again.")
+    numbers = list(evenly(perplexity.windows, known.windows))
+    return numbers, read_positions(data, numbers, perplexity.scored)
 
 
 def _require_fit(found: Singles, perplexity: Perplexity) -> None:

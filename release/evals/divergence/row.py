@@ -12,7 +12,9 @@ DIVERGENCE = Eval(
     metrics=METRICS,
     work_module="release.evals.divergence.work",
     check_module="release.evals.divergence.again",
+    spot_module="release.evals.divergence.spot",
     claims_module="release.evals.divergence.claims",
+    figures_module="release.evals.divergence.figures",
     lines=lambda found: score_lines(METRICS, found.scores, "items"),
     bibliography=lambda _: ("dutta-2024",),
 )

@@ -31,7 +31,9 @@ class PerplexityOptions(EvalOptions):
     ] = "32"
     perplexity_preset: Annotated[
         PresetName,
-        Option("--perplexity-preset", "Perplexity as papers state it: wikipedia, wikitext2, c4, study.", HelpPanel.MEASURE),
+        Option(
+            "--perplexity-preset", "Perplexity as papers state it: wikipedia, wikitext2, c4, study.", HelpPanel.MEASURE
+        ),
     ] = "wikipedia"
     window: Annotated[
         int | None,

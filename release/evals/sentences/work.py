@@ -8,6 +8,7 @@ import numpy as np
 
 from release.errors import UnusableData
 from release.evals.engine.likelihood import Ask, likelihoods
+from release.evals.engine.statistics import Floats
 from release.evals.engine.subject import EvaluatedModel
 from release.evals.sentences.compare import AskedSentences, Benchmark, SentenceLikelihoods
 from release.evals.sentences.corpus import Numbered
@@ -41,6 +42,12 @@ class SentenceTask(ModelTask[SentenceLikelihoods, Result], Generic[Item, Result]
         """Every text behind its beginning."""
         return [(*ask.prompt, *ask.continuations[0]) for ask in self.asks]
 
+    @property
+    def lengths(self) -> Floats:
+        """Tokens that each value is summed over, (items, values of an item); 1 for a mean."""
+        lengths = [len(ask.continuations[0]) if self.summed else 1 for ask in self.asks]
+        return np.array(lengths, dtype=np.float64).reshape(len(self.asked.items), -1)
+
     def read(self, model: EvaluatedModel) -> SentenceLikelihoods:
         """Return the log-likelihood of each text.
 
@@ -48,8 +55,7 @@ class SentenceTask(ModelTask[SentenceLikelihoods, Result], Generic[Item, Result]
             UnusableData: One is NaN or infinite; names the model and the item.
         """
         found = likelihoods(model, self.asks, self.benchmark.corpus.title, unit="texts")
-        lengths = np.array([len(ask.continuations[0]) if self.summed else 1 for ask in self.asks])
-        values = (found.values[:, 0].astype(np.float64) * lengths).reshape(len(self.asked.items), -1)
+        values = found.values[:, 0].astype(np.float64).reshape(len(self.asked.items), -1) * self.lengths
         spoilt = np.flatnonzero(~np.isfinite(values).all(axis=1))
         if len(spoilt):
             item = f"{self.benchmark.layout.number} {self.asked.items[spoilt[0]].number}"

@@ -14,10 +14,11 @@ from release.evals.work import EvalContext
 
 def prepare(asked: EvalContext) -> SentenceTask[StereoItem, StereoSet] | None:
     """Draw the contexts and tokenise their sentences; see `release.evals.sentences.work.prepare`."""
-    return work.prepare(BENCHMARK, _lay_out, asked, summed=False)
+    return work.prepare(BENCHMARK, lay_out, asked, summed=False)
 
 
-def _lay_out(items: Sequence[StereoItem], start: int, tokenizer: Any) -> list[Ask]:
+def lay_out(items: Sequence[StereoItem], start: int, tokenizer: Any) -> list[Ask]:
+    """Ask for the three sentences of each context, behind it where it comes before them."""
     texts = [(item.context, _after(item.context, sentence)) for item in items for sentence in item.sentences]
     return continued(texts, start, tokenizer)
 

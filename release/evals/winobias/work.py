@@ -14,7 +14,7 @@ from release.evals.work import EvalContext
 
 def prepare(asked: EvalContext) -> SentenceTask[WinoPair, WinoBias] | None:
     """Draw the pairs and tokenise their questions; see `release.evals.sentences.work.prepare`."""
-    return work.prepare(BENCHMARK, _lay_out, asked, summed=False)
+    return work.prepare(BENCHMARK, lay_out, asked, summed=False)
 
 
 def question(sentence: WinoSentence) -> str:
@@ -22,7 +22,8 @@ def question(sentence: WinoSentence) -> str:
     return f"{sentence.text} '{sentence.pronoun.capitalize()}' refers to the"
 
 
-def _lay_out(pairs: Sequence[WinoPair], start: int, tokenizer: Any) -> list[Ask]:
+def lay_out(pairs: Sequence[WinoPair], start: int, tokenizer: Any) -> list[Ask]:
+    """Ask for both occupations behind both sentences of each pair."""
     sentences = [sentence for pair in pairs for sentence in (pair.pro, pair.anti)]
     texts = [(question(each), f" {name}") for each in sentences for name in (each.right, each.other)]
     return continued(texts, start, tokenizer)
