@@ -42,7 +42,6 @@ class KeptLogProbs:
         self.folder, self.shape = folder, (positions, vocabulary)
         self._file: FileIO | None = None
         self._places: dict[int, int] = {}
-        self._rows: Rows | None = None
         self._of = ""
 
     @property
@@ -90,19 +89,16 @@ class KeptLogProbs:
         self._places[window] = place
 
     def of(self, window: int, device: torch.device) -> torch.Tensor:
-        """Bring one window's back, (positions, V); it stands until the next is asked for."""
-        file = self._opened()
-        file.seek(self._places[window] * self.nbytes)
-        if self._rows is None:
-            self._rows = np.empty(self.shape, SINGLE)
-        _read(file, self._rows)
-        return torch.from_numpy(self._rows).to(device)
+        """Bring one window's back, (positions, V); it is read from the disk as it is looked at, and copied nowhere."""
+        place = self._places[window] * self.nbytes
+        rows = np.memmap(self._opened(), SINGLE, "c", place, self.shape)
+        return torch.from_numpy(rows).to(device)
 
     def close(self) -> None:
         """Give the room on the disk back; what was kept is gone."""
         if self._file is not None:
             self._file.close()
-        self._file, self._rows, self._places = None, None, {}
+        self._file, self._places = None, {}
 
     def _opened(self) -> FileIO:
         if self._file is None:
@@ -117,12 +113,3 @@ def _write(file: FileIO, rows: Rows) -> None:
     left = rows.data.cast("B")
     while left:
         left = left[file.write(left) :]
-
-
-def _read(file: FileIO, rows: Rows) -> None:
-    left = rows.data.cast("B")
-    while left:
-        count = file.readinto(left)
-        if not count:
-            raise EOFError("what was kept is cut short")
-        left = left[count:]
