@@ -6,11 +6,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 import yaml
 
 from release.errors import UnknownName
-from release.evals.tasks.harness import drawn, lengths_of
+from release.evals.engine.subject import EvaluatedModel, Runtime
+from release.evals.tasks import remembering
+from release.evals.tasks.harness import HarnessAsk, ask, drawn, lengths_of
+from release.evals.tasks.log import Log
+from release.evals.tasks.remembering import GENERATED, LIKELIHOOD, ROLLING, Kind
+from release.models.load import read_tokenizer
+from release.progress import Console
 from release.schema.record import Record
 from tests import checkpoints
 from tests.commands import OFF, run
@@ -69,6 +77,62 @@ def test_a_release_measured_by_the_harness_has_the_numbers_of_the_harness_s_own_
         assert run(["verify", str(each), "--base", str(base), "--json"]) == 0
         checks: dict[str, Any] = {c["name"]: c["ok"] for c in json.loads(capsys.readouterr().out)["checks"]}
         assert checks["tasks"] is checks["open formats"] is True
+
+
+class Killed(Exception):
+    """Ends a run in the middle."""
+
+
+def asked(model: Path, tasks: Path, most: int, console: Console) -> tuple[Log | None, int]:
+    """Ask a model the task, and end after so many forward passes; return its answers and the passes made."""
+    names, passes = ("sums",), 0
+
+    def counted(*_: Any) -> None:
+        nonlocal passes
+        if passes == most:
+            raise Killed
+        passes += 1
+
+    with EvaluatedModel("dense", model, Runtime(torch.device("cpu"), torch.float32), console) as subject:
+        subject.reader.module.register_forward_pre_hook(counted)
+        try:
+            return ask(HarnessAsk(names, None, None, tasks), subject, read_tokenizer(model)), passes
+        except Killed:
+            return None, passes
+
+
+def test_a_run_that_was_cut_short_asks_only_what_is_missing(
+    tasks: Path, base_folders: dict[str, Path], tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remembering, "PART", 16)  # 60 requests would be one part
+    whole, passes = asked(base_folders["llama"], tasks, 1000, console)
+    monkeypatch.setenv("RELEASE_READINGS", str(tmp_path / "others"))
+    assert asked(base_folders["llama"], tasks, passes - 1, console)[0] is None
+    again, further = asked(base_folders["llama"], tasks, 1000, console)
+    assert 0 < further <= passes // 2
+    assert asked(base_folders["llama"], tasks, 0, console)[1] == 0
+    assert whole is not None
+    assert again is not None
+    for name, task in whole.tasks.items():
+        assert {key: value.tolist() for key, value in task.values.items()} == {
+            key: value.tolist() for key, value in again.tasks[name].values.items()
+        }
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer"),
+    [
+        (LIKELIHOOD, (-12.345678901, True)),
+        (LIKELIHOOD, (-0.0, False)),
+        (ROLLING, -98765.4321987),
+        (GENERATED, "é 漢 \U0001f600\n"),
+        (GENERATED, ""),
+    ],
+)
+def test_an_answer_that_is_kept_comes_back_as_it_was(kind: Kind, answer: Any) -> None:
+    kept = kind.answer(np.array(tuple(kind.kept(answer)), dtype=np.float32))
+    assert type(kept) is type(answer)
+    assert kept == (pytest.approx(answer, rel=1e-12) if isinstance(answer, float | tuple) else answer)
 
 
 def test_a_task_that_this_version_lacks_is_refused_by_the_names_nearest(tasks: Path) -> None:

@@ -16,7 +16,6 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 import lm_eval
-from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager, get_task_dict
 
 from release.errors import BadOption, MissingSource, UnknownName, UnusableBase
@@ -24,16 +23,14 @@ from release.evals.engine.subject import EvaluatedModel
 from release.evals.tasks.compare import compare
 from release.evals.tasks.lm_eval_results import HARNESS, log_of
 from release.evals.tasks.log import Log, PairedTask, pair
+from release.evals.tasks.remembering import RememberingModel
 from release.evals.tasks.result import Tasks
 from release.evals.tasks.table import FILE_NAME, write_scores
 from release.evals.work import EvalContext, ModelTask, Sides
 from release.format import quoted, shown
 from release.models.reader import Resident
-from release.progress import Advance
 from release.values import Precision
 
-BATCH = 8
-"""Sequences of a forward pass."""
 OFF = "Leave the tasks out: --tasks off."
 
 
@@ -112,7 +109,7 @@ def drawn(lengths: Mapping[str, int], limit: int | None, seed: int) -> dict[str,
 
 
 def ask(asked: HarnessAsk, model: EvaluatedModel, tokenizer: Any) -> Log:
-    """Ask one model every item.
+    """Ask one model every item; what it answered before is not asked again.
 
     Raises:
         UnusableBase: The model does not lie in memory.
@@ -124,7 +121,7 @@ def ask(asked: HarnessAsk, model: EvaluatedModel, tokenizer: Any) -> Log:
     with model.step("Tasks", 1) as advance, _quietly():
         found = _loaded(
             lambda: lm_eval.simple_evaluate(
-                model=_ToldHFLM(advance, pretrained=reader.module, tokenizer=tokenizer, batch_size=BATCH),
+                model=RememberingModel(reader.module, tokenizer, model.store, advance),
                 tasks=list(asked.names),
                 num_fewshot=asked.shots,
                 samples=asked.drawn,
@@ -155,37 +152,6 @@ def _quietly() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
-
-
-class _ToldHFLM(HFLM):  # type: ignore[misc]
-    """The harness's own model, which tells how many of its requests are answered.
-
-    Args:
-        advance: Is told shares of the requests of one kind; most tasks have one kind.
-    """
-
-    def __init__(self, advance: Advance, **options: Any) -> None:
-        super().__init__(**options)
-        self._advance = advance
-        self._whole = 1
-
-    def loglikelihood(self, requests: Sequence[Any], **more: Any) -> Any:
-        self._whole = max(1, len(requests))
-        return super().loglikelihood(requests, **more)
-
-    def generate_until(self, requests: Sequence[Any], **more: Any) -> Any:
-        self._whole = max(1, len(requests))
-        return super().generate_until(requests, **more)
-
-    def _model_call(self, inps: Any, **more: Any) -> Any:
-        found = super()._model_call(inps, **more)
-        self._advance(len(inps) / self._whole)
-        return found
-
-    def _model_generate(self, context: Any, **more: Any) -> Any:
-        found = super()._model_generate(context, **more)
-        self._advance(len(context) / self._whole)
-        return found
 
 
 class TaskAnswers(NamedTuple):
