@@ -31,6 +31,7 @@ def dumbbells(rows: Rows, title: str, axis: str, even: float | None = None) -> F
         _dumbbell(axes, place, score)
     axes.set_yticks(range(len(rows)), [f"{text.one_line(name)}, n = {text.count(score.items)}" for name, score in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.margins(x=0.06)
     axes.tick_params(axis="y", length=0)
     right = axes.secondary_yaxis("right")
     right.set_yticks(range(len(rows)), [_numbers(score.difference) for _, score in rows])
@@ -39,7 +40,7 @@ def dumbbells(rows: Rows, title: str, axis: str, even: float | None = None) -> F
         side.set_visible(False)
     axes.set_xlabel(axis)
     figure.suptitle(f"{title}\npruned − dense, 95 % interval", fontsize="medium", x=0.01, ha="left")
-    figure.legend(*_legend(axes), loc="outside right upper", ncols=2)
+    figure.legend(*_legend(axes), loc="upper right", ncols=2, columnspacing=1.0, handletextpad=0.2)
     return figure
 
 

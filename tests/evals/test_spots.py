@@ -12,13 +12,16 @@ import pytest
 
 from release.card import render as card
 from release.card.said import said
+from release.commands.measure import measure_only
 from release.digests import digest_of
 from release.evals import claims
 from release.evals.divergence.spot import alike
 from release.evals.registry import BY_KEY
 from release.formats import derived
+from release.progress import Console
 from release.schema.measurements import Measurements
 from release.schema.record import CARD, FILE_NAME, Record
+from release.settings.measuring import Measuring
 from tests import checkpoints
 from tests.commands import run
 
@@ -73,6 +76,20 @@ def test_what_was_read_is_read_again(made: Path, verify: Callable[[Path], dict[s
     for name, what in WHAT.items():
         assert checks[f"spot-check {name}"]["ok"] is True
         assert checks[f"spot-check {name}"]["detail"].startswith(f"{what} drawn with seed 7")
+
+
+def test_a_model_measured_beside_itself_differs_by_nothing_in_any_row(base: Path, text: Path) -> None:
+    rows = ("crows-pairs", "stereoset", "winobias", "perplexity", "divergence")
+    amounts = {"crows_pairs": "6", "stereoset": "6", "winobias": "6", "perplexity": "5", "divergence": "4"}
+    asked = Measuring.of(evals=rows, **amounts, text=text, device="cpu")
+    found = measure_only(base, str(base), asked, None, Console(quiet=True))
+    for key in WHAT:
+        assert {score.difference.value for score in found.get(key).scores} <= {0.0, None}, key
+    assert (found.get("divergence").largest, found.perplexity.ratio.value) == (0, 1)
+    verdicts = {claim.key: claim.verdict for claim in claims.decide(None, found)}
+    changes = [name for name in verdicts if name.endswith(("_raised", "_lowered", "_moved", "_amplified", "_reduced"))]
+    assert len(changes) > 5
+    assert [name for name in changes if verdicts[name] == "supported"] == []
 
 
 def rewritten(model: Path, name: str, change: Callable[[Row], Row]) -> None:

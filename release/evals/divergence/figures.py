@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from release import format as text
 from release.evals.divergence.claims import MOVED
@@ -49,6 +50,8 @@ def _shares(found: Divergence, path: Path) -> Figure:
                 value, beyond, color=COLOURS["pruned"], marker=marker, linestyle="none", markersize=7, label=label
             )
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda each, _: f"{each:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_ylim(-0.02, 1.02)
     axes.yaxis.set_major_formatter(lambda each, _: text.percent(each, 0))
     axes.set_xlabel("KL(dense ‖ pruned), nats per token")
