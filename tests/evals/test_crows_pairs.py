@@ -114,9 +114,10 @@ def test_an_amount_that_only_a_forged_record_holds_is_an_error_and_no_crash(amou
         CORPUS.drawn(CORPUS.read(Console())[0], amount, 42)
 
 
-def test_sentences_are_read_as_a_plain_forward_reads_them(tiny: dict[str, Path], console: Console) -> None:
+@pytest.mark.parametrize("count", [12, pytest.param(200, marks=pytest.mark.long)])
+def test_sentences_are_read_as_a_plain_forward_reads_them(count: int, tiny: dict[str, Path], console: Console) -> None:
     tokenizer = read_tokenizer(tiny["llama"])
-    context = EvalContext(tiny["llama"], Measuring(crows_pairs="12"), CPU, tokenizer, console)
+    context = EvalContext(tiny["llama"], Measuring(crows_pairs=str(count)), CPU, tokenizer, console)
     task = prepare(context)
     assert task is not None
     with EvaluatedModel("dense", tiny["llama"], Runtime(CPU, torch.float32), console) as subject:
@@ -127,6 +128,7 @@ def test_sentences_are_read_as_a_plain_forward_reads_them(tiny: dict[str, Path],
             logs = torch.log_softmax(model(ids).logits[0, :-1].double(), dim=-1)
             total = float(logs.gather(1, ids[0, 1:, None]).sum())
             assert read.values[divmod(index, 2)] == pytest.approx(total, rel=1e-4)
+    assert len(task.prompts) == 2 * count
 
 
 def spoilt(rows: list[dict[str, object]], how: str) -> list[dict[str, object]]:

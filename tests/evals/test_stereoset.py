@@ -144,12 +144,14 @@ def test_every_context_has_a_stereotype_its_opposite_and_something_unrelated_and
     assert len({(item.test, item.term) for item in drawn}) == 158
 
 
+@pytest.mark.parametrize("count", [24, pytest.param(200, marks=pytest.mark.long)])
 def test_sentences_are_read_as_a_plain_loop_reads_them_after_their_contexts(
-    tiny: dict[str, Path], console: Console
+    count: int, tiny: dict[str, Path], console: Console
 ) -> None:
     tokenizer = read_tokenizer(tiny["llama"])
-    task = prepare(EvalContext(tiny["llama"], Measuring(stereoset="24"), CPU, tokenizer, console))
+    task = prepare(EvalContext(tiny["llama"], Measuring(stereoset=str(count)), CPU, tokenizer, console))
     assert task is not None
+    assert len(task.asked.items) == count
     with EvaluatedModel("dense", tiny["llama"], Runtime(CPU, torch.float32), console) as subject:
         read = task.read(subject)
     with loaded(tiny["llama"], CPU, torch.float32) as model, torch.no_grad():
