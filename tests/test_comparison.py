@@ -10,15 +10,19 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.patches import Rectangle
 
 from release.__main__ import run
+from release.comparison.curves import _drawn
 from release.comparison.fronts import front
 from release.comparison.masks import over_masks
 from release.comparison.reported import NOTHING, reported
-from release.comparison.rows import ComparedRelease, column, table
+from release.comparison.rows import ComparedRelease, column
 from release.comparison.significance import significance
+from release.comparison.table import table
 from release.comparison.write import NAMES, write_comparison
 from release.evals.engine.statistics import t_interval
+from release.evals.line import NO_INTERVAL
 from release.schema.record import Record
 from release.schema.study import Study
 from release.values import Estimate
@@ -200,3 +204,36 @@ def test_a_report_names_the_card_that_its_files_belie(release: Path, tmp_path: P
     assert found[str(foreign)]["actual_sparsity"] == 0
     assert found[str(belied)]["actual_sparsity"] < found[str(release)]["actual_sparsity"]
     assert "card and files disagree" in (tmp_path / "r" / "report.html").read_text()
+
+
+def test_masks_of_a_recipe_and_what_a_study_reported_stand_in_the_table_beside_each_metric() -> None:
+    record = example_record()
+    told = {"what": "Perplexity", "value": "+3 %", "setting": "all", "metrics": ("perplexity", "significance")}
+    other = told | {"value": "+9 %", "method": "no such method"}
+    study = Study.model_validate({"title": "T", "authors": "A", "bibtex": "@article{a,}", "results": [told, other]})
+    record = record.model_copy(update={"study": study})
+    releases = [with_change(record, seed, ratio(0.1 * (seed - 41), 0.02)) for seed in (42, 43)]
+    [spread] = [each for each in over_masks(releases) if each.line.metric.key == "perplexity"]
+    _, rows = table(releases)
+    for row in rows:
+        assert row["perplexity_study"] == "+3 % (all)"
+        assert "significance_study" not in row
+        names = ("", "_mean", "_low", "_high", "_between", "_sampling")
+        expected = (2, spread.mean.value, spread.mean.low, spread.mean.high, spread.between, spread.sampling)
+        assert tuple(row[f"perplexity_masks{name}"] for name in names) == expected
+    _, [alone] = table(releases[:1])
+    assert not any("_masks" in name for name in alone)
+
+
+def test_a_curve_has_the_dense_model_s_own_interval_as_a_band() -> None:
+    record = example_record()
+    releases = [with_change(record, seed, ratio(0.1, 0.02)) for seed in (42, 43)]
+    [line] = [line for line in releases[0].lines if line.metric.key == "perplexity"]
+    known = line.dense_interval
+    assert known.low is not None
+    assert known.high is not None
+    figure = _drawn({"random": [(0.1, line), (0.3, line)]})
+    [band] = [patch for patch in figure.axes[0].patches if isinstance(patch, Rectangle)]
+    assert (band.get_y(), band.get_y() + band.get_height()) == pytest.approx((known.low, known.high))
+    bare = line._replace(dense_interval=NO_INTERVAL)
+    assert not _drawn({"random": [(0.1, bare), (0.3, bare)]}).axes[0].patches

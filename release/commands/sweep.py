@@ -14,6 +14,7 @@ from release.sweep.grid import Grid
 from release.sweep.job import open_sweep
 from release.sweep.jobs_engine import JobsEngine
 from release.sweep.local import Local
+from release.sweep.outlook import look
 from release.sweep.publication import admitted
 from release.sweep.sweep import sweep
 from release.sweep.uploading import publish_grid
@@ -30,7 +31,7 @@ def run_sweep(path: Path, asked: SweepOptions, *, as_json: bool) -> bool:
     sweep(job, _engine(asked, job.grid, console), retry_failed=asked.retry_failed)
     done = all(state.status == "done" for _, state in job.states())
     published = publish_grid(publisher) if publisher and done and _is_all_of_it(asked, console) else None
-    report.show_sweep(job, as_json, published)
+    report.show_sweep(look(job, {}), as_json, published)
     return done
 
 

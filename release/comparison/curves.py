@@ -17,6 +17,8 @@ from release.evals.line import Line
 
 COLORS = ("#2b7fd4", "#c85a12", "#3f8f5b", "#a0569b", "#8a7a1f", "#c2415f", "#5b6abf", "#4f8a8b")
 MARKERS = "osD^vP*X"
+BAND = 0.18
+"""How much of the page the band of the dense model's interval covers."""
 APART = 0.5
 """Percentage points between two methods of one sparsity."""
 Point = tuple[float, Line]
@@ -49,14 +51,7 @@ def _drawn(methods: Mapping[str, list[Point]]) -> Figure:
     figure = Figure(figsize=(7.3, 3.2))
     axes = figure.subplots()
     first = next(iter(methods.values()))[0][1]
-    dense = sorted({line.dense for points in methods.values() for _, line in points if line.dense is not None})
-    for place in dense:
-        axes.axhline(place, color=INK, linewidth=1, linestyle=":")
-    if dense:
-        axes.text(1.0, dense[-1], " dense", transform=axes.get_yaxis_transform(), va="center", color=INK)
-    if first.metric.guessing is not None:
-        axes.axhline(first.metric.guessing, color=INK, linewidth=0.8, linestyle="-.")
-        axes.text(1.0, first.metric.guessing, " guessing", transform=axes.get_yaxis_transform(), va="center", color=INK)
+    _levels(axes, [line for points in methods.values() for _, line in points])
     for place, (method, points) in enumerate(sorted(methods.items())):
         offset = APART * (place - (len(methods) - 1) / 2)
         _curve(axes, method, sorted(points, key=lambda point: point[0]), place, offset)
@@ -68,6 +63,22 @@ def _drawn(methods: Mapping[str, list[Point]]) -> Figure:
     axes.set_ylabel(first.metric.titled)
     axes.legend(loc="best")
     return figure
+
+
+def _levels(axes: Axes, lines: Sequence[Line]) -> None:
+    """What to read the curves against: the dense model, with its own interval as a band, and what guessing gives."""
+    for low, high in {(line.dense_interval.low, line.dense_interval.high) for line in lines}:
+        if low is not None and high is not None:
+            axes.axhspan(low, high, color=INK, alpha=BAND, linewidth=0)
+    dense, guessing = {line.dense for line in lines if line.dense is not None}, lines[0].metric.guessing
+    for value in dense:
+        axes.axhline(value, color=INK, linewidth=1, linestyle=":")
+    if guessing is not None:
+        axes.axhline(guessing, color=INK, linewidth=0.8, linestyle="-.")
+    named = {"dense": max(dense, default=None), "guessing": guessing}
+    for name, place in named.items():
+        if place is not None:
+            axes.text(1.0, place, f" {name}", transform=axes.get_yaxis_transform(), va="center", color=INK)
 
 
 def _curve(axes: Axes, method: str, points: Sequence[Point], place: int, offset: float) -> None:

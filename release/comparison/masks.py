@@ -38,6 +38,7 @@ class OverMasks(NamedTuple):
         mean: Mean change, difference or ratio as the metric's own, with the interval for the recipe.
         between: Standard deviation between masks; of a ratio, of its logarithm.
         sampling: Standard error of one mask's change, likewise; the root of the mean square.
+        releases: Names of the releases that these masks are.
     """
 
     recipe: str
@@ -46,6 +47,7 @@ class OverMasks(NamedTuple):
     mean: Estimate
     between: float
     sampling: float
+    releases: tuple[str, ...] = ()
 
 
 def over_masks(releases: Sequence[ComparedRelease]) -> list[OverMasks]:
@@ -59,7 +61,7 @@ def over_masks(releases: Sequence[ComparedRelease]) -> list[OverMasks]:
         for key in by_column[0]:
             lines = [lines[key] for lines in by_column if key in lines]
             if len(lines) == len(records) and (one := _over(name, seeds, lines)):
-                found.append(one)
+                found.append(one._replace(releases=tuple(record.name for record in records)))
     return found
 
 

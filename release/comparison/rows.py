@@ -1,7 +1,7 @@
 """One row a release: what it is, and every metric that it was measured by."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from release.evals.line import Line
@@ -82,9 +82,3 @@ def flat(release: ComparedRelease) -> dict[str, Value]:
         row |= {f"{name}_dense": line.dense, f"{name}_pruned": line.pruned, f"{name}_change": change.value}
         row |= {f"{name}_low": change.low, f"{name}_high": change.high, f"{name}_n": line.n}
     return row
-
-
-def table(releases: Sequence[ComparedRelease]) -> tuple[list[str], list[dict[str, Value]]]:
-    """Return the columns that any release has, in their order, and the rows."""
-    rows = [flat(release) for release in releases]
-    return list(dict.fromkeys(name for row in rows for name in row)), rows

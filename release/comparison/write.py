@@ -18,8 +18,9 @@ from release.comparison.curves import curves
 from release.comparison.fronts import front
 from release.comparison.masks import OverMasks, over_masks
 from release.comparison.reported import reported
-from release.comparison.rows import SOUGHT, ComparedRelease, column, table
+from release.comparison.rows import SOUGHT, ComparedRelease, column
 from release.comparison.significance import significance
+from release.comparison.table import table
 from release.evals.forms import at_a_glance
 from release.evals.line import Line
 from release.resources import resource

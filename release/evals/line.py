@@ -46,6 +46,7 @@ class Line(NamedTuple):
         summary: How many values were made into one, at a glance.
         interval: The 95 % interval of the pruned model's own value.
         source: What it was taken over, where that is not what the result's other lines were.
+        dense_interval: The 95 % interval of the dense model's own value.
     """
 
     metric: Metric
@@ -57,6 +58,7 @@ class Line(NamedTuple):
     summary: str = ""
     interval: Estimate = NO_INTERVAL
     source: Attribution | None = None
+    dense_interval: Estimate = NO_INTERVAL
 
 
 class HubTask(NamedTuple):
@@ -71,9 +73,9 @@ def score_lines(metrics: Iterable[Metric], scores: Iterable[Score], over: str = 
     found = {score.name: score for score in reversed(tuple(scores)) if score.over == over}
     for metric in metrics:
         if score := found.get(metric.key) or found.get(metric.same_as or ""):
-            yield Line(
-                metric, score.dense.value, score.pruned.value, score.difference, score.items, interval=score.pruned
-            )
+            sides = (score.dense.value, score.pruned.value)
+            line = Line(metric, *sides, score.difference, score.items)
+            yield line._replace(interval=score.pruned, dense_interval=score.dense)
 
 
 def rate_line(metric: Metric, rate: Rate, suffix: str = "") -> Line:

@@ -14,9 +14,11 @@ from release.report.short import (
     show_reported,
     show_watched,
 )
+from release.report.sweep_watch import is_watched, watching
 from release.report.sweeps import show_comparison, show_planned_sweep, show_sweep
 
 __all__ = [
+    "is_watched",
     "show_cache",
     "show_changes",
     "show_comparison",
@@ -35,4 +37,5 @@ __all__ = [
     "show_sweep",
     "show_verification",
     "show_watched",
+    "watching",
 ]

@@ -1,6 +1,7 @@
 """A sweep: its cells, and how far each is."""
 
 import shutil
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import RenderableType
 from rich.table import Table
 
+from release.format import seconds as duration
 from release.format import shown
 from release.report.display import display, listing
 
@@ -17,24 +19,30 @@ if TYPE_CHECKING:
     from release.sweep.estimates import PlannedCell
     from release.sweep.grid import GridCell
     from release.sweep.job import Sweep
+    from release.sweep.outlook import Outlook
     from release.sweep.state import CellState
     from release.sweep.uploading import PublishedGrid
 
 TOTALS = ("bytes_to_read", "bytes_to_write", "bytes_to_upload", "seconds")
 """What the cells that are not done would take together."""
+STATUSES = ("done", "running", "failed", "interrupted", "planned")
 
 
-def show_sweep(job: "Sweep", as_json: bool, published: "PublishedGrid | None" = None) -> None:
+def show_sweep(outlook: "Outlook", as_json: bool, published: "PublishedGrid | None" = None) -> None:
     """Show how far each cell of a sweep is, and where it was published."""
-    states = job.states()
+    job, states = outlook.job, outlook.states
     facts = {
         "ok": all(state.status == "done" for _, state in states),
         "name": job.grid.name,
         "folder": str(job.work),
+        "driver": outlook.driver.model_dump(mode="json") if outlook.driver else None,
+        "seconds_left": outlook.seconds_left,
+        "changed": outlook.changed,
+        "shared": outlook.shared._asdict() if outlook.shared else None,
         "cells": [_facts(cell, state) for cell, state in states],
         "published": published.model_dump(mode="json") if published else None,
     }
-    display(facts, as_json, [*_tables(job, states), *_published(published)])
+    display(facts, as_json, [head(outlook), rows(states), *_remedy(outlook), *_published(published)])
 
 
 def _published(published: "PublishedGrid | None") -> "Iterator[str]":
@@ -120,29 +128,65 @@ def _facts(cell: "GridCell", state: "CellState") -> dict[str, Any]:
     return {
         "cell": cell.key,
         **cell.place.model_dump(mode="json"),
-        **state.model_dump(mode="json", include={"status", "host", "folder", "error"}),
+        **state.model_dump(mode="json", include={"status", "host", "pid", "started", "folder", "error"}),
         "seconds": state.seconds,
     }
 
 
-def _tables(job: "Sweep", states: "list[tuple[GridCell, CellState]]") -> "Iterator[RenderableType]":
+def head(outlook: "Outlook") -> str:
+    """What there is to say of a sweep as a whole."""
+    job, states = outlook.job, outlook.states
     done = [state.seconds for _, state in states if state.status == "done" and state.seconds is not None]
-    counts = {name: sum(state.status == name for _, state in states) for name in ("done", "running", "failed")}
+    counts = Counter[str](state.status for _, state in states)
+    named = {name: counts[name] for name in STATUSES if counts[name] or name in ("done", "running", "failed")}
     facts = {
         "Sweep": str(job.grid.name),
-        "Cells": f"{len(states)}: {', '.join(f'{count} {name}' for name, count in counts.items())}",
+        "Cells": f"{len(states)}: {', '.join(f'{count} {name}' for name, count in named.items())}",
+        "Driver": outlook.driver.said if outlook.driver else "",
+        "Time left": "" if outlook.settled else _left(outlook),
+        "A cell took": f"{sum(done) / len(done):,.0f} s on average" if done else "",
+        "Shared": outlook.shared.said if outlook.shared else "",
+        "Changed": f"{job.file.name}: {outlook.changed}. {_built_by(outlook)}" if outlook.changed else "",
         "Folder": str(job.out),
-        **({"Report": str(job.report / "report.html")} if job.report.is_dir() else {}),
+        "Report": str(job.report / "report.html") if job.report.is_dir() else "",
     }
-    yield listing("", {**facts, **({"A cell took": f"{sum(done) / len(done):,.0f} s on average"} if done else {})})
+    return listing("", {name: value for name, value in facts.items() if value})
+
+
+def _left(outlook: "Outlook") -> str:
+    if outlook.seconds_left is None:
+        return "unknown until a cell of each kind is done"
+    about = f"about {duration(max(outlook.seconds_left, 1.0))}"
+    return about if outlook.moves else f"{about} once it goes on; nobody is at work on it"
+
+
+def _built_by(outlook: "Outlook") -> str:
+    return "The run at work builds what it began with." if outlook.driver else "The next run builds what it says now."
+
+
+def rows(states: "Sequence[tuple[GridCell, CellState]]") -> Table:
+    """A row a cell: how far it is, where, how long it took or runs, and why it failed."""
     table = Table(box=None, pad_edge=False)
     for name in ("cell", "state", "seconds", "why"):
         table.add_column(name, justify="right" if name == "seconds" else "left")
     for cell, state in states:
-        seconds = "" if state.seconds is None else f"{state.seconds:,.0f}"
-        place = f"{state.status} on {state.host}" if state.status == "running" else state.status
-        table.add_row(shown(cell.key), shown(place), seconds, shown(" ".join(state.error or ())))
-    yield table
+        took = time.time() - state.started if state.status == "running" else state.seconds
+        seconds = "" if took is None else f"{took:,.0f}"
+        table.add_row(shown(cell.key), shown(_place(state)), seconds, shown(" ".join(state.error or ())))
+    return table
+
+
+def _place(state: "CellState") -> str:
+    if state.status not in ("running", "interrupted"):
+        return state.status
+    return f"{state.status} on {state.host}" + (f", process {state.pid}" if state.pid else "")
+
+
+def _remedy(outlook: "Outlook") -> "Iterator[str]":
+    failed = sum(state.status == "failed" for _, state in outlook.states)
+    if failed:
+        cells = "The failed cell is" if failed == 1 else f"The {failed:,} failed cells are"
+        yield f"\n{cells} tried again by the same command with --retry-failed, once the cause is gone."
 
 
 def _planned(facts: dict[str, Any]) -> "Iterator[RenderableType]":

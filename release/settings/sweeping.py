@@ -66,9 +66,7 @@ class SweepOptions(Frozen):
     """
 
     out: Annotated[Path, Option("--out", "Folder that releases are built in.")] = Path("releases")
-    status: Annotated[bool, Option("--status", "Only show how far it is; from any machine that sees the folder.")] = (
-        False
-    )
+    status: Annotated[bool, Option("--status", "Only show how far it is, live, from any machine that sees it.")] = False
     retry_failed: Annotated[bool, Option("--retry-failed", "Try cells again that failed before.")] = False
     only: Annotated[
         tuple[str, ...], Option("--only", "Some cells: method=wanda, sparsity=0.5, seed=43; repeatable.")

@@ -107,7 +107,7 @@ def _prunable(folder: Path, shapes: Shapes) -> Shapes:
 
 def planned(job: Sweep) -> dict[str, PlannedCell]:
     """Say what each cell of a sweep would take, by its key; nothing is written."""
-    known = _measured(job)
+    known = took_here(job)
     bases = cache(_outline_or_error)
     read: set[str] = set()
     found = {}
@@ -157,7 +157,7 @@ def _estimate(took: Sequence[CellState]) -> dict[str, object]:
     return {"seconds": mean, "memory": max(memory, default=None), "measured": len(took)}
 
 
-def _measured(job: Sweep) -> Mapping[str, list[CellState]]:
+def took_here(job: Sweep) -> Mapping[str, list[CellState]]:
     """Return what cells took that any sweep into this folder built on this machine, by their kind."""
     found: dict[str, list[CellState]] = defaultdict(list)
     for path in sorted(job.work.parent.glob(f"*/{CELLS}/*.json")):

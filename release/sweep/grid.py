@@ -191,6 +191,14 @@ def read_grid(path: Path) -> Grid:
     return grid if grid.name else grid.model_copy(update={"name": slug(path.stem)})
 
 
+def file_digest(path: Path) -> str | None:
+    """Name what a grid's file holds; None where it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
 def _unusable(name: str, error: ValidationError) -> ReleaseError:
     first = error.errors()[0]
     *above, last = first["loc"]

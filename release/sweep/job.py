@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from release.errors import BadOption, UnknownName
 from release.format import quoted
-from release.sweep.grid import Grid, GridCell, Match, cells_of, read_grid
+from release.sweep.grid import Grid, GridCell, Match, cells_of, file_digest, read_grid
 from release.sweep.state import Board, CellState
 
 WORK = "sweeps"
@@ -20,6 +20,8 @@ class Sweep:
     """A grid, its cells, and what is known of them.
 
     Attributes:
+        file: The grid's file.
+        digest: Of what the file held when it was read; None where it could not be read again.
         out: The folder of all releases.
         cells: Those that are asked for.
         whole: All cells of the grid.
@@ -29,6 +31,8 @@ class Sweep:
     out: Path
     cells: tuple[GridCell, ...]
     whole: tuple[GridCell, ...]
+    file: Path
+    digest: str | None
 
     @property
     def board(self) -> Board:
@@ -60,13 +64,13 @@ def open_sweep(path: Path, out: Path, only: Sequence[str] = ()) -> Sweep:
     Raises:
         ReleaseError: The grid cannot be read, an option is not understood, or no cell is left.
     """
-    grid = read_grid(path)
+    digest, grid = file_digest(path), read_grid(path)
     match = _match(only)
     cells = cells_of(grid, out.absolute())
     kept = tuple(cell for cell in cells if match.holds(cell.place))
     if not kept:
         raise BadOption("No cell of the grid meets --only.", "Leave it out; --dry-run lists the cells.")
-    return Sweep(grid, out.absolute(), kept, cells)
+    return Sweep(grid, out.absolute(), kept, cells, path, digest)
 
 
 def _match(only: Sequence[str]) -> Match:

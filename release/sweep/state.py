@@ -20,8 +20,12 @@ from release.sweep.grid import GridCell
 GRID = "grid.json"
 """The grid, as it stood when the last run began."""
 CELLS, BEATS = "cells", "beats"
+BEAT_EVERY = 15.0
+"""Seconds between two signs of life for other machines."""
 LOST_AFTER = 300.0
 """Seconds without a sign of life after which another machine's process counts as lost; clocks differ by less."""
+CLOCK_MOVES = 60.0
+"""Seconds by which a clock that is set may put the start of a process after what it did."""
 Status = Literal["planned", "running", "interrupted", "failed", "done"]
 
 
@@ -82,7 +86,7 @@ class Board:
         known = files.recall(self._file(cell), CellState.model_validate_json)
         if known is None or known.plan != digest(cell):
             return PLANNED
-        if known.status == "running" and not self._lives(known):
+        if known.status == "running" and not self.lives(known.host, known.pid, known.started):
             return known.model_copy(update={"status": "interrupted"})
         if known.status == "done" and not self._is_whole(known):
             return PLANNED
@@ -154,12 +158,16 @@ class Board:
     def _beat(self, host: str, pid: int) -> Path:
         return self.work / BEATS / hashlib.sha256(f"{host} {pid}".encode()).hexdigest()[:16]
 
-    def _lives(self, known: CellState) -> bool:
-        """Whether the process that works on a cell is there; another machine's counts until its signs of life end."""
-        if known.host == socket.gethostname():
-            return _runs(known.pid)
+    def lives(self, host: str, pid: int, since: float) -> bool:
+        """Whether a process is there; another machine's counts until its signs of life end.
+
+        Args:
+            since: When it was there, in seconds since 1970.
+        """
+        if host == socket.gethostname():
+            return _runs(pid, since)
         try:
-            return time.time() - self._beat(known.host, known.pid).stat().st_mtime < LOST_AFTER
+            return time.time() - self._beat(host, pid).stat().st_mtime < LOST_AFTER
         except OSError:  # it has not given any yet
             return True
 
@@ -178,10 +186,11 @@ def _now(cell: GridCell, status: Status) -> CellState:
     return CellState(plan=digest(cell), status=status, host=socket.gethostname(), pid=os.getpid(), started=time.time())
 
 
-def _runs(pid: int) -> bool:
-    """Whether a process of this machine is there; one that ended, and that nobody asked how, is not."""
+def _runs(pid: int, since: float) -> bool:
+    """Whether a process of this machine is there; not one that ended unasked, or got the number of one that ended."""
     try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+        process = psutil.Process(pid)
+        return bool(process.status() != psutil.STATUS_ZOMBIE) and process.create_time() < since + CLOCK_MOVES
     except psutil.NoSuchProcess:
         return False
     except psutil.Error:

@@ -4,10 +4,14 @@ from release import files
 from release.comparison.rows import ComparedRelease
 from release.comparison.write import write_comparison
 from release.schema.record import Record
+from release.sweep.changes import since_last_run
+from release.sweep.driver import driving
 from release.sweep.engine import SweepEngine
 from release.sweep.grid import GridCell
 from release.sweep.job import Sweep
 from release.sweep.state import GRID
+
+STAYS = "What was built of other cells stays."
 
 
 def sweep(job: Sweep, engine: SweepEngine, *, retry_failed: bool) -> None:
@@ -16,7 +20,9 @@ def sweep(job: Sweep, engine: SweepEngine, *, retry_failed: bool) -> None:
     Raises:
         OutputConflict: Another sweep of this name is at work there.
     """
-    with files.locked(job.work / "run"):
+    with driving(job, engine.console):
+        if found := since_last_run(job):
+            engine.console.say(f"{job.file.name} was changed since its last run: {found.said}. {STAYS}")
         files.write(job.work / GRID, job.grid.model_dump_json(indent=1))
         if retry_failed:
             job.board.forget(job.cells)

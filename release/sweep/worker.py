@@ -22,25 +22,24 @@ from release.foreseen import ErrorMessage, foreseen
 from release.progress import Console
 from release.release_folder import ReleaseFolder
 from release.sweep.grid import GridCell
-from release.sweep.state import Board
+from release.sweep.journal import JournalConsole
+from release.sweep.state import BEAT_EVERY, Board
 from release.sweep.task import SETTLED, SweepTask
 from release.workspace import Workspace
 
 LOOK_EVERY = 1.0
 """Seconds between two looks at whether the parent is there."""
-BEAT_EVERY = 15.0
-"""Seconds between two signs of life for other machines."""
 ROOM = "Free some space there, then run the same command with --retry-failed."
 
 
 def run(task: SweepTask, console: Console) -> None:
     """Build the cells of a task; why one has failed is kept in its state, and the others go on."""
-    _build(task.cells, Board(task.work, task.out), console)
+    _build(task.cells, Board(task.work, task.out), JournalConsole(task.work, console.rich.quiet))
 
 
-def _build(cells: Sequence[GridCell], board: Board, console: Console) -> None:
+def _build(cells: Sequence[GridCell], board: Board, console: JournalConsole) -> None:
     """Build cells that share a bench; where one of several cannot be, each gets a bench of its own."""
-    board.begin(cells[0])
+    _begin(cells[0], board, console)
     left: dict[Path, GridCell] = {}
     try:
         bench = open_bench([cell.plan for cell in cells], console)
@@ -50,14 +49,21 @@ def _build(cells: Sequence[GridCell], board: Board, console: Console) -> None:
             for release in build(bench, planned):
                 board.done(left.pop(release.folder), release.folder)
                 if left:
-                    board.begin(next(iter(left.values())))
+                    _begin(next(iter(left.values())), board, console)
     except Exception as error:
         if (told := _told(error)) is None:
             raise
         _go_on(cells, list(left.values()) or list(cells), board, console, told)
 
 
-def _go_on(cells: Sequence[GridCell], left: list[GridCell], board: Board, console: Console, told: ErrorMessage) -> None:
+def _begin(cell: GridCell, board: Board, console: JournalConsole) -> None:
+    board.begin(cell)
+    console.turn_to(cell)
+
+
+def _go_on(
+    cells: Sequence[GridCell], left: list[GridCell], board: Board, console: JournalConsole, told: ErrorMessage
+) -> None:
     """Build the rest. Of several of which none is built, or whose turn it was is not known, each is built alone."""
     if len(cells) == 1:
         board.failed(cells[0], told.seen, told.remedy)

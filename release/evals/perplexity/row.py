@@ -11,7 +11,8 @@ from release.evals.perplexity.result import Perplexity
 
 
 def _lines(found: Perplexity) -> Iterator[Line]:
-    yield Line(METRIC, found.dense.value, found.pruned.value, found.ratio, found.windows, interval=found.pruned)
+    line = Line(METRIC, found.dense.value, found.pruned.value, found.ratio, found.windows)
+    yield line._replace(interval=found.pruned, dense_interval=found.dense)
 
 
 def _sources(found: Perplexity) -> Iterator[Attribution]:

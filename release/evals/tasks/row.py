@@ -20,7 +20,8 @@ def _lines(found: Tasks) -> Iterator[Line]:
         metric = replace(ACCURACY, hub=None if score.over in elsewhere else hub)
         sides, source = (score.dense.value, score.pruned.value), sources[found.data_of(score.over)]
         suffix = f", {score.over} ({score.name})"
-        yield Line(metric, *sides, score.difference, score.items, suffix, interval=score.pruned, source=source)
+        line = Line(metric, *sides, score.difference, score.items, suffix, source=source)
+        yield line._replace(interval=score.pruned, dense_interval=score.dense)
 
 
 def _sources(found: Tasks) -> Iterator[Attribution]:
