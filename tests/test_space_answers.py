@@ -169,6 +169,22 @@ def test_stop_ends_what_runs_and_not_what_is_asked_next(comparison: Any) -> None
     assert step.turns[1].answers["dense"].tokens == 3
 
 
+def test_a_model_that_cannot_be_loaded_ends_in_the_reason_and_in_no_answer_of_another(
+    folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(folders[1], broken)
+    (broken / "model.safetensors").write_bytes(b"cut")
+    comparison = compare.SideBySide(lineup.from_variable(variable(folders[0], broken)))
+    before = (turns.Turn("why", {"dense": turns.Answer("a", 1), "pruned": turns.Answer("b", 1)}),)
+    step = last(comparison.ask("me", "and", decoding.Decoding(), None, before))
+    assert "tiny/broken could not be loaded" in step.trouble
+    assert (step.progress, step.waiting, step.turns[-1].answers) == (None, None, {})
+    assert page.chat(step, "pruned")[-1] == {"role": "user", "content": "and"}
+    with pytest.raises(Error, match="could not be loaded"):
+        last(comparison.compare("and"))
+
+
 def test_a_conversation_has_an_end(comparison: Any) -> None:
     asked = (turns.Turn("why", {}),) * compare.MOST_TURNS
     with pytest.raises(compare.Refusal, match="Clear"):

@@ -120,7 +120,7 @@ def test_the_slider_checks_a_release_and_makes_what_lies_between_for_the_convers
     expect(said).to_contain_text("Random 40 %: made here, not measured")
     expect(menu.locator("input")).to_have_value("Random 40 %, made here, not measured")
     page.get_by_role("button", name="Compare with it").click()
-    expect(page.locator("#facts")).to_contain_text("Made here, not measured")
+    expect(page.locator("#did")).to_contain_text("Made here, not measured")
     ask(page, "why is the sky blue")
     await_answers(page, turns=1)
     page.get_by_role("tab", name="Sparsity").click()

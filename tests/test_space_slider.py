@@ -124,7 +124,8 @@ def test_nothing_measured_is_said_of_a_copy(line_up: Any) -> None:
     found = reading.facts(source)
     assert found.numbers == {}
     assert found.measurements == ()
-    assert "Made here, not measured" in page.about(source, found)
+    assert "Made here, not measured" in page.headline(found, live=True)
+    assert "40 %" in page.about(source, found)
     assert "not measured" in lens.lens(source).trouble
 
 

@@ -40,9 +40,24 @@ def test_a_stored_comparison_says_what_the_record_says(source: Any) -> None:
     assert first.question == "Why is the sky blue?"
     assert page.marked(first.step.progress.answers["dense"]) == "The sky<mark> scatters</mark> blue light."
     words = page.in_words(first.step)
-    assert "Both begin “The sky”; then the dense model writes “ scatters” (75 %), the pruned one “ is” (75 %)." in words
+    assert "Both begin “The sky”; then the dense model writes “scatters” (75 %), the pruned one “is” (75 %)." in words
     assert "Stored when" in page.status(first.step)
     assert [each.of_bbq for each in found.answers] == [False, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("dense", "pruned", "words"),
+    [
+        (" a", " b", "writes “a” (50 %), the pruned one “b”"),
+        (" a", "a", "writes “ a” (50 %), the pruned one “a”"),
+        ("  ", "x", "writes “␣␣” (50 %), the pruned one “x”"),
+    ],
+)
+def test_spaces_around_a_word_are_shown_where_they_alone_differ(dense: str, pruned: str, words: str) -> None:
+    texts = zip(turns.SIDES, (dense, pruned), strict=True)
+    tokens = {side: turns.Token(text, dict.fromkeys(turns.SIDES, 0.5)) for side, text in texts}
+    answers = {side: turns.Answer("x", 1, differing=(0, 1)) for side in turns.SIDES}
+    assert words in page.in_words(turns.Step((), turns.Progress(answers, turns.Difference(0, tokens))))
 
 
 def test_answers_that_part_at_once_or_end_are_said_in_words() -> None:

@@ -89,4 +89,4 @@ def axes(scale: AxisScale) -> str:
 def _short(value: float) -> str:
     if abs(value) >= 1e5:
         return f"1e{round(math.log10(abs(value)))}"
-    return f"{value:,.4g}".replace("-", "−")
+    return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:,.4g}".replace("-", "−")

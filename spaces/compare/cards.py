@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from card_text import Row, lines_of, plain, rows_of, split
-from facts import HUB_ID, Facts, Measured, Values, whole_sentences
+from facts import HUB_ID, Facts, Measured, Values, one_line, whole_sentences
 from metrics import METRICS
 
 NAME = "README.md"
@@ -65,6 +65,7 @@ def read(card: str) -> Facts:
         warnings=tuple(_quotations(body)),
         caveats=tuple(_caveats(body)),
         research_only="research-only" in tags or RESEARCH.search(body) is not None,
+        license=one_line(stated) if isinstance(stated := front.get("license"), str) else None,
         base=bases[0] if bases else None,
         paper=paper[1] if paper else None,
     )

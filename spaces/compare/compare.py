@@ -86,10 +86,10 @@ class SideBySide:
         """Ask both models the next question of a conversation.
 
         Yields:
-            The conversation as it grows; it ends where the visitor stops it.
+            The conversation as it grows; it ends where the visitor stops it, or with the reason why no answer comes.
 
         Raises:
-            Refusal: There can be no answer.
+            Refusal: This is no question that could be asked.
         """
         if len(turns) >= MOST_TURNS:
             raise Refusal(f"This conversation has {MOST_TURNS} questions, the most there can be. Press Clear.")
@@ -108,6 +108,8 @@ class SideBySide:
                     if halt.is_set():
                         yield replace(step, stopped=True)
                         return
+        except Refusal as error:
+            yield Step((*turns, Turn(asked, {})), trouble=str(error))
         finally:
             self.runs.end(visitor, halt)
 

@@ -123,7 +123,7 @@ class Conversation:
         self.running = [asking, again]
         told = [self.question, self.accepted, self.variant, *self.decoding]
         js = "(...values) => window.talk.accepted(...values)"
-        self.accepted.change(None, told, self.question, js=js, api_visibility="private")
+        self.accepted.change(None, told, [self.question, self.examples], js=js, api_visibility="private")
         self.kept.change(None, self.kept, None, js="text => window.talk.keep(text)", api_visibility="private")
         self.stop.click(self.halt, None, None, **private)
         self.examples.input(self.show_stored, [self.examples, self.variant], self.screen, **private)
@@ -140,7 +140,7 @@ class Conversation:
             js="() => [window.talk.kept()]",
             **private,
         )
-        opened.then(None, js="() => { setTimeout(() => window.talk.bring(), 400); }", api_visibility="private")
+        opened.then(None, js="() => window.talk.settle()", api_visibility="private")
 
     def run(self, trigger: str) -> dict[str, Any]:
         """Return how an event that asks the models is run: each waits in the line, and says so in the answer boxes."""
@@ -325,7 +325,8 @@ class Conversation:
         own = () if step.stored else step.turns
         text = kept(step, variant) if keep else gr.skip()
         chats = (chat(shown, name) for name in SIDES)
-        return *chats, status(told), "", own, accepted, text, in_words(told), *buttons
+        notice = _told(step.trouble) if step.trouble else ""
+        return *chats, status(told), notice, own, accepted, text, in_words(told), *buttons
 
 
 def _buttons(
@@ -344,9 +345,12 @@ def _buttons(
     )
 
 
+def _told(words: str) -> str:
+    return f'<p class="notice" role="alert">{escape(words)}</p>'
+
+
 def _refused(words: str, buttons: Screen) -> Screen:
-    notice = f'<p class="notice" role="alert">{escape(words)}</p>'
-    return gr.skip(), gr.skip(), gr.skip(), notice, *(gr.skip() for _ in range(4)), *buttons
+    return gr.skip(), gr.skip(), gr.skip(), _told(words), *(gr.skip() for _ in range(4)), *buttons
 
 
 def _stated(value: str | None, low: float, high: float) -> Any:

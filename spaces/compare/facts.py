@@ -15,6 +15,8 @@ LONGEST_PROSE = 700
 LOST_LANGUAGE = 10
 """Times the dense model's perplexity from which on a copy is said to write language no longer."""
 
+LARGE = 1e6
+"""From here on a number is written without decimals."""
 UNDEFINED = "n/a"
 
 Values = tuple[tuple[str, str], ...]
@@ -79,6 +81,7 @@ class Facts:
         claims: What the evidence says of each claim.
         warnings: What stands above everything else, as text.
         research_only: Whether the model is restricted to research.
+        license: That of the weights; None where none is stated.
         base: Hub id of the dense model.
         paper: arXiv id of the paper that it goes back to.
         bbq_prompt: How BBQ was asked: how its prompts were rendered, and read, where not by letters.
@@ -96,6 +99,7 @@ class Facts:
     warnings: tuple[str, ...] = ()
     caveats: tuple[str, ...] = ()
     research_only: bool = False
+    license: str | None = None
     base: str | None = None
     paper: str | None = None
     bbq_prompt: str | None = None
@@ -128,6 +132,8 @@ def written(value: float | None, form: str) -> str:
         return UNDEFINED
     if form == "seconds":
         return _seconds(value)
+    if LARGE <= abs(value) < 1e9 and form.endswith("f"):
+        form = f"{form.partition('.')[0]}.0f"
     text = format(value, form if abs(value) < 1e9 or form.endswith(".0f") else form.replace("f", "e"))
     return text.lstrip("+-") if not text.strip("+-0.,") else text.replace("-", "−", 1)[:LONGEST]
 

@@ -23,10 +23,12 @@ STORED_ONLY = (
     "answered when the release was made."
 )
 LABELS = {"dense": "Original (dense)", "pruned": "Pruned"}
-FIRST = ("Method", "Actual sparsity", "Zeroed")
+FIRST = ("Method", "Sparsity", "Actual sparsity", "Zeroed")
 """Tiles that stand before all others."""
 NEAR = 60
 """Characters of what two answers share that are quoted."""
+NARROW = 20
+"""Characters of a tile that takes half of the line."""
 SMALLEST = 0.001
 """Least share that is written as a number."""
 COLORS = (HERE / "colors.css").read_text(encoding="utf-8")
@@ -79,7 +81,7 @@ def chat(step: Step, name: str) -> list[dict[str, Any]]:
         answer = turn.answers.get(name)
         if answer is not None and answer.tokens:
             said.append({"role": "assistant", "content": marked(answer)})
-        elif turn is step.turns[-1] and not step.stopped:
+        elif turn is step.turns[-1] and not step.stopped and step.trouble is None:
             told = escape(step.waiting.told) if step.waiting else "Reading the question"
             said.append({"role": "assistant", "content": "", "metadata": {"title": told, "status": "pending"}})
     return said
@@ -156,18 +158,24 @@ def in_words(step: Step) -> str:
     starts = (answer.text[: answer.differing[0]] for answer in progress.answers.values() if answer.differing)
     shared = next(starts, "").strip()
     begun = f"…{shared[-NEAR:]}" if len(shared) > NEAR else shared
-    dense, pruned = (_says(found.tokens[name], name) for name in SIDES)
+    bare = [token.text.strip(" ") for token in found.tokens.values()]
+    is_bare = all(bare) and len(set(bare)) == len(bare)  # where spaces alone differ, they are shown
+    dense, pruned = (_says(found.tokens[name], name, is_bare) for name in SIDES)
     pruned = pruned.removeprefix("writes ") if dense.startswith("writes ") else pruned
     before = f"Both begin “{_visible(begun)}”; then" if begun else "They part at once:"
     return f"<p>{before} the dense model {dense}, the pruned one {pruned}.</p>"
 
 
-def _says(token: Token, name: str) -> str:
+def _says(token: Token, name: str, is_bare: bool) -> str:
     likely = percent(token.probabilities[name])
-    return f"writes “{_visible(token.text)}” ({likely})" if token.text else f"ends ({likely})"
+    text = token.text.strip(" ") if is_bare else token.text
+    return f"writes “{_visible(text)}” ({likely})" if token.text else f"ends ({likely})"
 
 
 def _visible(text: str) -> str:
+    """Write a piece of an answer with its breaks; one that is nothing but spaces as such."""
+    if text and not text.strip(" "):
+        return "␣" * len(text)
     return escape(text.replace("\n", "↵").replace("\t", "⇥"))
 
 
@@ -237,7 +245,7 @@ def about(source: Source, facts: Facts) -> str:
         parts.append(f"<p>{escape(facts.trouble)}</p>")
     if facts.research_only and not facts.warnings:
         parts.append('<p class="notice" role="note">Its card restricts it to research: not for production use.</p>')
-    parts.append(_tiles([tile for tile in facts.configuration if tile[0] in FIRST]))
+    parts.append(_tiles([*(tile for tile in facts.configuration if tile[0] in FIRST), *_use(facts)]))
     parts.append(f"<p>{_links(source, facts)}</p>")
     place = shlex.quote(source.id) if source.on_hub else "FOLDER"
     if source.copy is None:
@@ -248,6 +256,13 @@ def about(source: Source, facts: Facts) -> str:
     parts.append(_evidence(facts))
     parts.append(_folded("Caveats", (escape(each) for each in facts.caveats)))
     return "".join(parts)
+
+
+def _use(facts: Facts) -> Iterable[tuple[str, Values]]:
+    """Say what a model may be used for, as far as its release or card does."""
+    if facts.license or facts.research_only:
+        named = f"license {facts.license}" if facts.license else "the base states no license"
+        yield "Use", (("", f"research only; {named}" if facts.research_only else named),)
 
 
 def _tiles(tiles: Sequence[tuple[str, Values]]) -> str:
@@ -266,7 +281,7 @@ def _evidence(facts: Facts) -> str:
 
 def _tile(label: str, values: Values) -> str:
     lines = (f"<dd>{f'<small>{escape(name)}</small> ' if name else ''}{escape(value)}</dd>" for name, value in values)
-    long = ' class="long"' if sum(map(len, chain(*values))) > NEAR else ""
+    long = ' class="long"' if sum(map(len, chain(*values))) > NARROW else ""
     return f"<div{long}><dt>{escape(label)}</dt>{''.join(lines)}</div>"
 
 

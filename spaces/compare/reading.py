@@ -26,8 +26,8 @@ def _copied(source: Source) -> Facts | None:
     return Facts(
         method=source.copy.scheme,
         sparsity=source.copy.percent / 100,
-        configuration=(("Measurements", (("", "none: this copy was made here, and nobody measured it"),)),),
-        warnings=("Made here, not measured: nothing on this page says how biased or how good this copy is.",),
+        sentence="Made here, not measured: nothing on this page says how biased or how good this copy is.",
+        configuration=(("Method", (("", source.copy.scheme),)), ("Sparsity", (("", f"{source.copy.percent:g} %"),))),
         research_only=True,
         base=source.copy.dense.id if source.copy.dense.on_hub else None,
     )

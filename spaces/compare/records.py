@@ -68,6 +68,7 @@ def read(text: str) -> Facts | None:
         warnings=tuple(_warnings(record)),
         caveats=tuple(CLAIMS[key].words[verdict] for key, verdict in _verdicts(record) if CLAIMS[key].is_caveat),
         research_only=True,
+        license=one_line(stated) if isinstance(stated := at(record, "base.licence.id"), str) else None,
         base=base if HUB_ID.fullmatch(base) and at(record, "base.on_hub") is True else None,
         bbq_prompt=_bbq_prompt(record),
         paper=paper if PAPER.fullmatch(paper) else None,

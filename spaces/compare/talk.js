@@ -11,13 +11,15 @@ window.talk = {
   },
 
   // Once a question is being answered it leaves the box, unless something else was typed, and enters the address bar.
+  // A stored question is named in its menu as long as its answers are on the page.
   accepted(question, accepted, ...settings) {
     const asked = accepted.split("\n").slice(1).join("\n");
     const kept = new URLSearchParams(location.search).get("__theme");
     const theme = kept ? `&__theme=${encodeURIComponent(kept)}` : "";
     history.replaceState(null, "", asked ? this.address([asked, ...settings]) + theme : location.pathname);
-    if (asked && !accepted.startsWith("stored")) setTimeout(() => this.follow(), 150);
-    return question.trim() === asked ? "" : question;
+    if (accepted.startsWith("stored")) this.settle();
+    else if (asked) setTimeout(() => this.follow(), 150);
+    return [question.trim() === asked ? "" : question, accepted.startsWith("stored") ? asked : null];
   },
 
   // What a question waits for stands at the end of both boxes; on a phone they have to be brought to the screen, too.
@@ -40,8 +42,11 @@ window.talk = {
   keep(text) {
     try { text ? sessionStorage.setItem(this.place, text) : sessionStorage.removeItem(this.place); }
     catch { sessionStorage.clear(); }
-    setTimeout(() => this.bring(), 400);
+    this.settle();
   },
+
+  // A chat that is drawn anew shows its end, some moments later.
+  settle() { [100, 400, 900].forEach(after => setTimeout(() => this.bring(), after)); },
 
   kept() { return sessionStorage.getItem(this.place) ?? ""; },
 

@@ -147,6 +147,7 @@ class Step:
         waiting: What it waits for; None once it is being answered.
         stopped: Whether the visitor stopped it.
         stored: Whether the answers were given when the release was measured.
+        trouble: Why there is no answer to the last question, and what to do; None where there is one, or will be.
     """
 
     turns: tuple[Turn, ...]
@@ -154,3 +155,4 @@ class Step:
     waiting: Waiting | None = None
     stopped: bool = False
     stored: bool = False
+    trouble: str | None = None
