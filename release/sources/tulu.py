@@ -31,7 +31,7 @@ OTHERWISE = "Text that needs no Hub: leave --perplexity-preset study out."
 COLUMN = "messages"
 
 
-class Part(NamedTuple):
+class MixturePart(NamedTuple):
     """A file of the mixture, in the Hub's cache."""
 
     path: Path
@@ -61,19 +61,19 @@ def _place(number: int) -> bytes:
     return hashlib.sha256(str(number).encode()).digest()
 
 
-def part(path: Path) -> Part:
+def part(path: Path) -> MixturePart:
     """Look at a file.
 
     Raises:
         UnusableData: It is broken.
     """
     try:
-        return Part(path, pq.read_metadata(path).num_rows)
+        return MixturePart(path, pq.read_metadata(path).num_rows)
     except (pa.ArrowException, OSError) as error:
         raise _broken(path, error) from error
 
 
-def joined(parts: Sequence[Part]) -> dict[int, str]:
+def joined(parts: Sequence[MixturePart]) -> dict[int, str]:
     """Return the conversations in the middle of as many equal stretches of all rows, by their number.
 
     Raises:
