@@ -41,8 +41,8 @@ class SliderTab:
         self.marks = gr.HTML(marks(found, scheme), padding=False, elem_id="slider-marks")
         self.said = gr.HTML(place(found, scheme, percent), padding=False, elem_id="made")
         with gr.Row():
-            self.make = gr.Button("Make this copy", variant="primary", visible=False, scale=0, min_width=150)
-            self.go = gr.Button("Compare with it", variant="primary", visible=False, scale=0, min_width=150)
+            self.make = gr.Button("Make this copy", variant="primary", visible=False, scale=0, size="md", min_width=180)
+            self.go = gr.Button("Compare with it", variant="primary", visible=False, scale=0, size="md", min_width=180)
         self.taken = gr.Textbox(visible="hidden")
         self.curve = gr.HTML(picture(self.known, percent / 100), padding=False, elem_id="curve", elem_classes="drawn")
 
