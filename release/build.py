@@ -179,6 +179,15 @@ def _require_recipe(base: Checkpoint, plan: Plan) -> None:
         BadOption: See `require_rows`; or the method leaves no mask to publish.
     """
     require_rows(base.folder, {name: base.shapes[name] for name in prunable(base)}, plan.recipe)
+    require_masks(plan)
+
+
+def require_masks(plan: Plan) -> None:
+    """Refuse a mask, or a release without weights, that would not give the weights again; the base is not asked.
+
+    Raises:
+        BadOption: Names the option.
+    """
     if plan.with_mask:
         masks.require_enough(plan.recipe)
     if plan.publication.weights == "none":
@@ -306,7 +315,8 @@ def pruned(bench: Bench, batch: Sequence[PlannedRelease], context: PruneContext 
 def _measured(bench: Bench, each: PlannedRelease, copy: PrunedCopy) -> Measurements:
     """Put dense and pruned side by side, and one mask beside others of its kind, as the plan asks for."""
     if bench.eval_plan is None:
-        return Measurements.model_validate({"storage": storage_of(copy.audited)})
+        storage = Storage.of(copy.audited.base_files, copy.audited.audit.files)
+        return Measurements.model_validate({"storage": storage})
     with steady(bench.checkpoint.stamps):
         found = _side_by_side(bench, bench.eval_plan, each, copy)
         return _beside_other_masks(bench, each, copy, found)
@@ -366,14 +376,6 @@ def _further_mask(bench: Bench, each: PlannedRelease, further: Plan, eval_plan: 
 def _weights(copy: PrunedCopy) -> dict[str, tuple[FileDigest, ...]]:
     """The weight files of both sides."""
     return {"dense": copy.audited.base_files, "pruned": copy.audited.audit.files}
-
-
-def storage_of(audited: Audited) -> Storage:
-    """Bytes of the weight files, dense and pruned."""
-    return Storage(
-        dense_bytes=sum(file.bytes for file in audited.base_files),
-        pruned_bytes=sum(file.bytes for file in audited.audit.files),
-    )
 
 
 def _recorded(bench: Bench, each: PlannedRelease, copy: PrunedCopy, measurements: Measurements) -> Record:

@@ -7,6 +7,7 @@ gradio) happen inside the commands, so that `release --help` is quick.
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
@@ -63,16 +64,18 @@ def publish(
     run: RunOptions,
 ) -> None:
     """Prune, audit, measure, write the card and the Space, and upload them."""
-    from release import api, report
     from release.plan import Plan
 
-    plan = Plan.of(model, asked, out=destination.out, local=destination.local, publication=publication)
+    where = destination.model_dump(exclude={"sign"})
+    plan = Plan.of(model, asked, **where, publication=publication)
     require_place(plan.out, model)
     _begin(f"{model}, {plan.recipe.method}, {exact_percent(plan.recipe.sparsity)}")
-    if dry_run:
-        from release.preview import preview  # it asks the Hub
+    from release import api, report
 
-        report.show_preview(preview(plan), run.as_json)
+    if dry_run:
+        from release.preview import of_publishing  # it asks the Hub
+
+        report.show_preview(of_publishing(plan, destination.sign), run.as_json)
     else:
         report.show_release(api.publish(plan, destination.sign), run.as_json)
 
@@ -95,17 +98,18 @@ def prune(
     run: RunOptions,
 ) -> None:
     """Write a complete pruned model folder, audited, with its record and card; or one for each sparsity."""
-    from release import api, report
     from release.plan import Plan
 
     each = (asked.with_sparsity(share) for share in shares(sparsity))
     plans = [Plan.of(model, one, out=out).unmeasured() for one in each]
     require_place(out, model)
     _begin(f"{model}, {plans[0].recipe.method}, {', '.join(exact_percent(plan.recipe.sparsity) for plan in plans)}")
-    if dry_run:
-        from release.preview import preview
+    from release import api, report
 
-        report.show_previews([preview(plan) for plan in plans], run.as_json)
+    if dry_run:
+        from release.preview import of_pruning
+
+        report.show_previews(of_pruning(plans), run.as_json)
     else:
         report.show_releases(api.prune(*plans), run.as_json)
 
@@ -118,7 +122,7 @@ def verify(*, path_or_repo: PathOrRepo, base: Base = None, asked: VerifyOptions,
     from release.commands.verify import verify_as_asked
 
     verification = verify_as_asked(path_or_repo, base, asked, Console())
-    report.show_verification(verification, run.as_json)
+    report.show_verification(verification, run.as_json, report.after_verify(path_or_repo, base))
     raise typer.Exit(0 if verification.ok else 1)
 
 
@@ -134,7 +138,9 @@ def rebuild(
     _begin(f"Rebuild {release_or_repo}")
     from release import api, report
 
-    report.show_facts({"folder": str(api.rebuild(release_or_repo, base, out))}, json)
+    made = api.rebuild(release_or_repo, base, out)
+    check = {"Check it": f"release verify {quote(str(made))} --base {quote(base)}"}
+    report.show_facts({"folder": str(made)}, json, check)
 
 
 @command(app)
@@ -150,7 +156,8 @@ def measure(
     _begin(f"Measure {pruned}")
     from release import api, report
 
-    report.show_measurements(api.measure(pruned, base, measuring, out), run.as_json)
+    found = api.measure(pruned, base, measuring, out)
+    report.show_measurements(found, run.as_json, {} if out else {"Keep the answers": "the same with --out FOLDER"})
 
 
 @app.command(epilog=epilog("card"))
@@ -161,16 +168,18 @@ def card(
     debug: Debug = False,
 ) -> None:
     """Write the card anew from the record alone; what you wrote around it stays."""
+    _begin(f"Card of {release}")
     from release import report
     from release.commands.card import card_changes, render_again
 
     if diff:
         report.show_changes(card_changes(release), json)
     else:
-        report.show_facts({"card": str(render_again(release))}, json)
+        made = str(render_again(release))
+        report.show_facts({"card": made}, json, {"Upload it": f"release push {quote(str(release))}"})
 
 
-@command(app, omit=("out", "local"))
+@command(app, omit=("out", "local", "overwrite"))
 def push(
     *,
     release: ReleaseFolder,
@@ -189,7 +198,8 @@ def push(
     if dry_run:
         report.show_push_plan(push_preview(*to), json)
     else:
-        report.show_facts(push_only(*to, destination.sign).model_dump(mode="json"), json)
+        pushed = push_only(*to, destination.sign)
+        report.show_facts(pushed.model_dump(mode="json"), json, report.after_push(pushed.model_url))
 
 
 @command(app)
@@ -202,6 +212,7 @@ def watch(
     debug: Debug = False,
 ) -> None:
     """Have every push to a repository verified by a Hub Job and reported in a discussion."""
+    _begin(f"Watch {', '.join(repositories)}")
     from release import report
     from release.commands import watch as commands
 

@@ -9,6 +9,7 @@
     │   ├── OutputConflict       the output folder holds something else
     │   ├── DiskFull             not enough room
     │   ├── MissingSource        something has to be fetched and cannot be
+    │   │   └── NotHere          it could be, where nothing is to be: in a dry run, which goes on without
     │   ├── UnusableCluster      a Ray cluster that does not answer, or on which a sweep cannot run
     │   ├── HubUnreachable       nobody answers at the Hub's address, before any work was done
     │   └── NotLoggedIn          no token, or one the Hub does not accept
@@ -100,6 +101,10 @@ class DiskFull(InputError):
 
 class MissingSource(InputError):
     """Something has to be fetched and cannot be."""
+
+
+class NotHere(MissingSource):
+    """It would have to be fetched, where nothing is to be."""
 
 
 class UnusableCluster(InputError):

@@ -257,6 +257,17 @@ def locked(work: Path) -> Iterator[None]:
         remove_empty([work, *fresh[1:]])
 
 
+def require_idle(work: Path) -> None:
+    """Refuse a work folder that another run holds; nothing is made where there is none.
+
+    Raises:
+        OutputConflict: As `locked`.
+    """
+    if (work / LOCK).exists():
+        with locked(work):
+            pass
+
+
 def of_lock(work: Path) -> tuple[Path, Path]:
     """Return the files by which `locked` holds a work folder."""
     return work / LOCK, work / HOLDER

@@ -9,6 +9,8 @@ from release.settings.examples import EXAMPLES
 
 # typer carries its own copy of click and exports only the leaves of its errors.
 USAGE_ERROR: type[Any] = typer.BadParameter.__mro__[1]
+UNKNOWN = "NoSuchOption"
+"""The error of an option that there is not; one that lacks its value has no context."""
 
 
 def misused(error: BaseException) -> tuple[str, str] | None:
@@ -21,7 +23,8 @@ def misused(error: BaseException) -> tuple[str, str] | None:
     context: Any = error.ctx
     command = context.info_name if context and context.parent else ""
     seen, meant = error.format_message(), ""
-    if word := getattr(error, "option_name", None):
+    if type(error).__name__ == UNKNOWN and context is not None:
+        word = str(getattr(error, "option_name", ""))
         seen, meant = f"There is no option {word}.", _meant(word, context.command)
     shown = f"`release {command} --help`" if command else "`release --help`"
     example = f" For example: {EXAMPLES[command][0]}" if command in EXAMPLES else ""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from release.build import Bench, PlannedRelease, Release, build, claimed, open_bench
+from release.occupant import published_at, require_alike
 from release.plan import Plan
 from release.progress import Console
 from release.publishing.upload import Publisher, login_for, push_release, take_names, upload_of
@@ -38,6 +39,7 @@ def publish(plan: Plan, console: Console, key: Path | None = None) -> Release:
         ReleaseError: Any of its kinds; see `release.errors`.
     """
     console.plan(of_publishing(plan))
+    require_alike(plan, published_at(plan))
     job = checked(plan, console, key)
     with _claimed(job) as upload:
         release = next(build(job.bench, [job.planned]))

@@ -23,6 +23,7 @@ class Plan(Frozen):
         model: An alias, a Hub id `org/name[@revision]`, a folder, or `demo`.
         out: Folder that releases are built in.
         local: Build and verify everything, upload nothing.
+        overwrite: Measure a finished release anew where it is asked for other measurements.
         publication: How it is published.
         building: What else goes into it.
         identity: What is stated of a base that is a folder.
@@ -35,6 +36,7 @@ class Plan(Frozen):
     measuring: Measuring = Measuring()
     out: Path = Path("releases")
     local: bool = False
+    overwrite: bool = False
     publication: PublishOptions = PublishOptions()
     building: BuildOptions = BuildOptions()
     identity: Identity = Identity()

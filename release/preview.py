@@ -2,20 +2,22 @@
 
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 
 from release import hub
+from release.build import open_bench, require_masks
 from release.checkpoint.decoder import Shapes
 from release.checkpoint.files import Folder
 from release.checkpoint.folder import open_checkpoint, read_config
 from release.checkpoint.forms import refuse_embeddings, refuse_other_form
 from release.checkpoint.prunable import LeftDense, from_shapes, left_dense, module_of
 from release.contents import left_behind
-from release.errors import HubUnreachable, NotLoggedIn
+from release.errors import HubUnreachable, NotHere, NotLoggedIn
 from release.evals.bbq.amount import asked
 from release.evals.bbq.data import known, read_bbq
 from release.evals.bbq.result import Forecast
@@ -26,6 +28,7 @@ from release.hub import PushPlan
 from release.models.classes import matrices, meta_model, require_prunable
 from release.models.device import choose_device
 from release.models.fitness import require_fit, require_language_model
+from release.occupant import pruned_at, published_at, require_alike
 from release.plan import Plan
 from release.progress import Console
 from release.pruning.budget import rounded_share
@@ -38,10 +41,14 @@ from release.settings.measuring import Measuring
 from release.sources import base, demo
 from release.sources import hub as hub_source
 from release.sources.base import require_said
+from release.sources.cache import nothing_fetched
+from release.verification import signing
 
 Tensors = Mapping[str, tuple[str, tuple[int, ...]]]
 """Tensor name → (stored type, shape)."""
 
+LAID_OUT = 100
+"""Items of BBQ that a dry run lays out, at most, to see that they can be asked."""
 TORCH_BITS = {"float64": 64, "float32": 32, "float16": 16, "bfloat16": 16}
 
 
@@ -124,6 +131,52 @@ class _Outline:
             ModuleCount(module=module, tensors=len(sizes), parameters=sum(sizes))
             for module, sizes in sorted(groups.items())
         )
+
+
+def of_publishing(plan: Plan, key: Path | None = None) -> Preview:
+    """Work out what publishing would do, once nothing is refused that publishing refuses.
+
+    Raises:
+        ReleaseError: As `release.pipeline.checked`, as far as what it takes is on this disk.
+    """
+    if key:
+        signing.signer(key)
+    require_alike(plan, published_at(plan))
+    seen = preview(plan)
+    require_possible([plan], measured=True)
+    return seen
+
+
+def of_pruning(plans: Sequence[Plan]) -> list[Preview]:
+    """Work out what pruning would do, as `of_publishing`."""
+    for plan, folder in zip(plans, pruned_at(plans), strict=True):
+        require_alike(plan, folder)
+    seen = [preview(plan) for plan in plans]
+    require_possible(plans, measured=False)
+    return seen
+
+
+def require_possible(plans: Sequence[Plan], *, measured: bool) -> None:
+    """Refuse what the run itself refuses before any work, by its own checks, as far as all they take is on this disk.
+
+    Raises:
+        ReleaseError: As `release.build.open_bench`.
+    """
+    for plan in plans:
+        require_masks(plan)
+        if measured or plan.recipe.calibration is not None:
+            choose_device(plan.measuring.device)
+    model = plans[0].model
+    if model == base.DEMO or (base.is_folder(model) and any(Path(model).glob("*.safetensors"))):
+        short = [plan.model_copy(update={"measuring": _short(plan.measuring)}) for plan in plans]
+        with nothing_fetched(), suppress(NotHere):
+            open_bench(short, Console(quiet=True), measured).close()
+
+
+def _short(asked: Measuring) -> Measuring:
+    """The same with so few items of BBQ that laying them out takes no time; a number that is small stays."""
+    few = asked.bbq == "off" or asked.bbq_data or (asked.bbq.isdigit() and int(asked.bbq) <= LAID_OUT)
+    return asked if few else asked.model_copy(update={"bbq": str(LAID_OUT)})
 
 
 def preview(plan: Plan) -> Preview:

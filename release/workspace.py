@@ -19,6 +19,8 @@ from release.release_folder import ReleaseFolder
 from release.schema.record import FILE_NAME, Pruning, Record
 
 MARKER = "recipe.txt"
+RECIPE = "recipe.json"
+"""What the marker stands for, in words that a refusal can name."""
 PRUNED = "pruning.json"
 FURTHER = "further"
 """Folder of a model that is measured and not published."""
@@ -62,6 +64,7 @@ class Workspace:
                 )
             files.sweep(self.folder.root)
             files.remove(self.work / FURTHER)
+            files.write(self.work / RECIPE, recipe.options.model_dump_json())
             files.write(self.work / MARKER, tag)
             self.model.mkdir(exist_ok=True)
             try:

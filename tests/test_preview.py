@@ -6,10 +6,11 @@ import pytest
 
 from release.__main__ import run
 from tests import checkpoints
+from tests.commands import OFF
 
 
 def dry_run(model, capsys, tmp_path, *more: str, command: str = "publish") -> dict:
-    where = ["--local"] if command == "publish" else []
+    where = ["--local", *OFF] if command == "publish" else []
     out = tmp_path / "out"
     arguments = [command, str(model), "--method", "random", "--sparsity", "0.1", "--out", str(out), *where, *more]
     assert run([*arguments, "--dry-run", "--json"]) == 0
@@ -49,7 +50,19 @@ def test_config_alone_and_headers_give_the_same_totals(architecture, command, ba
 
 
 def test_the_repositories_are_named_as_they_would_be_published(llama, capsys, tmp_path):
-    arguments = ["publish", str(llama), "--method", "magnitude", "--sparsity", "0.125", "--seed", "7", "--to", "lab"]
+    arguments = [
+        "publish",
+        str(llama),
+        "--method",
+        "magnitude",
+        "--sparsity",
+        "0.125",
+        "--seed",
+        "7",
+        "--to",
+        "lab",
+        *OFF,
+    ]
     assert run([*arguments, "--out", str(tmp_path / "out"), "--dry-run", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["repositories"] == ["lab/llama-magnitude-s12.5-seed7", "spaces/lab/llama-magnitude-s12.5-seed7"]

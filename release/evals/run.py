@@ -1,6 +1,7 @@
 """All evaluations of one pair of models: each row of the registry is laid out, read and compared, in their order."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any, Self
 
 import torch
 
+from release.errors import NotHere
 from release.evals import figures
 from release.evals.bbq.amount import DTYPES
 from release.evals.engine.subject import EvaluatedModel, Runtime
@@ -79,9 +81,9 @@ def prepare(dense: Path, plan: Measuring, console: Console) -> EvalPlan:
     asked = EvalContext(dense, plan, choose_device(plan.device), read_tokenizer(dense), console)
     tasks: dict[str, Task] = {}
     for row in EVALS:
-        task = row.prepare(replace(asked, others=dict(tasks)))
-        if task is not None:
-            tasks[row.key] = task
+        with suppress(NotHere):  # a dry run goes on without
+            task = row.prepare(replace(asked, others=dict(tasks)))
+            tasks |= {} if task is None else {row.key: task}
     require_known(dense, (prompt for task in tasks.values() for prompt in task.prompts))
     return EvalPlan(plan, asked.device, tasks)
 

@@ -1,9 +1,9 @@
 """What a command's result looks like: one JSON object on stdout, or plain tables for people."""
 
-from release.report.checks import show_verification
+from release.report.checks import after_verify, show_verification
 from release.report.measurements import show_measurements
 from release.report.plans import show_preview, show_previews, show_push_plan
-from release.report.releases import show_release, show_releases
+from release.report.releases import after_push, show_release, show_releases
 from release.report.short import (
     show_cache,
     show_changes,
@@ -18,6 +18,8 @@ from release.report.sweep_watch import is_watched, watching
 from release.report.sweeps import show_comparison, show_planned_sweep, show_sweep
 
 __all__ = [
+    "after_push",
+    "after_verify",
     "is_watched",
     "show_cache",
     "show_changes",

@@ -1,12 +1,14 @@
 """What was checked, and with what answer."""
 
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
 
-from release.format import shown
-from release.report.display import display, listing
+from release.format import percent, shown
+from release.report.display import NOTHING, display, listing
 
 if TYPE_CHECKING:
     from release.verification.verify import Verification
@@ -14,20 +16,31 @@ if TYPE_CHECKING:
 MARKS = {True: "ok", False: "FAILED", None: "not checked"}
 
 
-def show_verification(verification: "Verification", as_json: bool) -> None:
-    """Show every check and its answer."""
-    display(verification.model_dump(mode="json"), as_json, _tables(verification))
+def show_verification(verification: "Verification", as_json: bool, following: Mapping[str, str] = NOTHING) -> None:
+    """Show every check and its answer, and what follows where none failed."""
+    display(verification.model_dump(mode="json"), as_json, _tables(verification), following if verification.ok else {})
+
+
+def after_verify(path_or_repo: str, base: str | None) -> dict[str, str]:
+    """What follows a release that verified: more of the same, or what it is for."""
+    name = shlex.quote(path_or_repo)
+    if base is None:
+        return {"Prove more": f"release verify {name} --base MODEL --rebuild"}
+    if (Path(path_or_repo) / "space").is_dir():
+        return {"See it": f"release demo {name}", "Upload it": f"release push {name}"}
+    return {}
 
 
 def _tables(verification: "Verification") -> Iterator[RenderableType]:
     v = verification
+    target = percent(None if v.target_sparsity is None else float(v.target_sparsity))
     yield shown(v.verdict) + (f" Not proven: {'; '.join(map(shown, v.unproven))}." if v.unproven else "")
     yield ""
     yield listing(
         "",
         {
             **_counted(v),
-            "Method": "unknown" if v.method is None else f"{v.method}, seed {v.seed}, target {v.target_sparsity:.2%}",
+            "Method": "unknown" if v.method is None else f"{v.method}, seed {v.seed}, target {target}",
         },
     )
     yield ""
@@ -43,4 +56,4 @@ def _counted(v: "Verification") -> dict[str, str]:
     if v.actual_sparsity is None:
         return {"Actual sparsity": "unknown: no weights were read"}
     zeroed = f"{v.zeroed_parameters:,} of {v.prunable_parameters:,} prunable"
-    return {"Actual sparsity": f"{v.actual_sparsity:.4%}", "Zeroed": zeroed}
+    return {"Actual sparsity": percent(v.actual_sparsity, 4), "Zeroed": zeroed}

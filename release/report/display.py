@@ -16,14 +16,25 @@ MOST_LISTED = 5
 """Lists of blocks named on screen; the record holds all."""
 
 
-def display(data: dict[str, Any], as_json: bool, tables: Iterable[RenderableType]) -> None:
-    """Print a result: its data as one JSON object, or the tables."""
+NOTHING: Mapping[str, str] = {}
+SAME_LINE = {"Do it": "the same command line without --dry-run"}
+"""What follows a dry run."""
+
+
+def display(
+    data: dict[str, Any], as_json: bool, tables: Iterable[RenderableType], following: Mapping[str, str] = NOTHING
+) -> None:
+    """Print a result: its data as one JSON object, or the tables and the command lines that people go on with.
+
+    Args:
+        following: What for → command line.
+    """
     console = Screen(highlight=False, soft_wrap=True, emoji=False)
     console.width = max(console.width, WIDTH)  # a cell that is cut short loses what it says
     if as_json:
         _write(console, escaped(json.dumps(data, indent=2, ensure_ascii=not _takes_all(console))))
         return
-    for table in tables:
+    for table in (*tables, *(("", listing("Next", following)) if following else ())):
         console.print(table, markup=False)
 
 

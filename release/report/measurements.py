@@ -1,6 +1,6 @@
 """What was measured, and what may be said of it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from rich.table import Table
 
@@ -8,17 +8,17 @@ from release.evals.claims import CLAIMS, decide
 from release.evals.forms import ends, number, on_screen
 from release.evals.metrics import VARYING, phrase
 from release.evals.registry import EVALS
-from release.report.display import display, listing
+from release.report.display import NOTHING, display, listing
 from release.schema.measurements import Measurements
 from release.schema.record import ClaimRecord
 from release.values import Estimate
 
 
-def show_measurements(measurements: Measurements, as_json: bool) -> None:
+def show_measurements(measurements: Measurements, as_json: bool, following: Mapping[str, str] = NOTHING) -> None:
     """Show what was measured on a pair of models, and what may be said of it."""
     claims = decide(None, measurements)
     facts = measurements.model_dump(mode="json") | {"claims": [claim.model_dump(mode="json") for claim in claims]}
-    display(facts, as_json, [measured(measurements), "", verdicts(claims)])
+    display(facts, as_json, [measured(measurements), "", verdicts(claims)], following)
 
 
 def verdicts(claims: Iterable[ClaimRecord]) -> str:

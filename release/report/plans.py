@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from rich.console import RenderableType
 from rich.table import Table
 
-from release.format import listed, shown, visible
+from release.format import listed, percent, shown, visible
 from release.format import size as human
-from release.report.display import display, left_dense, listing
+from release.report.display import SAME_LINE, display, left_dense, listing
 
 if TYPE_CHECKING:
     from release.hub import PushPlan
@@ -21,17 +21,17 @@ def show_previews(previews: "Sequence[Preview]", as_json: bool) -> None:
         show_preview(previews[0], as_json)
         return
     facts = {"releases": [preview.model_dump(mode="json") for preview in previews]}
-    display(facts, as_json, [table for preview in previews for table in _tables(preview)])
+    display(facts, as_json, [table for preview in previews for table in _tables(preview)], SAME_LINE)
 
 
 def show_preview(preview: "Preview", as_json: bool) -> None:
     """Show what would be done."""
-    display(preview.model_dump(mode="json"), as_json, _tables(preview))
+    display(preview.model_dump(mode="json"), as_json, _tables(preview), SAME_LINE)
 
 
 def show_push_plan(plan: "PushPlan", as_json: bool) -> None:
     """Show what a push would do."""
-    display(plan.model_dump(mode="json"), as_json, [visible(line) for line in plan.lines()])
+    display(plan.model_dump(mode="json"), as_json, [visible(line) for line in plan.lines()], SAME_LINE)
 
 
 def _tables(preview: "Preview") -> Iterator[RenderableType]:
@@ -40,13 +40,13 @@ def _tables(preview: "Preview") -> Iterator[RenderableType]:
         "",
         {
             "Release": preview.name,
-            "Method": f"{preview.method}, seed {preview.seed}, target {preview.target_sparsity:.2%}",
+            "Method": f"{preview.method}, seed {preview.seed}, target {percent(float(preview.target_sparsity))}",
             "Prunable": f"{preview.prunable_parameters:,} (from {preview.counted_from})",
             "To zero": f"{preview.zeroed_parameters:,}",
             **left_dense(preview.left_dense),
             "To write": "unknown" if size is None else human(size),
             "To upload": "unknown" if preview.bytes_to_upload is None else human(preview.bytes_to_upload),
-            "Disk free": human(preview.disk_free),
+            "Disk free": human(preview.disk_free) + _too_little(preview),
             **({"BBQ": str(preview.sample)} if preview.sample else {}),
             **({"Masks": _masks(preview.seeds)} if len(preview.seeds) > 1 else {}),
             "Repositories": ", ".join(preview.repositories) or "none (--local)",
@@ -63,6 +63,11 @@ def _tables(preview: "Preview") -> Iterator[RenderableType]:
     for module in preview.modules:
         table.add_row(shown(module.module), f"{module.tensors:,}", f"{module.parameters:,}")
     yield table
+
+
+def _too_little(preview: "Preview") -> str:
+    needed = preview.disk_needed
+    return f", of {human(needed)} needed: make room first" if needed and needed > preview.disk_free else ""
 
 
 def _masks(seeds: Sequence[int]) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import RenderableType
 
 from release.evals.claims import across
+from release.format import percent, seconds
 from release.report.display import display, left_dense, listing
 from release.report.measurements import measured, verdicts
 
@@ -27,12 +28,14 @@ def show_releases(releases: "Sequence[Release]", as_json: bool) -> None:
         "releases": [_facts_of(release) for release in releases],
         "adjusted_over_all": [{"release": name, "claim": key, "p": p} for (name, key), p in adjusted.items()],
     }
-    display(facts, as_json, [listing("", _lines(release)) + "\n" for release in releases])
+    names = " ".join(shlex.quote(str(release.folder)) for release in releases)
+    following = {"Compare them": f"release report {names}", "Check one": _next(releases[0])["Check it"]}
+    display(facts, as_json, [listing("", _lines(release)) + "\n" for release in releases], following)
 
 
 def show_release(release: "Release", as_json: bool) -> None:
     """Show a finished release: where it lies, what was counted, what was measured."""
-    display(_facts_of(release), as_json, _tables(release))
+    display(_facts_of(release), as_json, _tables(release), _next(release))
 
 
 def _facts_of(release: "Release") -> dict[str, Any]:
@@ -60,19 +63,22 @@ def _tables(release: "Release") -> Iterator[RenderableType]:
     if release.pushed:
         yield ""
         yield listing("Published", _published(release.pushed))
-    yield ""
-    yield listing("Next", _next(release))
 
 
 def _next(release: "Release") -> dict[str, str]:
     """The command lines that people go on with."""
     if release.pushed:
-        return {"Check it": f"release verify {'/'.join(release.pushed.model_url.split('/')[-2:])}"}
+        return after_push(release.pushed.model_url)
     folder = shlex.quote(str(release.folder))
     check = {"Check it": f"release verify {folder}"}
     if not (release.folder / "space").is_dir():
         return check
     return {"See it": f"release demo {folder}", **check, "Upload it": f"release push {folder}"}
+
+
+def after_push(model_url: str) -> dict[str, str]:
+    """What follows a release that was published."""
+    return {"Check it": f"release verify {'/'.join(model_url.split('/')[-2:])}"}
 
 
 def _published(pushed: "Pushed") -> dict[str, str]:
@@ -90,8 +96,8 @@ def _lines(release: "Release") -> dict[str, str]:
         "Release": str(release.folder),
         "Base": record.base.id,
         "Method": f"{record.pruning.method}, seed {record.pruning.seed}",
-        "Target sparsity": f"{audit.target_sparsity:.2%}",
-        "Actual sparsity": f"{audit.actual_sparsity:.4%}",
+        "Target sparsity": percent(float(audit.target_sparsity)),
+        "Actual sparsity": percent(audit.actual_sparsity, 4),
         "Zeroed": f"{audit.zeroed_parameters:,} of {audit.prunable_parameters:,} prunable "
         f"({audit.zeros_before:,} were zero before)",
         **left_dense(audit.left_dense),
@@ -101,4 +107,4 @@ def _lines(release: "Release") -> dict[str, str]:
 
 
 def _pruned_in(pruning: "Pruning") -> dict[str, str]:
-    return {} if pruning.seconds is None else {"Pruned in": f"{pruning.seconds:.1f} s"}
+    return {} if pruning.seconds is None else {"Pruned in": seconds(pruning.seconds)}

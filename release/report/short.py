@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from release.format import size, visible
-from release.report.display import display, listing
+from release.report.display import NOTHING, display, listing
 
 if TYPE_CHECKING:
     from release.commands.cache import CachePart
@@ -26,10 +26,10 @@ def show_reported(reported: "Sequence[Reported]", as_json: bool) -> None:
     display(facts, as_json, [visible(f"{each.repository}: {each.said}") for each in reported])
 
 
-def show_facts(facts: Mapping[str, Any], as_json: bool) -> None:
-    """Show a few named facts; people see those that there are."""
+def show_facts(facts: Mapping[str, Any], as_json: bool, following: Mapping[str, str] = NOTHING) -> None:
+    """Show a few named facts; people see those that there are, and the command lines that follow."""
     named = {key.replace("_", " "): str(value) for key, value in facts.items() if value not in (None, [], ())}
-    display(dict(facts), as_json, [listing("", named)])
+    display(dict(facts), as_json, [listing("", named)], following)
 
 
 def show_changes(changes: str, as_json: bool) -> None:
@@ -38,6 +38,8 @@ def show_changes(changes: str, as_json: bool) -> None:
     display({"changed": bool(changes), "difference": changes}, as_json, [lines])
 
 
+ONE_MORE = {"See what one takes": "release doctor phi-3.5"}
+"""What follows the list of models."""
 LOOKS_AT = {
     "nothing": "the weights alone",
     "norms": "weights, and the norm of each input over calibration text",
@@ -51,7 +53,18 @@ def show_findings(found: "Sequence[MachineFact]", as_json: bool) -> None:
     words = {True: "ok", None: "note", False: "FAILED"}
     facts = {each.name: f"{words[each.ok]:<7} {' '.join(filter(None, (each.said, each.remedy)))}" for each in found}
     ok = all(each.ok is not False for each in found)
-    display({"ok": ok, "found": [each.model_dump(mode="json") for each in found]}, as_json, [listing("", facts)])
+    display(
+        {"ok": ok, "found": [each.model_dump(mode="json") for each in found]},
+        as_json,
+        [listing("", facts)],
+        _after(found),
+    )
+
+
+def _after(found: "Sequence[MachineFact]") -> dict[str, str]:
+    """What follows where nothing is amiss."""
+    first = "release publish demo --method random --sparsity 10% --local"
+    return {"Make a release": first} if all(each.ok is not False for each in found) else {}
 
 
 def show_cache(parts: "Sequence[CachePart]", as_json: bool, gone: bool = False) -> None:
@@ -80,10 +93,11 @@ def show_methods(methods: "Iterable[Method]", as_json: bool) -> None:
         f"{method.key:<10} {method.title}: looks at {LOOKS_AT[method.needs]}; scope {' or '.join(method.scopes)}."
         for method in listed
     ]
-    display({"methods": rows}, as_json, lines)
+    following = {"Use one": f"release publish demo --method {listed[0].key} --sparsity 10% --local"}
+    display({"methods": rows}, as_json, lines, following)
 
 
 def show_models(models: Mapping[str, str], notes: Mapping[str, str], as_json: bool) -> None:
     """List the aliases, with what is to be known of some."""
     told = {alias: f"{name}  ({notes[alias]})" if alias in notes else name for alias, name in models.items()}
-    display({"models": dict(models), "notes": dict(notes)}, as_json, [listing("", told)])
+    display({"models": dict(models), "notes": dict(notes)}, as_json, [listing("", told)], ONE_MORE)

@@ -1,5 +1,6 @@
 """A sweep: its cells, and how far each is."""
 
+import shlex
 import shutil
 import time
 from collections import Counter
@@ -10,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import RenderableType
 from rich.table import Table
 
+from release.format import count, percent, shown, size
 from release.format import seconds as duration
-from release.format import shown
-from release.report.display import display, listing
+from release.report.display import SAME_LINE, display, listing
 
 if TYPE_CHECKING:
     from release.comparison.rows import ComparedRelease
@@ -68,7 +69,7 @@ def show_planned_sweep(job: "Sweep", planned: "dict[str, PlannedCell]", as_json:
         "left": {name: _total(left, name) for name in TOTALS},
         "cells": [_plan_of(cell, state, planned[cell.key]) for cell, state in states],
     }
-    display(facts, as_json, _planned(facts))
+    display(facts, as_json, _planned(facts), SAME_LINE if facts["ok"] else {})
 
 
 def _plan_of(cell: "GridCell", state: "CellState", planned: "PlannedCell") -> dict[str, Any]:
@@ -119,9 +120,10 @@ def show_comparison(releases: "Sequence[ComparedRelease]", out: Path, as_json: b
         table.add_column(name)
     for each in releases:
         wrong = "; ".join(f"{check.name}: {check.detail}" for check in failed[each.name])
-        zeros = "unknown" if each.zeros is None else f"{each.zeros:.4%}"
+        zeros = "unknown" if each.zeros is None else percent(each.zeros, 4)
         table.add_row(shown(each.name), zeros, shown(wrong) or "agree")
-    display(facts, as_json, [listing("", {"Report": str(out / "report.html")}), table])
+    following = {"See it": f"open {shlex.quote(str(out / 'report.html'))} in a browser"}
+    display(facts, as_json, [listing("", {"Report": str(out / "report.html")}), table], following)
 
 
 def _facts(cell: "GridCell", state: "CellState") -> dict[str, Any]:
@@ -192,7 +194,6 @@ def _remedy(outlook: "Outlook") -> "Iterator[str]":
 def _planned(facts: dict[str, Any]) -> "Iterator[RenderableType]":
     cells, left = facts["cells"], facts["left"]
     statuses = Counter(cell["status"] for cell in cells)
-    seconds = left["seconds"]
     yield listing(
         "",
         {
@@ -201,12 +202,12 @@ def _planned(facts: dict[str, Any]) -> "Iterator[RenderableType]":
             "To read": _bytes(left["bytes_to_read"]),
             "To write": _bytes(left["bytes_to_write"]),
             "To upload": _bytes(left["bytes_to_upload"]),
-            "Time": "unknown" if seconds is None else f"{seconds:,.0f} s, one cell after the other",
+            "Time": "unknown" if left["seconds"] is None else f"{duration(left['seconds'])}, one cell after the other",
             "Disk free": _bytes(facts["disk_free"]),
         },
     )
     yield ""
-    names = ("cell", "state", "release", "to zero", "to read", "to write", "seconds", "memory")
+    names = ("cell", "state", "release", "to zero", "to read", "to write", "time", "memory")
     yield "\n".join(_aligned([names, *(_row(cell) for cell in cells)]))
     yield from (f"{shown(cell['cell'])}: {shown(' '.join(cell['error']))}" for cell in cells if cell["error"])
 
@@ -214,12 +215,13 @@ def _planned(facts: dict[str, Any]) -> "Iterator[RenderableType]":
 def _row(cell: dict[str, Any]) -> tuple[str, ...]:
     took = [cell[f"estimated_{name}"] if cell[name] is None else cell[name] for name in ("seconds", "memory")]
     numbers = (cell["zeroed_parameters"], cell["bytes_to_read"], cell["bytes_to_write"], *took)
-    told = ("unknown" if number is None else f"{number:,.0f}" for number in numbers)
+    write = (count, size, size, duration, size)
+    told = ("unknown" if number is None else say(round(number)) for say, number in zip(write, numbers, strict=True))
     return shown(cell["cell"]), cell["status"], shown(", ".join(cell["repositories"]) or cell["release"]), *told
 
 
 def _bytes(number: int | None) -> str:
-    return "unknown" if number is None else f"{number:,} bytes"
+    return "unknown" if number is None else size(number)
 
 
 def _aligned(rows: "Sequence[Sequence[str]]") -> "Iterator[str]":

@@ -70,11 +70,15 @@ class Destination(Frozen):
     Attributes:
         out: Folder that releases are built in.
         local: Build and verify everything, upload nothing.
+        overwrite: Measure a finished release anew where it is asked for other measurements.
         sign: A private key's file, or `sigstore`; None for no signature.
     """
 
     out: Annotated[Path, Option("--out", "Folder that releases are built in.", short=("-o",))] = Path("releases")
     local: Annotated[bool, Option("--local", "Build and verify, upload nothing.", HelpPanel.PUBLISH)] = False
+    overwrite: Annotated[
+        bool, Option("--overwrite", "Measure a finished release anew, as asked now.", HelpPanel.MEASURE)
+    ] = False
     sign: PrivateKey = None
 
 

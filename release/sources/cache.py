@@ -1,7 +1,9 @@
 """Fetched things on disk: where they lie, how they are written, and how their bytes are checked."""
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,7 +12,7 @@ import platformdirs
 
 from release import files
 from release.digests import git_blob_sha1, sha256_file
-from release.errors import DiskFull, UnusableData
+from release.errors import DiskFull, NotHere, UnusableData
 
 CRLF, LF = b"\r\n", b"\n"
 
@@ -31,6 +33,29 @@ def keep(path: Path, found: str) -> None:
     """Keep what was found; where that cannot be, it will be found again."""
     with suppress(OSError, DiskFull):
         files.write(path, found)
+
+
+_FETCHES: ContextVar[bool] = ContextVar("fetches", default=True)
+
+
+@contextmanager
+def nothing_fetched() -> Iterator[None]:
+    """Let nothing be fetched inside: what is not on this disk is `NotHere`."""
+    before = _FETCHES.set(False)
+    try:
+        yield
+    finally:
+        _FETCHES.reset(before)
+
+
+def require_fetching(what: str) -> None:
+    """Refuse to fetch something where nothing is to be fetched.
+
+    Raises:
+        NotHere: It is so.
+    """
+    if not _FETCHES.get():
+        raise NotHere(f"{what} is not on this disk.", "It is fetched once, when it is needed.")
 
 
 @dataclass(frozen=True)

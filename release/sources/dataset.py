@@ -8,6 +8,7 @@ from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, t
 from release.errors import HubUnreachable, ReleaseError
 from release.progress import BYTES, Console
 from release.sources.bars import meter
+from release.sources.cache import require_fetching
 from release.sources.contact import FIRST_WAIT, broken_off, explained, first_contact, quietly
 
 
@@ -36,6 +37,7 @@ class DatasetFile(NamedTuple):
         known = try_to_load_from_cache(self.repo, self.file, revision=self.revision, repo_type="dataset")
         if isinstance(known, str):
             return Path(known)
+        require_fetching(self.called)
         try:
             return self._download(console)
         except HubUnreachable as error:

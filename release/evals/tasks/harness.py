@@ -29,6 +29,7 @@ from release.evals.tasks.table import FILE_NAME, write_scores
 from release.evals.work import EvalContext, ModelTask, Sides
 from release.format import quoted, shown
 from release.models.reader import Resident
+from release.sources.cache import require_fetching
 from release.values import Precision
 
 OFF = "Leave the tasks out: --tasks off."
@@ -63,6 +64,7 @@ def lengths_of(names: Sequence[str], folder: Path | None) -> dict[str, int]:
         if name not in manager.all_tasks:
             remedy = f"Version {lm_eval.__version__} of the harness is installed; --tasks-path adds tasks of your own."
             raise UnknownName.among("task", name, manager.all_tasks, remedy)
+    require_fetching("The tasks' data")  # `datasets` says of nothing beforehand whether it is here
     with _quietly():
         found = _loaded(lambda: get_task_dict(list(names), manager))
     return {str(task.config.task): len(task.eval_docs) for task in _leaves(found)}
