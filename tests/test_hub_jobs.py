@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, Volume
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import parse_ratelimit_headers
 
@@ -73,6 +73,24 @@ def test_a_job_that_fails_says_how(hub, api, asked, stage, message):
     told = api.inspect_job(job_id=job.id).status
     assert told.stage == stage
     assert message in told.message
+
+
+def test_a_job_finds_a_model_that_is_mounted_as_it_was_at_a_revision(hub, api):
+    before = push(api, "before")
+    push(api, "after")
+    volume = Volume(type="model", source=ID, mount_path="/base", revision=before)
+    command = ["sh", "-c", 'cat "$PLACE/a.txt"']
+    job = api.run_job(image=IMAGE, command=command, env={"PLACE": "/base"}, volumes=[volume])
+    hub.jobs.settled()
+    assert hub.jobs.all[job.id].log == ["before"]
+    assert api.inspect_job(job_id=job.id).volumes == [volume]
+    with pytest.raises(HfHubHTTPError, match="404"):
+        api.run_job(image=IMAGE, command=["true"], volumes=[Volume(source="ada/none", mount_path="/base")])
+
+
+def test_a_label_that_the_hub_does_not_take_is_refused(hub, api):
+    with pytest.raises(HfHubHTTPError, match="400"):
+        api.run_job(image=IMAGE, command=["true"], labels={"grid": "v1.5"})
 
 
 def test_a_push_starts_the_webhooks_job_and_neither_a_discussion_nor_a_disabled_webhook_does(hub, api):

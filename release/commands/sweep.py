@@ -48,7 +48,7 @@ def _engine(asked: SweepOptions, grid: Grid, console: Console) -> SweepEngine:
         MissingSource: It needs a package that is not installed.
     """
     if asked.jobs:
-        return JobsEngine(asked, grid.publication.namespace if grid.publication else None, console)
+        return JobsEngine(asked, grid.publication, console)
     if asked.ray is None:
         return Local(asked.parallel, console)
     if find_spec("ray") is None:

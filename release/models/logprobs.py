@@ -4,7 +4,7 @@ One forward pass takes a whole tree of sequences (see `tree`). Mathematically th
 them alone is that pass, and trees are trusted only where they agreed with it on this very model.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -28,7 +28,13 @@ PROBE = 24
 
 
 @torch.inference_mode()
-def read(reader: ModelReader, sequences: Sequence[Query], advance: Advance, alone: bool = False) -> Iterator[Read]:
+def read(
+    reader: ModelReader,
+    sequences: Sequence[Query],
+    advance: Advance,
+    alone: bool = False,
+    needed: Collection[int] | None = None,
+) -> Iterator[Read]:
     """Yield the log-probabilities of every sequence, in an order of this module's choice.
 
     Args:
@@ -36,8 +42,11 @@ def read(reader: ModelReader, sequences: Sequence[Query], advance: Advance, alon
         sequences: What is wanted of it, no two alike.
         advance: Is told the share of the work done, 0 to 1 in all.
         alone: Read every sequence in a pass of its own.
+        needed: Numbers of those that must be read; passes without any are left out, and no other changes by that.
     """
     passes = singles(sequences, alone) if alone or not takes_trees(reader, sequences) else trees(reader, sequences)
+    if needed is not None:
+        passes = [(each, members) for each, members in passes if any(index in needed for index, _ in members)]
     whole = sum(len(each.tokens) for each, _ in passes)
     found = reader.run((each for each, _ in passes), lambda tokens: advance(tokens / whole))
     for (each, members), (_, logits) in zip(passes, found, strict=True):

@@ -11,19 +11,21 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from huggingface_hub import HfApi, get_cached_repo_tree, hf_hub_download, snapshot_download
+from huggingface_hub import HfApi, constants, get_cached_repo_tree, hf_hub_download, snapshot_download
 from huggingface_hub.errors import (
     CachedRepoTreeNotFoundError,
     HFValidationError,
     LocalEntryNotFoundError,
     SafetensorsParsingError,
 )
+from huggingface_hub.file_download import repo_folder_name
 
 from release.checkpoint.folder import CONFIG, is_side_file, settings_of
 from release.checkpoint.forms import refuse_embeddings, refuse_other_form, refuse_packed
 from release.checkpoint.loading import INDEX, SINGLE, weight_names
 from release.contents import left_behind
 from release.errors import UnusableBase
+from release.files import SNAPSHOTS
 from release.names import RECORD
 from release.progress import BYTES, Console
 from release.schema.record import CARD
@@ -154,6 +156,22 @@ def fetch(repo_id: str, revision: str | None, console: Console, parts: Parts = "
             max_workers=WORKERS,
         )
     return Snapshot(Path(folder), info.id, info.revision, info.left, info.released)
+
+
+def lay(folder: Path, repo_id: str, revision: str, console: Console) -> None:
+    """Let a folder that holds a model as it is at a commit, such as a mounted volume, stand for its download.
+
+    `fetch` then fetches nothing of this commit. Where the folder holds no model this is said, and `fetch` does as ever.
+
+    Args:
+        revision: The commit's SHA-1.
+    """
+    snapshots = Path(constants.HF_HUB_CACHE, repo_folder_name(repo_id=repo_id, repo_type="model"), SNAPSHOTS)
+    if not (folder / CONFIG).is_file():
+        console.say(f"{repo_id} is not mounted here; it is fetched.")
+    elif not (snapshots / revision).exists():
+        snapshots.mkdir(parents=True, exist_ok=True)
+        (snapshots / revision).symlink_to(folder, target_is_directory=True)
 
 
 def headers(repo_id: str, revision: str | None) -> Headers:

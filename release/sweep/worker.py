@@ -32,9 +32,14 @@ LOOK_EVERY = 1.0
 ROOM = "Free some space there, then run the same command with --retry-failed."
 
 
-def run(task: SweepTask, console: Console) -> None:
-    """Build the cells of a task; why one has failed is kept in its state, and the others go on."""
-    _build(task.cells, Board(task.work, task.out), JournalConsole(task.work, console.rich.quiet))
+def run(task: SweepTask, console: Console, board: Board | None = None) -> None:
+    """Build the cells of a task; why one has failed is kept in its state, and the others go on.
+
+    Args:
+        board: Is told how far each is; by default the states in the sweep's own folder.
+    """
+    journal = JournalConsole(task.work, console.rich.quiet)
+    _build(task.cells, board or Board(task.work, task.out), journal)
 
 
 def _build(cells: Sequence[GridCell], board: Board, console: JournalConsole) -> None:

@@ -22,6 +22,7 @@ from release.evals.answers.compare import AnswerPair
 from release.evals.answers.questions import OWN
 from release.evals.answers.reading import FLOOR, SpokenToken, flat, unfolded
 from release.evals.answers.result import SampleAnswers
+from release.evals.answers.speak import speak
 from release.evals.answers.table import FILE_NAME, read_tokens, write_tokens
 from release.evals.answers.work import AnswersTask, prepare
 from release.evals.engine.subject import EvaluatedModel, Runtime
@@ -110,6 +111,19 @@ def test_a_second_run_loads_no_model(
     assert [each.recalled for each in found] == [0, len(OWN)]
     assert found[0].answers == found[1].answers
     assert capsys.readouterr().err.count("Sample answers, dense …\n") == 1
+
+
+def test_answers_are_those_of_their_own_batch_whatever_is_known_of_others(
+    task: AnswersTask, folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How a batch rounds depends on all of it: a single token's probability was once another in its last bits."""
+    found = []
+    for store, asked in (("one", 3), ("one", None), ("two", None)):
+        monkeypatch.setenv("RELEASE_READINGS", str(tmp_path / store))
+        with subject("dense", folders["dense"]) as model:
+            found.append(speak(model, task.encoded[:asked], task.ends, 8))
+    assert [each.recalled for each in found] == [0, 0, 0]
+    assert found[1].answers == found[2].answers
 
 
 TOKENS = st.tuples(

@@ -3,6 +3,7 @@
 import os
 import signal
 import sqlite3
+from collections.abc import Iterable
 from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
@@ -17,7 +18,9 @@ from release.evals.engine import store as module
 from release.evals.engine.likelihood import Ask, likelihoods
 from release.evals.engine.store import ReadingStore, model_digest
 from release.evals.engine.subject import EvaluatedModel, Runtime
-from release.progress import Console
+from release.models import logprobs
+from release.models.reader import Pass
+from release.progress import Advance, Console
 from tests import checkpoints
 
 QUIET = Console(quiet=True)
@@ -179,12 +182,45 @@ def killed(folder: Path, left: int) -> None:
 
 
 def test_after_a_kill_only_the_rest_is_read(tiny: dict[str, Path], console: Console) -> None:
-    process = get_context("fork").Process(target=killed, args=(tiny["llama"], 4))
+    kill(tiny["llama"])
+    found, _ = asked(tiny["llama"], console)
+    assert found.recalled == 4
+
+
+def kill(folder: Path) -> None:
+    """Have somebody be killed when four readings, and with what they began, are kept."""
+    process = get_context("fork").Process(target=killed, args=(folder, 5))
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL
-    found, _ = asked(tiny["llama"], console)
-    assert found.recalled == 4
+
+
+def passes_of(folder: Path, console: Console) -> tuple[list[tuple[int, ...]], Any]:
+    """Ask, and return the tokens of every pass, and the values."""
+    with EvaluatedModel("dense", folder, Runtime(CPU, torch.float32), console) as subject:
+        seen, run = list[tuple[int, ...]](), subject.reader.run
+
+        def watched(passes: Iterable[Pass], advance: Advance) -> Any:
+            given = list(passes)
+            seen.extend(tuple(each.tokens) for each in given)
+            return run(given, advance)
+
+        subject.reader.run = watched  # type: ignore[method-assign]
+        return seen, likelihoods(subject, ASKS, "x").values
+
+
+def test_after_a_kill_the_rest_is_read_in_passes_of_a_run_that_was_not_killed(
+    tiny: dict[str, Path], console: Console, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stands beside a sequence in its pass may alter its last bit."""
+    monkeypatch.setattr(logprobs, "NODES", {"cpu": 16})
+    monkeypatch.setenv("RELEASE_READINGS", str(tmp_path / "whole"))
+    whole, values = passes_of(tiny["llama"], console)
+    monkeypatch.setenv("RELEASE_READINGS", str(tmp_path / "killed"))
+    kill(tiny["llama"])
+    rest, again = passes_of(tiny["llama"], console)
+    assert set(rest) < set(whole)
+    assert np.array_equal(again, values)
 
 
 def test_a_store_is_never_locked_between_two_writes(tmp_path: Path) -> None:

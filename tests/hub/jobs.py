@@ -3,28 +3,34 @@
 hub.site.images["python:3.12"] = folder      # the programs that an image has, before those of every system
 
 A Job sees its own variables, its secrets, and HF_ENDPOINT, which is this Hub. Secrets are held in memory alone, and an
-answer names them without their values.
+answer names them without their values. A Job has no container, so a volume lies in a folder of its home: a variable
+whose value is the path that it is mounted at names that folder instead.
 """
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import tempfile
 import threading
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.hub.repos import Call, allow
+from tests.hub.repos import Call, allow, opened
 from tests.hub.wire import Answer, Refused
 
 TIMEOUT = 1800.0
 """Seconds after which a Job is ended that says nothing else."""
 AT_WORK = ("SCHEDULING", "RUNNING")
+LABEL = re.compile(r"[A-Za-z0-9_-]{1,100}")
+Volumes = dict[str, dict[str, Path]]
+"""Where each is mounted, and the blobs of its files by their names."""
 HARDWARE = [
     {
         "name": "cpu-basic",
@@ -47,6 +53,7 @@ class Job:
     Attributes:
         spec: What was asked for, without secrets.
         log: What it wrote, line by line.
+        volumes: What is mounted in it.
     """
 
     id: str
@@ -57,6 +64,7 @@ class Job:
     message: str | None = None
     created: str = field(default_factory=lambda: _now())
     log: list[str] = field(default_factory=list)
+    volumes: Volumes = field(default_factory=dict)
     process: "subprocess.Popen[str] | None" = None
 
     def told(self) -> dict[str, Any]:
@@ -74,7 +82,17 @@ class Job:
 
 def told_spec(spec: dict[str, Any], secrets: dict[str, str]) -> dict[str, Any]:
     """Return a Job's specification as it is told: secrets by name."""
-    kept = ("command", "arguments", "environment", "flavor", "labels", "dockerImage", "spaceId", "timeoutSeconds")
+    kept = (
+        "command",
+        "arguments",
+        "environment",
+        "flavor",
+        "labels",
+        "dockerImage",
+        "spaceId",
+        "timeoutSeconds",
+        "volumes",
+    )
     return {name: spec[name] for name in kept if name in spec} | {"secrets": dict.fromkeys(secrets)}
 
 
@@ -87,9 +105,9 @@ class Jobs:
         self.all: dict[str, Job] = {}
         self._threads: list[threading.Thread] = []
 
-    def start(self, owner: str, spec: dict[str, Any], secrets: dict[str, str], **more: str) -> Job:
+    def start(self, owner: str, spec: dict[str, Any], secrets: dict[str, str], volumes: Volumes, **more: str) -> Job:
         """Start a Job; `more` are variables that whoever triggers it adds."""
-        job = Job(uuid.uuid4().hex[:24], owner, spec, secrets)
+        job = Job(uuid.uuid4().hex[:24], owner, spec, secrets, volumes=volumes)
         self.all[job.id] = job
         thread = threading.Thread(target=self._run, args=(job, more), daemon=True)
         self._threads.append(thread)
@@ -123,7 +141,7 @@ class Jobs:
             return
         with tempfile.TemporaryDirectory() as home:
             ours = {"PATH": f"{programs}{os.pathsep}{os.defpath}", "HOME": home, "HF_ENDPOINT": self.url}
-            env = ours | {name: str(value) for name, value in spec["environment"].items()} | job.secrets | more
+            env = ours | _placed(job, Path(home)) | job.secrets | more
             self._follow(job, [*spec["command"], *spec.get("arguments", ())], env, home)
 
     def _follow(self, job: Job, command: list[str], env: dict[str, str], home: str) -> None:
@@ -154,6 +172,19 @@ class Jobs:
             )
 
 
+def _placed(job: Job, home: Path) -> dict[str, str]:
+    """Lay a Job's volumes down, and return its variables, which say where."""
+    places = {}
+    for number, (mount, blobs) in enumerate(job.volumes.items()):
+        for name, blob in blobs.items():
+            target = home / "volumes" / str(number) / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(blob, target)
+            target.chmod(0o444)
+        places[mount] = str(home / "volumes" / str(number))
+    return {name: places.get(str(value), str(value)) for name, value in job.spec["environment"].items()}
+
+
 def _late(job: Job) -> None:
     job.stage, job.message = "ERROR", "Job timeout"
     _end(job)
@@ -172,8 +203,22 @@ def run(call: Call) -> Answer:
         raise Refused(402, "Pre-paid credit balance is insufficient to run Jobs.")
     if asked.get("flavor", "cpu-basic") not in [each["name"] for each in HARDWARE]:
         raise Refused(400, f"There is no hardware {asked['flavor']}.")
+    if not all(LABEL.fullmatch(part) for label in asked.get("labels", {}).items() for part in label):
+        raise Refused(400, "A label may hold letters, digits, dashes and underscores, 100 at most.")
     secrets = asked.pop("secrets", {})
-    return Answer.json(call.jobs.start(owner, asked, secrets).told())
+    return Answer.json(call.jobs.start(owner, asked, secrets, _volumes(call, asked)).told())
+
+
+def _volumes(call: Call, asked: dict[str, Any]) -> Volumes:
+    """Find what is to be mounted: models and data sets, as they are at a revision."""
+    found: Volumes = {}
+    for volume in asked.get("volumes", ()):
+        if volume["type"] not in ("model", "dataset") or not volume["mountPath"].startswith("/"):
+            raise Refused(400, "No such volume can be mounted.")
+        where = {"kind": f"{volume['type']}s", "id": volume["source"]}
+        files = opened(replace(call, params=where)).resolve(volume.get("revision", "main")).files
+        found[volume["mountPath"]] = {name: call.store.blob(entry.sha256) for name, entry in files.items()}
+    return found
 
 
 def listed(call: Call) -> Answer:
@@ -204,13 +249,15 @@ def cancel(call: Call) -> Answer:
 def duplicate(call: Call) -> Answer:
     """Start a Job again as it was asked for, secrets included."""
     job = _job(call)
-    return Answer.json(call.jobs.start(job.owner, job.spec, job.secrets).told())
+    return Answer.json(call.jobs.start(job.owner, job.spec, job.secrets, job.volumes).told())
 
 
 def logs(call: Call) -> Answer:
     """Send what a Job wrote, as server-sent events."""
     job = _job(call)
-    events = [f"data: {json.dumps({'data': line, 'timestamp': _now()})}\n\n" for line in job.log]
+    tail = int(call.query.get("tail", [len(job.log)])[0])
+    lines = job.log[max(0, len(job.log) - tail) :]
+    events = [f"data: {json.dumps({'data': line, 'timestamp': _now()})}\n\n" for line in lines]
     return Answer(200, "".join(events).encode(), {"Content-Type": "text/event-stream"})
 
 

@@ -115,7 +115,7 @@ class Webhooks:
             return
         more = {"WEBHOOK_PAYLOAD": payload, "WEBHOOK_REPO_ID": repo.id, "WEBHOOK_REPO_TYPE": repo.kind[:-1]}
         more |= {"WEBHOOK_SECRET": hook.secret} if hook.secret else {}
-        self.jobs.start(hook.job_owner, hook.job, hook.secrets, **more)
+        self.jobs.start(hook.job_owner, hook.job, hook.secrets, {}, **more)
 
     def _told(self, repo: Repo) -> dict[str, Any]:
         kind = repo.kind.removesuffix("s")

@@ -54,18 +54,17 @@ def speak(subject: EvaluatedModel, prompts: Sequence[Tokens], ends: frozenset[in
         UnusableData: The model gave NaN.
     """
     started = time.perf_counter()
-    keys = [subject.store.key(f"{QUESTION}, {most}", prompt, sorted(ends)) for prompt in prompts]
+    # All are answered in one batch, and how that rounds depends on all: each is kept as one of these, all or none.
+    keys = [subject.store.key(f"{QUESTION}, {most}", prompt, sorted(ends), *prompts) for prompt in prompts]
     known = subject.store.recall(keys)
-    recalled = sum(key in known for key in keys)
-    todo = [(key, prompt) for key, prompt in zip(keys, prompts, strict=True) if key not in known]
-    if todo:
+    recalled = len(keys) if all(key in known for key in keys) else 0
+    if recalled < len(keys):
         reader = subject.reader
         if not isinstance(reader, Resident):
             return Spoken(None, recalled, time.perf_counter() - started)
-        with subject.step(LABEL, len(todo), "answers") as advance:
-            unknown = [prompt for _, prompt in todo]
-            found = _answered(reader, unknown, ends, most, lambda share: advance(share * len(todo)))
-        for (key, _), answer in zip(todo, found, strict=True):
+        with subject.step(LABEL, len(keys), "answers") as advance:
+            found = _answered(reader, prompts, ends, most, lambda share: advance(share * len(keys)))
+        for key, answer in zip(keys, found, strict=True):
             _require_numbers(answer, subject.name)
             known[key] = flat(answer)
             subject.store.put(key, known[key])

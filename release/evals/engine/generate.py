@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from transformers import GenerationConfig
 
 from release.evals.bbq.result import Sampling
+from release.evals.engine.begun import begun_with
 from release.evals.engine.subject import EvaluatedModel
 from release.models.logprobs import read
 from release.models.tree import Query
@@ -64,11 +65,14 @@ def generate(
     keys = [subject.store.key(question, prompt, sorted(ends)) for prompt in prompts]
     known = subject.store.recall(keys)
     recalled = sum(key in known for key in keys)
-    todo = [(key, prompt) for key, prompt in zip(keys, prompts, strict=True) if key not in known]
+    asked = dict(zip(keys, prompts, strict=True))
+    todo = asked.keys() - known.keys()
     if todo:
-        with subject.step(label, len(todo), "prompts") as advance:
-            for start in range(0, len(todo), PORTION):
-                portion = todo[start : start + PORTION]
+        laid = [(key, asked[key]) for key in begun_with(subject.store, question, keys, todo)]
+        portions = [laid[start : start + PORTION] for start in range(0, len(laid), PORTION)]
+        portions = [portion for portion in portions if any(key in todo for key, _ in portion)]
+        with subject.step(label, sum(map(len, portions)), "prompts") as advance:
+            for portion in portions:
                 drawn = _drawn(subject, [prompt for _, prompt in portion], sampling, ends, alone, advance)
                 for (key, _), tokens in zip(portion, drawn, strict=True):
                     known[key] = tokens.astype(np.float32).reshape(-1)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from release.evals.engine.begun import begun_with
 from release.evals.engine.subject import EvaluatedModel
 from release.models.logprobs import read
 from release.models.tree import Query
@@ -82,13 +83,14 @@ def likelihoods(
     wanted = {keys[index] for index in watch.wanted(subject)} if watch else set()
     known = subject.store.recall(key for key in keys if key not in wanted)
     recalled = sum(key in known for key in keys)
-    todo: dict[bytes, int] = {}
+    first: dict[bytes, int] = {}
     for index, key in enumerate(keys):
-        if key not in known:
-            todo.setdefault(key, index)
+        first.setdefault(key, index)
+    todo = {index for key, index in first.items() if key not in known}
     if todo:
+        laid = begun_with(subject.store, question, keys, {keys[index] for index in todo})
         with subject.step(label, len(todo), unit) as advance:
-            for index, values, rows in _computed(subject, asks, list(todo.values()), advance, alone):
+            for index, values, rows in _computed(subject, asks, [first[key] for key in laid], todo, alone, advance):
                 known[keys[index]] = values
                 subject.store.put(keys[index], values)
                 if watch:
@@ -97,11 +99,17 @@ def likelihoods(
 
 
 def _computed(
-    subject: EvaluatedModel, asks: Sequence[Ask], chosen: Sequence[int], advance: Advance, alone: bool
+    subject: EvaluatedModel,
+    asks: Sequence[Ask],
+    chosen: Sequence[int],
+    needed: Collection[int],
+    alone: bool,
+    advance: Advance,
 ) -> Iterator[tuple[int, NDArray[np.float32], torch.Tensor]]:
-    """Yield each chosen ask as soon as all its continuations are read: its number, its values, and what was read last.
+    """Yield each needed ask as soon as all its continuations are read: its number, its values, and what was read last.
 
-    That is the log-probabilities of a continuation, (tokens, V). `advance` is told asks, and parts of one.
+    That is the log-probabilities of a continuation, (tokens, V). `advance` is told asks, and parts of one. Passes are
+    laid out for all chosen asks; of those in a pass with a needed one some are yielded, too.
     """
     places: dict[Query, list[tuple[int, int]]] = {}
     for index in chosen:
@@ -109,9 +117,10 @@ def _computed(
             sequence = Query((*asks[index].prompt, *continuation[:-1]), len(continuation))
             places.setdefault(sequence, []).append((index, number))
     sequences = list(places)
+    wanted = {at for at, sequence in enumerate(sequences) if any(index in needed for index, _ in places[sequence])}
     values = {index: np.empty(len(asks[index].continuations), dtype=np.float32) for index in chosen}
     missing = {index: len(asks[index].continuations) for index in chosen}
-    for at, rows in read(subject.reader, sequences, lambda share: advance(share * len(chosen)), alone):
+    for at, rows in read(subject.reader, sequences, lambda share: advance(share * len(needed)), alone, wanted):
         for index, number in places[sequences[at]]:
             target = torch.tensor(asks[index].continuations[number], device=rows.device)
             values[index][number] = float(rows.gather(1, target[:, None]).cpu().double().mean())
