@@ -120,6 +120,22 @@ def alike(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
+def test_cells_that_fit_no_machine_fail_at_once_and_the_others_are_built(
+    cluster: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ray would have them wait for ever."""
+    base = checkpoints.make(tmp_path / "tiny", "llama")
+    options = {"bbq": "off", "latency": "off", "perplexity": "off"}
+    fields = {"models": [str(base)], "methods": ["random", "magnitude"], "sparsities": [0.1], "options": options}
+    fields["overrides"] = [{"when": {"method": "random"}, "options": {"threads": 64}}]
+    (tmp_path / "grid.yaml").write_text(yaml.safe_dump(fields))
+    where = ["--local", "--out", str(tmp_path / "out"), "--ray", cluster.address, "--json"]
+    assert run(["sweep", str(tmp_path / "grid.yaml"), *where]) == 1
+    built = {cell["method"]: cell for cell in json.loads(capsys.readouterr().out)["cells"]}
+    assert built["magnitude"]["status"] == "done"
+    assert "64 processors (the most on one machine: 1)" in built["random"]["error"][0]
+
+
 def test_a_machine_with_another_version_or_none_is_refused_by_name(
     cluster: Any, grid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

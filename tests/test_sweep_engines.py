@@ -17,7 +17,7 @@ from release.errors import ReleaseError
 from release.evals.engine.store import ReadingStore
 from release.progress import Console
 from release.sweep import readings, state
-from release.sweep.demands import demands, unmet
+from release.sweep.demands import demands, unmet, variables
 from release.sweep.engine import WorkerEnd, remaining
 from release.sweep.grid import Grid, GridCell, cells_of
 from release.sweep.job import open_sweep
@@ -71,6 +71,29 @@ def test_cells_that_fit_no_machine_are_told_what_they_lack(
     why = unmet(demands(cells(**options), nodes, None, allowed), nodes)
     assert (told is None) == (why is None)
     assert told is None or told in str(why)
+
+
+@pytest.mark.parametrize(
+    ("needed", "told"),
+    [
+        ({"CPU": 2.0}, {"OMP_NUM_THREADS": "2", "CUDA_VISIBLE_DEVICES": ""}),
+        ({"CPU": 1.0, "mps": 1.0}, {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}),
+        ({"CPU": 4.0, "GPU": 1.0}, {"OMP_NUM_THREADS": "4"}),
+    ],
+)
+def test_a_worker_sees_its_own_processors_and_gpus_alone_and_no_secret(
+    needed: Mapping[str, float], told: dict[str, str]
+) -> None:
+    """Ray itself shows every GPU to a task that asks for none."""
+    here = {
+        "RELEASE_CACHE": "/cache",
+        "RELEASE_TOKEN": "s",
+        "HF_TOKEN": "s",
+        "HF_HUB_OFFLINE": "1",
+        "HOME": "/home/ada",
+    }
+    here |= {"OMP_NUM_THREADS": "64", "CUDA_VISIBLE_DEVICES": "0,1"}
+    assert variables(needed, here) == {"RELEASE_CACHE": "/cache", "HF_HUB_OFFLINE": "1", **told}
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,12 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -72,6 +76,48 @@ def test_a_sweep_ends_whole_without_flock_and_where_renamed_files_are_seen_late(
     assert "4 done" in done.stdout
     assert {"flock", "late"} <= set(told.read_text().split())
     assert not list(out.rglob(files.LOCK)), "no lock outlasts its run"
+
+
+@contextmanager
+def mounted(folder: Path) -> Iterator[Path]:
+    """A real file system without flock, on which another process' renamed files are seen two seconds late."""
+    told = subprocess.run(["pkg-config", "--cflags", "--libs", "fuse3"], capture_output=True, text=True, check=False)
+    program, place, kept = folder / "late", folder / "mounted", folder / "kept"
+    command = ["gcc", "-O1", "-o", str(program), str(Path(__file__).parent / "late_fs.c"), *told.stdout.split()]
+    if told.returncode or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("needs gcc and libfuse3-dev")
+    place.mkdir()
+    kept.mkdir()
+    ours = {"LATE_ROOT": str(kept), "LATE_TOLD": str(folder / "told")}
+    with subprocess.Popen([program, "-f", place], env=os.environ | ours, stderr=subprocess.DEVNULL) as serving:
+        ends = time.monotonic() + 10
+        while not os.path.ismount(place) and serving.poll() is None and time.monotonic() < ends:
+            time.sleep(0.05)
+        if not os.path.ismount(place):
+            serving.kill()
+            pytest.skip("this machine mounts nothing")
+        try:
+            yield place
+        finally:
+            subprocess.run(["fusermount3", "-u", place], check=False)
+            serving.wait(10)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not all(map(shutil.which, ("gcc", "pkg-config", "fusermount3"))), reason="needs gcc and fuse3")
+def test_a_sweep_ends_whole_on_a_mounted_file_system_without_flock_and_with_late_renames(tmp_path: Path) -> None:
+    base = checkpoints.make(tmp_path / "tiny", "llama")
+    options = {"bbq": "off", "latency": "off", "answers": "off", "perplexity": 2}
+    axes = {"methods": ["random"], "sparsities": [0.1, 0.5], "options": options}
+    (tmp_path / "grid.yaml").write_text(yaml.safe_dump({"models": [str(base)], **axes}))
+    with mounted(tmp_path) as place:
+        command = [sys.executable, "-m", "release", "sweep", str(tmp_path / "grid.yaml"), "--local"]
+        command += ["--out", str(place / "releases")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "2 done" in done.stdout
+        assert {"flock", "late"} <= set((tmp_path / "told").read_text().split())
+        assert not list(place.rglob(files.LOCK)), "no lock outlasts its run"
 
 
 def without_flock(monkeypatch: pytest.MonkeyPatch, code: int) -> None:

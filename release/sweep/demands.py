@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from release import children
 from release.sweep.grid import GridCell
 
 Resources = Mapping[str, float]
@@ -9,6 +10,8 @@ Resources = Mapping[str, float]
 
 WORDS = {"CPU": "processors", "GPU": "GPUs", "memory": "bytes of memory", "mps": "Apple GPUs (`--resources mps`)"}
 GPUS = ("cuda", "xpu")
+TRAVELS = ("RELEASE_", "HF_ENDPOINT", "HF_HUB_OFFLINE")
+"""Beginnings of the environment variables that a worker gets from its driver; secrets stay."""
 
 
 def demands(cells: Sequence[GridCell], nodes: Sequence[Resources], size: int | None, allowed: int | None) -> Resources:
@@ -51,3 +54,19 @@ def _fits(needed: Resources, node: Resources) -> bool:
 
 def _most(name: str, nodes: Sequence[Resources]) -> float:
     return max((node.get(name, 0.0) for node in nodes), default=0.0)
+
+
+def variables(needed: Resources, here: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment variables of a worker on another machine.
+
+    Args:
+        needed: What it reserves: it computes with as many threads as that has processors.
+        here: Those of the driver.
+    """
+    found = {
+        name: value for name, value in here.items() if name.startswith(TRAVELS) and not children.SECRET.search(name)
+    }
+    found["OMP_NUM_THREADS"] = f"{needed['CPU']:.0f}"
+    if "GPU" not in needed:
+        found["CUDA_VISIBLE_DEVICES"] = ""  # Ray shows every GPU to a task that asks for none
+    return found

@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 import ray
 from ray.exceptions import RayError
 
-from release import children, files
+from release import files
 from release.errors import ReleaseError
 from release.format import shown
 from release.machine import MOST_MEMORY
 from release.progress import Console
 from release.sweep import cluster
-from release.sweep.demands import Resources, demands, unmet
+from release.sweep.demands import Resources, demands, unmet, variables
 from release.sweep.engine import WorkerEnd, remaining
 from release.sweep.estimates import outline
 from release.sweep.grid import GridCell
@@ -29,8 +29,6 @@ from release.sweep.task import SweepTask
 
 LOOK_EVERY = 5.0
 """Seconds that a wait lasts at most, so that Ctrl-C is noticed."""
-TRAVELS = ("RELEASE_", "HF_ENDPOINT", "HF_HUB_OFFLINE")
-"""Beginnings of the environment variables that a worker gets from here; secrets stay."""
 TRIES = "tries"
 TOO_LARGE = "Ask for less (threads, device, --max-memory), or add a machine that has as much."
 
@@ -96,19 +94,11 @@ class RayEngine:
 
 
 def _started(board: Board, task: RayTask) -> Any:
-    variables = {
-        name: value
-        for name, value in os.environ.items()
-        if name.startswith(TRAVELS) and not children.SECRET.search(name)
-    }
-    variables["OMP_NUM_THREADS"] = f"{task.needed['CPU']:.0f}"
-    if "GPU" not in task.needed:
-        variables["CUDA_VISIBLE_DEVICES"] = ""  # Ray shows every GPU to a task that asks for none
     handed = RemoteTask(
         task=SweepTask(out=board.out, work=board.work, cells=tuple(task.cells)),
         tries=board.work / TRIES / uuid.uuid4().hex,
         folder=Path.cwd(),
-        variables=variables,
+        variables=variables(task.needed, os.environ),
     )
     more = {name: amount for name, amount in task.needed.items() if name not in ("CPU", "GPU", "memory")}
     remote = ray.remote(
