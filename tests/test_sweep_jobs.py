@@ -20,7 +20,7 @@ from release.hub import job
 from release.schema.record import Record
 from release.settings.sweeping import seconds
 from release.sweep.grid import Grid, GridCell, cells_of
-from release.sweep.hub_task import LARGEST, MARK, CellEvent, HubTask, events_of, travelling
+from release.sweep.hub_task import LARGEST, MARK, CellEvent, JobTask, events_of, travelling
 from release.sweep.state import digest
 from tests import checkpoints, remote
 from tests.hub import HubServer
@@ -128,8 +128,8 @@ def cells(out: Path, **options: Any) -> tuple[GridCell, ...]:
 
 
 def test_a_task_comes_to_a_job_as_it_was_sent_and_holds_no_path_of_this_machine(tmp_path: Path) -> None:
-    task = HubTask(owner="ada", cells=tuple(map(travelling, cells(tmp_path))))
-    assert HubTask.unpacked(task.packed()) == task
+    task = JobTask(owner="ada", cells=tuple(map(travelling, cells(tmp_path))))
+    assert JobTask.unpacked(task.packed()) == task
     assert str(tmp_path) not in task.model_dump_json()
     assert [digest(cell) for cell in task.cells] == [digest(cell) for cell in cells(tmp_path)]
 
@@ -137,12 +137,12 @@ def test_a_task_comes_to_a_job_as_it_was_sent_and_holds_no_path_of_this_machine(
 @pytest.mark.parametrize("text", ["", "no task", "eJwDAAAAAAE=", "bm8="])
 def test_what_is_no_task_is_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - whatever pydantic says
-        HubTask.unpacked(text)
+        JobTask.unpacked(text)
 
 
 def test_a_task_that_unpacks_without_end_is_refused() -> None:
     with pytest.raises(ValueError, match="too large"):
-        HubTask.unpacked(base64.b64encode(zlib.compress(b" " * (LARGEST + 1))).decode())
+        JobTask.unpacked(base64.b64encode(zlib.compress(b" " * (LARGEST + 1))).decode())
 
 
 def test_of_a_log_only_lines_that_tell_of_cells_count() -> None:

@@ -21,7 +21,7 @@ from release.sources import hub
 from release.sources.base import DEMO, hub_id
 from release.sources.contact import TOKEN, status_of
 from release.sweep.grid import GridCell
-from release.sweep.hub_task import MOUNT, PLACE, VARIABLE, CellEvent, HubTask, MountedBase, events_of, travelling
+from release.sweep.hub_task import MOUNT, PLACE, VARIABLE, CellEvent, JobTask, MountedBase, events_of, travelling
 
 MODULE = "release.sweep.hub_worker"
 GRID_LABEL, TASK_LABEL, CELLS_LABEL = "release-sweep", "release-task", "release-cells"
@@ -62,7 +62,7 @@ class FoundJob:
     """
 
     info: JobInfo
-    task: HubTask
+    task: JobTask
     known: bool = True
 
     def mine(self, cells: Sequence[GridCell]) -> list[GridCell]:
@@ -131,7 +131,7 @@ class HubJobs:
         Raises:
             ReleaseError: There is no such base, or it may not be read.
         """
-        task = HubTask(
+        task = JobTask(
             owner=self.place.owner,
             cells=tuple(map(travelling, cells)),
             base=mounted(cells[0].plan.model),
@@ -145,7 +145,7 @@ class HubJobs:
         task = task.model_copy(update={"base": None})
         return FoundJob(self._started(task), task)
 
-    def _started(self, task: HubTask) -> JobInfo:
+    def _started(self, task: JobTask) -> JobInfo:
         base, cells = task.base, task.cells
         labels = {
             GRID_LABEL: _label(self.sweep),
@@ -217,10 +217,10 @@ def mounted(model: str) -> MountedBase | None:
     return MountedBase(id=found.id, revision=found.revision)
 
 
-def _task_of(job: JobInfo) -> HubTask | None:
+def _task_of(job: JobInfo) -> JobTask | None:
     """Return what a Job was given; None for a Job of another kind."""
     try:
-        return HubTask.unpacked(str((job.environment or {})[VARIABLE]))
+        return JobTask.unpacked(str((job.environment or {})[VARIABLE]))
     except (KeyError, ValueError):
         return None
 

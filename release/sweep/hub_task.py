@@ -37,7 +37,7 @@ class MountedBase(Frozen):
     revision: str
 
 
-class HubTask(Frozen):
+class JobTask(Frozen):
     """What a Job builds. A Job can be looked at by all of a namespace, so it holds no path of this machine.
 
     Attributes:

@@ -19,7 +19,7 @@ from release.schema.record import Record
 from release.settings.publication import PublishOptions
 from release.sources import hub
 from release.sweep.grid import GridCell
-from release.sweep.hub_task import OUT, PLACE, VARIABLE, CellEvent, HubTask
+from release.sweep.hub_task import OUT, PLACE, VARIABLE, CellEvent, JobTask
 from release.sweep.job import WORK
 from release.sweep.state import Board
 from release.sweep.task import SweepTask
@@ -29,7 +29,7 @@ from release.sweep.worker import run
 class PushingBoard(Board):
     """The states of a Job's cells; one is done when its repository holds it, and whoever reads the log hears of it."""
 
-    def __init__(self, task: HubTask, out: Path, console: Console) -> None:
+    def __init__(self, task: JobTask, out: Path, console: Console) -> None:
         super().__init__(out / WORK / "job", out)
         self.task = task
         self.console = console
@@ -84,7 +84,7 @@ def _tell(event: CellEvent) -> None:
 
 def main(packed: str, mount: str | None, console: Console) -> bool:
     """Build what a task says; tell whether nothing failed."""
-    task, out = HubTask.unpacked(packed), OUT.absolute()
+    task, out = JobTask.unpacked(packed), OUT.absolute()
     if task.base and mount:
         hub.lay(Path(mount), task.base.id, task.base.revision, console)
     board = PushingBoard(task, out, console)
