@@ -303,7 +303,7 @@ def pruned(bench: Bench, batch: Sequence[PlannedRelease], context: PruneContext 
             bench.console.begin(Stage.AUDIT)
             carry_side_files(base.folder, each.workspace.model)
             written = open_checkpoint(each.workspace.model)
-            audited = audit(base, written, each.plan.recipe, copy.budgets, copy.files, bench.console)
+            audited = audit(base, written, each.plan.recipe, copy.budgets, copy.sums, bench.console)
             sparsity.write(audited.table, each.workspace.model)
             forget_blocks(job)
             if each.plan.with_mask:

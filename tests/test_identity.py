@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from gguf import GGUFReader
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from release.__main__ import run
@@ -14,6 +15,7 @@ from release.progress import Console
 from release.schema.record import Record
 from release.settings.base import Identity
 from release.settings.command import understood
+from release.sources import demo
 from release.sources.base import resolve
 from release.sources.demo import HUB_ID, NOTE
 from release.sources.identity import gguf_note
@@ -83,6 +85,13 @@ def test_the_demo_is_what_it_is(said: Identity) -> None:
     with pytest.raises(BadOption, match="the demo"):
         resolve("demo", Console(quiet=True), said)
     assert resolve("demo", Console(quiet=True), Identity(id=HUB_ID, note=NOTE)).id == HUB_ID
+
+
+@pytest.mark.long
+def test_what_is_said_of_the_demo_is_what_its_file_states(demo_folder: Path) -> None:
+    fields = GGUFReader(demo_folder.parent / Path(demo.GGUF).name).fields
+    assert fields["general.license"].contents() == demo.LICENCE.id
+    assert fields["general.languages"].contents() == list(demo.LANGUAGES)
 
 
 @pytest.mark.long

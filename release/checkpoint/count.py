@@ -126,6 +126,7 @@ class CountPlan:
         groups: n and m of the pattern that prunable tensors follow.
         moving: Whether kept weights of prunable tensors may change, so that it is told how far they moved.
         marked: Whether the zeros of prunable tensors are packed and hashed.
+        summed: Whether the CRC-32 of prunable tensors is wanted.
     """
 
     prunable: Container[str] = ()
@@ -133,6 +134,7 @@ class CountPlan:
     groups: tuple[int, int] | None = None
     moving: bool = False
     marked: bool = False
+    summed: bool = False
 
     def found_in_base(self, tensor: Tensor) -> Place | None:
         """Where the base holds a tensor that it is compared with."""
@@ -144,7 +146,8 @@ class CountPlan:
         known = self.found_in_base(tensor) is not None
         moving = self.moving and prunable and known and tensor.is_float
         marks = hashlib.sha256() if self.marked and prunable and tensor.is_float else None
-        return Tally(tensor, prunable, self.groups if prunable else None, known, moving, marks)
+        groups = self.groups if prunable else None
+        return Tally(tensor, prunable, groups, known, moving, marks, self.summed and prunable)
 
 
 def count(

@@ -1,12 +1,13 @@
 """Write a safetensors file anew, some of its tensors changed, in memory that does not grow with the file.
 
 Same header bytes, same order, same offsets. Worker threads read and change pieces of the source, each piece once for
-all targets; every target has a thread that writes and one that hashes, so that all four go on at the same time. A file
-appears under its name only when it is whole; an interrupted one is kept under a temporary name and continued after its
-last whole tensor.
+all targets, and sum up what they changed; every target has a thread that writes, and one that hashes where its digest
+is wanted, so that all go on at the same time. A file appears under its name only when it is whole; an interrupted one
+is kept under a temporary name and continued after its last whole tensor.
 """
 
 import hashlib
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -47,15 +48,31 @@ class Target:
 
     Attributes:
         tag: Names what is being written; a partial file of the same tag is continued.
+        hashed: Whether its SHA-256 is wanted.
     """
 
     path: Path
     tag: str
+    hashed: bool = False
 
     @property
     def partial(self) -> Path:
         """Where it lies until it is whole."""
         return self.path.with_name(f".{self.path.name}.{self.tag}.partial")
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """A file that was written.
+
+    Attributes:
+        sums: CRC-32 of each changed tensor's bytes as they were computed, by name; what an earlier, interrupted run
+            wrote is not among them.
+        digest: None where it was not wanted.
+    """
+
+    sums: Mapping[str, int]
+    digest: FileDigest | None
 
 
 @dataclass(frozen=True)
@@ -73,14 +90,14 @@ class Edit:
 
 def rewrite(
     header: Header, targets: Sequence[Target], edit: Edit, threads: int, advance: Advance, busy: StageTimer
-) -> tuple[FileDigest, ...]:
+) -> tuple[WrittenFile, ...]:
     """Write the file that `header` describes once for each target, with its changes made.
 
     Args:
         header: Of the source file.
         threads: Workers that read and change, ≥ 1.
         advance: Told the bytes written.
-        busy: Told the time spent on "prune" (reading and changing), "write" and "hash".
+        busy: Told the time spent on "prune" (reading and changing), "write" and "hash" (sums and digests).
 
     Raises:
         DiskFull: The partial files are removed.
@@ -90,9 +107,9 @@ def rewrite(
     try:
         with ExitStack() as stack:
             stack.enter_context(no_room_is_told(targets[0].path))
-            files = [stack.enter_context(_PartialFile(target.partial, header, busy)) for target in targets]
+            files = [stack.enter_context(_PartialFile(target, header, busy)) for target in targets]
             _write(header, files, _Work(edit, len(files), busy), threads, advance)
-            digests = [file.finished() for file in files]
+            written = tuple(file.finished() for file in files)
     except DiskFull:
         for target in targets:
             target.partial.unlink(missing_ok=True)
@@ -102,29 +119,24 @@ def rewrite(
     for target in targets:
         put_in_place(target.partial, target.path)
         sync_folder(target.path.parent)
-    return tuple(
-        FileDigest(name=target.path.name, bytes=header.size, sha256=digest)
-        for target, digest in zip(targets, digests, strict=True)
-    )
+    return written
 
 
 class _PartialFile:
-    """One file in the making: written by one thread and hashed by another, piece by piece.
+    """One file in the making: written by one thread, and hashed by another where that is wanted, piece by piece.
 
     Attributes:
         done: Bytes that an earlier run left, up to the end of its last whole tensor.
     """
 
-    def __init__(self, path: Path, header: Header, busy: StageTimer) -> None:
-        self._busy = busy
-        self.done = _whole_bytes(path, header)
-        self._file = DiskWriter(path, self.done)
-        self._sha = hashlib.sha256()
+    def __init__(self, target: Target, header: Header, busy: StageTimer) -> None:
+        self._target, self._header, self._busy = target, header, busy
+        self.done = _whole_bytes(target.partial, header)
+        self._file = DiskWriter(target.partial, self.done)
+        self._sums: dict[str, int] = {}
+        self._sha = _hashed(target.partial) if target.hashed else None
         self._writer, self._hasher = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
         self._in_hand: list[Future[None]] = []
-        with path.open("rb") as file:
-            while block := file.read(PIECE):
-                self._sha.update(block)
 
     def __enter__(self) -> Self:
         return self
@@ -134,29 +146,41 @@ class _PartialFile:
         self._hasher.shutdown()
         self._file.close()
 
-    def put(self, data: Raw) -> None:
-        """Take the next bytes, when those before are written and hashed."""
+    def put(self, data: Raw, sums: Mapping[str, int]) -> None:
+        """Take the next bytes, when those before are written and hashed, and the sum of a tensor that was changed."""
         self._settle()
-        self._in_hand = [self._writer.submit(self._write, data), self._hasher.submit(self._hash, data)]
+        self._sums.update(sums)
+        self._in_hand = [self._writer.submit(self._write, data)]
+        if self._sha is not None:
+            self._in_hand.append(self._hasher.submit(self._hash, data, self._sha))
 
-    def finished(self) -> str:
-        """Wait until all is on the disk, and return the SHA-256."""
+    def finished(self) -> WrittenFile:
+        """Wait until all is on the disk."""
         self._settle()
         with self._busy.on("write"):
             self._file.finish()
-        return self._sha.hexdigest()
+        if self._sha is None:
+            return WrittenFile(self._sums, None)
+        name, size = self._target.path.name, self._header.size
+        return WrittenFile(self._sums, FileDigest(name=name, bytes=size, sha256=self._sha.hexdigest()))
 
     def _write(self, data: Raw) -> None:
         with self._busy.on("write"):
             self._file.write(data)
 
-    def _hash(self, data: Raw) -> None:
+    def _hash(self, data: Raw, sha: "hashlib._Hash") -> None:
         with self._busy.on("hash"):
-            self._sha.update(data.data)
+            sha.update(data.data)
 
     def _settle(self) -> None:
         for future in self._in_hand:
             future.result()
+
+
+def _hashed(path: Path) -> "hashlib._Hash":
+    """Begin a digest with what a file holds."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256")
 
 
 def _whole_bytes(path: Path, header: Header) -> int:
@@ -168,16 +192,16 @@ def _whole_bytes(path: Path, header: Header) -> int:
 
 def _write(header: Header, targets: Sequence[_PartialFile], work: "_Work", threads: int, advance: Advance) -> None:
     for target in targets:
-        target.put(np.frombuffer(header.raw, dtype=np.uint8)[target.done :])
+        target.put(np.frombuffer(header.raw, dtype=np.uint8)[target.done :], {})
         advance(max(target.done, len(header.raw)))
     start = min(target.done for target in targets)
     with SteadyReader(header.path, header.stamp) as source:
         pieces = (piece for piece in _pieces(header, work.edit.changes) if piece.start >= start)
         before: Sequence[Raw] = ()
-        for piece, results in in_order(partial(work, source), pieces, threads, lambda piece: piece.nbytes, UNDER_WAY):
-            for target, data in zip(targets, results, strict=True):
+        for piece, results, sums in in_order(partial(work, source), pieces, threads, Piece.cost, UNDER_WAY):
+            for target, data, changed in zip(targets, results, sums, strict=True):
                 if piece.start >= target.done:
-                    target.put(data)
+                    target.put(data, changed)
                     advance(piece.nbytes)
             POOL.give_back(before)  # every target has taken the next piece, and so is done with this one
             before = results
@@ -201,6 +225,10 @@ class Piece:
         """Offset of its first byte in the file."""
         return self.tensor.start + self.offset
 
+    def cost(self) -> int:
+        """Bytes that it holds while it is worked on or waits."""
+        return self.nbytes
+
 
 def _pieces(header: Header, changes: Mapping[str, Change]) -> Iterator[Piece]:
     for tensor in header.tensors:
@@ -217,14 +245,17 @@ class _Work:
     targets: int
     busy: StageTimer
 
-    def __call__(self, source: SteadyReader, piece: Piece) -> tuple[Piece, Sequence[Raw]]:
+    def __call__(self, source: SteadyReader, piece: Piece) -> tuple[Piece, Sequence[Raw], Sequence[dict[str, int]]]:
+        """Return the piece with its bytes for each target, and for each the CRC-32 of a tensor that was changed."""
         data = room_at(piece.start, piece.nbytes)
         with self.busy.on("prune"):
             source.read(piece.start, data)
             results = self._changed(piece, data)
         if not any(result is data for result in results):
             POOL.give_back([data])
-        return piece, results
+        with self.busy.on("hash"):
+            changed = piece.tensor.name in self.edit.changes
+            return piece, results, [{piece.tensor.name: zlib.crc32(r.data)} if changed else {} for r in results]
 
     def _changed(self, piece: Piece, data: Raw) -> Sequence[Raw]:
         if change := self.edit.changes.get(piece.tensor.name):

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import zlib
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -58,6 +59,7 @@ class TensorCount(Frozen):
         crowded: The base's zeros that are more than the pattern's in their group; None without pattern or base.
         moved: Of a prunable one whose kept weights may change, where a base was read.
         marks: SHA-256 of its zeros as `packed` marks them, where that was asked for.
+        crc32: Of a prunable one's bytes, where that was asked for.
     """
 
     name: str
@@ -75,6 +77,7 @@ class TensorCount(Frozen):
     crowded: int | None = None
     moved: Movement | None = None
     marks: str | None = None
+    crc32: int | None = None
 
 
 @dataclass
@@ -86,6 +89,7 @@ class Tally:
         compared: Whether the base has it too.
         moving: Whether it is told how far kept weights moved.
         marks: Digest of the packed zeros, where they are asked for.
+        summed: Whether its CRC-32 is asked for.
         sums: `Movement`'s, in its order.
         seen: Elements counted so far.
     """
@@ -96,6 +100,8 @@ class Tally:
     compared: bool
     moving: bool = False
     marks: "hashlib._Hash | None" = None
+    summed: bool = False
+    crc32: int = 0
     sha256: "hashlib._Hash" = field(default_factory=hashlib.sha256)
     seen: int = 0
     zeros: int = 0
@@ -110,6 +116,8 @@ class Tally:
 
     def add(self, data: Raw, before: "Future[Raw] | None") -> None:
         """Count one piece, in order."""
+        if self.summed:
+            self.crc32 = zlib.crc32(data.data, self.crc32)
         bits, other = self._bits(data), self._bits(before.result()) if before else None
         for start in range(0, bits.size, CHUNK):
             part = bits[start : start + CHUNK]
@@ -161,6 +169,7 @@ class Tally:
             numel=t.numel,
             sha256=self.sha256.hexdigest(),
             marks=self.marks.hexdigest() if self.marks else None,
+            crc32=self.crc32 if self.summed else None,
             moved=Movement(**dict(zip(Movement.model_fields, self.sums.tolist(), strict=True)))
             if self.moving
             else None,

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +11,8 @@ from release.checkpoint.buffers import room_like
 from release.checkpoint.folder import Checkpoint
 from release.checkpoint.header import Header, Raw, Tensor
 from release.checkpoint.prunable import block_of, prunable
-from release.checkpoint.rewrite import Change, Edit, Target, rewrite
+from release.checkpoint.rewrite import Change, Edit, Target, WrittenFile, rewrite
 from release.checkpoint.stage_timer import StageTimer
-from release.digests import FileDigest, digest_of
 from release.errors import DiskFull
 from release.format import size as bytes_text
 from release.machine import cores
@@ -86,12 +85,13 @@ class Pruned:
     """A pruned copy that was written.
 
     Attributes:
-        files: Digests of its weight files, in the base's order.
+        sums: CRC-32 of each pruned tensor's bytes as they were computed, by name; what an earlier run wrote is not
+            among them.
         budgets: What each tensor owed.
     """
 
     pruning: Pruning
-    files: tuple[FileDigest, ...]
+    sums: Mapping[str, int]
     budgets: Budgets
 
 
@@ -141,8 +141,8 @@ def prune(base: Checkpoint, jobs: Sequence[Job], console: Console, context: Prun
     seconds = None if any(continued) else time.perf_counter() - started
     work = None if any(continued) else _work(busy)
     return tuple(
-        Pruned(_describe(base, each, seconds, work, context.workers, len(jobs)), files, each.budgets)
-        for each, files in zip(decided, written, strict=True)
+        Pruned(_describe(base, each, seconds, work, context.workers, len(jobs)), sums, each.budgets)
+        for each, sums in zip(decided, written, strict=True)
     )
 
 
@@ -263,26 +263,23 @@ def require_room(base: Checkpoint, destinations: Sequence[Path]) -> None:
 
 def _write_shards(
     base: Checkpoint, decided: Sequence[_Decided], threads: int, advance: Advance, busy: StageTimer
-) -> tuple[tuple[FileDigest, ...], ...]:
-    """Write every weight file for every job; what an earlier run finished is read and hashed instead."""
-    found: list[dict[Path, FileDigest]] = [{} for _ in decided]
+) -> tuple[dict[str, int], ...]:
+    """Write every weight file for every job, but for those that an earlier run finished; return each job's sums."""
+    found: tuple[dict[str, int], ...] = tuple({} for _ in decided)
     for header in base.headers:
         places = [each.job.destination / header.path.name for each in decided]
         open_ones = [i for i, place in enumerate(places) if not place.exists()]
-        for i in set(range(len(places))) - set(open_ones):
-            found[i][header.path] = digest_of(places[i])
-            advance(header.size)
-        digests = (
-            _write_shard(base, header, [decided[i] for i in open_ones], threads, advance, busy) if open_ones else ()
-        )
-        for i, digest in zip(open_ones, digests, strict=True):
-            found[i][header.path] = digest
-    return tuple(tuple(each[header.path] for header in base.headers) for each in found)
+        advance(header.size * (len(places) - len(open_ones)))
+        if open_ones:
+            written = _write_shard(base, header, [decided[i] for i in open_ones], threads, advance, busy)
+            for i, each in zip(open_ones, written, strict=True):
+                found[i].update(each.sums)
+    return found
 
 
 def _write_shard(
     base: Checkpoint, header: Header, decided: Sequence[_Decided], threads: int, advance: Advance, busy: StageTimer
-) -> tuple[FileDigest, ...]:
+) -> tuple[WrittenFile, ...]:
     targets = [Target(each.job.destination / header.path.name, each.job.recipe.tag(base)) for each in decided]
     changes = dict.fromkeys(decided[0].budgets.parts, _change(decided))
     edit = Edit(changes, decided[0].job.recipe.allow_nonfinite)

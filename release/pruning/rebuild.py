@@ -143,8 +143,10 @@ def rebuild(
                 made = digest_of(target)
                 advance(header.size)
             else:
-                written = [Target(target, recipe.tag(base))]
-                [made] = rewrite(header, written, edit, cores(), advance, StageTimer())
+                [written] = rewrite(
+                    header, [Target(target, recipe.tag(base), hashed=True)], edit, cores(), advance, StageTimer()
+                )
+                made = written.digest or digest_of(target)
             if wanted.get(made.name) != made:
                 target.unlink()
                 raise AuditFailed(

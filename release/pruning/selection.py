@@ -21,7 +21,11 @@ Indices = NDArray[np.intp]
 CHUNK = 1 << 18
 """Weights looked at together: few enough for the cache, enough that passing the GIL around costs little beside them."""
 RUNS, LENGTH = 128, 8192
-"""The sample: how many runs of neighbouring weights, and how many weights in each."""
+"""The sample of a large tensor: how many runs of neighbouring weights, and how many weights in each."""
+SHARE, SHORTEST = 16, 2048
+"""Of a smaller one a 16th is sampled, in runs of so many weights at least: a short run costs as much as a long one."""
+FEWEST = 8
+"""Runs of a tensor that has as many: how much they differ tells how far off the sample may be."""
 SIGMAS = 4
 """How far from the sample's guess the cut is looked for first, in standard deviations."""
 
@@ -107,8 +111,8 @@ def find_cut(scores: Scorer, size: int, count: int) -> Cut:
 
 def _sample(scores: Scorer, size: int) -> Scores:
     """Scores of runs that are spread evenly over the tensor, [runs, length]."""
-    length = min(LENGTH, size)
-    runs = min(RUNS, size // length)
+    length = min(LENGTH, max(SHORTEST, size // (SHARE * RUNS)), size)
+    runs = min(RUNS, max(FEWEST, size // (SHARE * length)), size // length)
     starts = (i * (size - length) // max(1, runs - 1) for i in range(runs))
     return np.stack([scores(start, start + length) for start in starts])
 

@@ -122,8 +122,8 @@ def require_said(model: str, said: Identity, console: Console) -> None:
 
 
 def _require_of_demo(said: Identity) -> None:
-    licence, _ = demo.licence_and_languages()
-    require_agreement(said, Identity(id=demo.HUB_ID, licence=licence.id or "", note=demo.NOTE), "the demo")
+    known = Identity(id=demo.HUB_ID, licence=demo.LICENCE.id or "", note=demo.NOTE)
+    require_agreement(said, known, "the demo")
 
 
 def _require_of_folder(said: Identity, folder: Path, licence: Licence) -> None:
@@ -160,9 +160,9 @@ def hub_id(model: str) -> str:
 
 def _from_demo(console: Console, said: Identity) -> BaseModel:
     folder = demo.fetch(console)
-    licence, languages = demo.licence_and_languages()
     _require_of_demo(said)
-    return BaseModel(open_checkpoint(folder), DEMO, demo.HUB_ID, True, "demo", None, demo.NOTE, licence, languages)
+    checkpoint = open_checkpoint(folder)
+    return BaseModel(checkpoint, DEMO, demo.HUB_ID, True, "demo", None, demo.NOTE, demo.LICENCE, demo.LANGUAGES)
 
 
 def _from_folder(folder: Path, console: Console, said: Identity) -> BaseModel:

@@ -44,21 +44,22 @@ def audit(
     written: Checkpoint,
     recipe: Recipe,
     allowed: Budgets,
-    hashed: Sequence[FileDigest],
+    computed: Mapping[str, int],
     console: Console,
 ) -> Audited:
     """Read base and written files and judge them.
 
     Args:
         allowed: What each tensor owed.
-        hashed: Digests taken while writing.
+        computed: CRC-32 of the tensors that were changed, as they were computed, by name.
 
     Raises:
         AuditFailed: Names every check that failed, and where.
     """
     files, counts, base_files = _read(base, written, allowed, recipe.groups, console)
     table = sparsity.rows(counts, allowed)
-    checks = (*_as_written(base, written, hashed, files), *_as_planned(recipe, allowed, counts))
+    as_written = check_headers(base, written), check_read_back(computed, counts, files)
+    checks = (*as_written, *_as_planned(recipe, allowed, counts))
     refuse_failed(checks)
     return Audited(summarise(recipe, written, table, checks, files), table, base_files)
 
@@ -85,7 +86,7 @@ def _read(
         console.say(f"Not hashed again, since nothing changed since it was hashed here: {_named(known.digests)}.")
     step = console.step("Audit: read the files again", written.size, BYTES)
     with step as advance, BaseReader(base, known=known.digests) as dense:
-        plan = CountPlan(allowed.zeros, dense, groups)
+        plan = CountPlan(allowed.zeros, dense, groups, summed=True)
         # Past the page cache, as they were written.
         results = [count(h, plan, advance, Folder(h.path.parent, direct=True)) for h in written.headers]
         files = tuple(file for file, _ in results)
@@ -97,12 +98,23 @@ def _named(paths: Iterable[Path]) -> str:
     return listed([path.name for path in paths])
 
 
-def _as_written(
-    base: Checkpoint, written: Checkpoint, hashed: Sequence[FileDigest], files: Sequence[FileDigest]
-) -> Iterator[Check]:
+def check_headers(base: Checkpoint, written: Checkpoint) -> Check:
+    """The written files begin as the base's do."""
     same = [h.raw for h in base.headers] == [h.raw for h in written.headers]
-    yield Check(name="headers", ok=same, detail="as the base's, byte for byte" if same else "differ from the base's")
-    yield check_files("read back", hashed, files, "as hashed while writing")
+    return Check(name="headers", ok=same, detail="as the base's, byte for byte" if same else "differ from the base's")
+
+
+def check_read_back(computed: Mapping[str, int], counts: Sequence[TensorCount], files: Sequence[FileDigest]) -> Check:
+    """What was read from the disk is what was computed; tensors that were not changed are held against the base.
+
+    Args:
+        computed: CRC-32 of each changed tensor's bytes before they were written, by name.
+    """
+    found = {c.name: c.crc32 for c in counts}
+    wrong = [f"{name} is not as it was computed" for name, crc in computed.items() if found.get(name) != crc]
+    total = sum(file.bytes for file in files)
+    detail = f"{len(files)} files, {total:,} bytes: nothing differs from what was computed"
+    return Check(name="read back", ok=not wrong, detail=listed(wrong) or detail)
 
 
 def _as_planned(recipe: Recipe, allowed: Budgets, counts: Sequence[TensorCount]) -> Iterator[Check]:

@@ -5,6 +5,7 @@ import os
 import shutil
 import threading
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -39,13 +40,16 @@ def written(source, folders, allow_nonfinite=False):
             tensor.bits(out)[:] = tensor.bits(data) + np.uint16(add)
         return results
 
-    targets = [Target(folder / source.name, folder.name) for folder in folders]
+    targets = [Target(folder / source.name, folder.name, hashed=True) for folder in folders]
     for folder in folders:
         folder.mkdir(exist_ok=True)
     edit = Edit(dict.fromkeys(("b.weight", "d.weight"), change), allow_nonfinite)
-    digests = rewrite(read_header(source), targets, edit, 2, lambda _: None, StageTimer())
+    written = rewrite(read_header(source), targets, edit, 2, lambda _: None, StageTimer())
     found = [target.path.read_bytes() for target in targets]
-    assert [d.sha256 for d in digests] == [hashlib.sha256(data).hexdigest() for data in found]
+    assert [w.digest.sha256 for w in written] == [hashlib.sha256(data).hexdigest() for data in found]
+    for data, each in zip(found, written, strict=True):
+        tensors = {t.name: t for t in read_header(source).tensors}
+        assert each.sums == {n: zlib.crc32(data[tensors[n].start :][: tensors[n].nbytes]) for n in each.sums}
     return found
 
 
@@ -89,8 +93,10 @@ def test_many_tensors_of_one_size_keep_their_own_bytes(tmp_path):
     names = [tensor.name for tensor in read_header(path).tensors]
     target = tmp_path / "out.safetensors"
     edit = Edit(dict.fromkeys(names, change))
-    [digest] = rewrite(read_header(path), [Target(target, "tag")], edit, 3, lambda _: None, StageTimer())
-    assert digest.sha256 == hashlib.sha256(target.read_bytes()).hexdigest()
+    written = [Target(target, "tag", hashed=True)]
+    [made] = rewrite(read_header(path), written, edit, 3, lambda _: None, StageTimer())
+    assert made.digest.sha256 == hashlib.sha256(target.read_bytes()).hexdigest()
+    assert made.sums.keys() == set(names)
     found = load_file(target)
     assert all(np.array_equal(found[n].view(np.uint16), v.view(np.uint16) + 1) for n, v in load_file(path).items())
 
