@@ -6,6 +6,7 @@ from pathlib import Path
 
 from release.errors import OutputConflict
 from release.names import RECORD
+from release.sources.cache import cache_folder
 
 
 def require_place(out: Path, model: str) -> None:
@@ -16,12 +17,14 @@ def require_place(out: Path, model: str) -> None:
         model: The base, as asked for; a folder is not to receive what is made from it.
 
     Raises:
-        OutputConflict: Nothing can be written there, or it lies inside the base or inside a release.
+        OutputConflict: Nothing can be written there, or it lies inside the base, the demo model, or a release.
     """
     _require_writable(out)
     place = out.resolve()
     if model.strip() and Path(model).is_dir() and place.is_relative_to(Path(model).resolve()):
         raise OutputConflict(f"--out {out} lies inside the base model.", "Give a folder outside of it.")
+    if place.is_relative_to((cache_folder() / "demo").resolve()):
+        raise OutputConflict(f"--out {out} lies inside the demo model.", "Give a folder outside of it.")
     records = (
         place / "model" / RECORD,
         *(above / name for above in place.parents for name in (f"model/{RECORD}", RECORD)),

@@ -81,6 +81,17 @@ def test_no_release_is_built_inside_its_base_or_inside_a_release(
     assert [path.name for path in (tmp_path / "made").rglob("*")] == ["model", "release.json"]
 
 
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_no_release_is_built_inside_the_demo_model(
+    dry: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RELEASE_CACHE", str(tmp_path / "kept"))
+    out = tmp_path / "kept/demo/SmolLM2-135M-Instruct/inside"
+    assert run(["prune", "demo", "-m", "random", "-s", "30%", *dry, "-o", str(out)]) == 2
+    assert "inside the demo model" in capsys.readouterr().err
+    assert not (tmp_path / "kept").exists()
+
+
 def test_a_finished_release_says_which_lines_come_next(
     llama: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
