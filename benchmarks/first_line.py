@@ -1,6 +1,6 @@
 """How soon every command says its first line, and how soon the help stands there.
 
-    python benchmarks/first_line.py [--rounds 5] [COMMAND …]
+    python -m benchmarks.first_line [--rounds 5] [COMMAND …]
 
 Starts each command as a process of its own, takes the time to the first line of stdout or stderr, and ends it there;
 nothing is fetched and nothing is built. Prints the median of the rounds in seconds with the least and the largest. A
@@ -16,6 +16,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from benchmarks.results import say
 
 MOST = 60.0
 """Seconds within which a command has to say something."""
@@ -83,6 +85,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         (folder / "grid.yaml").write_text(GRID, encoding="utf-8")
+        medians = {}
         for name, line in LINES.items():
             if asked.commands and name not in asked.commands:
                 continue
@@ -91,6 +94,10 @@ def main() -> None:
             took = [first_line(words, folder) for _ in range(asked.rounds)]
             row = f"release {name:<18} {statistics.median(took):5.2f} s  ({min(took):.2f} to {max(took):.2f})"
             print(row, flush=True)
+            medians[name] = statistics.median(took)
+    if not asked.commands:
+        say("first_line.help", [medians.pop("--help")])
+        say("first_line.all", [max(medians.values())])
 
 
 if __name__ == "__main__":

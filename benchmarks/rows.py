@@ -55,6 +55,7 @@ BENCHES = {
         Bench("sweep", "--sparsities 3 --rounds 1", "--sparsities 9 --bbq 24 --rounds 1"),
         Bench("rebuild", "--layers 4 --rounds 3", "--layers 32 --rounds 3"),
         Bench("space", "--tokens 48 --rounds 5", "--tokens 48 --rounds 9"),
+        Bench("first_line", "--rounds 5", "--rounds 9"),
         Bench("push", "--gigabytes 0.5", "--gigabytes 2"),
     )
 }
@@ -108,5 +109,7 @@ ROWS = (
     Row("space.first.2", "space", "the same, both models", "step", f"{TOKEN} by each"),
     Row("space.rate.1", "space", "the Space over HTTP: tokens a second, one model", "step", "`generate`", more=True),
     Row("space.rate.2", "space", "the same, both models", "step", "`generate` by each in turn", more=True),
+    Row("first_line.help", "first_line", "`release --help` stands there", "whole command", None, 0.5),
+    Row("first_line.all", "first_line", "the first line of the slowest command", "whole command", None, 1.0),
     Row("push", "push", "push of a release, to a Hub on this machine", "step", "one `create_commit` of its model"),
 )

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from email import message_from_string
 from itertools import chain
 from pathlib import Path
 
@@ -33,13 +34,40 @@ def tracked(*folders: str) -> set[str]:
     return {p.relative_to(ROOT).as_posix() for p in paths if p.is_file() and "__pycache__" not in p.parts}
 
 
-def test_the_wheel_ships_templates_and_spaces_and_no_tests(tmp_path):
-    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dist")
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
-    names = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())
+    return zipfile.ZipFile(next(folder.glob("*.whl")))
+
+
+def test_the_wheel_ships_templates_and_spaces_and_no_tests(wheel):
+    names = set(wheel.namelist())
     assert {f"release/{name}" for name in tracked("templates", "spaces")} <= names
     assert tracked("release") <= names
-    assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
+    assert "release/py.typed" in names
+    assert not [name for name in names if not name.startswith(("release/", "prunecard-"))]
+
+
+def test_the_wheel_tells_an_index_what_it_is(wheel):
+    [path] = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
+    told = message_from_string(wheel.read(path).decode())
+    assert (told["Name"], told["Version"]) == ("prunecard", __version__)
+    assert (told["License-Expression"], told.get_all("License-File")) == ("Apache-2.0", ["LICENSE"])
+    assert told["Keywords"]
+    assert "Typing :: Typed" in told.get_all("Classifier")
+    assert set(EXTRAS) <= set(told.get_all("Provides-Extra"))
+    [programs] = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
+    assert {"release", "prunecard", "hf-release"} <= set(re.findall(r"^(\S+) =", wheel.read(programs).decode(), re.M))
+
+
+def test_the_long_description_has_every_section_and_no_link_that_an_index_cannot_follow(wheel):
+    [path] = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
+    shown = message_from_string(wheel.read(path).decode()).get_payload()
+    assert re.findall(r"^## .*", shown, re.MULTILINE) == re.findall(r"^## .*", README, re.MULTILINE)
+    assert {link for link in re.findall(r"\]\(([^)]+)\)", shown) if not link.startswith("https://")} == set()
+    assert "docs/first-run.md" in shown
 
 
 def test_an_installed_wheel_finds_its_templates(tmp_path):
