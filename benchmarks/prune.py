@@ -88,6 +88,20 @@ for header in checkpoint.headers:
     count(header, CountPlan(names), lambda _: None)
 print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
+WHOLE = """
+import os, resource, subprocess, sys, time
+base, out, method, checks = sys.argv[1:5]
+words = ["prune", base, "--method", method, "--sparsity", "0.5", "--out", os.path.join(out, "model")]
+started = time.perf_counter()
+subprocess.run(
+    [sys.executable, "-m", "release", *words],
+    check=True,
+    stdout=subprocess.DEVNULL,
+    stderr=subprocess.DEVNULL,
+    env={**os.environ, "RELEASE_CHECKS": checks},
+)
+print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
 USUAL = """
 import os, resource, sys, time
 import torch
@@ -208,12 +222,21 @@ def ours(code: str, *arguments: object) -> Run:
     return float(seconds), int(kib) * 1024
 
 
+def first(base: Path, out: Path, method: str) -> Run:
+    """The whole command where nothing is known of the base: neither its class nor its digests."""
+    with tempfile.TemporaryDirectory() as checks:
+        return ours(WHOLE, base, out, method, checks)
+
+
 def rows(base: Path, out: Path, usual: bool) -> list[Row]:
-    floor = "cp + sync + hashlib"
+    floor, checks = "cp + sync + hashlib", base.parent / "checks"
     found = [
         Row(floor, lambda: copy_and_hash(base, out)),
         Row("random", lambda: ours(PRUNE, base, out, "random"), floor),
         Row("magnitude", lambda: ours(PRUNE, base, out, "magnitude"), floor),
+        Row("whole, first time", lambda: first(base, out, "random"), floor),
+        Row("whole, random", lambda: ours(WHOLE, base, out, "random", checks), floor),
+        Row("whole, magnitude", lambda: ours(WHOLE, base, out, "magnitude", checks), floor),
         Row("audit, beside the base", lambda: ours(AUDIT, base, out), "hashlib", fresh=False),
         Row("hashlib", lambda: hash_files(base)),
         Row("verify", lambda: ours(VERIFY, base), "hashlib"),
