@@ -23,7 +23,7 @@ from release.comparison.table import table
 from release.comparison.write import NAMES, write_comparison
 from release.evals.engine.statistics import t_interval
 from release.evals.line import NO_INTERVAL
-from release.schema.record import Record
+from release.schema.record import Check, Record
 from release.schema.study import Study
 from release.values import Estimate
 from tests import checkpoints
@@ -204,6 +204,24 @@ def test_a_report_names_the_card_that_its_files_belie(release: Path, tmp_path: P
     assert found[str(foreign)]["actual_sparsity"] == 0
     assert found[str(belied)]["actual_sparsity"] < found[str(release)]["actual_sparsity"]
     assert "card and files disagree" in (tmp_path / "r" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("checks", "agrees"),
+    [
+        (None, None),
+        ((("weights", True), ("card", None)), None),
+        ((("weights", True), ("card", None), ("card", True)), True),
+        ((("weights", True), ("card", True), ("card", False)), False),
+        ((("weights", False), ("card", None)), False),
+    ],
+)
+def test_a_stranger_s_card_agrees_only_where_something_it_states_could_be_checked(
+    checks: tuple[tuple[str, bool | None], ...] | None, agrees: bool | None
+) -> None:
+    """A card that said “pruned at 50 % sparsity” in a sentence alone counted as one that agrees, over files of 35 %."""
+    made = None if checks is None else tuple(Check(name=name, ok=ok, detail="") for name, ok in checks)
+    assert ComparedRelease("vera/sparse", None, 0.35, None, made).agrees is agrees
 
 
 def test_masks_of_a_recipe_and_what_a_study_reported_stand_in_the_table_beside_each_metric() -> None:

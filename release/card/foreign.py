@@ -19,6 +19,8 @@ import yaml
 from release.format import one_line
 from release.schema.record import Check
 
+CHECK = "card"
+"""Name of a check of what a card claims."""
 MOST_CLAIMS = 500
 LONGEST_LINE = 1000
 """Characters of a line that are read."""
@@ -302,4 +304,4 @@ def _judged_count(claim: StatedClaim, held: Held, place: str) -> tuple[bool, str
 
 
 def _said(ok: bool | None, detail: str) -> Check:
-    return Check(name="card", ok=ok, detail=detail)
+    return Check(name=CHECK, ok=ok, detail=detail)

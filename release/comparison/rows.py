@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from release.card import foreign
 from release.evals.line import Line
 from release.evals.registry import EVALS
 from release.schema.record import Check, Record
@@ -49,8 +50,13 @@ class ComparedRelease:
 
     @property
     def agrees(self) -> bool | None:
-        """Whether its files hold what its card states; None where that was not checked."""
-        return None if self.checks is None else not any(check.ok is False for check in self.checks)
+        """Whether its files hold what its card states; None where that was not checked, or nothing stated could be."""
+        if self.checks is None:
+            return None
+        if any(check.ok is False for check in self.checks):
+            return False
+        stated = any(check.ok and check.name == foreign.CHECK for check in self.checks)
+        return True if self.record or stated else None
 
 
 def _lines(record: Record) -> Iterator[Line]:

@@ -244,7 +244,7 @@ def _against_foreign_card(subject: Inspection, seen: Seen) -> Iterator[Check]:
     """Hold the files against what the card of a model that another tool made says of them."""
     text, prunable = subject.card, seen.prunable
     if text is None:
-        yield Check(name="card", ok=None, detail=f"no {CARD}")
+        yield Check(name=foreign_card.CHECK, ok=None, detail=f"no {CARD}")
         return
     held = foreign_card.Held(
         prunable=sum(c.numel for c in prunable),
