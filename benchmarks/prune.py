@@ -36,6 +36,9 @@ Run = tuple[float, int]
 """Seconds, and the process's peak memory in bytes (0 where it is not of interest)."""
 
 KEYS = {
+    "whole, first time": "prune.first",
+    "whole, random": "prune.whole.random",
+    "whole, magnitude": "prune.whole.magnitude",
     "random": "prune.random",
     "magnitude": "prune.magnitude",
     "verify": "prune.count",
