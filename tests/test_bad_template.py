@@ -173,6 +173,7 @@ SETTINGS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("changes", SETTINGS, ids=json.dumps)
 def test_odd_settings_of_a_tokenizer_are_refused_or_do_no_harm(changes, base, tmp_path, capsys):
     patch(base, "tokenizer_config.json", **changes)

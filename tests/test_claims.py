@@ -352,6 +352,7 @@ def test_a_model_has_stopped_reading_where_it_names_one_letter_and_its_base_does
     assert verdict("stopped_reading", measured) == expected
 
 
+@pytest.mark.long
 def test_one_letter_in_three_hundred_of_three_hundred_readings_has_stopped_reading():
     """The real counts, through the real comparison: B whatever stands there, where the dense model reads."""
     population, data = read_bbq(None, Console())
@@ -565,6 +566,7 @@ def test_claims_on_the_same_question_count_once_and_get_the_same_treatment():
     assert len(asked) < sum(claim.p_value is not None for claim in claims.values())
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None)
 @given(audits(), measurements())
 def test_adjusting_lowers_no_p_and_nothing_is_inferred_without_one(audit, measured):

@@ -114,6 +114,7 @@ def test_a_front_holds_all_that_no_other_beats_and_nothing_else(points: list[tup
         assert (f"m{place}" in kept) is not beaten
 
 
+@pytest.mark.long
 def test_the_table_is_the_same_in_csv_and_parquet_and_holds_every_metric(tmp_path: Path) -> None:
     releases = goldens()
     write_comparison(releases, tmp_path, "Goldens")
@@ -128,6 +129,7 @@ def test_the_table_is_the_same_in_csv_and_parquet_and_holds_every_metric(tmp_pat
         assert {f"{column(line)}_low" for line in release.lines} <= set(columns)
 
 
+@pytest.mark.long
 def test_the_same_releases_give_the_same_bytes(tmp_path: Path) -> None:
     for folder in ("one", "two"):
         write_comparison(goldens(), tmp_path / folder, "Goldens")

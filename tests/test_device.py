@@ -86,7 +86,10 @@ def test_weights_that_a_device_cannot_hold_are_refused() -> None:
     device.require_type(CPU, torch.float64)
 
 
-@pytest.mark.parametrize(("method", "doubles"), [("wanda", False), ("sparsegpt", False), ("sparsegpt", True)])
+@pytest.mark.parametrize(
+    ("method", "doubles"),
+    [("wanda", False), *(pytest.param("sparsegpt", each, marks=pytest.mark.long) for each in (False, True))],
+)
 def test_calibration_on_a_device_gives_the_masks_of_the_cpu(
     base_folders: dict[str, Path], tmp_path: Path, console: Console, method: str, doubles: bool
 ) -> None:

@@ -54,6 +54,7 @@ KNOWN = {
 """Where such a call stands, each with what is done without it."""
 
 
+@pytest.mark.long
 def test_what_one_system_alone_has_is_asked_for_in_known_places() -> None:
     found: dict[str, set[str]] = {}
     for path in SOURCES:
@@ -83,6 +84,7 @@ def careless(tree: ast.AST) -> Iterator[int]:
             yield node.lineno
 
 
+@pytest.mark.long
 def test_no_text_depends_on_the_systems_encoding_or_ends_of_lines() -> None:
     found = {
         f"{path.relative_to(ROOT)}:{line}"

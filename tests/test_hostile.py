@@ -78,7 +78,7 @@ def kinds(*quick: str) -> list[Any]:
     return [pytest.param(kind, marks=[] if kind in quick else [pytest.mark.long]) for kind in HOSTILE]
 
 
-@pytest.mark.parametrize("kind", kinds("names that are paths", "code that the model asks for"))
+@pytest.mark.parametrize("kind", kinds("names that are paths"))
 def test_a_hostile_folder_does_no_harm_whatever_is_done_with_it(kind, world, tmp_path):
     spoilt = lure(world.honest, tmp_path / "cwd", world.machine.home / "hf" / "token", tmp_path / "RAN")
     HOSTILE[kind](spoilt)

@@ -28,6 +28,8 @@ MADE = {
 }
 NEVER = "A recipe that nobody followed"
 
+pytestmark = pytest.mark.long  # three releases are made and pushed before the first test
+
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -114,7 +114,7 @@ def without_contradictions(words: dict[str, str | None]) -> dict[str, str | None
         left_out.append("--allocation")
     if not row.seeded or (words.get("--bbq"), words.get("--perplexity")) == ("OFF", "off"):
         left_out.append("--seeds")
-    if words.get("--perplexity-preset") == "c4":
+    if words.get("--perplexity-preset") in ("c4", "study"):
         left_out.append("--text")
     if "--precision" in words:
         left_out.append("--bbq")

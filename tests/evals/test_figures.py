@@ -137,6 +137,7 @@ def test_only_what_was_measured_is_drawn(
     assert names(written) == {path.name for path in tmp_path.iterdir()} == drawn
 
 
+@pytest.mark.long
 def test_drawing_twice_gives_the_same_bytes(tmp_path: Path, evaluation: Path, figures: tuple[Path, ...]) -> None:
     with matplotlib.rc_context({"lines.linewidth": 7, "text.color": "red", "svg.hashsalt": "other"}):
         again = draw(measured(), evaluation, tmp_path)
@@ -214,6 +215,7 @@ def test_dense_and_pruned_differ_in_shape_too(shapes: dict[str, object]) -> None
     assert shapes["dense"] != shapes["pruned"]
 
 
+@pytest.mark.long
 def test_text_from_a_record_is_drawn_literally(tmp_path: Path, evaluation: Path) -> None:
     scores = tuple(records.score("srs", over, 0.4, 0.5) for over in (NASTY, "Age"))
     bbq = records.example_bbq(by_category=scores)
@@ -225,6 +227,7 @@ def test_text_from_a_record_is_drawn_literally(tmp_path: Path, evaluation: Path)
     assert "$x^2_" in (tmp_path / "latency.svg").read_text(encoding="utf-8")
 
 
+@pytest.mark.long
 def test_drawing_leaves_matplotlibs_settings_and_needs_no_display(
     tmp_path: Path, evaluation: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -104,6 +104,7 @@ def fetched(home: Path, preset: str = "wikitext2", **changes: str) -> list:
     return json.loads(done.stdout)
 
 
+@pytest.mark.long
 def test_wikitext_is_fetched_once_at_its_commit_and_joined_as_papers_join_it(hub: HubServer, tmp_path: Path) -> None:
     text, source = fetched(tmp_path / "home", HF_ENDPOINT=hub.url)
     assert text == "\n\n".join(ROWS)

@@ -83,6 +83,7 @@ def test_one_loading_serves_all_and_a_second_run_needs_none(
     assert again.bbq.scores == first.bbq.scores
 
 
+@pytest.mark.long
 def test_only_the_categories_asked_for_are_asked(tmp_path: Path, tiny: dict[str, Path], console: Console) -> None:
     plan = Measuring(bbq="16", bbq_categories=("Age", "SES"), perplexity="off", latency="off", device="cpu")
     found = measure(tiny["llama"], tiny["llama"], plan, tmp_path, console).bbq
@@ -103,6 +104,7 @@ def test_sixteen_bits_are_measured_with_their_floor(
     assert measure(tiny["llama"], damaged, full, tmp_path, console).bbq.rounding is None
 
 
+@pytest.mark.long
 def test_answers_are_written_item_by_item(
     tmp_path: Path, tiny: dict[str, Path], damaged: Path, console: Console
 ) -> None:

@@ -178,6 +178,7 @@ CHOICES = st.lists(st.lists(st.integers(0, 2), min_size=3, max_size=3), min_size
 SOME_UNPARSED = st.lists(st.lists(st.integers(-1, 2), min_size=3, max_size=3), min_size=2, max_size=24)
 
 
+@pytest.mark.long
 @settings(deadline=None)
 @given(SOME_UNPARSED, st.data())
 def test_s_amb_is_srs_minus_anti_of_whatever_parses(answers: list[list[int]], data: st.DataObject) -> None:
@@ -228,6 +229,7 @@ def test_every_answer_counts_once_and_every_item_alike(answers: list[list[int]])
         assert own[5] == 1
 
 
+@pytest.mark.long
 @settings(deadline=None)
 @given(CHOICES, st.integers(1, 5))
 def test_the_same_answer_given_again_changes_no_score(answers: list[list[int]], runs: int) -> None:

@@ -113,6 +113,7 @@ def lifted(column: str) -> Callable[[Row], Row]:
     return lambda row: {column: row[column] / 2} if row["model"] == "pruned" else {}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "forge"),
     [

@@ -153,7 +153,20 @@ def test_blocks_that_are_not_the_language_models_are_left_dense_and_listed(
     make: Callable[[Path], Path], left: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     base = make(tmp_path / "base")
-    assert run(["publish", str(base), "--method", "random", "--sparsity", "0.3", "--local", "--dry-run", "--json"]) == 0
+    asked = [
+        "--method",
+        "random",
+        "--sparsity",
+        "0.3",
+        "--bbq",
+        "off",
+        "--latency",
+        "off",
+        "--local",
+        "--dry-run",
+        "--json",
+    ]
+    assert run(["publish", str(base), *asked]) == 0
     foretold = json.loads(capsys.readouterr().out)
     assert [each["blocks"] for each in foretold["left_dense"]] == [left]
     assert prune(base, tmp_path / "out", "random") == 0
