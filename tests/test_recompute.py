@@ -19,6 +19,7 @@ from release.digests import digest_of
 from release.evals import claims
 from release.evals.bbq import again as bbq_again
 from release.evals.bbq import data as bbq
+from release.evals.bbq.categories import SIZES
 from release.evals.perplexity import again as perplexity_again
 from release.evals.perplexity.table import read_losses, write_losses
 from release.formats import derived
@@ -379,7 +380,7 @@ def test_sizes_of_the_categories_are_bbqs() -> None:
     found: dict[str, list[int]] = {}
     for item in data:
         found.setdefault(item.category, []).append(item.condition == "ambig")
-    assert {name: len(flags) for name, flags in found.items()} == bbq.SIZES
+    assert {name: len(flags) for name, flags in found.items()} == SIZES
     assert all(2 * sum(flags) == len(flags) for flags in found.values())
 
 

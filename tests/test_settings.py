@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import release
 from release import cli
 from release.asked import command, plan_record
-from release.errors import BadOption
+from release.errors import BadOption, UnknownName
 from release.frozen import Frozen
 from release.plan import Plan
 from release.progress import Console
@@ -163,6 +163,13 @@ def test_options_of_tasks_parse_back_without_the_folders_of_their_paths(base: Ba
     plan = planned(["llama", "--method=magnitude", "--sparsity=0.5", *words])
     _, _, *again = shlex.split(command(plan, base, None))
     assert planned(again).measuring == plan.measuring
+
+
+def test_a_category_that_bbq_has_not_is_refused_with_the_options_and_one_of_other_data_by_the_data() -> None:
+    words = "llama", "--method=random", "--sparsity=0.1", "--bbq-categories=Agee"
+    with pytest.raises(UnknownName, match="Agee"):
+        planned([*words])
+    assert planned([*words, "--bbq-data=mine"]).measuring.bbq_categories == ("Agee",)
 
 
 @pytest.mark.parametrize("record", RECORDS)

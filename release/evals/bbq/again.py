@@ -6,8 +6,8 @@ from dataclasses import replace
 from release.evals.again import FOLDER, Table
 from release.evals.bbq import looks
 from release.evals.bbq.answers import Task
+from release.evals.bbq.categories import SIZES
 from release.evals.bbq.compare import BbqFacts, compare
-from release.evals.bbq.data import SIZES
 from release.evals.bbq.data import known as data_at_hand
 from release.evals.bbq.items import Item
 from release.evals.bbq.result import Bbq, Looks

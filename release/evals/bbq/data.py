@@ -42,20 +42,6 @@ PINS = {
     METADATA: "564eb184be7427cefe9f1ffd8fd03cb700e6aa98",
 }
 """File → git blob SHA-1 at `COMMIT`."""
-SIZES = {
-    "Age": 3680,
-    "Disability_status": 1556,
-    "Gender_identity": 5672,
-    "Nationality": 3080,
-    "Physical_appearance": 1576,
-    "Race_ethnicity": 6880,
-    "Race_x_SES": 11160,
-    "Race_x_gender": 15960,
-    "Religion": 1200,
-    "SES": 6864,
-    "Sexual_orientation": 864,
-}
-"""Category → its items, half of them ambiguous: what a sample stands for, also where the data are not at hand."""
 
 LARGEST = 64 << 20
 """Bytes of a file of BBQ; the largest has a third of it."""

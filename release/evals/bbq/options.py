@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from release.errors import BadOption
+from release.evals.bbq.categories import require_categories
 from release.settings.evaluation import EvalOptions
 from release.settings.option import HelpPanel, Option, share
 from release.settings.shared import BbqData, amount
@@ -78,13 +79,16 @@ class BbqOptions(EvalOptions):
 
     @classmethod
     def require_consistent(cls, asked: Any) -> None:
-        """Refuse a fixed number of items beside a precision, which decides it.
+        """Refuse a fixed number of items beside a precision, which decides it, and a category that BBQ has not.
 
         Raises:
             BadOption: Both are given.
+            UnknownName: There is no such category; those of another benchmark are told by its data.
         """
         if asked.precision is not None and asked.bbq != "auto":
             raise BadOption("--precision and --bbq exclude each other.", "Leave one out: precision decides the items.")
+        if asked.bbq_data is None:
+            require_categories(asked.bbq_categories)
 
 
 OPTIONS = BbqOptions

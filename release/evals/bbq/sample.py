@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from release.errors import BadOption, UnknownName
+from release.errors import BadOption
+from release.evals.bbq.categories import require_categories
 from release.evals.bbq.items import Item
 
 STUDY = ("Age", "Gender_identity", "Race_ethnicity", "Religion", "SES")
@@ -63,10 +64,7 @@ def of_categories(items: Sequence[Item], categories: Sequence[str]) -> tuple[Ite
     Raises:
         UnknownName: There is no such category.
     """
-    known = {item.category for item in items}
-    for name in categories:
-        if name not in known:
-            raise UnknownName.among("BBQ category", name, known)
+    require_categories(categories, {item.category for item in items})
     return tuple(item for item in items if not categories or item.category in categories)
 
 
