@@ -2,7 +2,7 @@
 
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
@@ -25,6 +25,7 @@ from release.evals.bbq.sample import draw, of_categories
 from release.evals.bbq.width import forecast
 from release.frozen import Frozen
 from release.hub import PushPlan
+from release.models.class_check import class_answer
 from release.models.classes import matrices, meta_model, require_prunable
 from release.models.device import choose_device
 from release.models.fitness import require_fit, require_language_model
@@ -43,9 +44,6 @@ from release.sources import hub as hub_source
 from release.sources.base import require_said
 from release.sources.cache import nothing_fetched
 from release.verification import signing
-
-Tensors = Mapping[str, tuple[str, tuple[int, ...]]]
-"""Tensor name → (stored type, shape)."""
 
 LAID_OUT = 100
 """Items of BBQ that a dry run lays out, at most, to see that they can be asked."""
@@ -267,24 +265,24 @@ def _from_folder(folder: Path, slug: str) -> _Outline:
         require_language_model(folder)
         return _from_config(folder, slug)
     checkpoint = open_checkpoint(folder)
-    tensors = {t.name: (t.dtype, t.shape) for t in checkpoint.tensors()}
+    class_answer(checkpoint)
     files = tuple(h.path.name for h in checkpoint.headers)
-    return _checked(folder, slug, tensors, checkpoint.size, files, tuple(left_behind(here.sizes, files)))
+    return _counted(folder, slug, checkpoint.shapes, checkpoint.size, files, tuple(left_behind(here.sizes, files)))
 
 
 def _from_hub(full_id: str) -> _Outline:
     repo_id, _, revision = full_id.partition("@")
     found = hub_source.headers(repo_id, revision or None)
-    read_config(found.folder)
+    config, shapes = read_config(found.folder), {name: shape for name, (_, shape) in found.tensors.items()}
+    require_prunable(require_fit(found.folder, shapes), config, found.tensors)
     size = sum(found.info.files[name] for name in found.info.weights)
-    return _checked(found.folder, base.slug(repo_id), found.tensors, size, found.info.weights, found.info.left)
+    return _counted(found.folder, base.slug(repo_id), shapes, size, found.info.weights, found.info.left)
 
 
-def _checked(
-    folder: Path, slug: str, tensors: Tensors, size: int, files: tuple[str, ...], left: tuple[str, ...]
+def _counted(
+    folder: Path, slug: str, shapes: Shapes, size: int, files: tuple[str, ...], left: tuple[str, ...]
 ) -> _Outline:
-    config, shapes = read_config(folder), {name: shape for name, (_, shape) in tensors.items()}
-    require_prunable(require_fit(folder, shapes), config, tensors)
+    config = read_config(folder)
     return _Outline(
         folder=folder,
         slug=slug,
