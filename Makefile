@@ -1,4 +1,4 @@
-# Everything runs in .venv; nothing is installed outside it but Debian's chromium, where it is missing.
+# Everything runs in .venv; nothing is installed outside it but Debian's chromium and fuse3, where they are missing.
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -16,7 +16,7 @@ test: .venv/dev chromium
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy & types=$$!; $(PYTEST) --dist worksteal -m "not long"; tests=$$?; wait $$types && exit $$tests
 
-test-long: .venv/dev chromium
+test-long: .venv/dev chromium fuse
 	$(PYTEST) --dist worksteal -m long
 
 # The newest versions that pyproject.toml allows, in an environment made for this; PYTHON=python3.13 tries another Python.
@@ -41,6 +41,12 @@ bench: .venv/dev
 fuzz: .venv/dev
 	-$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[fuzz]"
 	nice -n 10 $(BIN)/python -m tests.fuzz $(TARGETS)
+
+# A file system of the tests' own, without locks: what it takes from Debian, where that can be had.
+.PHONY: fuse
+fuse:
+	@(command -v fusermount3 && pkg-config --exists fuse3) >/dev/null 2>&1 || (apt-get update -qq && apt-get install -y -qq fuse3 libfuse3-dev pkg-config) \
+		|| echo "No fuse3: the test of a file system without locks will say that it is skipped."
 
 .PHONY: chromium
 chromium:

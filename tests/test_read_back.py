@@ -27,7 +27,7 @@ def gate(base_folders, tmp_path, console):
     out.mkdir()
     [pruned] = prune(base, [Job(recipe, out, tmp_path / "work")], console, PruneContext(2))
     carry_side_files(base.folder, out)
-    return out, lambda: audit(base, open_checkpoint(out), recipe, pruned.budgets, pruned.sums, console)
+    return out, lambda sums=pruned.sums: audit(base, open_checkpoint(out), recipe, pruned.budgets, sums, console)
 
 
 def exchanged(bits: np.ndarray, dense: np.ndarray) -> None:
@@ -53,4 +53,12 @@ def test_a_tensor_that_is_not_on_the_disk_as_it_was_computed_is_named(damage, ga
 
 def test_what_lies_on_the_disk_as_it_was_computed_passes(gate):
     _, audited = gate
-    assert all(check.ok for check in audited().audit.checks)
+    checks = {check.name: check for check in audited().audit.checks}
+    assert all(check.ok for check in checks.values())
+    assert checks["read back"].detail.endswith("; 14 pruned tensors are as they were computed")
+
+
+def test_what_an_earlier_run_wrote_is_not_said_to_be_as_it_was_computed(gate):
+    _, audited = gate
+    [told] = [check for check in audited(sums={}).audit.checks if check.name == "read back"]
+    assert told.detail.endswith("; 0 pruned tensors are as they were computed; 14 were written by an earlier run")

@@ -110,10 +110,11 @@ def check_read_back(computed: Mapping[str, int], counts: Sequence[TensorCount], 
     Args:
         computed: CRC-32 of each changed tensor's bytes before they were written, by name.
     """
-    found = {c.name: c.crc32 for c in counts}
+    found = {c.name: c.crc32 for c in counts if c.crc32 is not None}
     wrong = [f"{name} is not as it was computed" for name, crc in computed.items() if found.get(name) != crc]
-    total = sum(file.bytes for file in files)
-    detail = f"{len(files)} files, {total:,} bytes: nothing differs from what was computed"
+    total, earlier = sum(file.bytes for file in files), len(found.keys() - computed.keys())
+    of_before = f"; {earlier} were written by an earlier run" if earlier else ""
+    detail = f"{len(files)} files, {total:,} bytes; {len(computed)} pruned tensors are as they were computed{of_before}"
     return Check(name="read back", ok=not wrong, detail=listed(wrong) or detail)
 
 
