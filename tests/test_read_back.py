@@ -53,12 +53,9 @@ def test_a_tensor_that_is_not_on_the_disk_as_it_was_computed_is_named(damage, ga
 
 def test_what_lies_on_the_disk_as_it_was_computed_passes(gate):
     _, audited = gate
-    checks = {check.name: check for check in audited().audit.checks}
-    assert all(check.ok for check in checks.values())
-    assert checks["read back"].detail.endswith("; 14 pruned tensors are as they were computed")
+    assert all(check.ok for check in audited().audit.checks)
 
 
-def test_what_an_earlier_run_wrote_is_not_said_to_be_as_it_was_computed(gate):
+def test_what_is_on_record_does_not_depend_on_which_run_wrote_a_tensor(gate):
     _, audited = gate
-    [told] = [check for check in audited(sums={}).audit.checks if check.name == "read back"]
-    assert told.detail.endswith("; 0 pruned tensors are as they were computed; 14 were written by an earlier run")
+    assert audited(sums={}).audit == audited().audit
