@@ -94,7 +94,9 @@ def test_no_text_depends_on_the_systems_encoding_or_ends_of_lines() -> None:
     assert found == set()
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+@pytest.mark.parametrize(
+    "encoding", ["cp1252", *(pytest.param(each, marks=pytest.mark.long) for each in ("ascii", "utf-8"))]
+)
 def test_json_is_read_back_whatever_the_pipe_can_carry(encoding: str) -> None:
     words = [sys.executable, "-m", "release", "methods", "--json"]
     done = subprocess.run(words, env=os.environ | {"PYTHONIOENCODING": encoding}, cwd=ROOT, capture_output=True)

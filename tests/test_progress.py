@@ -122,7 +122,11 @@ def test_the_stages_of_a_release_follow_from_its_plan(plan: Plan, stages: str) -
     ("words", "steps"),
     [
         (["publish", "{base}", "-m", "random", "-s", "30%", *OFF, "--local", "-o", "{out}"], 4),
-        (["publish", "{base}", "-m", "random", "-s", "30%", *OFF, "--bbq", "4", "--local", "-o", "{out}"], 7),
+        pytest.param(
+            ["publish", "{base}", "-m", "random", "-s", "30%", *OFF, "--bbq", "4", "--local", "-o", "{out}"],
+            7,
+            marks=pytest.mark.long,
+        ),
         (["prune", "{base}", "-m", "random", "-s", "30%,50%", "-o", "{out}"], 6),
     ],
 )

@@ -169,7 +169,7 @@ LOST = [("POST", "/api/jobs/ada$"), ("POST", "/api/settings/webhooks$"), ("DELET
 
 
 @pytest.mark.parametrize(("method", "path"), LOST)
-@pytest.mark.parametrize("action", ["lost", "reset", 503])
+@pytest.mark.parametrize("action", ["lost", *(pytest.param(each, marks=pytest.mark.long) for each in ("reset", 503))])
 def test_after_a_doubtful_answer_nothing_is_made_twice(client, method, path, action):
     client.hub.faults.append(Fault(method, path, action=action))
     assert watch(client, "--package", PACKAGE)["code"] == 0
