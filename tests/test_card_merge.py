@@ -42,6 +42,7 @@ def around(card: str, above: str = "", below: str = "") -> str:
     return f"{first}\n---\n{above}{rest}{below}"
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None)
 @given(st.text(max_size=80), st.text(max_size=80))
 def test_any_text_outside_the_marks_survives_to_the_letter(above, below):

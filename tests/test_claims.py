@@ -398,6 +398,7 @@ def test_what_was_switched_off_is_not_measured():
     assert undecided == {claim.key for claim in CLAIMS} - {"no_storage_gain", "counts_as_targeted"}
 
 
+@pytest.mark.long
 @settings(max_examples=40, deadline=None)
 @given(audits(), measurements())
 def test_every_evidence_decides_every_claim_in_one_line(audit, measured):

@@ -65,6 +65,7 @@ def perplexity_over(changes: list[Estimate]) -> Estimate:
     return found.mean
 
 
+@pytest.mark.long
 @given(st.floats(-1, 3), st.floats(0.01, 0.5), st.integers(2, 6))
 def test_masks_that_do_the_same_leave_the_interval_of_sampling(place: float, error: float, masks: int) -> None:
     """All masks are asked the same samples, so more of them make it no narrower."""
@@ -74,6 +75,7 @@ def test_masks_that_do_the_same_leave_the_interval_of_sampling(place: float, err
     assert (found.low, found.high) == (pytest.approx(one.low), pytest.approx(one.high))
 
 
+@pytest.mark.long
 @given(st.lists(st.floats(-1, 1), min_size=2, max_size=6, unique=True))
 def test_masks_measured_without_error_leave_student_s_interval_over_masks(places: list[float]) -> None:
     values = np.array(places)

@@ -219,6 +219,7 @@ def test_blocks_are_read_on_a_device_as_the_whole_model_is(
         assert (logits.cpu() - whole).abs().max() < 1e-4
 
 
+@pytest.mark.long
 def test_an_answer_is_timed_on_a_device_whichever_sides_weights_it_has(
     base_folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

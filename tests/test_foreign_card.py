@@ -156,6 +156,7 @@ pieces = st.sampled_from(PIECES)
 hostile = st.one_of(st.text(), st.lists(pieces, max_size=40).map("".join))
 
 
+@pytest.mark.long
 @settings(max_examples=400)
 @given(hostile)
 def test_no_text_makes_it_fail_and_every_claim_stands_on_a_line_of_the_card(card):

@@ -340,6 +340,7 @@ def test_what_cannot_be_read_is_named_with_a_remedy(world: World, token: str) ->
         assert "\n" in answer["text"], "no remedy"
 
 
+@pytest.mark.long
 def test_a_wrong_token_and_a_broken_download_are_told_apart(world: World, release_folder: Path) -> None:
     put(world.hub, "org/base", base_files(release_folder))
     script = 'tell(lambda: reading.fetch("org/base", None, Console()))'

@@ -115,6 +115,7 @@ def test_large_files_in_parts_arrive_whole(at: Bench) -> None:
     assert at.asked("POST", "/complete") == 2
 
 
+@pytest.mark.long
 def test_by_xet_a_fault_passes_too(at: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", False)
     at.fault("GET", f"/api/models/{ID}/xet-write-token/", action=503)

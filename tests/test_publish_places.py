@@ -78,6 +78,7 @@ def test_a_renamed_model_is_not_published_to_and_the_remedy_publishes_where_it_i
     assert release("verify", str(built))["ok"]
 
 
+@pytest.mark.long
 def test_a_space_may_go_under_a_name_of_its_own(hub: HubServer, publish: Command, release: Command) -> None:
     words = ("--into", "lab/model", "--into", "spaces/ada/app")
     plan = publish(*words, "--dry-run")
@@ -129,6 +130,7 @@ def test_somebody_elses_repository_is_refused_before_pruning_and_adopted_where_a
     assert on_hub(hub.store, kind, repo_id=ID) == contents(Path("releases") / NAME / part)
 
 
+@pytest.mark.long
 def test_a_card_that_a_person_wrote_is_kept_below_the_marks_and_that_is_said_first(
     hub: HubServer, publish: Command, release: Command
 ) -> None:

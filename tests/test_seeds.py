@@ -75,6 +75,7 @@ def test_masks_that_cannot_be_made_or_compared_are_refused(words, said, llama, t
     expect_refusal(code, tmp_path / "out", capsys, said)
 
 
+@pytest.mark.long
 def test_a_dry_run_says_how_many_masks(llama, tmp_path, capsys):
     assert publish(llama, tmp_path / "out", "--perplexity", "4", "--seeds", "3", "--seed", "7", "--dry-run") == 0
     assert "3 measured, seeds 7 to 9; the first is published" in capsys.readouterr().out

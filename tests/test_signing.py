@@ -103,6 +103,7 @@ def test_any_file_that_was_altered_added_or_removed_breaks_the_signature_and_is_
     assert name in detail
 
 
+@pytest.mark.long
 def test_the_package_itself_accepts_what_was_signed_here(signed, keys):
     command = [sys.executable, "-m", "model_signing", "verify", "key", str(signed)]
     options = ["--signature", str(signed / "model.sig"), "--public_key", str(keys["mine.pub"])]

@@ -247,6 +247,7 @@ def slowed(model: torch.nn.Module, prefill: float, step: float) -> Iterator[None
     handle.remove()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("prefill", "step"), [(1.0, 0.0), (0.0, 0.25)])
 def test_time_spent_on_the_prompt_and_on_further_tokens_is_told_apart(
     tiny: dict[str, Path], bbq: Bbq, prefill: float, step: float

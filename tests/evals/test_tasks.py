@@ -58,6 +58,7 @@ def score_of(found: Tasks, over: str) -> Score:
     return score
 
 
+@pytest.mark.long
 @given(PAIRS)
 def test_scores_of_independent_items_are_those_of_a_paired_t_test(both):
     dense, pruned = (np.array(side, dtype=float) for side in both)

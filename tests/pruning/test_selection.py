@@ -136,6 +136,7 @@ def test_of_equal_ranks_the_first_are_lowest(ranks, data):
     assert np.array_equal(lowest(ranks, count), expected)
 
 
+@pytest.mark.long
 def test_random_chooses_every_subset_equally_often():
     bits = np.ones(6, dtype=np.uint16)
     counts = dict.fromkeys(combinations(range(6), 3), 0)
