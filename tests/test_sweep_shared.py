@@ -80,7 +80,7 @@ def test_a_sweep_ends_whole_without_flock_and_where_renamed_files_are_seen_late(
 
 @contextmanager
 def mounted(folder: Path) -> Iterator[Path]:
-    """A real file system without flock, on which another process' renamed files are seen two seconds late."""
+    """A real file system without flock, on which another process' renamed files are seen eight seconds late."""
     told = subprocess.run(["pkg-config", "--cflags", "--libs", "fuse3"], capture_output=True, text=True, check=False)
     program, place, kept = folder / "late", folder / "mounted", folder / "kept"
     command = ["gcc", "-O1", "-o", str(program), str(Path(__file__).parent / "late_fs.c"), *told.stdout.split()]
