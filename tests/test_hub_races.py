@@ -3,12 +3,13 @@
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.hub import HubServer
+from tests.hub import Fault, HubServer
 from tests.hub_world import PRELUDE, World
 from tests.pushing import contents, on_hub, tiny_release
 
@@ -49,6 +50,8 @@ def standing_by(hub: HubServer, folder: Path) -> "subprocess.Popen[str]":
 def test_of_several_pushes_that_begin_before_there_is_a_repository_one_comes_out_whole(
     hub: HubServer, tmp_path: Path, count: int
 ) -> None:
+    # None is made before all have seen that there is none: a push that begins after another ended is no race.
+    hub.faults.append(Fault("POST", "/repos/create", times=count, action=threading.Barrier(count, timeout=120).wait))
     folders = [tmp_path / f"release{number}" for number in range(count)]
     processes = [standing_by(hub, folder) for folder in folders]
     for process in processes:

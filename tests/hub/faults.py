@@ -17,7 +17,7 @@ from tests.hub.wire import Answer, Refused
 
 PAGE = b"<html>Please log in to this network.</html>"
 
-Action = int | Literal["reset", "cut", "half", "lost", "stall", "html"] | Callable[[], None]
+Action = int | Literal["reset", "cut", "half", "lost", "stall", "html"] | Callable[[], object]
 
 
 @dataclass
