@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from release import __version__
+from release.devices import require_possible
 from release.format import exact_percent
 from release.place import require_place
 from release.progress import Console
@@ -69,6 +70,7 @@ def publish(
     where = destination.model_dump(exclude={"sign"})
     plan = Plan.of(model, asked, **where, publication=publication)
     require_place(plan.out, model)
+    require_possible(plan.measuring.device)
     _begin(f"{model}, {plan.recipe.method}, {exact_percent(plan.recipe.sparsity)}")
     from release import api, report
 
@@ -103,6 +105,8 @@ def prune(
     each = (asked.with_sparsity(share) for share in shares(sparsity))
     plans = [Plan.of(model, one, out=out).unmeasured() for one in each]
     require_place(out, model)
+    if plans[0].recipe.calibration is not None:
+        require_possible(plans[0].measuring.device)
     _begin(f"{model}, {plans[0].recipe.method}, {', '.join(exact_percent(plan.recipe.sparsity) for plan in plans)}")
     from release import api, report
 
@@ -117,6 +121,8 @@ def prune(
 @command(app)
 def verify(*, path_or_repo: PathOrRepo, base: Base = None, asked: VerifyOptions, run: RunOptions) -> None:
     """Read every weight again and compare with record, card and base; exit 1 where they disagree."""
+    if asked.rebuild or asked.spot_check is not None:
+        require_possible(asked.device)
     _begin(f"Verify {path_or_repo}")
     from release import report
     from release.commands.verify import verify_as_asked
@@ -153,6 +159,7 @@ def measure(
     run: RunOptions,
 ) -> None:
     """Measure any pruned model beside its base; changes neither."""
+    require_possible(measuring.device)
     _begin(f"Measure {pruned}")
     from release import api, report
 

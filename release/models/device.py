@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from release import machine
+from release.devices import require_possible
 from release.errors import BadOption
 from release.format import quoted
 from release.outside import Unfit, foreign
@@ -31,6 +32,7 @@ def choose_device(asked: str) -> torch.device:
     Raises:
         BadOption: There is no such device here.
     """
+    require_possible(asked)
     here = [kind for kind, there in GPUS.items() if there()]
     if asked == "auto":
         return torch.device(here[0] if here else "cpu")

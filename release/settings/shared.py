@@ -15,7 +15,7 @@ BbqData = Annotated[
 Text = Annotated[Path | None, Option("--text", "A UTF-8 text for perplexity.", HelpPanel.MEASURE)]
 AMOUNT = re.compile(r"0*[1-9][0-9]{0,8}")
 DEVICE = re.compile(r"auto|(cpu|cuda|mps|xpu|hpu|mtia)(:[0-9]{1,3})?")
-"""Kinds that torch has memory and arithmetic on; whether this machine has one is asked once torch is loaded."""
+"""Kinds that torch has memory and arithmetic on; whether one can be here is asked next (`release.devices`)."""
 
 
 def device(text: str) -> str:
