@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 
+from release.errors import NobodyReads
 from release.foreseen import ErrorMessage, foreseen
 
 EXIT_INTERRUPTED = 130
@@ -77,7 +78,6 @@ def _invoked(arguments: list[str]) -> int:
 
 def _caught(error: BaseException, arguments: list[str]) -> int:
     from release.misused import misused
-    from release.progress import NobodyReads
 
     if isinstance(error, NobodyReads):
         return EXIT_NOBODY_READS

@@ -1,34 +1,31 @@
 """The commands, thin: read options, call one function, show its result.
 
-A command takes records, whose fields declare the options (`release.settings`). Heavy imports (torch, transformers,
-gradio) happen inside the commands, so that `release --help` is quick.
+A command takes records, whose fields declare the options (`release.settings`). Annotations are looked up with a
+command's options, and heavy imports (torch, transformers, gradio) happen inside the commands, so that `release --help`
+and every first line are quick.
 """
+
+from __future__ import annotations
 
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from shlex import quote
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from release import __version__
+from release.deferred import DeferredGroup, command
 from release.devices import require_possible
 from release.format import exact_percent
-from release.place import require_place
-from release.progress import Console
-from release.settings.building import ReleaseOptions
-from release.settings.command import command, parameters
-from release.settings.common import Base, Debug, DryRun, Json, Model, PathOrRepo, ReleaseFolder, RunOptions
-from release.settings.examples import epilog
-from release.settings.measuring import Measuring
-from release.settings.option import shares
-from release.settings.publication import Destination, PublishOptions
-from release.settings.sweeping import SweepOptions
-from release.settings.verifying import VerifyOptions
-from release.settings.watching import WatchOptions
+
+if TYPE_CHECKING:
+    from release.progress import Console
+    from release.settings import building, common, measuring, publication, sweeping, verifying, watching
 
 app = typer.Typer(
+    cls=DeferredGroup,
     help="Publish pruned language models that can be believed.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -44,7 +41,26 @@ def _version(asked: bool) -> None:
 
 def _begin(text: str) -> None:
     """Say at once what was understood: what follows loads libraries that take seconds."""
-    Console().say(f"{text} …")
+    _console().say(f"{text} …")
+
+
+def _console() -> Console:
+    from release.progress import Console  # rich, which only the help of all does without
+
+    return Console()
+
+
+def _not_of_pruning() -> tuple[str, ...]:
+    """What `prune` has no option for: it measures nothing, and makes several releases by their sparsities."""
+    from release.settings import command, measuring
+
+    return ("seeds", *command.parameters(measuring.Measuring, "seed", "device"))
+
+
+def _require_place(out: Path, model: str) -> None:
+    from release.place import require_place  # as the records, by pydantic
+
+    require_place(out, model)
 
 
 @app.callback()
@@ -54,22 +70,22 @@ def release(
     """Publish pruned language models that can be believed."""
 
 
-@command(app)
+@command()
 def publish(
     *,
-    model: Model,
-    asked: ReleaseOptions,
-    destination: Destination,
-    publication: PublishOptions,
-    dry_run: DryRun = False,
-    run: RunOptions,
+    model: common.Model,
+    asked: building.ReleaseOptions,
+    destination: publication.Destination,
+    publication: publication.PublishOptions,
+    dry_run: common.DryRun = False,
+    run: common.RunOptions,
 ) -> None:
     """Prune, audit, measure, write the card and the Space, and upload them."""
     from release.plan import Plan
 
     where = destination.model_dump(exclude={"sign"})
     plan = Plan.of(model, asked, **where, publication=publication)
-    require_place(plan.out, model)
+    _require_place(plan.out, model)
     require_possible(plan.measuring.device)
     _begin(f"{model}, {plan.recipe.method}, {exact_percent(plan.recipe.sparsity)}")
     from release import api, report
@@ -82,29 +98,30 @@ def publish(
         report.show_release(api.publish(plan, destination.sign), run.as_json)
 
 
-@command(app, omit=("seeds", *parameters(Measuring, "seed", "device")))
+@command(_not_of_pruning)
 def prune(
     *,
-    model: Model,
+    model: common.Model,
     out: Annotated[
         Path, typer.Option("--out", "-o", help="The model folder to write; several lie inside.", show_default=False)
     ],
-    asked: ReleaseOptions,
+    asked: building.ReleaseOptions,
     sparsity: Annotated[
         str | None,
         typer.Option(
             "--sparsity", "-s", help="Share to zero, or several: 0.1,0.3,0.5 from one read.", show_default=False
         ),
     ] = None,
-    dry_run: DryRun = False,
-    run: RunOptions,
+    dry_run: common.DryRun = False,
+    run: common.RunOptions,
 ) -> None:
     """Write a complete pruned model folder, audited, with its record and card; or one for each sparsity."""
     from release.plan import Plan
+    from release.settings.option import shares
 
     each = (asked.with_sparsity(share) for share in shares(sparsity))
     plans = [Plan.of(model, one, out=out).unmeasured() for one in each]
-    require_place(out, model)
+    _require_place(out, model)
     if plans[0].recipe.calibration is not None:
         require_possible(plans[0].measuring.device)
     _begin(f"{model}, {plans[0].recipe.method}, {', '.join(exact_percent(plan.recipe.sparsity) for plan in plans)}")
@@ -118,8 +135,10 @@ def prune(
         report.show_releases(api.prune(*plans), run.as_json)
 
 
-@command(app)
-def verify(*, path_or_repo: PathOrRepo, base: Base = None, asked: VerifyOptions, run: RunOptions) -> None:
+@command()
+def verify(
+    *, path_or_repo: common.PathOrRepo, base: common.Base = None, asked: verifying.VerifyOptions, run: common.RunOptions
+) -> None:
     """Read every weight again and compare with record, card and base; exit 1 where they disagree."""
     if asked.rebuild or asked.spot_check is not None:
         require_possible(asked.device)
@@ -127,18 +146,18 @@ def verify(*, path_or_repo: PathOrRepo, base: Base = None, asked: VerifyOptions,
     from release import report
     from release.commands.verify import verify_as_asked
 
-    verification = verify_as_asked(path_or_repo, base, asked, Console())
+    verification = verify_as_asked(path_or_repo, base, asked, _console())
     report.show_verification(verification, run.as_json, report.after_verify(path_or_repo, base))
     raise typer.Exit(0 if verification.ok else 1)
 
 
-@app.command(epilog=epilog("rebuild"))
+@command()
 def rebuild(
-    release_or_repo: PathOrRepo,
+    release_or_repo: common.PathOrRepo,
     base: Annotated[str, typer.Option("--base", help="The dense model.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="The model folder to write.", show_default=False)],
-    json: Json = False,
-    debug: Debug = False,
+    json: common.Json = False,
+    debug: common.Debug = False,
 ) -> None:
     """Make a pruned model from its base without downloading it; every file is checked by hash."""
     _begin(f"Rebuild {release_or_repo}")
@@ -149,14 +168,14 @@ def rebuild(
     report.show_facts({"folder": str(made)}, json, check)
 
 
-@command(app)
+@command()
 def measure(
     *,
     pruned: Annotated[Path, typer.Argument(help="A pruned model folder.", show_default=False)],
     base: Annotated[str, typer.Option("--base", help="The dense model.", show_default=False)],
-    measuring: Measuring,
+    measuring: measuring.Measuring,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for per-item answers and figures.")] = None,
-    run: RunOptions,
+    run: common.RunOptions,
 ) -> None:
     """Measure any pruned model beside its base; changes neither."""
     require_possible(measuring.device)
@@ -167,12 +186,12 @@ def measure(
     report.show_measurements(found, run.as_json, {} if out else {"Keep the answers": "the same with --out FOLDER"})
 
 
-@app.command(epilog=epilog("card"))
+@command()
 def card(
-    release: ReleaseFolder,
+    release: common.ReleaseFolder,
     diff: Annotated[bool, typer.Option("--diff", help="Only show what would change.")] = False,
-    json: Json = False,
-    debug: Debug = False,
+    json: common.Json = False,
+    debug: common.Debug = False,
 ) -> None:
     """Write the card anew from the record alone; what you wrote around it stays."""
     _begin(f"Card of {release}")
@@ -186,22 +205,22 @@ def card(
         report.show_facts({"card": made}, json, {"Upload it": f"release push {quote(str(release))}"})
 
 
-@command(app, omit=("out", "local", "overwrite"))
+@command(lambda: ("out", "local", "overwrite"))
 def push(
     *,
-    release: ReleaseFolder,
-    publication: PublishOptions,
-    destination: Destination,
+    release: common.ReleaseFolder,
+    publication: publication.PublishOptions,
+    destination: publication.Destination,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be uploaded and changed.")] = False,
-    json: Json = False,
-    debug: Debug = False,
+    json: common.Json = False,
+    debug: common.Debug = False,
 ) -> None:
     """Upload a release that was built before."""
     _begin(f"Push {release}")
     from release import report
     from release.publishing.upload import push_only, push_preview
 
-    to = release, publication.namespace, publication, publication.space, Console()
+    to = release, publication.namespace, publication, publication.space, _console()
     if dry_run:
         report.show_push_plan(push_preview(*to), json)
     else:
@@ -209,14 +228,14 @@ def push(
         report.show_facts(pushed.model_dump(mode="json"), json, report.after_push(pushed.model_url))
 
 
-@command(app)
+@command()
 def watch(
     *,
     repositories: Annotated[list[str], typer.Argument(help="Models on the Hub, org/name.", show_default=False)],
-    asked: WatchOptions,
+    asked: watching.WatchOptions,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be made.")] = False,
-    json: Json = False,
-    debug: Debug = False,
+    json: common.Json = False,
+    debug: common.Debug = False,
 ) -> None:
     """Have every push to a repository verified by a Hub Job and reported in a discussion."""
     _begin(f"Watch {', '.join(repositories)}")
@@ -224,7 +243,7 @@ def watch(
     from release.commands import watch as commands
 
     if asked.once:
-        reported = commands.check_now(repositories, Console())
+        reported = commands.check_now(repositories, _console())
         report.show_reported(reported, json)
         raise typer.Exit(max(each.exit_code for each in reported))
     if asked.stop:
@@ -233,13 +252,13 @@ def watch(
         report.show_watched(commands.watched(repositories, asked, dry_run=dry_run), json)
 
 
-@command(app)
+@command()
 def sweep(
     *,
     grid: Annotated[Path, typer.Argument(help="A grid's YAML file; see docs/sweep.md.", show_default=False)],
-    asked: SweepOptions,
-    dry_run: DryRun = False,
-    run: RunOptions,
+    asked: sweeping.SweepOptions,
+    dry_run: common.DryRun = False,
+    run: common.RunOptions,
 ) -> None:
     """Build a grid of releases from one file; what is done already is left as it is. Exit 1 where a cell failed."""
     _begin(f"Grid {grid}")
@@ -252,40 +271,40 @@ def sweep(
     raise typer.Exit(0 if run_sweep(grid, asked, as_json=run.as_json) else 1)
 
 
-@app.command(epilog=epilog("report"))
+@command()
 def report(
     releases: Annotated[
         list[str], typer.Argument(help="Releases, model folders, or Hub ids org/name\\[@revision].", show_default=False)
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the report.")] = Path("report"),
-    json: Json = False,
-    debug: Debug = False,
+    json: common.Json = False,
+    debug: common.Debug = False,
 ) -> None:
     """Lay releases beside each other: a page, Markdown, CSV and Parquet. Exit 1 where a card and its files disagree."""
     _begin(f"Report on {len(releases)} releases")
     from release.commands.report import report_on
     from release.report import show_comparison
 
-    found = report_on(releases, out, Console())
+    found = report_on(releases, out, _console())
     show_comparison(found, out, json)
     raise typer.Exit(1 if any(each.agrees is False for each in found) else 0)
 
 
-@app.command(epilog=epilog("demo"))
+@command()
 def demo(
     releases: Annotated[list[Path], typer.Argument(help="Release folders.", show_default=False)],
-    base: Base = None,
-    debug: Debug = False,
+    base: common.Base = None,
+    debug: common.Debug = False,
 ) -> None:
     """Run a release's Space on this machine; GRADIO_SERVER_NAME and GRADIO_SERVER_PORT are honoured."""
     _begin(f"Space of {', '.join(map(str, releases))}")
     from release.commands.demo import run_space
 
     with suppress(KeyboardInterrupt):  # it is how a demo ends
-        run_space(releases, base, Console())
+        run_space(releases, base, _console())
 
 
-@app.command(epilog=epilog("doctor"))
+@command()
 def doctor(
     model: Annotated[
         str | None, typer.Argument(help="A model to look at, as for publish.", show_default=False, metavar="[MODEL]")
@@ -293,8 +312,8 @@ def doctor(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder that releases would be built in.")] = Path(
         "releases"
     ),
-    json: Json = False,
-    debug: Debug = False,
+    json: common.Json = False,
+    debug: common.Debug = False,
 ) -> None:
     """Look at versions, devices, login, disk and caches, and whether a model fits here; exit 1 where it does not."""
     _begin("Look at this machine")
@@ -306,14 +325,14 @@ def doctor(
     raise typer.Exit(1 if any(each.ok is False for each in found) else 0)
 
 
-@app.command(epilog=epilog("cache"))
+@command()
 def cache(
     clear: Annotated[
         list[str] | None,
         typer.Option("--clear", help="Remove this part; `all` for all.", show_default=False, metavar="NAME"),
     ] = None,
-    json: Json = False,
-    debug: Debug = False,
+    json: common.Json = False,
+    debug: common.Debug = False,
 ) -> None:
     """List what was fetched and measured before, with its size, or remove parts of it."""
     from release import report
@@ -325,8 +344,8 @@ def cache(
         report.show_cache(commands.parts(), json)
 
 
-@app.command(epilog=epilog("methods"))
-def methods(json: Json = False) -> None:
+@command()
+def methods(json: common.Json = False) -> None:
     """List the pruning methods."""
     from release import report
     from release.pruning.registry import METHODS
@@ -334,8 +353,8 @@ def methods(json: Json = False) -> None:
     report.show_methods(METHODS.values(), json)
 
 
-@app.command(epilog=epilog("models"))
-def models(json: Json = False) -> None:
+@command()
+def models(json: common.Json = False) -> None:
     """List the aliases of base models."""
     from release import report
     from release.sources.base import ALIASES, DEMO

@@ -42,6 +42,10 @@ def nearest(name: str, known: Sequence[str]) -> list[str]:
     return sorted((each for each in known if likeness[each] >= least), key=lambda each: -likeness[each])[:3]
 
 
+class NobodyReads(Exception):
+    """Whoever read what is printed has gone: a pipe was closed; nothing is said of it, since nobody would read that."""
+
+
 class ReleaseError(Exception):
     """Base of all errors: what was seen, and what to do next.
 

@@ -20,6 +20,7 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
+from release.errors import NobodyReads
 from release.format import count, seconds, shown, size
 
 Advance = Callable[[float], None]
@@ -107,10 +108,6 @@ def _columns(width: int) -> tuple[ProgressColumn, ...]:
         TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7)),
         TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
     )
-
-
-class NobodyReads(Exception):
-    """Whoever read what is printed has gone: a pipe was closed."""
 
 
 class Screen(RichConsole):

@@ -220,8 +220,9 @@ def test_without_a_place_for_a_report_it_says_so(raising, tmp_path, monkeypatch,
     assert "no file with the details could be written" in capsys.readouterr().err
 
 
-def test_a_pipe_that_nobody_reads_ends_a_command_quietly(tmp_path):
-    words = [sys.executable, "-m", "release", "methods", "--json"]
+@pytest.mark.parametrize("line", ["methods --json", "prune --help"])
+def test_a_pipe_that_nobody_reads_ends_a_command_quietly(line):
+    words = [sys.executable, "-m", "release", *line.split()]
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(words, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=120)

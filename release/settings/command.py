@@ -2,7 +2,10 @@
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +18,8 @@ from release.settings.examples import epilog
 from release.settings.option import Setting, settings_of, written
 
 Function = Callable[..., None]
+MODULES = frozenset(path.stem for path in Path(__file__).parent.glob("*.py"))
+"""Whose names an annotation may begin with."""
 METAVARS: Mapping[Any, str] = {bool: "", int: "N", Path: "PATH"}
 
 
@@ -28,8 +33,8 @@ def settings_by_parameter(record: type[Frozen]) -> dict[str, Setting]:
     return {parameter(each): each for each in _settings(record)}
 
 
-def command(app: typer.Typer, *, omit: tuple[str, ...] = ()) -> Callable[[Function], Function]:
-    """Make a function a command: each record that it takes becomes the options of its fields, in their order.
+def made(function: Function, omit: tuple[str, ...] = ()) -> TyperCommand:
+    """Make the command that calls a function: each record that it takes becomes the options of its fields, in order.
 
     A parameter of the function's own comes before an option of the same name, and an option that two records share is
     given once.
@@ -37,21 +42,34 @@ def command(app: typer.Typer, *, omit: tuple[str, ...] = ()) -> Callable[[Functi
     Args:
         omit: Fields that this command has no option for.
     """
+    flat = _flattened(function, omit)
 
-    def register(function: Function) -> Function:
-        flat = _flattened(function, omit)
+    def run(**words: Any) -> None:
+        function(**collected(function, words))
 
-        def run(**words: Any) -> None:
-            function(**collected(function, words))
+    run.__name__, run.__doc__, run.__module__ = function.__name__, function.__doc__, function.__module__
+    run.__annotations__ = {name: each.annotation for name, each in flat.items()}
+    vars(run)["__signature__"] = inspect.Signature(list(flat.values()))
+    bare = {each.option.word: each for each in _all_settings(function) if each.option.bare is not None}
+    alone = typer.Typer(add_completion=False)
+    alone.command(cls=_filling(bare) if bare else None, epilog=epilog(function.__name__))(run)
+    command: TyperCommand = typer.main.get_command(alone)  # type: ignore[assignment]
+    return command
 
-        run.__name__, run.__doc__, run.__module__ = function.__name__, function.__doc__, function.__module__
-        run.__annotations__ = {name: each.annotation for name, each in flat.items()}
-        vars(run)["__signature__"] = inspect.Signature(list(flat.values()))
-        bare = {each.option.word: each for each in _all_settings(function) if each.option.bare is not None}
-        app.command(cls=_filling(bare) if bare else None, epilog=epilog(function.__name__))(run)
-        return function
 
-    return register
+class _Modules(dict[str, ModuleType]):
+    """The modules of this package by their names, each imported when it is asked for."""
+
+    def __missing__(self, name: str) -> ModuleType:
+        if name not in MODULES:
+            raise KeyError(name)
+        return import_module(f"{__package__}.{name}")
+
+
+@cache
+def parameters_of(function: Function) -> Mapping[str, inspect.Parameter]:
+    """Return a function's parameters, with what their annotations stand for."""
+    return inspect.signature(function, locals=_Modules(), eval_str=True).parameters
 
 
 def collected(function: Function, words: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,7 +78,7 @@ def collected(function: Function, words: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         BadOption: A word is not understood, or two contradict each other.
     """
-    own = inspect.signature(function, eval_str=True).parameters
+    own = parameters_of(function)
     others = {name: word for name, word in words.items() if name not in own}
     return {
         name: understood(each.annotation, others) if _is_record(each.annotation) else words[name]
@@ -122,7 +140,7 @@ def _understands(setting: Setting, words: Sequence[str]) -> bool:
 
 
 def _all_settings(function: Function) -> Iterator[Setting]:
-    for each in inspect.signature(function, eval_str=True).parameters.values():
+    for each in parameters_of(function).values():
         if _is_record(each.annotation):
             yield from _settings(each.annotation)
 
@@ -133,7 +151,7 @@ def _is_record(annotation: Any) -> bool:
 
 def _flattened(function: Function, omit: tuple[str, ...]) -> dict[str, inspect.Parameter]:
     """The parameters that typer shall see; one of the function's own stands where its record has the option."""
-    own = inspect.signature(function, eval_str=True).parameters
+    own = parameters_of(function)
     flat: dict[str, inspect.Parameter] = {}
     for name, each in own.items():
         if _is_record(each.annotation):
