@@ -38,6 +38,8 @@ _PLAIN_URL = re.compile(r"https?://[A-Za-z0-9._~/?#=&%+:@-]+")
 
 MOST_DECIMALS = 4
 """Of a number whose interval is narrow."""
+MOST_OF_SMALL = 9
+"""Of a number so small that fewer would write it as zero; beyond them lies the rounding of fp32."""
 ROUNDED_TO_TWO = 3.55
 """Below it the first digits of an uncertainty are kept as two, beyond it as one."""
 
@@ -58,6 +60,14 @@ def decimals(spread: float | None, otherwise: int) -> int:
         return MOST_DECIMALS
     place = math.floor(math.log10(spread))
     return min(MOST_DECIMALS, max(0, (spread / 10.0**place < ROUNDED_TO_TWO) - place))
+
+
+def showing(number: float | None, digits: int) -> int:
+    """Return `digits`, or as many decimals as write two digits of a number that would read as zero with these."""
+    if not number or not math.isfinite(number):
+        return digits
+    first = -math.floor(math.log10(abs(number)))
+    return digits if first <= digits else min(MOST_OF_SMALL, first + 1)
 
 
 def count(number: int) -> str:
@@ -127,7 +137,7 @@ def size(number: int) -> str:
 def seconds(number: float) -> str:
     """Write a wall time with three significant digits below a minute: `0.158 s`, `12.3 s`, `4 min 10 s`."""
     if number < 60:
-        digits = 3 if number < 1 else 2 if number < 10 else 1
+        digits = showing(number, 3) if number < 1 else 2 if number < 10 else 1
         return f"{number:.{digits}f} s"
     minutes, rest = divmod(round(number), 60)
     hours, minutes = divmod(minutes, 60)

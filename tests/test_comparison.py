@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from matplotlib.patches import Rectangle
 from release.__main__ import run
 from release.comparison.curves import _drawn
 from release.comparison.fronts import front
+from release.comparison.index import _licence
 from release.comparison.masks import over_masks
 from release.comparison.reported import NOTHING, reported
 from release.comparison.rows import ComparedRelease, column
@@ -23,7 +25,7 @@ from release.comparison.table import table
 from release.comparison.write import NAMES, write_comparison
 from release.evals.engine.statistics import t_interval
 from release.evals.line import NO_INTERVAL
-from release.schema.record import Check, Record
+from release.schema.record import Check, Licence, Record
 from release.schema.study import Study
 from release.values import Estimate
 from tests import checkpoints
@@ -146,6 +148,32 @@ def test_a_page_and_its_markdown_hold_names_from_outside_as_text(tmp_path: Path)
     row = next(line for line in (tmp_path / "report.md").read_text().splitlines() if "alert" in line)
     assert "<script>" not in row
     assert row.replace("\\|", "").count("|") == 3
+
+
+@pytest.mark.parametrize(
+    ("licences", "stated"),
+    [
+        ([Licence(id="mit")] * 2, {"license": "mit"}),
+        ([Licence(id="mit"), Licence(id="apache-2.0")], {"license": ["mit", "apache-2.0"]}),
+        ([Licence()] * 2, {"license": "unknown"}),
+        ([Licence(id="mit"), Licence()], {"license": ["mit", "unknown"]}),
+        (
+            [Licence(id="other", name="llama9", file="LICENSE")] * 2,
+            {
+                "license": "other",
+                "license_name": "llama9",
+                "license_link": "https://huggingface.co/lab/a/blob/main/LICENSE",
+            },
+        ),
+    ],
+)
+def test_an_index_card_states_the_licenses_of_its_releases(licences: list[Licence], stated: dict[str, object]) -> None:
+    record, releases = example_record(), []
+    for name, licence in zip(("lab/a", "lab/b"), licences, strict=True):
+        base = record.base.model_copy(update={"licence": licence})
+        made = ComparedRelease.built_here(record.model_copy(update={"base": base}))
+        releases.append(replace(made, name=name))
+    assert _licence(releases) == stated
 
 
 def test_fewer_claims_stand_where_their_number_is_regarded() -> None:

@@ -15,10 +15,13 @@ from release import format as text
 from release.card.render import compare, render
 from release.card.said import headline_numbers, said, sentence
 from release.evals.claims import CLAIMS
+from release.evals.forms import at_a_glance, on_screen
+from release.evals.line import Line
 from release.evals.metrics import METRICS
 from release.resources import resource
 from release.schema.record import Record
 from release.schema.said import FirstScreen
+from release.values import Estimate
 from tests.random_records import VOID_WORDS, records
 from tests.records import (
     dense_against_dense,
@@ -155,6 +158,32 @@ def test_the_digits_that_an_interval_leaves(spread, digits):
 @pytest.mark.parametrize("spread", [None, 0.0, math.inf])
 def test_without_an_interval_a_number_has_the_digits_that_it_is_given(spread):
     assert text.decimals(spread, 3) == 3
+
+
+@pytest.mark.parametrize(
+    ("value", "half", "written"),
+    [
+        (0.0034, None, "0.0034"),
+        (0.000034, None, "0.000034"),
+        (0.000034, 0.000004, "0.000034"),
+        (0.0034, 0.002, "0.0034"),
+        (0.25, None, "0.25"),
+        (0.0, None, "0.00"),
+        (0.0, 0.0, "0.00"),
+        (0.00001, 0.01, "0.000"),
+    ],
+)
+def test_a_small_number_reads_as_zero_only_where_its_interval_holds_zero(value, half, written):
+    ends = (None, None) if half is None else (value - half, value + half)
+    change = Estimate(value=value, low=ends[0], high=ends[1])
+    line = Line(METRICS["kl_divergence"], 0.0, value, change)
+    assert at_a_glance(line).pruned == written
+    assert on_screen(line)[2] == written
+
+
+@given(st.floats(1e-9, 1e9), st.integers(0, 4))
+def test_no_positive_number_is_shown_as_zero(value, digits):
+    assert text.fixed(value, text.showing(value, digits)).strip("0.,")
 
 
 def test_a_phrase_list_reads_as_a_sentence():

@@ -28,6 +28,7 @@ from release import format as text
         (text.size(-999), "-999 B"),
         (text.seconds(0.158), "0.158 s"),
         (text.seconds(14.23), "14.2 s"),
+        (text.seconds(0.0002), "0.00020 s"),
         (text.seconds(250), "4 min 10 s"),
         (text.seconds(3_600), "1 h 0 min"),
         (text.fence("a ``` b", "bash"), "````bash\na ``` b\n````"),

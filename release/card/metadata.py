@@ -58,7 +58,7 @@ def front_matter(record: Record, repo: str | None = None) -> dict[str, Any]:
     pattern = "semi-structured-pruning" if record.pruning.pattern else "unstructured-pruning"
     paper = (f"arxiv:{record.study.arxiv}",) if record.study and record.study.arxiv else ()
     facts: dict[str, Any] = {
-        **_licence(base.licence),
+        **licence(base.licence),
         "base_model": base.id if _on_hub(base) else None,
         "base_model_relation": "finetune" if _on_hub(base) else None,
         # The Hub shows how to load a model of transformers, which fails where no weights are.
@@ -75,7 +75,7 @@ def _on_hub(base: Base) -> bool:
     return base.on_hub and REPO_ID.fullmatch(base.id) is not None
 
 
-def _licence(found: Licence) -> dict[str, str | None]:
+def licence(found: Licence) -> dict[str, str | None]:
     """The licence in the Hub's fields: an id that it may know, or `other` with its name and where it is to be read."""
     link = found.link or found.file
     if found.id is None:

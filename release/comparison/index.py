@@ -8,6 +8,7 @@ import yaml
 
 from release import files
 from release import format as text
+from release.card.metadata import licence
 from release.card.templates import HUB, Written
 from release.card.templates import environment as markdown
 from release.comparison.rows import ComparedRelease
@@ -61,9 +62,26 @@ def _front_matter(releases: Sequence[ComparedRelease], title: str) -> dict[str, 
     methods = dict.fromkeys(each.record.pruning.method for each in releases if each.record)
     return {
         "pretty_name": title,
+        **_licence(releases),
         "tags": ["pruning", "model-compression", "bias-evaluation", *methods],
         "configs": [{"config_name": "default", "data_files": NAMES[-1]}],
     }
+
+
+def _licence(releases: Sequence[ComparedRelease]) -> dict[str, object]:
+    """The licences of the releases that a report is of, in the Hub's fields; `unknown` is its id where none is stated.
+
+    A file that one names lies in a release's repository, and not in the data set's.
+    """
+    found = {each.name: licence(each.record.base.licence) for each in releases if each.record}
+    ids = list(dict.fromkeys(fields.get("license") or "unknown" for fields in found.values()))
+    if len(ids) != 1:
+        return {"license": ids} if ids else {}
+    name, fields = next(iter(found.items()))
+    link = fields.get("license_link")
+    at = link if link is None or "://" in link else f"{HUB}/{name}/blob/main/{link}"
+    facts = {**fields, "license": ids[0], "license_link": at}
+    return {key: value for key, value in facts.items() if value is not None}
 
 
 def note(record: Record) -> str:

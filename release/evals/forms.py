@@ -53,8 +53,13 @@ def number(value: float | None, form: str) -> str:
 
 
 def digits_of(change: Estimate) -> int:
-    """Return the decimals that a difference or ratio is worth, and both sides of a difference."""
-    return text.decimals(change.spread, SCORE_DIGITS)
+    """Return the decimals that a difference or ratio is worth, and both sides of a difference.
+
+    They follow its interval; one that has none, or whose interval holds no zero, is never written as zero.
+    """
+    digits = text.decimals(change.spread, SCORE_DIGITS)
+    open_to_zero = change.low is not None and change.high is not None and change.low <= 0 <= change.high
+    return digits if open_to_zero else text.showing(change.value, digits)
 
 
 def percent_digits(rate: Rate) -> int:
@@ -71,7 +76,11 @@ def digits_beside(side: float | None, ratio: Estimate) -> int:
 
 def _digits_without(value: float | None) -> int:
     """The decimals of a number whose interval is not known: a perplexity of millions has no hundredths."""
-    return SCORE_DIGITS if abs(value or 0) < LARGE else 0
+    return text.showing(value, SCORE_DIGITS) if abs(value or 0) < LARGE else 0
+
+
+def _digits_of_ratio(ratio: Estimate) -> int:
+    return text.showing(ratio.value, text.decimals(ratio.spread, _digits_without(ratio.value)))
 
 
 def _difference(line: Line) -> Cells:
@@ -94,7 +103,7 @@ def _difference_on_screen(line: Line) -> Cells:
 
 def _ratio(side: Callable[[float | None, int], str]) -> Callable[[Line], Cells]:
     def cells(line: Line) -> Cells:
-        ratio, digits = line.change, text.decimals(line.change.spread, _digits_without(line.change.value))
+        ratio, digits = line.change, _digits_of_ratio(line.change)
         dense, pruned = (side(value, digits_beside(value, ratio)) for value in (line.dense, line.pruned))
         return Cells(dense, pruned, f"× {text.fixed(ratio.value, digits)}", text.interval(ratio, digits))
 

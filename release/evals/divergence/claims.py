@@ -40,7 +40,8 @@ def kept(_: Audit | None, measurements: Measurements) -> Finding:
 
 
 def _told(score: Score) -> str:
-    return f"{text.fixed(score.pruned.value, 4)}, 95 % interval {text.interval(score.pruned, 4)}"
+    digits = text.showing(score.pruned.value, 4)
+    return f"{text.fixed(score.pruned.value, digits)}, 95 % interval {text.interval(score.pruned, digits)}"
 
 
 CLAIMS = (

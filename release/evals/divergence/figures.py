@@ -44,7 +44,7 @@ def _shares(found: Divergence, path: Path) -> Figure:
     }
     for name, (value, marker) in marks.items():
         if value:
-            label = f"{name}: {text.fixed(value, 3)}"
+            label = f"{name}: {text.fixed(value, text.showing(value, 3))}"
             beyond = float(1 - np.searchsorted(values, value, side="right") / len(values))
             axes.plot(
                 value, beyond, color=COLOURS["pruned"], marker=marker, linestyle="none", markersize=7, label=label
