@@ -264,7 +264,7 @@ def test_a_sweep_goes_on_after_its_worker_and_then_its_driver_are_killed(tmp_pat
     path = grid_file(
         tmp_path,
         models=[str(base)],
-        methods=["random", "magnitude"],
+        methods=["random"],
         sparsities=[0.1, 0.5],
         seeds=[42, 43],
         options={**NOTHING, "perplexity": 2},
