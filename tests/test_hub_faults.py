@@ -43,10 +43,10 @@ def test_a_fault_shows_nothing_early_and_the_rerun_ends_whole(at: Bench, row: Ro
     assert (row.says in said) if row.says else not said
     assert at.is_complete() == (not row.says)
     at.hub.faults.clear()
-    pushed = at.push()
-    assert pushed.changed == bool(row.says)
+    if row.says:
+        assert at.push().changed
     assert at.is_complete(row.commits, KINDS[kind])
-    if run == "first":
+    if run == "first" or not row.says:
         done = at.written()
         assert not at.push().changed
         assert at.written() == done

@@ -28,6 +28,8 @@ WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 CHANGES = {"os.rename": ((0, 2), (1, 3)), "os.link": ((1, 3),), "os.symlink": ((1, 2),), "os.mkdir": ((0, 2),),
            "os.remove": ((0, 1),), "os.rmdir": ((0, 1),), "os.truncate": ((0, None),), "os.chmod": ((0, 2),),
            "sqlite3.connect": ((0, None),)}
+LIBRARIES = tuple(f"{folder}/" for folder in {sys.prefix, sys.base_prefix})
+# What is read and run there by the thousand is no news; what is written there is.
 # Event -> the places, in its arguments, of paths and of the folder that each is relative to.
 events, busy = [], threading.local()
 
@@ -38,10 +40,14 @@ def whole(path, followed=True):
 def note(kind, *what):
     events.append([kind, *what])
 
+def library(path):
+    return isinstance(path, str) and path.startswith(LIBRARIES) and "/../" not in path
+
 def told(event, args):
     if event == "open" and isinstance(args[0], (str, bytes)):
         flags = args[2] if isinstance(args[2], int) else 0
-        note("write" if flags & WRITES else "read", whole(args[0]))
+        if flags & WRITES or not library(args[0]):
+            note("write" if flags & WRITES else "read", whole(args[0]))
     elif event in CHANGES:
         for place, beside in CHANGES[event]:
             if isinstance(args[place], (str, bytes)):
@@ -55,8 +61,8 @@ def told(event, args):
              {os.fsdecode(k): os.fsdecode(v) for k, v in known.items()})
     elif event == "os.system":
         note("process", [os.fsdecode(args[0])], dict(os.environ))
-    elif event == "exec" and getattr(args[0], "co_filename", "<").startswith("/"):
-        note("run", whole(args[0].co_filename))
+    elif event == "exec" and (name := getattr(args[0], "co_filename", "<")).startswith("/") and not library(name):
+        note("run", whole(name))
     elif event == "pickle.find_class":
         note("unpickle", f"{args[0]}.{args[1]}")
     elif event == "socket.connect" and isinstance(args[1], tuple):

@@ -220,6 +220,18 @@ SPARSE = {
 def test_what_only_tells_of_zeros_is_no_quantisation_and_is_not_carried(field, llama, tmp_path, capsys):
     checkpoints.edit_config(llama, **{field: SPARSE[field]})
     assert run(["verify", str(llama)]) == 0, capsys.readouterr().err
+    assert prune(llama, tmp_path / "out", sparsity="0.3") == 0
+    assert field not in json.loads((tmp_path / "out" / "config.json").read_text())
+    words = ["verify", str(tmp_path / "out"), "--base", str(llama), "--rebuild"]
+    assert run(words) == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "field",
+    [field if field == "quantization_config" else pytest.param(field, marks=pytest.mark.long) for field in SPARSE],
+)
+def test_what_only_tells_of_zeros_is_loaded_and_measured(field, llama, tmp_path, capsys):
+    checkpoints.edit_config(llama, **{field: SPARSE[field]})
     out = tmp_path / "out"
     assert publish(llama, out, "--perplexity", "2", "--text", str(checkpoints.PROSE), sparsity="0.3") == 0
     [model] = out.glob("*/model")
