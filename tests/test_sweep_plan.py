@@ -93,6 +93,25 @@ def test_a_published_grid_names_its_repositories_and_what_is_uploaded(plan: Plan
     assert told["left"]["bytes_to_upload"] == 0
 
 
+@pytest.mark.parametrize(
+    ("options", "windows"),
+    [
+        ({"perplexity": "off"}, 0),
+        ({"perplexity": 8, "divergence": "off"}, 0),
+        ({"perplexity": 8}, 8),
+        ({"perplexity": 8, "divergence": 2}, 2),
+        ({"perplexity": "full", "divergence": 2}, 2),
+        ({"perplexity": "full", "divergence": "full"}, None),
+    ],
+)
+def test_it_says_what_is_kept_of_a_dense_model_until_the_sweep_ends(
+    options: dict[str, Any], windows: int | None, plan: Plan, llama: Path
+) -> None:
+    vocabulary = json.loads((llama / "config.json").read_text())["vocab_size"]
+    _, told = plan(methods=["random", "magnitude"], options={**NOTHING, **options})
+    assert told["bytes_kept_meanwhile"] == (None if windows is None else windows * 255 * vocabulary * 4)
+
+
 @pytest.mark.long
 def test_ten_thousand_cells_are_planned_in_less_than_500_mb_and_without_what_builds_them(
     tmp_path: Path, llama: Path

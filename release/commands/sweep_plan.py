@@ -8,7 +8,7 @@ from statistics import fmean
 from release import report
 from release.errors import ReleaseError
 from release.settings.sweeping import SweepOptions
-from release.sweep.estimates import planned, took_here
+from release.sweep.estimates import kept_meanwhile, planned, took_here
 from release.sweep.grid import file_digest
 from release.sweep.job import Sweep, open_sweep
 from release.sweep.outlook import Outlook
@@ -25,7 +25,7 @@ def look(path: Path, asked: SweepOptions, *, dry_run: bool, as_json: bool) -> bo
         report.show_sweep(_followed(job, asked, watched=report.is_watched() and not as_json), as_json)
         return True
     cells = planned(job)
-    report.show_planned_sweep(job, cells, as_json)
+    report.show_planned_sweep(job, cells, kept_meanwhile(job), as_json)
     return all(cell.error is None for cell in cells.values())
 
 

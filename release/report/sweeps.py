@@ -58,14 +58,19 @@ def _published(published: "PublishedGrid | None") -> "Iterator[str]":
         yield listing("", facts)
 
 
-def show_planned_sweep(job: "Sweep", planned: "dict[str, PlannedCell]", as_json: bool) -> None:
-    """Show what a sweep would do: its cells, what each would take, and which are done."""
+def show_planned_sweep(job: "Sweep", planned: "dict[str, PlannedCell]", kept: int | None, as_json: bool) -> None:
+    """Show what a sweep would do: its cells, what each would take, and which are done.
+
+    Args:
+        kept: Bytes at most that its folder holds of dense models until it ends.
+    """
     states = job.states()
     left = [planned[cell.key] for cell, state in states if state.status != "done"]
     facts = {
         "ok": all(each.error is None for each in planned.values()),
         "name": job.grid.name,
         "disk_free": _disk_free(job.out),
+        "bytes_kept_meanwhile": kept,
         "left": {name: _total(left, name) for name in TOTALS},
         "cells": [_plan_of(cell, state, planned[cell.key]) for cell, state in states],
     }
@@ -203,6 +208,7 @@ def _planned(facts: dict[str, Any]) -> "Iterator[RenderableType]":
             "To write": _bytes(left["bytes_to_write"]),
             "To upload": _bytes(left["bytes_to_upload"]),
             "Time": "unknown" if left["seconds"] is None else f"{duration(left['seconds'])}, one cell after the other",
+            **_kept(facts["bytes_kept_meanwhile"]),
             "Disk free": _bytes(facts["disk_free"]),
         },
     )
@@ -210,6 +216,13 @@ def _planned(facts: dict[str, Any]) -> "Iterator[RenderableType]":
     names = ("cell", "state", "release", "to zero", "to read", "to write", "time", "memory")
     yield "\n".join(_aligned([names, *(_row(cell) for cell in cells)]))
     yield from (f"{shown(cell['cell'])}: {shown(' '.join(cell['error']))}" for cell in cells if cell["error"])
+
+
+def _kept(number: int | None) -> dict[str, str]:
+    if number == 0:
+        return {}
+    most = "as much as the text asks for" if number is None else f"{size(number)} at most"
+    return {"Kept meanwhile": f"{most}: log-probabilities of dense models, until the sweep ends"}
 
 
 def _row(cell: dict[str, Any]) -> tuple[str, ...]:

@@ -58,6 +58,24 @@ def require_fetching(what: str) -> None:
         raise NotHere(f"{what} is not on this disk.", "It is fetched once, when it is needed.")
 
 
+_SHARED: ContextVar[Path | None] = ContextVar("shared", default=None)
+
+
+@contextmanager
+def shared_in(folder: Path) -> Iterator[None]:
+    """Let what is large and needed by others too, who name the same folder, be kept there by what runs inside."""
+    before = _SHARED.set(folder)
+    try:
+        yield
+    finally:
+        _SHARED.reset(before)
+
+
+def shared_folder() -> Path | None:
+    """Return the folder of what is shared with others; None where nothing is."""
+    return _SHARED.get()
+
+
 @dataclass(frozen=True)
 class Digest:
     """What a file's bytes must be.

@@ -17,6 +17,7 @@ from release.checkpoint.decoder import Shapes
 from release.checkpoint.folder import open_checkpoint, read_config
 from release.checkpoint.prunable import from_shapes
 from release.errors import ReleaseError
+from release.evals.divergence.amount import kept_bytes
 from release.frozen import Frozen
 from release.progress import Console
 from release.pruning.budget import rounded_share
@@ -26,6 +27,7 @@ from release.sources import base, demo
 from release.sources import hub as hub_source
 from release.sweep.grid import GridCell
 from release.sweep.job import Sweep
+from release.sweep.journal import dense_of
 from release.sweep.state import CELLS, CellState
 
 
@@ -118,6 +120,24 @@ def planned(job: Sweep) -> dict[str, PlannedCell]:
         took = known.get(cell.kind, ())
         found[cell.key] = one.model_copy(update={**({"bytes_to_read": 0} if again else {}), **_estimate(took)})
     return found
+
+
+def kept_meanwhile(job: Sweep) -> int | None:
+    """Return the bytes at most that the sweep's folder holds of dense models until it ends; None for unknown."""
+    left = [cell for cell, state in job.states() if state.status != "done"]
+    denses = {dense_of(cell): cell for cell in left}.values()
+    bases = cache(_outline_or_error)
+    sizes = [_kept_of(cell, bases(cell.plan.model, cell.plan.identity)) for cell in denses]
+    return None if None in sizes else sum(filter(None, sizes))
+
+
+def _kept_of(cell: GridCell, found: BaseOutline | ReleaseError) -> int | None:
+    if isinstance(found, ReleaseError):
+        return 0
+    config = read_config(found.folder)
+    text = config.get("text_config")
+    vocabulary = config.get("vocab_size", text.get("vocab_size") if isinstance(text, dict) else None)
+    return kept_bytes(cell.plan.measuring, vocabulary) if isinstance(vocabulary, int) else None
 
 
 def _outline_or_error(model: str, identity: Identity) -> BaseOutline | ReleaseError:

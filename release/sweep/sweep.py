@@ -10,6 +10,7 @@ from release.sweep.engine import SweepEngine
 from release.sweep.grid import GridCell
 from release.sweep.job import Sweep
 from release.sweep.state import GRID
+from release.sweep.task import LOGPROBS
 
 STAYS = "What was built of other cells stays."
 
@@ -31,7 +32,10 @@ def sweep(job: Sweep, engine: SweepEngine, *, retry_failed: bool) -> None:
         for cell in missing:
             tasks.setdefault(cell.task, []).append(cell)
         engine.console.say(f"{len(job.cells)} cells, {len(missing)} to build, in {len(tasks)} tasks.")
-        engine.run(job.board, list(tasks.values()))
+        try:
+            engine.run(job.board, list(tasks.values()))
+        finally:
+            files.remove(job.work / LOGPROBS)
         _report(job)
 
 

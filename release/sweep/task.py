@@ -7,6 +7,8 @@ from release.sweep.grid import GridCell
 
 SETTLED = "settled"
 """The file, beside the task's, in which a worker says at its end which cells it left done or failed."""
+LOGPROBS = "logprobs"
+"""The folder, in the sweep's own, of what its tasks share of dense models; it is gone when the sweep ends."""
 
 
 class SweepTask(Frozen):

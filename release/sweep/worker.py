@@ -21,10 +21,11 @@ from release.errors import DiskFull
 from release.foreseen import ErrorMessage, foreseen
 from release.progress import Console
 from release.release_folder import ReleaseFolder
+from release.sources.cache import shared_in
 from release.sweep.grid import GridCell
 from release.sweep.journal import JournalConsole
 from release.sweep.state import BEAT_EVERY, Board
-from release.sweep.task import SETTLED, SweepTask
+from release.sweep.task import LOGPROBS, SETTLED, SweepTask
 from release.workspace import Workspace
 
 LOOK_EVERY = 1.0
@@ -39,7 +40,8 @@ def run(task: SweepTask, console: Console, board: Board | None = None) -> None:
         board: Is told how far each is; by default the states in the sweep's own folder.
     """
     journal = JournalConsole(task.work, console.rich.quiet)
-    _build(task.cells, board or Board(task.work, task.out), journal)
+    with shared_in(task.work / LOGPROBS):
+        _build(task.cells, board or Board(task.work, task.out), journal)
 
 
 def _build(cells: Sequence[GridCell], board: Board, console: JournalConsole) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 from release.card.render import render
 from release.errors import BadOption, DiskFull, UnusableData
 from release.evals.divergence import kept as kept_of
+from release.evals.divergence import shared as shared_of
 from release.evals.divergence.again import again
 from release.evals.divergence.amount import amount, evenly
 from release.evals.divergence.claims import KEPT, MOVED, kept, moved
@@ -24,6 +27,7 @@ from release.evals.divergence.compare import AskedPositions, compare
 from release.evals.divergence.kept import KeptLogProbs
 from release.evals.divergence.positions import compared
 from release.evals.divergence.result import Divergence
+from release.evals.divergence.shared import SharedLogProbs
 from release.evals.divergence.table import read_positions, write_positions
 from release.evals.run import EvalPlan, prepare, readings
 from release.evals.run import compared as results_of
@@ -31,6 +35,7 @@ from release.evals.work import ModelPair
 from release.models.load import loaded
 from release.progress import Console
 from release.settings.measuring import Measuring
+from release.sources.cache import shared_in
 from tests import checkpoints
 from tests.commands import run
 from tests.records import example_measurements, example_record
@@ -161,6 +166,71 @@ def test_one_window_at_a_time_is_in_memory_and_nothing_stays_on_the_disk(tmp_pat
     assert torch.equal(kept.of(0, CPU), rows[2])
     kept.close()
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.fixture
+def shared(tmp_path: Path, console: Console) -> Callable[..., SharedLogProbs]:
+    """What the tasks of a sweep share, as one of them sees it."""
+    return lambda windows=(4, 1): SharedLogProbs(tmp_path / "shared", (3, 5), "asked", windows, console)
+
+
+def test_what_one_task_read_of_a_dense_model_is_there_for_the_others(shared: Callable[..., SharedLogProbs]) -> None:
+    rows = {1: torch.randn(3, 5), 4: torch.randn(3, 5)}
+    one, two = shared(), shared()
+    assert one.holds("dense") == frozenset()
+    one.put(4, rows[4])
+    assert one.holds("dense") == {4}
+    one.put(1, rows[1])
+    one.close()
+    assert two.holds("dense") == {1, 4}
+    two.put(1, rows[4])  # a pass that is made all the same changes nothing
+    assert all(torch.equal(two.of(number, CPU), each) for number, each in rows.items())
+    assert two.holds("another") == frozenset()
+    two.close()
+
+
+def test_what_a_task_left_half_is_read_anew(shared: Callable[..., SharedLogProbs]) -> None:
+    one, two = shared(), shared()
+    one.holds("dense")
+    one.put(1, torch.zeros(3, 5))
+    one.close()
+    assert two.holds("dense") == frozenset()
+    two.close()
+
+
+def test_a_task_waits_for_another_that_reads_the_same_model_but_not_for_ever(
+    shared: Callable[..., SharedLogProbs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_of, "WAITS_FOR", 0.1)
+    one, two, rows = shared(), shared(), torch.randn(3, 5)
+    one.holds("dense")
+    assert two.holds("dense") == frozenset()
+    two.put(1, rows)  # for itself
+    one.close()
+    assert torch.equal(two.of(1, CPU), rows)
+    two.close()
+    monkeypatch.setattr(shared_of, "WAITS_FOR", 30.0)
+    one, two = shared(), shared()
+    one.holds("dense")
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(two.holds, "dense")
+        one.put(1, rows)
+        one.put(4, rows)
+        assert waiting.result() == {1, 4}
+    one.close()
+    two.close()
+
+
+def test_a_shared_folder_without_room_leaves_each_task_to_itself(
+    tiny: dict[str, Path], text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    console = Console(quiet=True)
+    monkeypatch.setattr(console, "say", told.append)
+    monkeypatch.setattr(SharedLogProbs, "nbytes", 1 << 60)
+    with shared_in(tmp_path / "shared"), closing(planned(tiny["llama"], text, console)) as plan:
+        assert not isinstance(plan.tasks["divergence"].kept, SharedLogProbs)
+    assert "So this task reads the dense model for itself." in told[-1]
 
 
 def test_a_file_that_a_kill_would_leave_has_no_name(tmp_path: Path) -> None:

@@ -103,10 +103,12 @@ class KeptLogProbs:
     def _opened(self) -> FileIO:
         if self._file is None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            file = tempfile.TemporaryFile(dir=self.folder, buffering=0)  # noqa: SIM115
-            weakref.finalize(self, file.close)
-            self._file = file
+            self._file = self._new_file()
+            weakref.finalize(self, self._file.close)
         return self._file
+
+    def _new_file(self) -> FileIO:
+        return tempfile.TemporaryFile(dir=self.folder, buffering=0)
 
 
 def _write(file: FileIO, rows: Rows) -> None:

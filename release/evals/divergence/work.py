@@ -1,5 +1,6 @@
 """The divergence measured: the passes over perplexity's windows, seen while they are made."""
 
+import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -9,19 +10,22 @@ from typing import ClassVar, Self
 import numpy as np
 import torch
 
-from release.errors import UnusableData
+from release import __version__, machine
+from release.errors import DiskFull, UnusableData
 from release.evals.bbq.table import MOST_ROWS
 from release.evals.divergence.amount import amount, evenly
 from release.evals.divergence.compare import AskedPositions, compare
 from release.evals.divergence.kept import KeptLogProbs
 from release.evals.divergence.positions import compared
 from release.evals.divergence.result import Divergence
+from release.evals.divergence.shared import SharedLogProbs
 from release.evals.divergence.table import COLUMNS, FILE_NAME, Singles, write_positions
 from release.evals.engine.subject import EvaluatedModel
 from release.evals.perplexity.work import PerplexityTask
 from release.evals.work import EvalContext, Opened, Sides, WatchingTask
+from release.models.device import device_name
 from release.models.load import read_config
-from release.sources.cache import cache_folder
+from release.sources.cache import cache_folder, shared_folder
 from release.values import Precision, Tokens
 
 QUESTION = "divergence at each position from the model "
@@ -63,6 +67,11 @@ class DivergenceTask(WatchingTask[Singles, Divergence]):
             found.setdefault(window, number)
         return {self.windows[number]: found[self.windows[number]] for number in self.chosen}
 
+    @property
+    def seen_of(self) -> frozenset[int]:
+        """Numbers of the windows that are seen, each text once."""
+        return frozenset(self._first.values())
+
     def settle(self, opened: Opened, /) -> Self:
         """Look up what is known of this pair.
 
@@ -82,7 +91,7 @@ class DivergenceTask(WatchingTask[Singles, Divergence]):
         if self.known is not None:
             return ()
         kept = self.kept.holds(self.dense) if subject.name == "dense" else frozenset()
-        needed = frozenset(self._first.values())
+        needed = self.seen_of
         # All or none, so that the passes are the same ones on both sides.
         return () if needed <= kept else needed
 
@@ -162,5 +171,25 @@ def prepare(asked: EvalContext) -> DivergenceTask | None:
     kept = KeptLogProbs(cache_folder(), positions, vocabulary_of(asked.dense))
     most = MOST_ROWS // positions
     count = amount(asked.plan.divergence, min(len(windows), most), kept.nbytes)
+    task = DivergenceTask(windows, tuple(evenly(len(windows), count)), asked.plan.eval_dtype, kept)
+    if shared := _shared(asked, task):
+        return replace(task, kept=shared)
     kept.require_room(count)
-    return DivergenceTask(windows, tuple(evenly(len(windows), count)), asked.plan.eval_dtype, kept)
+    return task
+
+
+def _shared(asked: EvalContext, task: DivergenceTask) -> SharedLogProbs | None:
+    """Return what a sweep's tasks share; None where this is none of them, or its folder has no room for it."""
+    if (folder := shared_folder()) is None:
+        return None
+    threads = torch.get_num_threads()
+    where = f"{task.precision} {machine.processor()} {device_name(asked.device)} {threads} {__version__}"
+    tokens = np.array([task.windows[number] for number in task.chosen], dtype="<i4")
+    digest = hashlib.sha256(tokens.tobytes()).hexdigest()
+    kept = SharedLogProbs(folder, task.kept.shape, f"{digest} {where}", task.seen_of, asked.console)
+    try:
+        kept.require_room(len(task.chosen))
+    except DiskFull as full:
+        asked.console.say(f"{full.seen} So this task reads the dense model for itself.")
+        return None
+    return kept
