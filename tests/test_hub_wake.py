@@ -62,7 +62,8 @@ MEANINGS: list[tuple[str, list[Seen], Step]] = [
     ("sleeping", [("SLEEPING", None, 0)], "wake"),
     ("is deleted", [("DELETING", MINE, 0)], "rest"),
     ("in a stage nobody knows", [("DREAMING", MINE, 0)], "wait"),
-    ("in such a stage for long", [("DREAMING", MINE, 0), ("DREAMING", MINE, LONG)], "wake"),
+    ("in such a stage for long", [("DREAMING", MINE, 0), ("DREAMING", MINE, 9 * LONG)], "wait"),
+    ("asleep, then in such a stage", [("DREAMING", None, 0), ("PAUSED", None, LONG)], "wake"),
 ]
 
 
@@ -79,7 +80,7 @@ def test_a_stage_counts_for_the_commit_that_it_is_about(looks: list[Seen], step:
 # Not running: woken, or nothing is shown
 
 AWAKE = End("RUNNING")
-NOT_RUNNING = ["PAUSED", "STOPPED", "SLEEPING", "DREAMING"]
+NOT_RUNNING = ["PAUSED", "STOPPED", "SLEEPING"]
 
 
 @pytest.mark.parametrize("stage", NOT_RUNNING)
@@ -101,6 +102,18 @@ def test_what_cannot_be_woken_leaves_everything_private(at: Bench, stage: str) -
     assert "public" not in at.folder.joinpath("work", journal.NAME).read_text()
     pushed = at.push(show_unasked=True)
     assert (pushed.answer, shown(at)) == (None, (True, True))
+
+
+def test_a_stage_that_nobody_knows_is_waited_for_and_told_and_never_restarted(at: Bench) -> None:
+    at.hub.site.ends[ID] = End("DREAMING", woken=AWAKE)
+    for _ in range(2):
+        error = at.failing(space_timeout=60)
+        assert (type(error), error.exit_code, shown(at)) == (SpaceLate, 3, (False, False))
+        assert "is still DREAMING after 60 seconds, a stage that this version does not know." in error.seen
+    assert at.asked("POST", "/restart") == 0
+    at.hub.site.ends[ID] = AWAKE
+    at.hub.store.repo("spaces", ID).begin_anew()
+    assert at.push().answer
 
 
 @pytest.mark.parametrize("status", [402, 403])

@@ -133,6 +133,7 @@ def require_running(context: PushContext, target: RepoFolder, watch: StageWatch)
 def _late(context: PushContext, target: RepoFolder, watch: StageWatch) -> SpaceLate:
     limit = float(context.options.space_timeout or context.client.built_within)
     doubt = ", and the Hub does not say that this is the new commit" if watch.stage == RUNNING else ""
+    doubt = doubt if watch.is_known else ", a stage that this version does not know"
     return SpaceLate(
         f"The Space {target.id} is still {watch.told()} after {limit:,.0f} seconds{doubt}. {context.visible()}",
         f"Look at {context.client.url('space', target.id)}, and run the same command again to go on waiting; "

@@ -20,6 +20,7 @@ ON_THE_WAY = frozenset({"BUILDING", "RUNNING_BUILDING", "APP_STARTING", "RUNNING
 BROKEN = frozenset({"BUILD_ERROR", "RUNTIME_ERROR", "CONFIG_ERROR", NO_APP_FILE})
 ASLEEP = frozenset({"PAUSED", "STOPPED", "SLEEPING"})
 GONE = frozenset({"DELETING"})
+KNOWN = ON_THE_WAY | BROKEN | ASLEEP | GONE | {RUNNING}
 BELIEVED_AFTER = 120.0
 """Seconds after which a stage is believed that need not be about the new commit: NO_APP_FILE is what the Hub says of a
 new Space until it has looked at the first commit, and a Space that was just woken may be told asleep for a while."""
@@ -55,7 +56,12 @@ class StageWatch:
     def undecided(self) -> bool:
         """Whether the time was up before anything could be said of the new commit."""
         of_another = self.names not in (None, self.commit) and self.stage in BROKEN
-        return self.late and (self.stage in ON_THE_WAY or self.stage == RUNNING or of_another)
+        return self.late and (self.stage in ON_THE_WAY or self.stage == RUNNING or of_another or not self.is_known)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether this version knows the stage; another one may be on the way, so it is waited for and left alone."""
+        return self.stage in KNOWN
 
     def see(self, runtime: SpaceRuntime, now: float) -> None:
         """Take in one look at the Space."""
@@ -81,7 +87,7 @@ class StageWatch:
             return self._running(lasted)
         if self.stage in BROKEN:
             return self._broken(lasted)
-        return self._at_rest(lasted)
+        return self._asleep(lasted) if self.is_known else "wait"
 
     def _running(self, lasted: bool) -> Step:
         if self.names == self.commit or (self.names is None and self.moved):
@@ -95,11 +101,10 @@ class StageWatch:
         certain = self.stage != NO_APP_FILE and (self.moved or self.names == self.commit)
         return "rest" if certain or lasted else "wait"
 
-    def _at_rest(self, lasted: bool) -> Step:
-        """Asleep, or in a stage that this version does not know and that may be a stage on the way."""
+    def _asleep(self, lasted: bool) -> Step:
         if self.woken:
             return "rest" if lasted else "wait"
-        return "wake" if lasted or self.stage in ASLEEP else "wait"
+        return "wake"
 
     def told(self) -> str:
         """Name the stage, and the commit where it is another one."""
