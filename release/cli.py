@@ -125,14 +125,16 @@ def prune(
     if plans[0].recipe.calibration is not None:
         require_possible(plans[0].measuring.device)
     _begin(f"{model}, {plans[0].recipe.method}, {', '.join(exact_percent(plan.recipe.sparsity) for plan in plans)}")
-    from release import api, report
+    from release import report
 
     if dry_run:
         from release.preview import of_pruning
 
         report.show_previews(of_pruning(plans), run.as_json)
     else:
-        report.show_releases(api.prune(*plans), run.as_json)
+        from release.commands.prune import prune_only  # `release.api` brings the Hub, too
+
+        report.show_releases(prune_only(plans, _console()), run.as_json)
 
 
 @command()

@@ -3,11 +3,10 @@
 import hashlib
 import re
 from decimal import Decimal
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import model_validator
 
-from release.checkpoint.folder import Checkpoint
 from release.errors import BadOption
 from release.format import quoted
 from release.frozen import Share
@@ -16,6 +15,9 @@ from release.pruning.method import Method
 from release.pruning.registry import method_named
 from release.schema.record import Pruning
 from release.settings.recipe import CalibrationPlan, RecipeOptions, Scope
+
+if TYPE_CHECKING:
+    from release.checkpoint.folder import Checkpoint
 
 PATTERN = re.compile(r"([0-9]{1,4}):([0-9]{1,4})")
 WIDEST = 64
@@ -114,7 +116,7 @@ class Recipe(RecipeOptions):
         """The randomness of one tensor."""
         return MaskRng(self.seed, self.method, self.version, tensor)
 
-    def tag(self, base: Checkpoint) -> str:
+    def tag(self, base: "Checkpoint") -> str:
         """A short digest of the recipe and of which base files it is applied to (by header, size and time)."""
         digest = hashlib.sha256(self.model_dump_json().encode())
         for header in base.headers:

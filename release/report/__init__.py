@@ -1,21 +1,28 @@
-"""What a command's result looks like: one JSON object on stdout, or plain tables for people."""
+"""What a command's result looks like: one JSON object on stdout, or plain tables for people.
 
-from release.report.checks import after_verify, show_verification
-from release.report.measurements import show_measurements
-from release.report.plans import show_preview, show_previews, show_push_plan
-from release.report.releases import after_push, show_release, show_releases
-from release.report.short import (
-    show_cache,
-    show_changes,
-    show_facts,
-    show_findings,
-    show_methods,
-    show_models,
-    show_reported,
-    show_watched,
-)
-from release.report.sweep_watch import is_watched, watching
-from release.report.sweeps import show_comparison, show_planned_sweep, show_sweep
+Each is imported when it is asked for: a command that shows a few facts does not wait for the tables of another.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from release.report.checks import after_verify, show_verification
+    from release.report.measurements import show_measurements
+    from release.report.plans import show_preview, show_previews, show_push_plan
+    from release.report.releases import after_push, show_release, show_releases
+    from release.report.short import (
+        show_cache,
+        show_changes,
+        show_facts,
+        show_findings,
+        show_methods,
+        show_models,
+        show_reported,
+        show_watched,
+    )
+    from release.report.sweep_watch import is_watched, watching
+    from release.report.sweeps import show_comparison, show_planned_sweep, show_sweep
 
 __all__ = [
     "after_push",
@@ -41,3 +48,47 @@ __all__ = [
     "show_watched",
     "watching",
 ]
+
+_HOMES = {
+    "checks": (
+        "after_verify",
+        "show_verification",
+    ),
+    "measurements": ("show_measurements",),
+    "plans": (
+        "show_preview",
+        "show_previews",
+        "show_push_plan",
+    ),
+    "releases": (
+        "after_push",
+        "show_release",
+        "show_releases",
+    ),
+    "short": (
+        "show_cache",
+        "show_changes",
+        "show_facts",
+        "show_findings",
+        "show_methods",
+        "show_models",
+        "show_reported",
+        "show_watched",
+    ),
+    "sweep_watch": (
+        "is_watched",
+        "watching",
+    ),
+    "sweeps": (
+        "show_comparison",
+        "show_planned_sweep",
+        "show_sweep",
+    ),
+}
+
+
+def __getattr__(name: str) -> object:
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
