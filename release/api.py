@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from release import pipeline
 from release.build import Release
 from release.commands import rebuild as commands
+from release.commands.measure import measure_only
 from release.commands.prune import prune_only
 from release.evals.again import Spot
 from release.plan import Plan
@@ -78,8 +79,6 @@ def measure(
     Raises:
         ReleaseError: See `release.errors`.
     """
-    from release.commands.measure import measure_only  # torch and transformers take seconds
-
     return measure_only(Path(pruned), base, measuring, out, console or Console())
 
 

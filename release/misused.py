@@ -32,5 +32,6 @@ def misused(error: BaseException) -> tuple[str, str] | None:
 
 
 def _meant(word: str, command: Any) -> str:
-    near = nearest(word, sorted(each for option in command.params for each in option.opts))
+    known = {each for option in command.params for each in option.opts} | {"--help"}
+    near = nearest(word, sorted(known))
     return f"Did you mean {near[0]}? " if near else ""

@@ -36,6 +36,7 @@ from release.pruning.budget import rounded_share
 from release.pruning.prune import SPARE
 from release.pruning.prune_tensor import require_rows
 from release.publishing import upload as publishing
+from release.publishing.unasked import repositories
 from release.release_folder import ReleaseFolder
 from release.settings.base import Identity
 from release.settings.measuring import Measuring
@@ -225,8 +226,7 @@ def _sample(plan: Measuring, parameters: int) -> Forecast | None:
 def _repositories(plan: Plan, name: str) -> tuple[str, ...]:
     if plan.local:
         return ()
-    model = plan.publication.into or (f"{plan.namespace}/{name}" if plan.namespace else name)
-    return (model, f"spaces/{plan.publication.space_into or model}") if plan.space else (model,)
+    return repositories(name, plan.namespace, plan.publication, space=plan.space)
 
 
 def _at_the_hub(plan: Plan, name: str) -> tuple[PushPlan | None, str | None]:

@@ -1,5 +1,6 @@
 """Options that are refused: at once, in one line with a remedy, and by a dry run as by the run itself."""
 
+import json
 import shlex
 import shutil
 from pathlib import Path
@@ -165,3 +166,45 @@ def test_what_a_finished_release_was_measured_by_is_not_replaced_without_a_word(
     assert record.read_bytes() == before
     assert run([*words, *more, "--overwrite"]) == 0
     assert b'"perplexity": {' in record.read_bytes()
+
+
+def test_a_push_without_a_login_says_what_it_would_send(
+    release: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    before = {path: path.stat().st_mtime_ns for path in release.rglob("*")}
+    assert run(["push", str(release), "--to", "lab", "--dry-run", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    shown = [path for path in release.rglob("*") if path.is_file()]
+    assert (told["files"], told["bytes_to_send"]) == (len(shown), sum(path.stat().st_size for path in shown))
+    assert told["repositories"] == ["lab/llama-random-s30"]
+    assert run(["push", str(release), "--weights", "none", "--into", "lab/own", "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "lab/own" in said
+    assert "The Hub       was not asked." in said
+    assert {path: path.stat().st_mtime_ns for path in release.rglob("*")} == before
+
+
+@pytest.mark.parametrize(
+    ("command", "out", "why"),
+    [
+        ("rebuild {release} --base {base}", "{release}", "is the release itself"),
+        ("rebuild {release} --base {base}", "{release}/model", "lies inside a release"),
+        ("rebuild {release} --base {base}", "{base}/made", "lies inside the base model"),
+    ],
+)
+def test_nothing_is_rebuilt_in_the_place_of_what_it_is_made_of(
+    command: str, out: str, why: str, release: Path, base_folders: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = {"release": release, "base": base_folders["llama"]}
+    before = {path for folder in given.values() for path in folder.rglob("*")}
+    assert why in refusal([*command.format(**given).split(), "--out", out.format(**given)], capsys)
+    assert {path for folder in given.values() for path in folder.rglob("*")} == before
+
+
+def test_what_is_to_be_measured_is_looked_for_before_anything_is_laid_out(
+    here: Path, base_folders: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = refusal(["measure", str(here / "none"), "--base", str(base_folders["llama"])], capsys)
+    assert "There is no folder" in told

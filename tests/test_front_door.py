@@ -38,6 +38,7 @@ def test_every_command_has_an_example() -> None:
         ("publish", "Missing argument", "`release publish --help`"),
         ("verify", "Missing argument", "release verify org/name"),
         ("publish demo --sparsty 0.1", "There is no option --sparsty", "Did you mean --sparsity?"),
+        ("publish --hepl", "There is no option --hepl", "Did you mean --help?"),
         (f"{PUBLISH} --zzzzzz", "There is no option --zzzzzz", "`release publish --help`"),
         ("publish demo -m wand -s 0.1", "There is no pruning method", "Did you mean wanda? `release methods`"),
         ("publish demo -m zzz -s 0.1", "There is no pruning method", "`release methods` lists them."),

@@ -6,7 +6,7 @@ from pathlib import Path
 from release.checkpoint.folder import Checkpoint, model_folder, open_checkpoint
 from release.checkpoint.steady import steady
 from release.digests import FileDigest, digest_of
-from release.evals.run import measure, prepare
+from release.errors import BadOption
 from release.evals.work import SIDES, ModelPair
 from release.progress import Console
 from release.schema.measurements import Measurements
@@ -17,16 +17,27 @@ from release.workspace import place_for_answers
 
 
 def measure_only(pruned: Path, base: str, measuring: Measuring, out: Path | None, console: Console) -> Measurements:
-    """Measure any pruned model beside its base; per-item answers and figures go to `out`, where one is given."""
-    folder = model_folder(pruned)
+    """Measure any pruned model beside its base; per-item answers and figures go to `out`, where one is given.
+
+    Raises:
+        ReleaseError: As for `release.build.open_bench`; or there is no such folder.
+    """
+    folder = model_folder(_there(pruned))
     console.plan((Stage.CHECK, *of_measuring(measuring)))
     console.begin(Stage.CHECK)
-    dense = resolve(base, console).checkpoint
-    with closing(prepare(dense.folder, measuring, console)) as eval_plan:
-        model = open_checkpoint(folder)
-        with steady(dense.stamps), steady(model.stamps), place_for_answers(out) as place:
-            files = {name: _weights(found) for name, found in zip(SIDES, (dense, model), strict=True)}
-            return measure(eval_plan, ModelPair(dense.folder, model.folder, files), place, console)
+    model, dense = open_checkpoint(folder), resolve(base, console).checkpoint
+    from release.evals.run import measure, prepare  # torch and transformers take seconds
+
+    opened = closing(prepare(dense.folder, measuring, console))
+    with opened as eval_plan, steady(dense.stamps), steady(model.stamps), place_for_answers(out) as place:
+        files = {name: _weights(found) for name, found in zip(SIDES, (dense, model), strict=True)}
+        return measure(eval_plan, ModelPair(dense.folder, model.folder, files), place, console)
+
+
+def _there(pruned: Path) -> Path:
+    if not pruned.is_dir():
+        raise BadOption(f"There is no folder {pruned}.", "Give a pruned model folder, or a release.")
+    return pruned
 
 
 def _weights(found: Checkpoint) -> tuple[FileDigest, ...]:

@@ -8,7 +8,9 @@ from release.card.parts import NOWHERE
 from release.checkpoint.files import Folder, is_hidden
 from release.checkpoint.folder import model_folder
 from release.contents import is_own
+from release.errors import OutputConflict
 from release.names import SIGNATURE
+from release.place import require_place
 from release.progress import Console
 from release.pruning import masks
 from release.pruning.rebuild import rebuild as rebuild_weights
@@ -34,11 +36,13 @@ def rebuild(release: Path, base: str, out: Path, console: Console) -> Path:
         release: A release or its model folder; weight files are not needed.
 
     Raises:
-        OutputConflict: `out` holds something else, or `release` has no record.
+        OutputConflict: `out` holds something else, lies in the release or in the base, or `release` has no record.
         AuditFailed: What was made is not the release.
         BadOption: It cannot be made from the base.
     """
     source = model_folder(release)
+    _require_another_place(out, release, source)
+    require_place(out, base)
     record = required_record(source)
     refuse_failed([check_method(record.pruning)])
     console.plan((Stage.CHECK, Stage.MAKE, Stage.VERIFY))
@@ -61,6 +65,12 @@ def rebuild(release: Path, base: str, out: Path, console: Console) -> Path:
         console.begin(Stage.VERIFY)
         refuse_failed(verify(Folder(made), BaseAsked(lambda: Folder(dense.folder)), console).checks)
     return out
+
+
+def _require_another_place(out: Path, release: Path, source: Path) -> None:
+    """Refuse to make a model in the place of the release that it is made after; what lies inside is refused for all."""
+    if out.resolve() in (release.resolve(), source.resolve()):
+        raise OutputConflict(f"--out {out} is the release itself.", "Give a folder outside of it.")
 
 
 def _is_whole(source: Path, made: Path) -> bool:

@@ -8,6 +8,7 @@ from typing import Literal
 from huggingface_hub import SpaceHardware
 
 from release.errors import BadOption
+from release.format import size
 from release.frozen import Frozen
 from release.hub import collections
 from release.hub.account import Account, rights
@@ -103,12 +104,12 @@ class PushPlan(Frozen):
             yield from _lines(repo, self.pull_request)
         if self.weights == "none":
             yield "Weights       none: they stay here, and `release rebuild` makes them from base and recipe"
-        yield f"To send       at most {self.bytes_to_send:,} bytes"
+        yield f"To send       at most {size(self.bytes_to_send)}"
         if self.hardware:
             yield f"Space runs on {self.hardware}; may be made: {self.may_host}"
         if self.collection:
             yield f"Collection    {self.collection}"
-        yield f"Disk free     {self.disk_free:,} bytes"
+        yield f"Disk free     {size(self.disk_free)}"
 
 
 def _lines(repo: PlannedRepo, pull_request: bool) -> Iterator[str]:

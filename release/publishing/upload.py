@@ -11,12 +11,13 @@ from release import files, hub
 from release.card import file as card_file
 from release.card.parts import CardPlace, parse
 from release.checkpoint.files import Folder, is_hidden
-from release.errors import BadOption
+from release.errors import BadOption, HubUnreachable, NotLoggedIn
 from release.hub import Account, Pushed, PushPlan, Upload
 from release.names import MASK, SIGNATURE
 from release.progress import Console
 from release.pruning.recipe import Recipe
 from release.publishing import leaks
+from release.publishing.unasked import UnaskedPush, unasked
 from release.release_folder import ReleaseFolder
 from release.schema.record import CARD, FILE_NAME, Record
 from release.settings.publication import PublishOptions
@@ -176,15 +177,18 @@ def require_own_files(folder: ReleaseFolder) -> None:
 
 def push_preview(
     folder: Path, namespace: str | None, options: PublishOptions, space: bool, console: Console
-) -> PushPlan:
-    """Say what `push_only` would do; writes nothing here or there.
+) -> PushPlan | UnaskedPush:
+    """Say what `push_only` would do, or, without a login or a Hub, what it would send; writes nothing here or there.
 
     Raises:
-        NotLoggedIn: There is no token, or the Hub refuses it.
         UnusableBase: See `require_own_files`.
     """
-    record = _publishable(ReleaseFolder.found(folder), options)
-    publisher = login_for(namespace, options, space)
+    found = ReleaseFolder.found(folder)
+    record = _publishable(found, options)
+    try:
+        publisher = login_for(namespace, options, space)
+    except (NotLoggedIn, HubUnreachable) as error:
+        return unasked(found, record.name, namespace, options, f"{error.seen} {error.remedy}")
     with TemporaryDirectory() as scratch:
         copy = _mirrored(folder.resolve(), Path(scratch) / folder.resolve().name)
         upload, changes = _prepared(copy, record, publisher, console)

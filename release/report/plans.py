@@ -13,6 +13,7 @@ from release.report.display import SAME_LINE, display, left_dense, listing
 if TYPE_CHECKING:
     from release.hub import PushPlan
     from release.preview import Preview
+    from release.publishing.unasked import UnaskedPush
 
 
 def show_previews(previews: "Sequence[Preview]", as_json: bool) -> None:
@@ -29,7 +30,7 @@ def show_preview(preview: "Preview", as_json: bool) -> None:
     display(preview.model_dump(mode="json"), as_json, _tables(preview), SAME_LINE)
 
 
-def show_push_plan(plan: "PushPlan", as_json: bool) -> None:
+def show_push_plan(plan: "PushPlan | UnaskedPush", as_json: bool) -> None:
     """Show what a push would do."""
     display(plan.model_dump(mode="json"), as_json, [visible(line) for line in plan.lines()], SAME_LINE)
 
