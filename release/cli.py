@@ -359,10 +359,9 @@ def methods(json: common.Json = False) -> None:
 def models(json: common.Json = False) -> None:
     """List the aliases of base models."""
     from release import report
-    from release.sources.base import ALIASES, DEMO
-    from release.sources.demo import HUB_ID, SHORT_NOTE
+    from release.sources import base, demo
 
-    report.show_models({**ALIASES, DEMO: HUB_ID}, {DEMO: SHORT_NOTE}, json)
+    report.show_models({**base.ALIASES, base.DEMO: demo.HUB_ID}, {base.DEMO: demo.SHORT_NOTE}, json)
 
 
 @lru_cache
