@@ -23,7 +23,7 @@ from release.sweep.grid import Grid, GridCell, cells_of
 from release.sweep.hub_task import LARGEST, MARK, CellEvent, JobTask, events_of, travelling
 from release.sweep.state import digest
 from tests import checkpoints, remote
-from tests.hub import HubServer
+from tests.hub import Fault, HubServer
 from tests.remote import ROOT, Client
 
 PACKAGE = "git+https://example.org/prunecard"
@@ -205,6 +205,23 @@ def test_cells_of_a_method_are_one_job_which_reads_its_mounted_base_once_and_sto
         assert each.spec["labels"]["release-sweep"] == "grid-v1"
         assert HubServer.token not in json.dumps(each.told())
     assert list((grid.parent / "releases" / "sweeps").glob("*/report/report.html"))
+
+
+@pytest.mark.long
+def test_where_the_hub_mounts_nothing_a_job_fetches_its_base(
+    machine: Client, jobs: dict[str, Any], tmp_path: Path
+) -> None:
+    hub, grid = machine.hub, laid(tmp_path, "ada/wee", methods=["magnitude"], sparsities=[0.5])
+    hub.faults.append(Fault("POST", "/api/jobs/", action=400, words="Volumes are not mounted here."))
+    before = len(hub.seen)
+    found = sweep(machine, grid)
+    assert (found["code"], found["wee-magnitude-s50"]["status"]) == (0, "done")
+    [only] = jobs.values()
+    assert not only.spec.get("volumes")
+    fetched = [s.path for s in hub.seen[before:] if "/ada/wee/resolve" in s.path and s.path.endswith(".safetensors")]
+    assert fetched
+    record = Record.read(grid.parent / "releases" / "wee-magnitude-s50" / "model")
+    assert record.base.revision == hub.store.repo("models", "ada/wee").branches["main"]
 
 
 @pytest.mark.long

@@ -1,6 +1,7 @@
 """A grid on the Hub: repositories, one Space for all variants, the report, the collection, and a still rerun."""
 
 import json
+import os
 from collections.abc import Iterator
 from decimal import Decimal
 from itertools import product
@@ -11,9 +12,11 @@ import pytest
 import yaml
 
 from release.comparison.index import LONGEST_NOTE, note
+from release.errors import OutputConflict
 from release.progress import Console
 from release.schema.record import Record
 from release.schema.study import default_study
+from release.sweep.driver import driving
 from release.sweep.job import open_sweep
 from release.sweep.worker import SweepTask
 from release.sweep.worker import run as build
@@ -75,8 +78,23 @@ def collection(hub: HubServer) -> dict[str, Any]:
 
 def test_a_grid_is_published_as_a_whole_and_a_rerun_writes_nothing(hub: HubServer, release: Command) -> None:
     path = built({"namespace": "lab", "gated": "auto", "show_unasked": True, "contact": "https://example.org/harm"})
+    others: list[str] = []
+
+    def drive_too() -> None:
+        """Another driver comes, once a first repository is there."""
+        if not others and repos(hub, "lab"):
+            try:
+                with driving(open_sweep(Path(path), Path("releases")), Console(quiet=True)):
+                    others.append("It drives, too.")
+            except OutputConflict as refused:
+                others.append(refused.seen)
+
+    hub.watchers.append(drive_too)
     first = release("sweep", path)["published"]
     assert first["changed"]
+    hub.watchers.clear()
+    [other] = others
+    assert f"is being built by process {os.getpid()}" in other
     assert repos(hub, "lab") == {
         **{f"models/lab/{name}": (False, "auto") for name in CELLS},
         "spaces/lab/tiny": (False, False),

@@ -11,13 +11,13 @@ from release.progress import Console
 from release.settings.sweeping import SweepOptions
 from release.sweep.engine import SweepEngine
 from release.sweep.grid import Grid
-from release.sweep.job import open_sweep
+from release.sweep.job import Sweep, open_sweep
 from release.sweep.jobs_engine import JobsEngine
 from release.sweep.local import Local
 from release.sweep.outlook import look
 from release.sweep.publication import admitted
 from release.sweep.sweep import sweep
-from release.sweep.uploading import publish_grid
+from release.sweep.uploading import PublishedGrid, publish_grid
 
 RAY_ENGINE = "release.sweep.ray_engine"
 """Imports ray, which is an extra."""
@@ -28,11 +28,20 @@ def run_sweep(path: Path, asked: SweepOptions, *, as_json: bool) -> bool:
     job = open_sweep(path, asked.out, asked.only)
     console = Console()
     publisher = None if asked.local else admitted(job, console)
-    sweep(job, _engine(asked, job.grid, console), retry_failed=asked.retry_failed)
-    done = all(state.status == "done" for _, state in job.states())
-    published = publish_grid(publisher) if publisher and done and _is_all_of_it(asked, console) else None
+    published: PublishedGrid | None = None
+
+    def publish() -> None:
+        nonlocal published
+        if publisher and _is_done(job) and _is_all_of_it(asked, console):
+            published = publish_grid(publisher)
+
+    sweep(job, _engine(asked, job.grid, console), retry_failed=asked.retry_failed, then=publish)
     report.show_sweep(look(job, {}), as_json, published)
-    return done
+    return _is_done(job)
+
+
+def _is_done(job: Sweep) -> bool:
+    return all(state.status == "done" for _, state in job.states())
 
 
 def _is_all_of_it(asked: SweepOptions, console: Console) -> bool:

@@ -28,6 +28,7 @@ from release.schema.record import Calibration, PruneWork, Pruning
 if TYPE_CHECKING:
     import torch
 
+    from release.pruning.calibrate import Calibrator
     from release.pruning.calibration import Text
 
 SPARE = 64 << 20
@@ -56,10 +57,12 @@ class Calibrating:
 
     Attributes:
         device: Where blocks run.
+        outliers: Shares of outliers that were looked for with this text: neither sparsity nor seed changes them.
     """
 
     text: "Text"
     device: "torch.device"
+    outliers: dict[str, list[float]] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -177,8 +180,20 @@ def _calibrated(base: Checkpoint, job: Job, console: Console, calibrating: Calib
 
     store = BlockStore(_blocks(job), job.recipe.row.updates_kept_weights)
     calibrator = Calibrator(base, job.recipe, calibrating.text.ids, store, calibrating.device, threads)
-    budgets = _known(base, job) or calibrator.run(console)
+    budgets = _known(base, job) or _calibrate(calibrator, calibrating.outliers, console)
     return _Decided(job, budgets, store, calibrating.text.described(calibrating.device.type), store.unreached())
+
+
+def _calibrate(calibrator: "Calibrator", known: dict[str, list[float]], console: Console) -> Budgets:
+    """Run a calibration; outliers that another sparsity was shared out by are not looked for again."""
+    base, recipe, store = calibrator.base, calibrator.recipe, calibrator.store
+    asked = f"{base.folder} {base.stamps} {recipe.uncalibrated}"
+    if asked in known and recipe.allocation == "owl" and store.outliers() is None:
+        store.keep_outliers(known[asked])
+    budgets = calibrator.run(console)
+    if shares := store.outliers():
+        known[asked] = shares
+    return budgets
 
 
 def _left_from_before(base: Checkpoint, job: Job) -> bool:

@@ -1,5 +1,7 @@
 """Builds a grid, cell by cell: what is missing, whatever an earlier run left."""
 
+from collections.abc import Callable
+
 from release import files
 from release.comparison.rows import ComparedRelease
 from release.comparison.write import write_comparison
@@ -15,8 +17,11 @@ from release.sweep.task import LOGPROBS
 STAYS = "What was built of other cells stays."
 
 
-def sweep(job: Sweep, engine: SweepEngine, *, retry_failed: bool) -> None:
+def sweep(job: Sweep, engine: SweepEngine, *, retry_failed: bool, then: Callable[[], None] = lambda: None) -> None:
     """Build what is missing of a grid.
+
+    Args:
+        then: Is called at the end, while no other sweep of this name can begin.
 
     Raises:
         OutputConflict: Another sweep of this name is at work there.
@@ -37,6 +42,7 @@ def sweep(job: Sweep, engine: SweepEngine, *, retry_failed: bool) -> None:
         finally:
             files.remove(job.work / LOGPROBS)
         _report(job)
+        then()
 
 
 def _report(job: Sweep) -> None:

@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM
 from release.checkpoint.folder import open_checkpoint
 from release.checkpoint.prunable import block_of
 from release.checkpoint.prunable import prunable as names_of
+from release.progress import Console
 from release.pruning.prune import Job, prune
 from release.pruning.recipe import Recipe
 from tests import checkpoints
@@ -48,6 +49,28 @@ def plain_wanda(base, ids, sparsity, sequential=True):
                     module.weight[mask] = 0
                 masks[f"model.layers.{index}.{name}.weight"] = mask
     return masks
+
+
+def test_outliers_are_looked_for_once_for_all_sparsities_and_methods_and_change_no_byte(
+    base_folders, tmp_path, monkeypatch
+):
+    console, looked = Console(quiet=True), []
+    step = console.step
+    monkeypatch.setattr(console, "step", lambda text, *rest: (looked.append(text), step(text, *rest))[1])
+    first, second = (
+        Recipe.of(*each, 42, allocation="owl") for each in (("wanda", Decimal("0.3")), ("ria", Decimal("0.6")))
+    )
+    using, base = calibrating(), base_folders["llama"]
+    run(base, tmp_path / "first", first, console, using)
+    run(base, tmp_path / "second", second, console, using)
+    assert looked.count("Look for outliers") == 1
+    run(base, tmp_path / "alone", second, console)
+    assert looked.count("Look for outliers") == 2
+    made = [
+        [path.read_bytes() for path in sorted((tmp_path / how).glob("*.safetensors"))] for how in ("second", "alone")
+    ]
+    assert made[0]
+    assert made[0] == made[1]
 
 
 @pytest.mark.parametrize("architecture", ["llama", "phi3", "gemma2", "qwen3"])
