@@ -84,7 +84,9 @@ def test_answers_are_scored_by_their_mean_token(bbq: Bbq, tiny: dict[str, Path],
                 assert found.values[index, answer] == pytest.approx(sum(averages) / ROTATIONS, abs=1e-4)
 
 
-@pytest.mark.parametrize("reading", READINGS)
+@pytest.mark.parametrize(
+    "reading", [name if name != "generate" else pytest.param(name, marks=pytest.mark.long) for name in READINGS]
+)
 def test_alone_or_shared_the_answers_are_the_same(
     bbq: Bbq, tiny: dict[str, Path], console: Console, reading: Reading
 ) -> None:

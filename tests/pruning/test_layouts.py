@@ -160,6 +160,8 @@ def test_blocks_that_are_not_the_language_models_are_left_dense_and_listed(
         "0.3",
         "--bbq",
         "off",
+        "--perplexity",
+        "off",
         "--latency",
         "off",
         "--local",
