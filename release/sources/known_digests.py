@@ -101,12 +101,20 @@ class KnownFiles:
         Raises:
             UnusableBase: A file is not as it was.
         """
-        for (path, before), digest in zip(self.states.items(), digests, strict=True):
+        self._confirm([digest.sha256 for digest in digests])
+        return tuple(digests)
+
+    def read_as(self, sha256: str) -> str:
+        """Return the SHA-256 of the only file, as `confirmed`; a name that no release may have is one here."""
+        self._confirm([sha256])
+        return sha256
+
+    def _confirm(self, found: Sequence[str]) -> None:
+        for (path, before), sha256 in zip(self.states.items(), found, strict=True):
             if state_of(path) != before:
                 raise changed(path.name)
             if path in self.settled and path not in self.digests:
-                keep(_place(path), KnownDigest(state=before, sha256=digest.sha256).model_dump_json())
-        return tuple(digests)
+                keep(_place(path), KnownDigest(state=before, sha256=sha256).model_dump_json())
 
 
 def sha256_of(path: Path) -> str:
@@ -116,9 +124,7 @@ def sha256_of(path: Path) -> str:
         UnusableBase: The file was changed while it was hashed.
     """
     known = KnownFiles.of([path])
-    sha256 = known.digests.get(path) or sha256_file(path)
-    known.confirmed([FileDigest(name=path.name, bytes=known.states[path].bytes, sha256=sha256)])
-    return sha256
+    return known.read_as(known.digests.get(path) or sha256_file(path))
 
 
 def _place(path: Path) -> Path:

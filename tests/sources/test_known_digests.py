@@ -106,3 +106,11 @@ def test_a_large_file_that_was_altered_is_refused_though_its_digest_is_known(fil
     put_back(file, lambda path: path.write_bytes(b"WEIGHTS"))
     with pytest.raises(UnusableData, match="was altered"):
         pin.check(file, "Fetch it again.")
+
+
+def test_what_is_still_arriving_is_checked_under_its_temporary_name(tmp_path):
+    part = tmp_path / ".model.gguf.17.part"
+    part.write_bytes(b"arrived")
+    LargeFileDigest("sha256", hashlib.sha256(b"arrived").hexdigest()).check(part, "")
+    with pytest.raises(UnusableData):
+        LargeFileDigest("sha256", hashlib.sha256(b"another").hexdigest()).check(part, "")
