@@ -100,6 +100,7 @@ class DivergenceTask(WatchingTask[Singles, Divergence]):
         if self.known is not None or ask not in self._first.values():
             return
         if subject.name == "dense":
+            subject.store.keep()  # whoever takes over what is kept shall know the losses, too
             self.kept.put(ask, rows)
             return
         tokens = torch.tensor(self.windows[ask][-len(rows) :], device=rows.device)
