@@ -40,6 +40,8 @@ MOST_DECIMALS = 4
 """Of a number whose interval is narrow."""
 MOST_OF_SMALL = 9
 """Of a number so small that fewer would write it as zero; beyond them lies the rounding of fp32."""
+FIGURES = 3
+"""Significant figures of a number that no interval says more of."""
 ROUNDED_TO_TWO = 3.55
 """Below it the first digits of an uncertainty are kept as two, beyond it as one."""
 
@@ -68,6 +70,14 @@ def showing(number: float | None, digits: int) -> int:
         return digits
     first = -math.floor(math.log10(abs(number)))
     return digits if first <= digits else min(MOST_OF_SMALL, first + 1)
+
+
+def figures(number: float | None) -> int:
+    """Return the decimals that leave a number three significant figures: 2 of 8.94, 1 of 31.36, 0 of a million."""
+    if not number or not math.isfinite(number):
+        return FIGURES - 1
+    exponent = int(f"{number:.{FIGURES - 1}e}".partition("e")[2])  # of the rounded number: 9.996 is written 10.0
+    return min(MOST_DECIMALS, max(0, FIGURES - 1 - exponent))
 
 
 def count(number: int) -> str:

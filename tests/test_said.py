@@ -190,3 +190,20 @@ def test_a_phrase_list_reads_as_a_sentence():
     found = [text.in_words(list("abc"[:n])) for n in range(4)]
     assert found == ["", "a", "a and b", "a, b and c"]
     assert re.fullmatch(r"[a-c, ]*and c", found[-1])
+
+
+@pytest.mark.parametrize(
+    ("number", "written"),
+    [
+        *((31.36, "31.4"), (69.54, "69.5"), (8.94, "8.94"), (9.996, "10.0"), (0.954, "0.954"), (-31.36, "−31.4")),
+        *((1234.5, "1,234"), (0.0, "0.00"), (math.inf, "inf"), (None, "n/a")),
+    ],
+)
+def test_without_an_interval_a_number_has_three_significant_figures(number, written):
+    assert text.fixed(number, text.figures(number)) == written
+
+
+def test_both_sides_of_a_ratio_without_an_interval_and_the_ratio_have_three_figures():
+    ratio = Estimate(value=69.54 / 31.36, low=None, high=None)
+    line = Line(METRICS["perplexity"], 31.36, 69.54, ratio)
+    assert at_a_glance(line)[:3] == ("31.4", "69.5", "× 2.22")

@@ -12,9 +12,8 @@ HUGE = 1e6
 """Perplexity of a model in ruins, whose cents say nothing."""
 NOTHING = "–"
 """Stands on the card where there can be no interval."""
-LARGE = 1000
 SCORE_DIGITS = 2
-"""Decimals of a score or a ratio without an interval."""
+"""Decimals of a score without an interval."""
 
 
 class Cells(NamedTuple):
@@ -57,7 +56,7 @@ def digits_of(change: Estimate) -> int:
 
     They follow its interval; one that has none, or whose interval holds no zero, is never written as zero.
     """
-    digits = text.decimals(change.spread, SCORE_DIGITS)
+    digits = text.decimals(change.spread, min(SCORE_DIGITS, text.figures(change.value)))
     open_to_zero = change.low is not None and change.high is not None and change.low <= 0 <= change.high
     return digits if open_to_zero else text.showing(change.value, digits)
 
@@ -71,16 +70,11 @@ def percent_digits(rate: Rate) -> int:
 def digits_beside(side: float | None, ratio: Estimate) -> int:
     """Return the decimals that one side of a ratio is worth: it is known as well as the ratio, relatively."""
     spread = None if side is None or ratio.spread is None or not ratio.value else side * ratio.spread / ratio.value
-    return text.decimals(spread, _digits_without(side))
-
-
-def _digits_without(value: float | None) -> int:
-    """The decimals of a number whose interval is not known: a perplexity of millions has no hundredths."""
-    return text.showing(value, SCORE_DIGITS) if abs(value or 0) < LARGE else 0
+    return text.decimals(spread, text.showing(side, text.figures(side)))
 
 
 def _digits_of_ratio(ratio: Estimate) -> int:
-    return text.showing(ratio.value, text.decimals(ratio.spread, _digits_without(ratio.value)))
+    return text.showing(ratio.value, text.decimals(ratio.spread, text.figures(ratio.value)))
 
 
 def _difference(line: Line) -> Cells:
