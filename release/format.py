@@ -29,7 +29,7 @@ _COMMANDS = re.compile(f"[\x7f-\x9f\u2028\u2029\ud800-\udfff{''.join(BIDI)}]")
 _HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _INLINE = re.compile(r"([\\`*_\[\]~|$])")
 _AT_START = re.compile(r"^(\d*)(?=#|=|--|[.)+-](?:\s|$))")
-_UNBROKEN = re.compile(r"([!-\u024f]{24})[!-\u024f]+")
+_UNBROKEN = re.compile(r"([!-\u024f]{15})[!-\u024f]+")
 """Latin letters, digits and signs without a space: one answer of such a word made a table wider than any page."""
 _PLAIN_CODE = re.compile(r"[A-Za-z0-9._/:@=+,%-]+(?: [A-Za-z0-9._/:@=+,%-]+)*")
 _PLAIN_FILE = re.compile(r"[A-Za-z0-9._/-]+")

@@ -260,7 +260,7 @@ def test_the_card_has_every_fact(fact):
 def test_a_note_on_the_base_stands_before_everything_but_the_warning():
     card = render(example_record(base=example_base(note="Unpacked from a 4-bit GGUF file.")))
     at = card.index("Unpacked from a 4-bit GGUF file.")
-    assert card.index("Research artifact only") < at < card.index("| At a glance")
+    assert card.index("Research artifact only") < at < card.index("| At a glance") < card.index("**Check it:**")
 
 
 def test_the_studys_latency_stands_only_on_cards_of_its_model():

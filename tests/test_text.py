@@ -40,7 +40,7 @@ def test_numbers_are_written_for_people(written, expected):
 
 @pytest.mark.parametrize("long", ["a" * 500, "x=1;" * 300, "é" * 90, f"see https://example.org/{'a' * 300} there"])
 def test_first_words_hold_no_run_that_no_browser_breaks(long):
-    assert max(map(len, text.first_words(long, 20).split())) <= 25
+    assert max(map(len, text.first_words(long, 20).split())) <= 16
 
 
 @given(st.text(), st.integers(1, 30))

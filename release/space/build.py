@@ -27,8 +27,8 @@ EXAMPLES = "examples.json"
 SHORT_DESCRIPTION = "Compare a language model before and after pruning; research"
 """The Hub shows at most 60 characters, and serves an `agents.md` that begins with them beside the Space's page.
 
-That file is the Hub's own, at `spaces/NAMESPACE/NAME/agents.md`; it points to the app's `/gradio_api/info`. The app, which
-answers at another address, serves none.
+That file is the Hub's own, at `spaces/NAMESPACE/NAME/agents.md`; it points to the app's `/gradio_api/info`. The
+app, which answers at another address, serves none.
 """
 ATTRIBUTION = (
     "Questions from BBQ, a bias benchmark for question answering (Parrish et al., Findings of ACL 2022), "
