@@ -29,8 +29,11 @@ _COMMANDS = re.compile(f"[\x7f-\x9f\u2028\u2029\ud800-\udfff{''.join(BIDI)}]")
 _HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _INLINE = re.compile(r"([\\`*_\[\]~|$])")
 _AT_START = re.compile(r"^(\d*)(?=#|=|--|[.)+-](?:\s|$))")
-_UNBROKEN = re.compile(r"([!-\u024f]{15})[!-\u024f]+")
+_UNBROKEN = re.compile(r"([!-\u024f]{24})[!-\u024f]+")
 """Latin letters, digits and signs without a space: one answer of such a word made a table wider than any page."""
+_LONG_WORD = re.compile(r"([!-\u024f]{15})(?=[!-\u024f])")
+MAY_BREAK = "\u200b"
+"""A space of no width: a longer word than a phone's column may be broken there, and none of it is lost."""
 _PLAIN_CODE = re.compile(r"[A-Za-z0-9._/:@=+,%-]+(?: [A-Za-z0-9._/:@=+,%-]+)*")
 _PLAIN_FILE = re.compile(r"[A-Za-z0-9._/-]+")
 _PLAIN_URL = re.compile(r"https?://[A-Za-z0-9._~/?#=&%+:@-]+")
@@ -160,7 +163,7 @@ def one_line(text: str) -> str:
 
 
 def first_words(text: str, most: int, longest: int = 200) -> str:
-    """Put the first words of a text on one line, and "…" where it goes on; a word no browser would break is cut, too.
+    """Put the first words of a text on one line, and "…" where it goes on; a long word may break, a longer one is cut.
 
     Args:
         most: Words.
@@ -168,7 +171,7 @@ def first_words(text: str, most: int, longest: int = 200) -> str:
     """
     line = _UNBROKEN.sub(r"\1…", one_line(text))
     words = " ".join(line.split(" ")[:most])[:longest]
-    return words if words == line else f"{words.rstrip()} …"
+    return _LONG_WORD.sub(rf"\1{MAY_BREAK}", words if words == line else f"{words.rstrip()} …")
 
 
 def shown(text: str, most: int = LONGEST_SHOWN) -> str:

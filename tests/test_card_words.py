@@ -18,6 +18,7 @@ from release import cli
 from release.card.evidence import fresh
 from release.card.parts import CardPlace
 from release.card.render import render, statements
+from release.format import MAY_BREAK
 from release.schema.record import Record
 from tests.card_words import Reader, page_of, text_of, words_of
 from tests.random_records import records
@@ -165,6 +166,7 @@ def test_a_card_says_where_the_first_sample_answers_part(dense, pruned, says):
 
 PHONE, PADDING = 358, 21
 """Pixels of a card's column on a screen of 390, and of a cell's borders and padding."""
+BREAKS = re.compile(f"[ {MAY_BREAK}]")
 
 
 def narrowest(rows: list[str]) -> float:
@@ -174,9 +176,10 @@ def narrowest(rows: list[str]) -> float:
     widest: Counter[int] = Counter()
     for number, row in enumerate(rows):
         for column, cell in enumerate(row.strip("| ").split(" | ")):
-            words = [plain.getlength(word) for word in re.sub(r"\*\*.*?\*\*", "", cell).split(" ")]
-            words += [bold.getlength(word) for part in re.findall(r"\*\*(.*?)\*\*", cell) for word in part.split(" ")]
-            words += [bold.getlength(word) for word in cell.split(" ") if number == 0]
+            words = [plain.getlength(word) for word in BREAKS.split(re.sub(r"\*\*.*?\*\*", "", cell))]
+            strong = " ".join(re.findall(r"\*\*(.*?)\*\*", cell))
+            words += [bold.getlength(word) for word in BREAKS.split(strong)]
+            words += [bold.getlength(word) for word in BREAKS.split(cell) if number == 0]
             widest[column] = max(widest[column], *words)
     return sum(widest.values()) + PADDING * len(widest)
 

@@ -100,6 +100,8 @@ def test_a_hostile_repository_does_no_harm(kind, world, tmp_path):
 def check(spoilt: Lure, world: World, words: dict[str, list[str]], writable: tuple[Path, ...], port: str = "") -> None:
     """Run command lines in the folder where the release lies, and hold all that they did against what they may do."""
     before, found = state(spoilt.outside), []
+    for place in writable:  # whether a folder can be written to is tried in the one above it, where it is not there yet
+        place.mkdir(exist_ok=True)
     for name, line in words.items():
         seen = world.machine.run(line, spoilt.folder.parent, GRADIO_SERVER_PORT=port)
         found += [f"{name}: {harm}" for harm in harms(seen, spoilt, world.machine, writable)]
