@@ -485,7 +485,6 @@ def other_text(tmp_path: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (lambda _: ["--device", "cuda:99"], "cuda:99"),
         (other_text, "Perplexity was measured on"),
         (lambda path: ["--bbq-data", str(path)], "holds no Age.jsonl"),
     ],
@@ -502,6 +501,15 @@ def test_what_was_asked_for_and_cannot_be_made_fails_with_its_reason(
     code, checks = verify(made["letters"], capsys, *spot)
     assert (code, checks["spot-check"]["ok"]) == (1, False)
     assert words in checks["spot-check"]["detail"]
+
+
+def test_a_device_that_cannot_be_here_is_refused_before_anything_is_checked(
+    made: dict[str, Path], reader: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    more = ["--base", str(reader), "--spot-check", "1", "--device", "cuda:99", "--json"]
+    assert run(["verify", str(made["letters"]), *more]) == 2
+    assert "Device 'cuda:99' cannot be used" in json.loads(capsys.readouterr().out)["error"]
 
 
 def test_without_base_or_measurements_a_spot_check_fails(

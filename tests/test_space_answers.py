@@ -404,7 +404,7 @@ def test_ten_visitors_at_once_are_served_in_turn_in_flat_memory(folders: tuple[P
         after = psutil.Process(pid).memory_info().rss
     served, longest = [len(waits) for waits, _ in visits], max(max(waits) for waits, _ in visits)
     print(f"answers {served}, longest wait {longest:.1f} s, memory {before / 1e6:.0f} to {after / 1e6:.0f} MB")
-    assert min(served) >= 0.8 * max(served)
+    assert min(served) >= min(0.8 * max(served), max(served) - 1)  # of few answers the last may be another's
     assert after < before + 50e6
 
 
