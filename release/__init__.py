@@ -14,8 +14,9 @@ The parts, in the order a release is made (`release.pipeline.publish` is the who
 * `release.hub` uploads it.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from release.lazily import exported
 
 if TYPE_CHECKING:
     from release.api import measure, prune, publish, push, rebuild, verify
@@ -79,13 +80,7 @@ _HOMES = {
 torch, and every module here imports this package first."""
 
 
-def __getattr__(name: str) -> object:
-    for module, names in _HOMES.items():
-        if name in names:
-            found: object = getattr(import_module(module), name)
-            globals()[name] = found
-            return found
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = exported(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -71,6 +71,7 @@ def test_whatever_answers_in_the_hubs_place_ends_in_one_message_and_the_rerun_en
     for part, kind in KINDS.items():
         assert on_hub(at.hub.store, kind) == contents(at.folder / part)
         assert not at.repo(kind).private
+    assert not at.push().changed
 
 
 @pytest.mark.parametrize("body", BODIES)

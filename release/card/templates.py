@@ -75,8 +75,7 @@ def environment() -> Environment:
     result.filters["first_words"] = text.first_words
     result.globals |= {"score": _any_score, "metrics": METRICS, "varying": VARYING}
     result.globals |= {"digits_of": digits_of, "digits_beside": digits_beside, "percent_digits": percent_digits}
-    result.globals |= {"figures": text.figures}
-    result.globals |= {"showing": text.showing}
+    result.globals |= {"figures": text.figures, "showing": text.showing}
     return result
 
 

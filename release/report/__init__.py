@@ -3,8 +3,9 @@
 Each is imported when it is asked for: a command that shows a few facts does not wait for the tables of another.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from release.lazily import exported
 
 if TYPE_CHECKING:
     from release.report.checks import after_verify, show_verification
@@ -50,45 +51,16 @@ __all__ = [
 ]
 
 _HOMES = {
-    "checks": (
-        "after_verify",
-        "show_verification",
-    ),
+    "checks": ("after_verify", "show_verification"),
     "measurements": ("show_measurements",),
-    "plans": (
-        "show_preview",
-        "show_previews",
-        "show_push_plan",
-    ),
-    "releases": (
-        "after_push",
-        "show_release",
-        "show_releases",
-    ),
+    "plans": ("show_preview", "show_previews", "show_push_plan"),
+    "releases": ("after_push", "show_release", "show_releases"),
     "short": (
-        "show_cache",
-        "show_changes",
-        "show_facts",
-        "show_findings",
-        "show_methods",
-        "show_models",
-        "show_reported",
-        "show_watched",
+        *("show_cache", "show_changes", "show_facts", "show_findings"),
+        *("show_methods", "show_models", "show_reported", "show_watched"),
     ),
-    "sweep_watch": (
-        "is_watched",
-        "watching",
-    ),
-    "sweeps": (
-        "show_comparison",
-        "show_planned_sweep",
-        "show_sweep",
-    ),
+    "sweep_watch": ("is_watched", "watching"),
+    "sweeps": ("show_comparison", "show_planned_sweep", "show_sweep"),
 }
 
-
-def __getattr__(name: str) -> object:
-    for module, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = exported(__name__, {f"{__name__}.{module}": names for module, names in _HOMES.items()})

@@ -6,7 +6,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from pydantic import ValidationError
@@ -53,8 +53,7 @@ def made(function: Function, omit: tuple[str, ...] = ()) -> TyperCommand:
     bare = {each.option.word: each for each in _all_settings(function) if each.option.bare is not None}
     alone = typer.Typer(add_completion=False)
     alone.command(cls=_filling(bare) if bare else None, epilog=epilog(function.__name__))(run)
-    command: TyperCommand = typer.main.get_command(alone)  # type: ignore[assignment]
-    return command
+    return cast("TyperCommand", typer.main.get_command(alone))  # of one command, typer makes no group
 
 
 class _Modules(dict[str, ModuleType]):

