@@ -78,7 +78,7 @@ def test_an_installed_wheel_finds_its_templates(tmp_path):
     )
     package = tmp_path / "release"
     package.mkdir()
-    for name in ("__init__.py", "resources.py"):
+    for name in ("__init__.py", "lazily.py", "resources.py"):
         (package / name).write_bytes((ROOT / "release" / name).read_bytes())
     for name in ("templates", "spaces"):
         (package / name).mkdir()
