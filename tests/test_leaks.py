@@ -17,6 +17,7 @@ from safetensors.numpy import save_file
 
 from release.card.render import render
 from release.errors import LeakFound
+from release.format import MAY_BREAK
 from release.publishing import leaks
 from tests.records import example_answers, example_measurements, example_record
 
@@ -143,6 +144,12 @@ ANSWERED = [
 def test_an_address_or_a_path_that_a_model_answered_is_the_models(tmp_path, answer):
     write_answered(tmp_path, answer)
     assert list(leaks.leaks(tmp_path)) == []
+
+
+def test_a_secret_that_a_card_lets_break_is_one_still(tmp_path):
+    write_answered(tmp_path, f"It is {TOKEN[:24]}")
+    assert MAY_BREAK in (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert any(leak.startswith("README.md") and leak.endswith("a secret") for leak in leaks.leaks(tmp_path))
 
 
 @pytest.mark.parametrize("answer", [ANSWERED[0], "The sky scatters light."])

@@ -27,7 +27,7 @@ from release.card.parts import parse
 from release.checkpoint.files import is_hidden
 from release.checkpoint.header import LENGTH_BYTES
 from release.errors import LeakFound
-from release.format import markdown
+from release.format import MAY_BREAK, markdown
 from release.resources import resource
 from release.schema.record import CARD, Record, Signed
 
@@ -119,8 +119,8 @@ def answered(folder: Path) -> str:
 
 
 def _bare(text: str) -> str:
-    """Take out what JSON and Markdown put before a character."""
-    return text.replace("\\", "")
+    """Take out what JSON and Markdown put before a character, and where a card lets a long word break."""
+    return text.replace("\\", "").replace(MAY_BREAK, "")
 
 
 def _in_file(path: Path, named: str, said: str) -> Iterator[str]:
@@ -172,7 +172,7 @@ def _in_words(path: Path, named: str, said: str) -> Iterator[str]:
     if path.suffix == ".png":
         yield from _in_lines(_png_words(path), frozenset(), named, said)
     elif path.suffix in WORDS and path.name not in OF_THE_BASE and not path.name.upper().startswith(OF_OTHERS):
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = path.read_text(encoding="utf-8", errors="replace").replace(MAY_BREAK, "")  # it would part a secret
         yield from _in_lines(text.split("\n"), _theirs(path, text), named, said)
 
 
