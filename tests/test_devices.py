@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from release.__main__ import run
 from release.devices import Surroundings, absent, nvidia_gpus, require_possible, torch_build
 from release.errors import BadOption
+from release.sweep.demands import ELSEWHERE
+from release.sweep.job import open_sweep
 
 VERSION = {"__version__": "2.99.0", "cuda": "", "hip": "", "xpu": ""}
 CPU, CUDA, ROCM, XPU = VERSION, VERSION | {"cuda": "13.0"}, VERSION | {"hip": "7.1"}, VERSION | {"xpu": "2025"}
@@ -77,6 +80,7 @@ LINES = (
         "verify none --spot-check 2 --device {}",
     ),
 )
+SWEEPS = ("sweep grid.yaml --out out", "sweep grid.yaml --out out --dry-run", "sweep grid.yaml --out out --parallel 2")
 FIRST = """
 import contextlib, io, sys
 from release.__main__ import run
@@ -90,13 +94,31 @@ print({{"torch", "transformers"}} & set(sys.modules))
 
 def test_every_command_refuses_before_torch_is_loaded(tmp_path: Path) -> None:
     device = "cuda:0" if sys.platform == "darwin" else "mps"
-    lines = [shlex.split(line.format(device)) for line in LINES]
+    grid = tmp_path / "grid.yaml"
+    grid.write_text(f"models: [demo]\nmethods: [random]\nsparsities: [0.1]\noptions: {{device: '{device}'}}\n")
+    lines = [shlex.split(line.format(device)) for line in (*LINES, *SWEEPS)]
     ran = subprocess.run(
         [sys.executable, "-c", FIRST.format(lines=lines)], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     *told, loaded = ran.stdout.splitlines()
     with pytest.raises(BadOption) as caught:
         require_possible(device)
-    assert told == [f"2 {f'Error: {caught.value.seen}{chr(10)}{caught.value.remedy}{chr(10)}'!r}"] * len(LINES)
+    seen, remedy = caught.value.seen, caught.value.remedy
+    cell = f"Grid grid.yaml …\nError: demo-random-s10 cannot be built here. {seen}\n{remedy} {ELSEWHERE}\n"
+    refused = [f"Error: {seen}\n{remedy}\n"] * len(LINES) + [cell] * len(SWEEPS)
+    assert told == [f"2 {each!r}" for each in refused]
     assert loaded == "set()"
-    assert not list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == [grid]
+
+
+def test_a_sweep_asks_of_this_machine_only_what_is_built_here(tmp_path: Path, llama: Path) -> None:
+    device, grid = "cuda:0" if sys.platform == "darwin" else "mps", tmp_path / "grid.yaml"
+    only = f"overrides: [{{when: {{method: wanda}}, options: {{device: '{device}'}}}}]"
+    grid.write_text(f"models: ['{llama}']\nmethods: [random, wanda]\nsparsities: [0.1]\n{only}\n")
+    words = ["sweep", str(grid), "--out", str(tmp_path / "out"), "--dry-run"]
+    assert [run([*words, *more]) for more in ([], ["--ray"], ["--jobs", "a10g-small"])] == [2, 0, 0]
+    assert [run([*words, "--only", f"method={name}"]) for name in ("random", "wanda")] == [0, 2]
+    job = open_sweep(grid, tmp_path / "out")
+    [_, wanda] = job.cells
+    job.board.failed(wanda, "It failed on another machine.", "Try again.")
+    assert [run([*words, *more]) for more in ([], ["--retry-failed"])] == [0, 2]

@@ -182,7 +182,7 @@ def test_after_a_doubtful_answer_nothing_is_made_twice(client, method, path, act
 REFUSED = [
     (["lab/none", "--package", PACKAGE], {}, 2, "missing on the Hub"),
     (["Ada/PRUNED", "--package", PACKAGE], {}, 2, f"leads on to {ID}"),
-    (["no-slash", "--package", PACKAGE], {}, 2, "lacks its namespace"),
+    (["no-slash"], {}, 2, "lacks its namespace"),
     ([ID], {}, 2, "--package"),
     ([ID, "--package", "git+https://me:secret@example.org/x"], {}, 2, "a name or a password"),
     ([ID, "--package", "a\nb"], {}, 2, "nothing that pip installs"),

@@ -9,6 +9,7 @@ from release.errors import MissingSource
 from release.extras import install
 from release.progress import Console
 from release.settings.sweeping import SweepOptions
+from release.sweep.demands import require_devices
 from release.sweep.engine import SweepEngine
 from release.sweep.grid import Grid
 from release.sweep.job import Sweep, open_sweep
@@ -24,8 +25,14 @@ RAY_ENGINE = "release.sweep.ray_engine"
 
 
 def run_sweep(path: Path, asked: SweepOptions, *, as_json: bool) -> bool:
-    """Build what is missing of a grid, and publish it where its file says so; tell whether nothing failed."""
+    """Build what is missing of a grid, and publish it where its file says so; tell whether nothing failed.
+
+    Raises:
+        ReleaseError: The grid, the device, the engine or the Hub refuses before any work.
+    """
     job = open_sweep(path, asked.out, asked.only)
+    if asked.here:
+        require_devices(job, retry_failed=asked.retry_failed)
     console = Console()
     publisher = None if asked.local else admitted(job, console)
     published: PublishedGrid | None = None

@@ -8,6 +8,7 @@ from statistics import fmean
 from release import report
 from release.errors import ReleaseError
 from release.settings.sweeping import SweepOptions
+from release.sweep.demands import require_devices
 from release.sweep.estimates import kept_meanwhile, planned, took_here
 from release.sweep.grid import file_digest
 from release.sweep.job import Sweep, open_sweep
@@ -24,6 +25,8 @@ def look(path: Path, asked: SweepOptions, *, dry_run: bool, as_json: bool) -> bo
     if not dry_run:
         report.show_sweep(_followed(job, asked, watched=report.is_watched() and not as_json), as_json)
         return True
+    if asked.here:
+        require_devices(job, retry_failed=asked.retry_failed)
     cells = planned(job)
     report.show_planned_sweep(job, cells, kept_meanwhile(job), as_json)
     return all(cell.error is None for cell in cells.values())

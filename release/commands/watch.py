@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from release.hub import HubClient, job
+from release.hub import HubClient, check_names, job
 from release.hub import watch as webhooks
 from release.hub.watch import Watched
 from release.settings.watching import WatchOptions
@@ -17,9 +17,10 @@ def watched(repositories: Sequence[str], asked: WatchOptions, *, dry_run: bool) 
     """Have repositories verified at every push, or say what would be made.
 
     Raises:
-        BadOption: A Job could not come by `release`, or the variable holds no token.
+        BadOption: A name is none of a repository, a Job could not come by `release`, or the variable holds no token.
         NotLoggedIn: There is no token.
     """
+    check_names(*repositories)
     client = HubClient()
     source, token = job.package_of(asked.package), job.secret_of(client, asked.token_from)
     if dry_run:

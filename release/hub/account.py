@@ -117,7 +117,7 @@ def check_names(*repo_ids: str) -> None:
         try:
             hf_hub_url(repo_id, RECORD)
         except HFValidationError as error:
-            raise BadOption(str(error), "Choose another name for the release.") from error
+            raise BadOption(str(error), "Give another name.") from error
         if "/" not in repo_id:
             raise BadOption(f"{repo_id!r} lacks its namespace.", "Give owner/name.")
 

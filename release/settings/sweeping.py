@@ -97,6 +97,11 @@ class SweepOptions(Frozen):
     ] = None
 
     @property
+    def here(self) -> bool:
+        """Whether this machine itself builds, and not a cluster or Jobs."""
+        return self.ray is None and self.jobs is None
+
+    @property
     def job_seconds(self) -> int:
         """How long a Job may take."""
         return seconds(self.job_timeout)

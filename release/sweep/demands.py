@@ -1,17 +1,43 @@
-"""What the cells of a task need of a machine, and why no machine of a cluster has it."""
+"""What the cells of a task need of a machine, and what this one, or every machine of a cluster, lacks of it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
 from release import children
+from release.devices import require_possible
+from release.errors import BadOption
 from release.sweep.grid import GridCell
+from release.sweep.job import Sweep
 
 Resources = Mapping[str, float]
 """As Ray names them: `CPU`, `GPU`, `memory` in bytes, and whatever marks a machine, such as `mps`."""
 
 WORDS = {"CPU": "processors", "GPU": "GPUs", "memory": "bytes of memory", "mps": "Apple GPUs (`--resources mps`)"}
 GPUS = ("cuda", "xpu")
+ELSEWHERE = "Or leave such cells out with --only, or build them elsewhere: --ray, --jobs."
 TRAVELS = ("RELEASE_", "HF_ENDPOINT", "HF_HUB_OFFLINE")
 """Beginnings of the environment variables that a worker gets from its driver; secrets stay."""
+
+
+def require_devices(job: Sweep, *, retry_failed: bool) -> None:
+    """Refuse to build cells here on a device that cannot be here; those that are built elsewhere are not asked.
+
+    Args:
+        retry_failed: Whether cells that failed before are built, too.
+
+    Raises:
+        BadOption: Names a cell that is still to be built, and the device.
+    """
+    refused: dict[str, BadOption] = {}
+    for device in {cell.plan.measuring.device for cell in job.cells}:
+        try:
+            require_possible(device)
+        except BadOption as error:
+            refused[device] = error
+    settled = ("done",) if retry_failed else ("done", "failed")
+    for cell in job.cells:
+        why = refused.get(cell.plan.measuring.device)
+        if why and job.board.state(cell).status not in settled:
+            raise BadOption(f"{cell.key} cannot be built here. {why.seen}", f"{why.remedy} {ELSEWHERE}")
 
 
 def demands(cells: Sequence[GridCell], nodes: Sequence[Resources], size: int | None, allowed: int | None) -> Resources:
