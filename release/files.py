@@ -96,11 +96,24 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     try:
         with no_room_is_told(path):
             yield temporary
+            for folder in (temporary, *(each for each in temporary.rglob("*") if each.is_dir())):
+                sync_folder(folder)
             remove(path)
             put_in_place(temporary, path)
             sync_folder(path.parent)
     finally:
         remove(temporary)
+
+
+def put(path: Path, content: str | bytes) -> None:
+    """Write a file below a folder of `replacing_folder`, which nobody sees until it is whole; text as UTF-8.
+
+    A name of its own for each file while it is written, and a sync of the folder after it, as `write` has them, were
+    half of what publishing a small release waited for.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+    sync_file(path)
 
 
 def put_in_place(temporary: Path, path: Path) -> None:

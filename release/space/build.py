@@ -84,9 +84,9 @@ def _write(destination: Path, examples: Sequence[Mapping[str, Any]], page: str) 
     # A kill leaves the old Space, or none: half of one would be refused by whoever looks at it next.
     with files.replacing_folder(destination) as folder:
         for name, content in shipped().items():
-            files.write(folder / name, content)
-        files.write(folder / EXAMPLES, examples_json(examples))
-        files.write(folder / CARD, page)
+            files.put(folder / name, content)
+        files.put(folder / EXAMPLES, examples_json(examples))
+        files.put(folder / CARD, page)
 
 
 def shipped() -> dict[str, bytes]:

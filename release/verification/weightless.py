@@ -110,7 +110,7 @@ def lay_out(model: Path, view: Path, record: Record) -> Path:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             _same(model / name, folder / name)
         if signature is not None:
-            files.write(folder / SIGNATURE, signature)
+            files.put(folder / SIGNATURE, signature)
     return view
 
 

@@ -94,14 +94,14 @@ def _of_category(groups: dict[int, Group], salt: str) -> Iterator[Group]:
     the smallest first. So a template of ten times the size is about ten times as likely to be among few, and the mean
     over a small sample aims at the whole set's mean, not at that of its templates.
     """
-    chance = {key: _uniform(f"{salt} {key}") for key in groups}
+    by_chance = sorted(groups, key=lambda key: (_uniform(f"{salt} {key}"), key))
     templates: dict[str, list[int]] = defaultdict(list)
-    for key in sorted(groups, key=lambda key: (chance[key], key)):
+    for key in by_chance:
         templates[groups[key][0].question_index].append(key)
     keys = {name: -math.log(_uniform(f"{salt} template {name}")) / len(own) for name, own in templates.items()}
     first = [templates[name][0] for name in sorted(keys, key=lambda name: (keys[name], name))]
-    rest = sorted(set(groups) - set(first), key=lambda key: (chance[key], key))
-    yield from (groups[key] for key in first + rest)
+    taken = set(first)
+    yield from (groups[key] for key in [*first, *(key for key in by_chance if key not in taken)])
 
 
 def _uniform(text: str) -> float:
