@@ -30,7 +30,7 @@ SMALL = {"object_store_memory": 100 << 20}
 def cluster() -> Iterator[Any]:
     """A head that builds nothing, and two nodes of one processor each."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ["RAY_worker_niceness"] = "0"  # its 15 made a cell of 30 s one of 230 beside other tests
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - its 15 made a cell of 30 s one of 230 beside other tests
     from ray.cluster_utils import Cluster
 
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **SMALL})
