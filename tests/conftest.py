@@ -4,6 +4,7 @@ import gc
 import json
 import os
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -130,6 +131,21 @@ def pytest_collection() -> Iterator[None]:
         gc.freeze()
         gc.set_threshold(20_000, 20, 20)
         gc.enable()
+
+
+@pytest.hookimpl(tryfirst=True)  # before long tests are left out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of a table marked `quick_rows(n)`, make all rows long but n: the first, and others evenly spread."""
+    tables: dict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if item.get_closest_marker("quick_rows") and not item.get_closest_marker("long"):
+            tables[item.nodeid.partition("[")[0]].append(item)
+    for table in tables.values():
+        [kept] = table[0].get_closest_marker("quick_rows").args
+        quick = {place * len(table) // kept for place in range(kept)}
+        for place, item in enumerate(table):
+            if place not in quick:
+                item.add_marker(pytest.mark.long)
 
 
 _seen: set[str] = set()

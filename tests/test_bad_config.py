@@ -84,6 +84,7 @@ def expected(name: str, value: object) -> str:
     return OTHERWISE.get((name, value), name) if isinstance(value, str | int) and value is not True else name
 
 
+@pytest.mark.quick_rows(30)
 @pytest.mark.parametrize(("name", "value"), CASES, ids=[f"{n}={json.dumps(v)[:30]}" for n, v in CASES])
 def test_a_field_of_a_wrong_type_or_size_is_refused(name, value, llama, tmp_path, capsys, little_memory):
     checkpoints.edit_config(llama, **{name: value})

@@ -249,6 +249,7 @@ def test_bbq_data_that_is_none_is_refused(name, spoil, llama, tmp_path, capsys, 
     expect_refusal(code, tmp_path / "out", capsys, "Age.jsonl", "nyu-mll/BBQ")
 
 
+@pytest.mark.quick_rows(25)
 @pytest.mark.parametrize("spoil", [pipe, endless, folder, empty, nonsense])
 @pytest.mark.parametrize(
     "name", ["release.json", "README.md", "sparsity.csv", "config.json", "mask/pruned.safetensors"]

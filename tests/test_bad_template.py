@@ -62,6 +62,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guarded, "SECONDS", 1.0)
 
 
+@pytest.mark.quick_rows(4)
 @pytest.mark.parametrize(
     ("template", "words"),
     [
@@ -191,6 +192,7 @@ def grown(base: Path) -> None:
     tokenizer.save_pretrained(base)
 
 
+@pytest.mark.quick_rows(1)
 @pytest.mark.parametrize(
     "more", [["--bbq", "4"], ["--latency", "2"], ["--perplexity", "2", "--text", str(checkpoints.PROSE)]]
 )

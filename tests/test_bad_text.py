@@ -82,6 +82,7 @@ def test_a_study_with_a_wrong_field_names_it(line, words, llama, tmp_path, capsy
     expect_refusal(code, tmp_path / "out", capsys, "study.yaml", words)
 
 
+@pytest.mark.quick_rows(5)
 @pytest.mark.parametrize(("text", "words"), BROKEN_YAML.items(), ids=NAMES)
 def test_a_base_whose_readme_is_broken_is_pruned_and_said_to_state_no_licence(
     text, words, llama, tmp_path, capsys, little_memory
@@ -99,6 +100,7 @@ def made(release: Path, out: Path) -> Path:
     return Path(shutil.copytree(release, out))
 
 
+@pytest.mark.quick_rows(12)
 @pytest.mark.parametrize("command", ["card", "verify"])
 @pytest.mark.parametrize(("text", "words"), BROKEN_YAML.items(), ids=NAMES)
 def test_a_card_whose_front_matter_is_broken_is_named(command, text, words, release, tmp_path, capsys, little_memory):

@@ -149,6 +149,7 @@ def hostile_record(name: str) -> Record:
     )
 
 
+@pytest.mark.quick_rows(8)
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_string_is_shown_as_it_is_and_does_nothing(name):
     record = hostile_record(name)

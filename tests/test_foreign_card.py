@@ -172,6 +172,7 @@ def test_no_text_makes_it_fail_and_every_claim_stands_on_a_line_of_the_card(card
 BOMB = "---\nb: &b {}\na: &a {results: [" + "*b, " * 7000 + "]}\nmodel-index: [" + "*a, " * 7000 + "]\n---\n"
 
 
+@pytest.mark.quick_rows(3)
 @pytest.mark.parametrize(
     "card",
     [

@@ -174,6 +174,7 @@ def test_a_signed_release_says_that_its_signature_was_not_checked(honest, capsys
     assert (code, any("--key" in each for each in answer["unproven"])) == (0, True)
 
 
+@pytest.mark.quick_rows(6)
 @pytest.mark.parametrize("case", one_of_each_kind())
 def test_a_rebuild_of_what_is_forged_ends_in_a_release_that_verifies_or_leaves_nothing(
     case, honest, base, tmp_path, capsys

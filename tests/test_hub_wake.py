@@ -174,6 +174,7 @@ HICCUPS = [
 ]
 
 
+@pytest.mark.quick_rows(5)
 @pytest.mark.parametrize("hiccup", HICCUPS, ids=lambda each: str(each["action"]))
 @pytest.mark.parametrize("request_", [("GET", "config"), ("GET", "info"), ("POST", "queue/join")], ids="-".join)
 def test_the_question_is_asked_with_patience(at: Bench, request_: tuple[str, str], hiccup: dict[str, Any]) -> None:

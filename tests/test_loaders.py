@@ -183,6 +183,7 @@ def put(folder: Path, name: str) -> None:
         (folder / name).write_text("{}")
 
 
+@pytest.mark.quick_rows(9)
 @pytest.mark.parametrize("name", DECOYS)
 def test_a_file_that_some_loader_reads_instead_is_known_by_name_and_does_not_verify(
     name, release, base_folders, tmp_path, capsys

@@ -88,6 +88,7 @@ def test_an_installed_wheel_finds_its_templates(tmp_path):
     assert out.stdout.split() == [str(package / "templates"), str(package / "spaces")]
 
 
+@pytest.mark.quick_rows(1)
 @pytest.mark.parametrize("arguments", [["--help"], ["publish", "--help"], ["methods"]])
 def test_light_commands_load_no_heavy_library(arguments):
     code = (

@@ -129,6 +129,7 @@ FORGERIES: dict[str, tuple[Forge, str]] = {
 }
 
 
+@pytest.mark.quick_rows(9)
 @pytest.mark.parametrize("kind", FORGERIES)
 def test_a_forged_space_is_named_and_neither_verified_nor_run(
     kind: str, release: Path, base_folders: dict[str, Path], capsys: pytest.CaptureFixture[str]

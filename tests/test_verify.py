@@ -137,6 +137,7 @@ def not_a_number(folder: Path) -> str:
 TOUCHES = [flip_kept, flip_embedding, fill_a_zero, zero_one_more, negative_zero, not_a_number]
 
 
+@pytest.mark.quick_rows(15)
 @pytest.mark.parametrize("with_base", [True, False])
 @pytest.mark.parametrize("touch", TOUCHES, ids=lambda t: t.__name__)
 def test_a_touched_weight_fails_and_its_tensor_is_named(touch, with_base, pruned, base_folders, capsys):

@@ -57,6 +57,7 @@ def missed(world: str, sample: Sample, seed: int) -> list[str]:
     return [key for key, verdict in TRUE[world].items() if found[key].verdict != verdict]
 
 
+@pytest.mark.quick_rows(2)
 @pytest.mark.parametrize("world", WORLDS)
 def test_what_is_said_of_a_world_is_so(sample: Sample, world: str) -> None:
     assert sum(bool(wrong(world, sample, seed)) for seed in range(3)) <= 1

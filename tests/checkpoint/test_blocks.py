@@ -97,6 +97,7 @@ def assert_same(ours, theirs):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-5)
 
 
+@pytest.mark.quick_rows(5)
 @pytest.mark.parametrize("case", CASES)
 def test_block_by_block_is_the_whole_model(case, folders):
     model = whole(folders[case])
@@ -104,6 +105,7 @@ def test_block_by_block_is_the_whole_model(case, folders):
         assert_same(run_all(folders[case], tokens(*shape)), leaving(model, tokens(*shape)))
 
 
+@pytest.mark.quick_rows(5)
 @pytest.mark.parametrize("architecture", checkpoints.LAYOUTS)
 def test_blocks_of_any_name_are_run_as_the_whole_model_runs_them(architecture, tmp_path):
     folder = checkpoints.make(tmp_path / "base", architecture)
@@ -198,6 +200,7 @@ def watched_all(folder, batches, gram=False):
     return seen
 
 
+@pytest.mark.quick_rows(5)
 @torch.no_grad()
 @pytest.mark.parametrize("case", CASES)
 def test_sums_equal_those_gathered_with_hooks_on_the_whole_model(case, folders):

@@ -54,6 +54,7 @@ def at(place: int, size: int, start: int) -> np.ndarray:
     return room[begin : begin + size]
 
 
+@pytest.mark.quick_rows(2)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
 @given(st.lists(st.tuples(sizes, st.booleans()), max_size=6), sizes, sizes)
 def test_a_file_holds_what_was_written_wherever_it_was_continued(system, tmp_path, pieces, kept, lost):

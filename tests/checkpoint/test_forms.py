@@ -216,6 +216,7 @@ SPARSE = {
 """Fields of config.json that only tell of zeros, as one tool has written them over the years."""
 
 
+@pytest.mark.quick_rows(1)
 @pytest.mark.parametrize("field", SPARSE)
 def test_what_only_tells_of_zeros_is_no_quantisation_and_is_not_carried(field, llama, tmp_path, capsys):
     checkpoints.edit_config(llama, **{field: SPARSE[field]})

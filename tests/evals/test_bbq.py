@@ -84,6 +84,7 @@ def test_answers_are_scored_by_their_mean_token(bbq: Bbq, tiny: dict[str, Path],
                 assert found.values[index, answer] == pytest.approx(sum(averages) / ROTATIONS, abs=1e-4)
 
 
+@pytest.mark.quick_rows(1)
 @pytest.mark.parametrize(
     "reading", [name if name != "generate" else pytest.param(name, marks=pytest.mark.long) for name in READINGS]
 )
@@ -157,6 +158,7 @@ def test_in_float32_rounding_changes_no_answer_and_in_bfloat16_it_is_counted(
             assert (found.count, wrong.count) == (0, 8)
 
 
+@pytest.mark.quick_rows(1)
 @pytest.mark.parametrize("reading", READINGS)
 def test_the_table_says_what_each_run_answered(
     bbq: Bbq, tiny: dict[str, Path], console: Console, tmp_path: Path, reading: Reading

@@ -113,6 +113,7 @@ def both(*stems: str) -> set[str]:
     return {f"{stem}.{form}" for stem in stems for form in ("svg", "png")}
 
 
+@pytest.mark.quick_rows(2)
 @pytest.mark.parametrize(
     ("changes", "drawn"),
     [
@@ -292,6 +293,7 @@ def test_a_model_beside_itself_has_no_figure_of_the_divergence(tmp_path: Path, e
     assert draw(measured(**FURTHER | {"bbq": None, "latency": None, "divergence": same}), evaluation, tmp_path) == ()
 
 
+@pytest.mark.quick_rows(1)
 @pytest.mark.parametrize("module", ["release.cli", "release.card.render", "release.report"])
 def test_matplotlib_is_loaded_for_drawing_alone(module: str) -> None:
     code = f"import sys, {module}; sys.exit('matplotlib' in sys.modules)"

@@ -78,6 +78,7 @@ def test_all_items_are_the_end_where_they_are_too_few(bbq: Bbq, console: Console
     assert looks.taken[-1].items == len(religion) == looks.planned[-1]
 
 
+@pytest.mark.quick_rows(1)
 @pytest.mark.parametrize("known", [0, 100, 200, 300])
 def test_only_what_was_known_before_counts_as_recalled(bbq: Bbq, console: Console, known: int) -> None:
     last, looks, _ = looked(bbq[0], 0.08, console, known)

@@ -31,6 +31,7 @@ def state(model: Any) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().clone() for name, tensor in (*model.named_parameters(), *model.named_buffers())}
 
 
+@pytest.mark.quick_rows(3)
 @pytest.mark.parametrize(("dtype", "architecture"), checkpoints.crossed(TYPES, None))
 def test_a_model_is_bit_for_bit_what_transformers_loads(
     architecture: str, dtype: torch.dtype | None, tiny: dict[str, Path]

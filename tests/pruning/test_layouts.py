@@ -44,6 +44,7 @@ def prune(base: Path, out: Path, method: str, *more: str) -> int:
     return run([*words, *(checkpoints.CALIBRATION if method != "random" else ())])
 
 
+@pytest.mark.quick_rows(5)
 @pytest.mark.parametrize("architecture", checkpoints.LAYOUTS)
 def test_half_of_every_matrix_goes_and_nothing_else(
     architecture: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -141,6 +142,7 @@ def with_further_tokens(folder: Path) -> Path:
     return with_another_block(folder, lambda name: "mtp.layers.0." + name.removeprefix("model.layers.1."))
 
 
+@pytest.mark.quick_rows(1)
 @pytest.mark.parametrize(
     ("make", "left"),
     [

@@ -73,6 +73,7 @@ NESTED = [key for key, row in METHODS.items() if not row.calibrated]
 PLAIN = [key for key, row in METHODS.items() if not row.calibrated]
 
 
+@pytest.mark.quick_rows(6)
 @pytest.mark.parametrize(("method", "architecture"), checkpoints.crossed(METHODS, "random", "wanda"))
 def test_zeros_are_exact_and_all_else_is_bit_identical(method, architecture, base_folders, tmp_path, console):
     base = base_folders[architecture]
@@ -121,6 +122,7 @@ def open_checkpoint_of(folder: Path, base: Path):
     return open_checkpoint(folder)
 
 
+@pytest.mark.quick_rows(2)
 @pytest.mark.parametrize("method", METHODS)
 def test_the_bytes_do_not_depend_on_threads_or_sharding(method, base_folders, tmp_path, console):
     base = base_folders["llama"]
@@ -291,6 +293,7 @@ def test_a_global_cut_prunes_the_smallest_weights_of_the_whole_model(base_folder
     assert pruned.pruning.block_sparsities is not None
 
 
+@pytest.mark.quick_rows(2)
 @pytest.mark.parametrize("method", METHODS)
 def test_several_sparsities_from_one_read_are_what_each_gives_alone(method, base_folders, tmp_path, console):
     base = open_checkpoint(base_folders["llama"])
