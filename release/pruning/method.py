@@ -75,6 +75,7 @@ class Method:
         needs: What must be gathered over calibration text for each tensor: Σx² per input, or Σxxᵀ.
         paper: None for a method that needs no source.
         seeded: Whether the seed decides the mask; for others it settles ties, or draws calibration windows.
+        uniform: Whether the scores are independent of the weights and of each other, and uniform over their type.
     """
 
     key: str
@@ -86,6 +87,7 @@ class Method:
     needs: Needs = "nothing"
     paper: Paper | None = None
     seeded: bool = False
+    uniform: bool = False
 
     @property
     def calibrated(self) -> bool:

@@ -39,7 +39,7 @@ def prune_by_score(subject: PrunedTensor, scorer: Scorer, part: Part, recipe: Re
         due = np.asarray(part.pieces(subject.bits.size // max(1, subject.width)), dtype=np.int64)
         zero_in_rows(subject, scorer, due, out)
     else:
-        zero_smallest(subject, scorer, part.zeros, out, allow_nonfinite=recipe.allow_nonfinite)
+        zero_smallest(subject, scorer, part.zeros, out, recipe.allow_nonfinite, recipe.row.uniform)
 
 
 def require_finite(tensor: Tensor, bits: Bits) -> None:

@@ -13,5 +13,5 @@ def scorer(subject: PrunedTensor) -> Scorer:
     return subject.draws.keys
 
 
-RANDOM = Method("random", "Random", scorer, version=2, seeded=True)
+RANDOM = Method("random", "Random", scorer, version=2, seeded=True, uniform=True)
 """Version 1 drew 16-bit keys."""

@@ -2,10 +2,12 @@
 
 Every method gives unsigned integer scores; the smallest are pruned. Three passes, in chunks that stay in the
 processor's cache: one counts what is zero already; one finds the cut, by counting what lies below a range that a sample
-says it is in, and collecting only what lies inside; one writes. Weights that tie at the cut are chosen by further
-random bits, so that no region is favoured.
+says it is in, and collecting only what lies inside; one writes. Where the scores are uniform, the range is known
+without a sample and cannot be wrong, so that one pass finds the cut and writes. Weights that tie at the cut are chosen
+by further random bits, so that no region is favoured.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,9 +30,21 @@ FEWEST = 8
 """Runs of a tensor that has as many: how much they differ tells how far off the sample may be."""
 SIGMAS = 4
 """How far from the sample's guess the cut is looked for first, in standard deviations."""
+SURE = 6
+"""How many times √n a count of n independent events is off its mean at most: by Hoeffding (1963) it is further off with
+a probability of 2·exp(−2·6²), or 1e-31."""
+WIDEST = 8
+"""One pass pays where the range holds no more than an eighth of the scores there may be."""
 
 
-def zero_smallest(subject: PrunedTensor, scorer: Scorer, budget: int, out: Bits, allow_nonfinite: bool = False) -> None:
+def zero_smallest(
+    subject: PrunedTensor,
+    scorer: Scorer,
+    budget: int,
+    out: Bits,
+    allow_nonfinite: bool = False,
+    uniform: bool = False,
+) -> None:
     """Write a tensor's weights to `out`, exactly max(budget, its zeros) of them +0.0.
 
     Those that are zero already, of either sign, come first, then the smallest scores, ties settled by the tensor's
@@ -41,6 +55,7 @@ def zero_smallest(subject: PrunedTensor, scorer: Scorer, budget: int, out: Bits,
         budget: 0 ≤ budget ≤ the number of weights.
         out: As long as the subject's bits; may be those.
         allow_nonfinite: Let NaN and infinities pass.
+        uniform: Whether the scores are independent, and uniform over all that their type holds.
 
     Raises:
         UnusableBase: Names the first weight that is NaN or infinite.
@@ -50,6 +65,9 @@ def zero_smallest(subject: PrunedTensor, scorer: Scorer, budget: int, out: Bits,
         _write(subject, lambda start, stop: subject.tensor.magnitude(subject.bits[start:stop]), 1, out)
         return
     scores = _zeros_first(subject, scorer, zeros)
+    if uniform and (expected := _expected(scores, subject.bits.size, sum(zeros), budget)):
+        _zero_at_once(subject, scores, budget, expected, out)
+        return
     cut = find_cut(scores, subject.bits.size, budget)
     chosen = _settled(subject, cut)
     _write(subject, scores, cut.score, out)
@@ -103,10 +121,50 @@ def find_cut(scores: Scorer, size: int, count: int) -> Cut:
         below, places, between = _split(scores, size, low, high)
         rank = count - 1 - below
         if 0 <= rank < between.size:
-            cut = _ranked(between, rank)
-            missing = rank + 1 - int(np.count_nonzero(between < cut))
-            return Cut(cut, missing, places[np.flatnonzero(between == cut)])
+            return _cut(rank, places, between)
         sigmas *= 8
+
+
+def _cut(rank: int, places: Indices, between: Scores) -> Cut:
+    """The cut at a rank, counted from 0, among the scores that stand at some places."""
+    score = _ranked(between, rank)
+    missing = rank + 1 - int(np.count_nonzero(between < score))
+    return Cut(score, missing, places[np.flatnonzero(between == score)])
+
+
+def _expected(scores: Scorer, size: int, zeros: int, budget: int) -> tuple[int, int] | None:
+    """Two scores that the cut through uniform ones lies between, both included; None where they lie far apart.
+
+    As many scores as there are zeros may have been put below all others, wherever these stand.
+    """
+    levels = 1 << 8 * scores(0, 1).dtype.itemsize
+    margin = SURE * math.isqrt(size) + SURE
+    low = max(0, -(-(budget - margin - zeros) * levels // size) - 1)
+    high = min(levels, -(-(budget + margin) * levels // size)) - 1
+    return (low, high) if (high + 1 - low) * WIDEST <= levels else None
+
+
+def _zero_at_once(subject: PrunedTensor, scores: Scorer, budget: int, expected: tuple[int, int], out: Bits) -> None:
+    """Zero what scores up to the end of a range that holds the cut, and put back what lies inside and stays."""
+    (low, high), below = expected, 0
+    places, between, spared = [], [], []
+    for start in range(0, out.size, CHUNK):
+        stop = min(start + CHUNK, out.size)
+        part, bits = scores(start, stop), subject.bits[start:stop]
+        inside, fewer = _inside(part, low, high)
+        below += fewer
+        places.append(inside + start)
+        between.append(part[inside])
+        spared.append(bits[inside])
+        np.multiply(bits, part > high, out=out[start:stop])
+    where, found = np.concatenate(places), np.concatenate(between)
+    rank = budget - 1 - below
+    if not 0 <= rank < found.size:
+        raise ValueError(f"the scores of {subject.tensor.name} are not uniform")
+    cut = _cut(rank, where, found)
+    stays = np.flatnonzero(found >= cut.score)
+    out[where[stays]] = np.concatenate(spared)[stays]
+    out[_settled(subject, cut)] = 0
 
 
 def _sample(scores: Scorer, size: int) -> Scores:
@@ -149,13 +207,18 @@ def _split(scores: Scorer, size: int, low: int, high: int) -> tuple[int, Indices
     below, places, between = 0, [], []
     for start in range(0, size, CHUNK):
         part = scores(start, min(start + CHUNK, size))
-        small = part < low
-        below += int(np.count_nonzero(small))
-        # Taking by index: taking by mask costs three times as much where few are taken.
-        inside = np.flatnonzero(small ^ (part <= high))
+        inside, fewer = _inside(part, low, high)
+        below += fewer
         places.append(inside + start)
         between.append(part[inside])
     return below, np.concatenate(places), np.concatenate(between)
+
+
+def _inside(part: Scores, low: int, high: int) -> tuple[Indices, int]:
+    """Where scores lie from `low` to `high`, and how many lie below."""
+    small = part < low
+    # By index: taking by mask costs three times as much where few are taken.
+    return np.flatnonzero(small ^ (part <= high)), int(np.count_nonzero(small))
 
 
 def _settled(subject: PrunedTensor, cut: Cut) -> Indices:

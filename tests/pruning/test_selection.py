@@ -28,7 +28,8 @@ def subject_of(bits, dtype="BF16", shape=None, draws=DRAWS):
 
 def pruned(subject, method, budget, allow_nonfinite=True):
     out = np.empty_like(subject.bits)
-    zero_smallest(subject, METHODS[method].scorer(subject), budget, out, allow_nonfinite)
+    row = METHODS[method]
+    zero_smallest(subject, row.scorer(subject), budget, out, allow_nonfinite, row.uniform)
     return out
 
 
@@ -112,6 +113,41 @@ def test_the_cut_is_found_where_the_sample_misleads(count, dtype, monkeypatch):
     assert cut.score == ordered[count - 1]
     assert cut.missing == count - np.searchsorted(ordered, cut.score)
     assert np.array_equal(cut.tied, np.flatnonzero(scores == cut.score))
+
+
+ZEROS = {
+    "none": lambda bits: np.zeros(bits.size, np.bool_),
+    "few, spread": lambda bits: np.arange(bits.size) % 997 == 0,
+    "those that the same seed chose before": lambda bits: pruned(subject_of(bits), "random", bits.size // 4) == 0,
+    "half of all": lambda bits: np.arange(bits.size) % 2 == 0,
+}
+
+
+@pytest.mark.parametrize("zeros", ZEROS)
+@pytest.mark.parametrize("share", [0.001, 0.3, 0.5, 0.77, 0.999])
+def test_one_pass_over_uniform_scores_gives_what_looking_for_the_cut_first_gives(share, zeros):
+    bits = np.random.default_rng(0).integers(1, 0x7F00, CHUNK + CHUNK // 2 + 17).astype(np.uint16)
+    bits[ZEROS[zeros](bits)] = 0x8000
+    subject, budget = subject_of(bits.copy()), round(share * bits.size)
+    first = np.empty_like(bits)
+    zero_smallest(subject, METHODS["random"].scorer(subject), budget, first, uniform=False)
+    zero_smallest(subject, METHODS["random"].scorer(subject), budget, subject.bits, uniform=True)
+    assert np.array_equal(subject.bits, first)
+
+
+def test_one_pass_is_taken_where_few_weights_are_zero_and_scores_that_are_not_uniform_are_no_wrong_mask(monkeypatch):
+    subject = subject_of(np.ones(CHUNK, np.uint16))
+    monkeypatch.delattr(selection, "find_cut")
+    zero_smallest(subject, METHODS["random"].scorer(subject), CHUNK // 2, subject.bits, uniform=True)
+    assert np.count_nonzero(subject.bits == 0) == CHUNK // 2
+    with pytest.raises(ValueError, match=r"up_proj\.weight are not uniform"):
+        zero_smallest(
+            subject_of(np.ones(CHUNK, np.uint16)),
+            lambda a, b: np.zeros(b - a, np.uint8),
+            CHUNK // 2,
+            subject.bits,
+            uniform=True,
+        )
 
 
 def test_zeros_go_before_other_weights_that_score_as_low():
