@@ -40,6 +40,9 @@ PIECE = 16 << 20
 
 UNDER_WAY = 384 << 20
 """Bytes that are read, changed or waiting to be written; a tensor that is to change counts whole, and may be larger."""
+LITTLE, MANY = 6, 16
+"""Of small tensors that together hold less than a sixth of that, 16 for each worker may wait: a norm between two
+matrices, or one write that takes long, would leave the workers idle."""
 
 
 @dataclass(frozen=True)
@@ -297,13 +300,20 @@ def in_order(
 
     Args:
         cost: What an item holds while it is worked on or waits, in any unit.
-        most: As much of that as there may be, except for a single item; and never more than `threads` + 1 items.
+        most: As much of that as there may be, except for a single item. There are never more than `threads` + 1 items,
+            but for small ones.
     """
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[tuple[int, Future[Result]]] = deque()
         for item in items:
-            while waiting and (len(waiting) > threads or sum(held for held, _ in waiting) + cost(item) > most):
+            while waiting and _full(len(waiting), sum(held for held, _ in waiting) + cost(item), threads, most):
                 yield waiting.popleft()[1].result()
             waiting.append((cost(item), pool.submit(work, item)))
         while waiting:
             yield waiting.popleft()[1].result()
+
+
+def _full(items: int, held: int, threads: int, most: int) -> bool:
+    """Whether no further item may join those that wait: there are enough, or with it they would hold too much."""
+    small = held < most // LITTLE and items <= MANY * threads
+    return held > most or (items > threads and not small)

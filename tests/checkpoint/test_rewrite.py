@@ -131,6 +131,17 @@ def test_results_come_in_order_and_what_is_under_way_is_bounded():
     assert most[0] == 30  # the one that is larger than what may be under way, alone
 
 
+@pytest.mark.parametrize(
+    ("cost", "most", "waiting"), [(0, 0, 3), (1, 600, 33), (60, 600, 3), (250, 600, 2), (700, 600, 1)]
+)
+def test_small_items_may_wait_in_numbers_and_large_ones_by_what_they_hold(cost, most, waiting):
+    drawn = iter(range(200))
+    found = in_order(lambda item: item, drawn, 2, lambda _: cost, most)
+    assert next(found) == 0
+    assert next(drawn) == waiting + 1  # those that wait, and the one that is to join them
+    found.close()
+
+
 CHANGES = {
     "cut": lambda path: os.truncate(path, path.stat().st_size // 2),
     "cut by a byte": lambda path: os.truncate(path, path.stat().st_size - 1),
