@@ -19,6 +19,8 @@ UNTOLD = (OSError, RuntimeError, ValueError, NotImplementedError, psutil.Error)
 """What asking raises where the system does not say."""
 MOST_MEMORY = "RELEASE_MAX_MEMORY"
 """The variable that says how many bytes this process, and those that it starts, may hold; `--max-memory` sets it."""
+BESIDE_WEIGHTS = 0.15
+"""Share of a model's weights that must be free in memory beside them, for activations."""
 PATIENCE = 5.0
 """Seconds for the system's own tool to answer."""
 

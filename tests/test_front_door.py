@@ -1,14 +1,18 @@
 """What the command line says to lines that people type: at once, with a remedy that names the next line to type."""
 
 import json
+import re
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from release.__main__ import run
 from release.cli import parser
+from release.packages import installed, version
 from release.settings.examples import EXAMPLES
 from tests.commands import OFF
 
@@ -149,24 +153,62 @@ def test_the_cache_is_listed_with_its_sizes_and_cleared_by_name(
     assert not list((tmp_path / "kept").iterdir())
 
 
-@pytest.mark.parametrize(("free", "code"), [(10**15, 0), (1000, 1)])
-def test_doctor_says_whether_a_model_fits_here(
-    free: int,
-    code: int,
-    llama: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+PLENTY = 10**15
+Doctor = Callable[..., tuple[int, dict[str, Any]]]
+
+
+@pytest.fixture
+def doctor(llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Doctor:
+    """Ask how a model fits a machine; the exit code, and what was found by its name, nothing of it fetched."""
+
+    def asked(model: str, torch: bool, disk: int, memory: int) -> tuple[int, dict[str, Any]]:
+        monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": disk})())
+        monkeypatch.setattr("release.machine.memory_free", lambda: memory)
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        monkeypatch.setenv("HF_TOKEN_PATH", str(tmp_path / "none"))
+        monkeypatch.setenv("RELEASE_CACHE", str(tmp_path / "kept"))
+        if not torch:
+            monkeypatch.setitem(sys.modules, "torch", None)  # as Python itself sees a package that is not installed
+        name = {"llama": str(llama), "demo": "demo"}[model]
+        code = run(["doctor", name, "--json"])
+        assert not (tmp_path / "kept").exists()
+        found = json.loads(capsys.readouterr().out)["found"]
+        return code, {each["name"].replace(f"{name}, ", "").replace(name, "model"): each for each in found}
+
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("disk", "memory", "ok", "said"),
+    [
+        (PLENTY, PLENTY, True, "where it is loaded whole"),
+        (PLENTY, 1000, None, "--latency off"),
+        (1000, PLENTY, False, "another --out"),
+    ],
+)
+@pytest.mark.parametrize(("model", "torch"), [("llama", True), ("llama", False), ("demo", False)])
+def test_doctor_says_whether_a_model_fits_here_and_without_torch_what_is_missing(
+    model: str, torch: bool, disk: int, memory: int, ok: bool | None, said: str, doctor: Doctor
 ) -> None:
-    monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": free})())
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    monkeypatch.setenv("HF_TOKEN_PATH", str(tmp_path / "none"))
-    assert run(["doctor", str(llama), "--json"]) == code
-    found = {each["name"]: each for each in json.loads(capsys.readouterr().out)["found"]}
-    assert found[str(llama)]["ok"] is (code == 0)
-    assert "prunable parameters" in found[str(llama)]["said"]
-    assert found["torch"]["said"]
-    assert "cores" in found["device"]["said"]
+    code, found = doctor(model, torch, disk, memory)
+    assert code == (ok is False)
+    told = found.pop("model")
+    assert told["ok"] is ok
+    assert re.match(r"[0-9,]+ prunable parameters; needs .* of disk", told["said"])
+    assert said in told["said"] + told["remedy"]
+    remedies = {name for name, each in found.items() if "[torch]" in each["remedy"]}
+    assert remedies == (set() if torch else {"prunecard[torch]", "device", "class"})
+    assert ("torch" in found, "cores" in found["device"]["said"]) == (torch, torch)
+
+
+def test_an_empty_folder_of_its_name_is_no_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "nowhere_else").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(sys.modules, "kept_out", None)
+    assert [installed(name) for name in ("nowhere_else", "not_there", "kept_out", "numpy", "mlx")] == [
+        *(False, False, False, True),
+        version("mlx") is not None,  # which has no file of its own
+    ]
 
 
 def test_without_torch_nothing_of_the_demo_is_fetched(

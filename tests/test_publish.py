@@ -10,6 +10,7 @@ import pytest
 
 from release.__main__ import run
 from release.schema.record import Record
+from release.sources import demo
 from tests import checkpoints
 
 pytestmark = [pytest.mark.demo, pytest.mark.long]  # a real model, pruned and measured
@@ -46,7 +47,8 @@ def test_the_release_has_every_part(release):
 
 def test_the_counts_are_exact_and_read_from_the_file(release, demo_folder):
     record = Record.read(release / "model")
-    assert record.audit.prunable_parameters == 106_168_320
+    assert record.audit.prunable_parameters == demo.PRUNABLE == 106_168_320
+    assert (demo_folder / "model.safetensors").stat().st_size == demo.WEIGHT_BYTES
     assert record.audit.zeroed_parameters == 10_616_832
     assert record.audit.zeros_before == 33_483
     values, base = checkpoints.tensors(release / "model"), checkpoints.tensors(demo_folder)

@@ -1,12 +1,12 @@
 """`release sweep`: a grid of releases from one file."""
 
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 from release import report
 from release.errors import MissingSource
 from release.extras import install
+from release.packages import installed
 from release.progress import Console
 from release.settings.sweeping import SweepOptions
 from release.sweep.demands import require_devices
@@ -67,7 +67,7 @@ def _engine(asked: SweepOptions, grid: Grid, console: Console) -> SweepEngine:
         return JobsEngine(asked, grid.publication, console)
     if asked.ray is None:
         return Local(asked.parallel, console)
-    if find_spec("ray") is None:
+    if not installed("ray"):
         raise MissingSource("--ray needs the package ray.", f"{install('sweep')}, on each machine of the cluster.")
     engine: SweepEngine = import_module(RAY_ENGINE).RayEngine(asked.ray, console)
     return engine

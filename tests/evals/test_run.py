@@ -146,7 +146,7 @@ def test_a_model_with_missing_weights_is_refused(tmp_path: Path, tiny: dict[str,
 
 
 def test_a_model_beyond_memory_is_refused_before_loading(tmp_path: Path, tiny: dict[str, Path], monkeypatch) -> None:
-    monkeypatch.setattr(model, "SPARE", 1e12)
+    monkeypatch.setattr(model, "BESIDE_WEIGHTS", 1e12)
     with pytest.raises(UnusableBase, match="GB of memory"), model.loaded(tiny["llama"], torch.device("cpu"), None):
         pass
 

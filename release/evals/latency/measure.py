@@ -30,9 +30,9 @@ from release.evals.latency.amount import Amount
 from release.evals.latency.result import Latency
 from release.evals.latency.table import WARMUP, Timings, file_name, merged, record_of, write_timings
 from release.evals.latency.timed import Pair, time_pair
+from release.machine import BESIDE_WEIGHTS
 from release.models.engine import EnginePlace
 from release.models.engines import engine
-from release.models.load import SPARE
 from release.progress import Console
 from release.values import DataSource
 
@@ -107,7 +107,7 @@ def require_room(needed: int, place: EnginePlace) -> None:
     Raises:
         UnusableBase: They do not fit.
     """
-    needed = int(needed * (1 + SPARE))
+    needed = int(needed * (1 + BESIDE_WEIGHTS))
     if place.free is not None and needed > place.free:
         there = f"{place.free / 1e9:.1f} GB are free"
         raise UnusableBase(f"Timing answers needs {needed / 1e9:.1f} GB of memory on {place.kind}; {there}.", REMEDY)
