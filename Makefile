@@ -36,7 +36,7 @@ docs: .venv/dev
 
 # Every ratio of docs/performance.md, which it writes; BENCH="prune verify" names some, BENCH_FULL=1 takes the large sizes. Leave the machine alone meanwhile.
 bench: .venv/dev
-	$(BIN)/python -m benchmarks.page $(BENCH)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m benchmarks.page $(BENCH)
 
 # Hours; the runs that are due of every reader of outside bytes. atheris has no wheel for every system.
 fuzz: .venv/dev

@@ -1,6 +1,7 @@
 """Nothing leaves this machine that is nobody's business, and what is public passes."""
 
 import getpass
+import random
 import shutil
 import socket
 import subprocess
@@ -195,6 +196,17 @@ def test_no_file_is_uploaded_with_a_secret_in_it(tmp_path, monkeypatch, name, se
     assert leak.startswith(name)
     assert leak.endswith("a secret")
     assert secret not in leak
+
+
+def test_looking_for_how_secrets_begin_finds_what_looking_everywhere_finds():
+    rng = random.Random(0)
+    begins = [begin for alike in leaks.TOKENS for begin in alike]
+    parts = [*begins, "-----BEGIN RSA PRIVATE KEY-----", "xox-", "\\n", "\n", "a1B2" * 10, "0" * 16, "abc-", "_", "é"]
+    texts = ["".join(rng.choices(parts, k=rng.randint(1, 6))).encode() for _ in range(5_000)]
+    secret = [leaks._is_secret(text) for text in texts]
+    assert secret == [leaks.IN_BYTES.search(text) is not None for text in texts]
+    assert any(secret)
+    assert not all(secret)
 
 
 def test_secrets_in_a_header_and_in_a_table_are_found(tmp_path):

@@ -42,16 +42,24 @@ OF_THE_BASE = {"tokenizer.json", "vocab.json", "merges.txt", "added_tokens.json"
 """A vocabulary holds anything, and a licence its authors' addresses: both are the base's, published before."""
 OF_OTHERS = ("LICENSE", "LICENCE", "NOTICE", "COPYING", "examples.json")
 
-KNOWN = (
-    r"\b(?:hf_[A-Za-z0-9]{20,}|api_org_[A-Za-z0-9]{20,}|gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{20,}"
-    r"|glpat-[\w-]{20,}|sk-[\w-]{0,20}[A-Za-z0-9]{16,}|xox[abeprs]-[\w-]{20,}|pypi-[\w-]{40,}|npm_[A-Za-z0-9]{30,}"
-    r"|A[KS]IA[0-9A-Z]{16}|AIza[\w-]{30,})"
-)
-"""Tokens of the Hub, of GitHub, GitLab, model vendors, Slack, package registries and clouds."""
-KEY = r"-----BEGIN [A-Z ]*PRIVATE KEY"
+TOKENS: Mapping[tuple[str, ...], str] = {
+    ("hf_", "api_org_"): r"[A-Za-z0-9]{20,}",
+    ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "npm_"): r"[A-Za-z0-9]{30,}",
+    ("github_pat_",): r"\w{20,}",
+    ("glpat-", "xoxa-", "xoxb-", "xoxe-", "xoxp-", "xoxr-", "xoxs-"): r"[\w-]{20,}",
+    ("sk-",): r"[\w-]{0,20}[A-Za-z0-9]{16,}",
+    ("pypi-",): r"[\w-]{40,}",
+    ("AKIA", "ASIA"): r"[0-9A-Z]{16}",
+    ("AIza",): r"[\w-]{30,}",
+}
+"""How tokens of the Hub, GitHub, GitLab, model vendors, Slack, package registries and clouds begin → what follows."""
+KNOWN = r"\b(?:" + "|".join(f"(?:{'|'.join(begins)}){rest}" for begins, rest in TOKENS.items()) + ")"
+BEGIN = "-----BEGIN "
+KEY = BEGIN + "[A-Z ]*PRIVATE KEY"
 SECRET = re.compile(f"{KNOWN}|{KEY}")
 IN_BYTES = re.compile(rf"{KNOWN}|{KEY}-----(?:\\n|\s)+[A-Za-z0-9+/=]{{20,}}".encode(), re.ASCII)
 """In files that are no prose: a vocabulary may hold how a key begins."""
+BEGINNINGS = tuple(begin.encode() for begins in (*TOKENS, (BEGIN,)) for begin in begins)
 SHORTEST = 12
 """Characters of a secret of this machine's: a shorter value of a variable stands anywhere by chance."""
 READ = 4 << 20
@@ -136,7 +144,17 @@ def _holds_secret(path: Path) -> bool:
 
 
 def _is_secret(data: bytes) -> bool:
-    return IN_BYTES.search(data) is not None or any(token.encode() in data for token in _tokens())
+    # A vocabulary is ten megabytes of words: looked for by their beginnings, secrets take a quarter of the time.
+    known = any(IN_BYTES.match(data, at) for begin in BEGINNINGS for at in _places(data, begin))
+    return known or any(token.encode() in data for token in _tokens())
+
+
+def _places(data: bytes, words: bytes) -> Iterator[int]:
+    """Where some words stand."""
+    at = data.find(words)
+    while at >= 0:
+        yield at
+        at = data.find(words, at + 1)
 
 
 def _windows(path: Path) -> Iterator[bytes]:
