@@ -52,7 +52,7 @@ from release.verification.signing import Signer
 from release.workspace import Workspace, carry_side_files, require_side_files
 
 if TYPE_CHECKING:
-    from release.evals.run import EvalPlan
+    from release.evals.eval_plan import EvalPlan
     from release.hub import Pushed
 
 TextKey = tuple[CalibrationPlan, int, Path | None] | None
@@ -195,7 +195,7 @@ def require_masks(plan: Plan) -> None:
 
 
 def _eval_plan(base: Checkpoint, plan: Plan, console: Console) -> "EvalPlan":
-    from release.evals.run import prepare
+    from release.evals.eval_plan import prepare
 
     return prepare(base.folder, plan.measuring, console)
 

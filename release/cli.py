@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import release as package  # one of the commands is called so
 from release import __version__
 from release.deferred import DeferredGroup, command
 from release.devices import require_possible
@@ -23,6 +24,10 @@ from release.format import exact_percent
 if TYPE_CHECKING:
     from release.progress import Console
     from release.settings import building, common, measuring, publication, sweeping, verifying, watching
+
+COUNTS = "Count what is prunable in the headers, and ask the model class"
+LAYS_OUT = f"{COUNTS}; lay out what both models would be asked"
+"""What a dry run does, which takes seconds."""
 
 app = typer.Typer(
     cls=DeferredGroup,
@@ -88,14 +93,15 @@ def publish(
     _require_place(plan.out, model)
     require_possible(plan.measuring.device)
     _begin(f"{model}, {plan.recipe.method}, {exact_percent(plan.recipe.sparsity)}")
-    from release import api, report
+    from release import report
 
     if dry_run:
+        _begin(LAYS_OUT)
         from release.preview import of_publishing  # it asks the Hub
 
         report.show_preview(of_publishing(plan, destination.sign), run.as_json)
     else:
-        report.show_release(api.publish(plan, destination.sign), run.as_json)
+        report.show_release(package.publish(plan, destination.sign), run.as_json)
 
 
 @command(_not_of_pruning)
@@ -128,6 +134,7 @@ def prune(
     from release import report
 
     if dry_run:
+        _begin(COUNTS)
         from release.preview import of_pruning
 
         report.show_previews(of_pruning(plans), run.as_json)

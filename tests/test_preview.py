@@ -75,3 +75,4 @@ def test_for_people_it_prints_the_counts(llama, capsys, tmp_path):
     said = capsys.readouterr()
     assert f"{checkpoints.PRUNABLE['llama']:,}" in said.out
     assert "self_attn.q_proj" in said.out
+    assert [line for line in said.err.splitlines() if line.startswith("Count what is prunable")]

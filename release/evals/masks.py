@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+from release.evals.eval_plan import EvalPlan
 from release.evals.registry import BY_KEY
-from release.evals.run import EvalPlan, compared, readings
+from release.evals.run import compared, readings
 from release.evals.spread import mask_of
 from release.evals.work import ModelPair
 from release.progress import Console

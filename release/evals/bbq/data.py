@@ -7,11 +7,12 @@ repository are the same data or are refused.
 import csv
 import hashlib
 import io
-import json
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from pydantic_core import from_json
 
 from release.errors import UnusableData
 from release.evals.bbq.folder import DOCS, is_own, read_own
@@ -127,17 +128,15 @@ def _find(folder: Path) -> dict[str, Path]:
 
 def _targets(table: bytes) -> dict[tuple[str, int], int | None]:
     """Read (category, example_id) → target; 64 rows stand twice, with the same target."""
-    rows = csv.DictReader(io.StringIO(table.decode(), newline=""))
-    return {
-        (row["category"], int(row["example_id"])): int(row["target_loc"]) if row["target_loc"] != "NA" else None
-        for row in rows
-    }
+    names, *rows = csv.reader(io.StringIO(table.decode(), newline=""))
+    category, item, target = map(names.index, ("category", "example_id", "target_loc"))
+    return {(row[category], int(row[item])): int(row[target]) if row[target] != "NA" else None for row in rows}
 
 
 def _items(lines: bytes, targets: Mapping[tuple[str, int], int | None]) -> Iterator[Item]:
     """Read one category's file."""
     for line in lines.splitlines():
-        row: dict[str, Any] = json.loads(line)
+        row: dict[str, Any] = from_json(line)  # in half the time of json
         groups = tuple(row["answer_info"][f"ans{index}"][1] for index in range(3))
         yield Item(
             category=row["category"],

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from release.evals.bbq.answers import Answers, Task
 from release.evals.bbq.result import Look, Looks
@@ -71,10 +71,15 @@ def widened(change: Estimate, level: float) -> Estimate:
     """Return an estimate with its interval at another level, by the same distribution."""
     if change.value is None or change.low is None or change.high is None:
         return change
-    distribution = stats.norm if change.df is None else stats.t(change.df)
-    factor = float(distribution.ppf((1 + level) / 2) / distribution.ppf((1 + LEVEL) / 2))
+    here, there = (_quantile((1 + each) / 2, change.df) for each in (level, LEVEL))
+    factor = here / there
     low, high = change.value - change.low, change.high - change.value
     return change.model_copy(update={"low": change.value - factor * low, "high": change.value + factor * high})
+
+
+def _quantile(chance: float, df: float | None) -> float:
+    """Return a point of Student's t, or of the normal distribution where df is None."""
+    return float(special.ndtri(chance) if df is None else special.stdtrit(df, chance))
 
 
 def look(wanted: float, available: int, ask: Ask, console: Console) -> tuple[Round, Looks]:
@@ -89,7 +94,7 @@ def look(wanted: float, available: int, ask: Ask, console: Console) -> tuple[Rou
         The last round, in which what was read at any of the looks does not count as recalled; and the looks.
     """
     sizes = planned(available)
-    level = float(2 * stats.norm.cdf(constant(sizes)) - 1)
+    level = float(2 * special.ndtr(constant(sizes)) - 1)
     taken: list[Look] = []
     last: Round | None = None
     while True:

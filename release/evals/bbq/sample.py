@@ -5,6 +5,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import zip_longest
 
 from release.errors import BadOption
@@ -65,7 +66,7 @@ def of_categories(items: Sequence[Item], categories: Sequence[str]) -> tuple[Ite
         UnknownName: There is no such category.
     """
     require_categories(categories, {item.category for item in items})
-    return tuple(item for item in items if not categories or item.category in categories)
+    return tuple(item for item in items if item.category in categories) if categories else tuple(items)
 
 
 def order(items: Sequence[Item], seed: int) -> list[Item]:
@@ -79,12 +80,18 @@ def order(items: Sequence[Item], seed: int) -> list[Item]:
     Laws: of any beginning, two categories' groups differ by more than one only where the smaller is used up; a
     category's templates are min(its groups there, all its templates); the same seed gives the same order.
     """
+    return list(_ordered(tuple(items), seed))
+
+
+@lru_cache(maxsize=2)
+def _ordered(items: tuple[Item, ...], seed: int) -> tuple[Item, ...]:
+    """The same, once for all that samples are drawn for: BBQ, what is timed, and what is said of both beforehand."""
     groups: dict[str, dict[int, Group]] = defaultdict(lambda: defaultdict(list))
     for item in items:
         groups[item.category][item.example_id // CELLS].append(item)
     largest_first = sorted(groups, key=lambda name: (-len(groups[name]), name))
     turns = zip_longest(*(_of_category(groups[name], f"{seed} {name}") for name in largest_first), fillvalue=[])
-    return [item for turn in turns for group in turn for item in sorted(group, key=lambda item: item.example_id)]
+    return tuple(item for turn in turns for group in turn for item in sorted(group, key=lambda item: item.example_id))
 
 
 def _of_category(groups: dict[int, Group], salt: str) -> Iterator[Group]:
