@@ -119,12 +119,13 @@ class PrunedCopy:
     audited: Audited
 
 
-def open_bench(plans: Sequence[Plan], console: Console, measured: bool = True) -> Bench:
+def open_bench(plans: Sequence[Plan], console: Console, measured: bool = True, *, brief: bool = False) -> Bench:
     """Find the base of some plans, and refuse whatever cannot be done with it, before any work.
 
     Args:
         plans: One at least. They may differ in their recipes.
         measured: Whether what the plans say of measuring counts.
+        brief: Whether what is refused is enough, since nothing is built on the bench.
 
     Raises:
         BadOption: The plans are of several bases, or are measured in several ways; there is no such device; an amount
@@ -144,7 +145,7 @@ def open_bench(plans: Sequence[Plan], console: Console, measured: bool = True) -
     _require_prunable(base.checkpoint)
     for plan in plans:
         _require_recipe(base.checkpoint, plan)
-    eval_plan = _eval_plan(base.checkpoint, first, console) if measured else None
+    eval_plan = _eval_plan(base.checkpoint, first, console, brief=brief) if measured else None
     contexts: dict[TextKey, PruneContext] = {}
     for plan in plans:
         if (key := _text_key(plan)) not in contexts:
@@ -194,10 +195,10 @@ def require_masks(plan: Plan) -> None:
         weightless.require_enough(plan.recipe, plan.with_mask)
 
 
-def _eval_plan(base: Checkpoint, plan: Plan, console: Console) -> "EvalPlan":
+def _eval_plan(base: Checkpoint, plan: Plan, console: Console, *, brief: bool = False) -> "EvalPlan":
     from release.evals.eval_plan import prepare
 
-    return prepare(base.folder, plan.measuring, console)
+    return prepare(base.folder, plan.measuring, console, brief=brief)
 
 
 def _text_key(plan: Plan) -> TextKey:

@@ -169,7 +169,7 @@ def require_possible(plans: Sequence[Plan], *, measured: bool) -> None:
     if model == base.DEMO or (base.is_folder(model) and any(Path(model).glob("*.safetensors"))):
         short = [plan.model_copy(update={"measuring": _short(plan.measuring)}) for plan in plans]
         with nothing_fetched(), suppress(NotHere):
-            open_bench(short, Console(quiet=True), measured).close()
+            open_bench(short, Console(quiet=True), measured, brief=True).close()
 
 
 def _short(asked: Measuring) -> Measuring:

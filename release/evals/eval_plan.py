@@ -55,11 +55,12 @@ class EvalPlan:
             task.close()
 
 
-def prepare(dense: Path, plan: Measuring, console: Console) -> EvalPlan:
+def prepare(dense: Path, plan: Measuring, console: Console, *, brief: bool = False) -> EvalPlan:
     """Lay out every evaluation: what is missing or does not fit stops a run before any work.
 
     Args:
         dense: A checkpoint folder; only its configuration and tokenizer are read.
+        brief: Whether what is refused is enough, since nothing is measured after.
 
     Raises:
         BadOption: There is no such device, category or amount.
@@ -67,7 +68,7 @@ def prepare(dense: Path, plan: Measuring, console: Console) -> EvalPlan:
         UnusableBase: The tokenizer cannot be used as asked, or latency needs more memory than there is.
         UnusableData: Data were altered or are too short, or a prompt does not fit the model.
     """
-    asked = EvalContext(dense, plan, choose_device(plan.device), read_tokenizer(dense), console)
+    asked = EvalContext(dense, plan, choose_device(plan.device), read_tokenizer(dense), console, brief=brief)
     tasks: dict[str, Task] = {}
     for row in EVALS:
         with suppress(NotHere):  # a dry run goes on without

@@ -41,6 +41,7 @@ class EvalContext:
         dense: A checkpoint folder; only its configuration and tokenizer are read.
         plan: What shall be measured.
         others: The evaluations that are laid out already, by their key.
+        brief: Whether nothing is measured after: a dry run, for which what is refused is enough.
     """
 
     dense: Path
@@ -49,6 +50,7 @@ class EvalContext:
     tokenizer: Any
     console: "Console"
     others: "Mapping[str, ModelTask[Any, Any] | PairTask[Any]]" = field(default_factory=dict)
+    brief: bool = False
 
 
 @dataclass(frozen=True)

@@ -160,3 +160,24 @@ def test_amounts_out_of_range_are_refused(
     off = Measuring(bbq="off", perplexity="off", latency="off", device="cpu").model_copy(update={field: value})
     with pytest.raises(BadOption, match=value):
         measure(tiny["llama"], tiny["llama"], off, tmp_path, console)
+
+
+@pytest.mark.parametrize("length", [3000, 20_000])
+def test_a_dry_run_cuts_the_windows_of_the_run_and_refuses_the_same_text(
+    length: int, tmp_path: Path, tiny: dict[str, Path], console: Console
+) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text((checkpoints.PROSE.read_text(encoding="utf-8") * 100)[:length], encoding="utf-8")
+    asked = {"bbq": "off", "latency": "off", "divergence": "off", "text": text, "window": 64, "device": "cpu"}
+    for count in ("4", "9999"):
+        plan = Measuring(**asked, perplexity=count)
+        told = [_windows(tiny["llama"], plan, console, brief) for brief in (False, True)]
+        assert told[0] == told[1]
+        assert isinstance(told[0], str) == (count == "9999")
+
+
+def _windows(dense: Path, plan: Measuring, console: Console, brief: bool) -> object:
+    try:
+        return prepare(dense, plan, console, brief=brief).tasks["perplexity"].prompts
+    except UnusableData as error:
+        return str(error)

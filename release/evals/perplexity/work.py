@@ -1,14 +1,16 @@
 """Perplexity measured: a text cut into windows, and the losses of each model on them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from release.errors import BadOption
+from release.errors import BadOption, UnusableData
 from release.evals.engine.likelihood import PassObserver
 from release.evals.engine.subject import EvaluatedModel
 from release.evals.perplexity.compare import Readings, WindowCut, Windows, compare
@@ -21,6 +23,9 @@ from release.models.load import context_window, read_config
 from release.settings.measuring import Measuring
 from release.sources.text import opening, read_text
 from release.values import DataSource, Precision
+
+LETTERS = 16
+"""Of a text, for each token that is wanted of its beginning; few tokenizers need more than six."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +82,16 @@ def prepare(asked: EvalContext) -> PerplexityTask | None:
     count = None if plan.perplexity == "full" else count_of("perplexity", plan.perplexity)
     cut = cut_of(plan, asked.tokenizer, whole=count is None)
     _require_readable(asked.dense, cut.window)
-    windows = windows_of(content, text.name, asked.tokenizer, count, cut)
+    cut_into = partial(windows_of, name=text.name, tokenizer=asked.tokenizer, count=count, cut=cut)
+    windows = _of_beginning(content, cut_into, count * cut.window) if asked.brief and count else cut_into(content)
     return PerplexityTask(windows, text, plan.eval_dtype, cut)
+
+
+def _of_beginning(content: str, windows: Callable[[str], NDArray[np.int32]], tokens: int) -> NDArray[np.int32]:
+    """Cut the windows of a text without reading all of it, where its beginning is long enough."""
+    with suppress(UnusableData):
+        return windows(content[: LETTERS * tokens])
+    return windows(content)
 
 
 def cut_of(plan: Measuring, tokenizer: Any, *, whole: bool) -> WindowCut:
