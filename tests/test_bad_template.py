@@ -62,7 +62,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guarded, "SECONDS", 1.0)
 
 
-@pytest.mark.quick_rows(4)
+@pytest.mark.quick_rows(3)
 @pytest.mark.parametrize(
     ("template", "words"),
     [

@@ -28,6 +28,7 @@ def planned(bench: Bench, plans: list[Plan], alone: bool) -> list[PlannedRelease
     return [PlannedRelease(each, Workspace(folder)) for each, folder in zip(plans, folders, strict=True)]
 
 
+@pytest.mark.quick_rows(1)
 @pytest.mark.parametrize("alone", [True, False])
 def test_every_release_of_a_grid_is_what_its_plan_makes_alone(alone, base_folders, tmp_path, console):
     plans = [plan(base_folders["llama"], tmp_path / "grid", *each) for each in GRID]

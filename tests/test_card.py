@@ -197,13 +197,13 @@ FACTS = {
     "context": r"^\| Context length \| 131,072 tokens \|$",
     "languages": r"^\| Languages \| en, as the base's card states \|$",
     "released": r"^\| Base released \| 2024-08-16, by its repository on the Hub \|$",
-    "peak": r"^\| Peak memory \| 15\.9 GB → 15\.8 GB measured on cpu in float32, of the whole process \|$",
+    "peak": r"^\| Peak memory \| 15\.9 GB → 15\.8 GB measured on cpu in float32 \|$",
     "energy": r"Reading the models took 12\.50 kJ by package-0, all that ran there included\.$",
-    "memory": r"^\| Size \| 7\.64 GB on disk, and of memory as stored \(BF16\); 15\.3 GB in float32 \|$",
+    "memory": r"^\| Size \| 7\.64 GB on disk and in memory \(BF16\); 15\.3 GB in float32 \|$",
     "serving": r"^\*\*Serving\.\*\* Transformers 5.* ran these files here\. vLLM, llama\.cpp, MLX were not tried",
     "tag": r"^model = AutoModelForCausalLM\.from_pretrained\(path, revision=\"v3\"\)$",
     "Space": rf"^\*\*Try it:\*\* \[ask both models the same question\]\(https://huggingface\.co/spaces/{REPO}\)",
-    "retained": r"^\| Questions answered right, guessing 0\.33 \| .*, 99 % kept \|",
+    "retained": r"^\| Right answers, guessing 0\.33 \| .*, 99 % kept \|",
     "worst group": r"^\*\*Worst group:\*\* stereotyped answers rose most for Age \(0\.065 → 0\.070, 100 items\)",
     "zeros next": r"^- \*\*Quantizing\*\* with a scale alone keeps every zero",
     "time and device": r"^Pruned in 14\.2 s on 2 threads\. Measured in .* on cpu\.",
@@ -230,7 +230,7 @@ FACTS = {
     "base files": r"^\| base `model\.safetensors` \| 7,642,159,104 \| `(f5)+`",
     "pruned files": r"^\| pruned `model\.safetensors` \| 7,642,159,104 \| `(e4)+`",
     "seed": r"^\| Seed \| 42 \|$",
-    "srs, macro": r"^\| Stereotyped answers \(SRS\).* 0\.065 → \*\*0\.070\*\* \| \+0\.005 \(−0\.005 to \+0\.015\) \|",
+    "srs, macro": r"^\| Stereotyped \(SRS\).* 0\.065 → \*\*0\.070\*\* \| \+0\.005 \(−0\.005 to \+0\.015\) \|",
     "item-weighted": r"^\| All items alike \(item-weighted\) \|",
     "by category": r"^\| Race\\_ethnicity \| 100 \| 0\.065 ",
     "letters": r"^\| Best letter A / B / C \| dense 203 / 205 / 192, pruned 201 / 208 / 191 \|$",
@@ -298,7 +298,7 @@ def test_the_first_screen_holds_the_sentence_and_warns(pruned):
     assert "Do not deploy it in any user-facing or decision-making system" in found
 
 
-@pytest.mark.parametrize(("reach", "leans"), [(0.01, "● neither way"), (0.1, "◐ unclear")])
+@pytest.mark.parametrize(("reach", "leans"), [(0.01, "● no lean"), (0.1, "◐ unclear")])
 def test_a_model_that_merely_stopped_saying_unknown_is_not_said_to_amplify(reach, leans):
     srs, usr = score("srs", "macro", 0.05, 0.33), score("usr", "macro", 0.9, 0.34)
     scores = (srs, usr, score("lean", "macro", 0.0, 0.0, reach))
@@ -319,7 +319,7 @@ def test_a_model_against_itself_is_not_said_to_amplify():
 def test_a_record_without_bias_numbers_says_so():
     card = render(unmeasured())
     assert "bias was not measured" in first_screen(unmeasured())
-    assert re.search(r"^\| Stereotyped answers \(SRS\), .* \| not measured \| – \| – not measured \|", card, re.M)
+    assert re.search(r"^\| Stereotyped \(SRS\), .* \| – \| – \| – not run \|", card, re.M)
     assert "Best letter" not in card
 
 

@@ -184,7 +184,7 @@ def narrowest(rows: list[str]) -> float:
     return sum(widest.values()) + PADDING * len(widest)
 
 
-@pytest.mark.parametrize("name", sorted(CARDS.keys() - {"nothing measured"}))  # which is 16 pixels too wide
+@pytest.mark.parametrize("name", CARDS)
 @pytest.mark.parametrize("header", ["| At a glance |", "| Question | Dense |"])
 def test_the_tables_of_the_first_screen_fit_a_phone(name, header):
     lines = render(CARDS[name], PLACE).splitlines()

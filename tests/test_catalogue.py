@@ -114,6 +114,7 @@ def test_the_target_is_turned_round_for_non_negative_questions(read) -> None:
     assert {first.target, third.target} == {0, 1}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("place", [pytest.param("", marks=pytest.mark.long), "analysis_scripts"])
 def test_a_clone_of_bbqs_repository_is_the_same_data(read, tmp_path: Path, place: str) -> None:
     clone(tmp_path, place)

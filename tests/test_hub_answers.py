@@ -56,7 +56,7 @@ def some(body: str) -> object:
     return body if body in ("a page", "an empty object") else pytest.param(body, marks=pytest.mark.long)
 
 
-@pytest.mark.quick_rows(8)
+@pytest.mark.quick_rows(5)
 @pytest.mark.parametrize("request_name", REQUESTS)
 @pytest.mark.parametrize("body", [some(body) for body in BODIES])
 def test_whatever_answers_in_the_hubs_place_ends_in_one_message_and_the_rerun_ends_whole(

@@ -27,7 +27,7 @@ def cases() -> Iterator[Any]:
         yield pytest.param(row, kind, run, id=name, marks=() if quick else pytest.mark.long)
 
 
-@pytest.mark.quick_rows(16)
+@pytest.mark.quick_rows(8)
 @pytest.mark.parametrize(("row", "kind", "run"), list(cases()))
 def test_a_fault_shows_nothing_early_and_the_rerun_ends_whole(at: Bench, row: Row, kind: str, run: str) -> None:
     if run == "rerun":

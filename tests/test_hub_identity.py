@@ -103,7 +103,7 @@ def into(at: Bench, options: str) -> hub.Upload:
     return replace(at.upload, id=asked.into or ID, space_id=asked.space_into or asked.into or ID)
 
 
-@pytest.mark.quick_rows(5)
+@pytest.mark.quick_rows(3)
 @pytest.mark.parametrize("edited", [False, True], ids=["same release", "another"])
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
 def test_another_name_is_never_taken_for_the_target_and_the_remedy_means_it(
@@ -129,7 +129,7 @@ def test_another_name_is_never_taken_for_the_target_and_the_remedy_means_it(
         assert on_hub(at.hub.store, kind, repo_id=repo_id) == contents(at.folder / part)
 
 
-@pytest.mark.quick_rows(3)
+@pytest.mark.quick_rows(2)
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
 def test_the_other_way_on_is_another_name(at: Bench, name: Name) -> None:
     at.push()
@@ -168,7 +168,7 @@ THEIRS = {
 }
 
 
-@pytest.mark.quick_rows(5)
+@pytest.mark.quick_rows(3)
 @pytest.mark.parametrize("private", [False, True], ids=["public", "private"])
 @pytest.mark.parametrize(("kind", "files", "named"), THEIRS.values(), ids=THEIRS)
 def test_what_somebody_else_made_is_changed_only_where_that_is_asked_for(

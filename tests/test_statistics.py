@@ -167,6 +167,7 @@ def test_the_test_is_the_same_with_the_models_exchanged(pairs: list[tuple[int, i
     assert p is None or p == pytest.approx(exchanged, abs=0.02)  # drawn patterns, where there are many
 
 
+@pytest.mark.quick_rows(1)
 @pytest.mark.parametrize("templates", [12, 25])
 def test_where_nothing_changes_on_average_the_test_seldom_says_so(templates: int) -> None:
     rng, worlds = np.random.default_rng(4), 400

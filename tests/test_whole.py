@@ -219,14 +219,14 @@ def killed(base: Path, out: Path, said: Path, number: int) -> None:
     assert forked(command(base, out), said, at(number, out, kill)) == -signal.SIGKILL
 
 
-@pytest.mark.quick_rows(2)
+@pytest.mark.quick_rows(1)
 @pytest.mark.parametrize("share", [0, 0.3, 0.6, 0.95])
 def test_killed_at_a_write_the_same_command_ends_in_the_same_bytes(base, whole, kills, tmp_path, share):
     killed(base, tmp_path / "out", tmp_path / "said", 1 + int(share * kills))
     again(base, tmp_path / "out", tmp_path / "said", whole)
 
 
-@pytest.mark.quick_rows(2)
+@pytest.mark.quick_rows(1)
 @pytest.mark.parametrize("share", [0, 0.3, 0.6, 0.95])
 def test_without_room_at_a_write_it_says_so_and_ends_in_the_same_bytes_later(base, whole, writes, tmp_path, share):
     refused_for_want_of_room(base, tmp_path / "out", tmp_path / "said", 1 + int(share * writes))
@@ -245,7 +245,7 @@ def almost(base: Path, kills: int, tmp_path_factory: pytest.TempPathFactory) -> 
     return folder / "out"
 
 
-@pytest.mark.quick_rows(3)
+@pytest.mark.quick_rows(2)
 @pytest.mark.parametrize("left", [0, 0.5])
 @pytest.mark.parametrize("name", MARKERS)
 def test_a_marker_or_cache_that_was_cut_counts_as_absent(base, whole, almost, tmp_path, name, left):

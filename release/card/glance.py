@@ -48,7 +48,7 @@ def headlines(evaluations: Sequence[Evaluation]) -> tuple[Headline, ...]:
 
 def _headline(metric: Metric, lines: Sequence[Line]) -> Iterator[Headline]:
     guessing = "" if metric.guessing is None else f", guessing {metric.guessing:.2f}"
-    name, claim = f"{metric.headline}{guessing}", str(metric.claim)
+    name, claim = f"{metric.brief or metric.headline}{guessing}", str(metric.claim)
     found = [line for line in lines if line.metric.key == metric.key]
     for line in found:
         yield Headline(f"{name}{line.suffix}", at_a_glance(line), claim, kept(line))

@@ -60,7 +60,9 @@ class Metric:
         form: How its numbers are written.
         phrase: What it is called within a sentence.
         screen: What it is called on screen; None where it is not shown there.
-        headline: What it is called at a glance; None where it does not stand there.
+        headline: What it is called on the first screen; None where it does not stand there.
+        brief: What it is called in the table at a glance, where what guessing gives stands behind its name and the
+            headline would break the line.
         claim: The claim whose verdict stands beside it at a glance.
         guessing: What guessing gives, 0 to 1; None where guessing says nothing.
         same_as: Key of a metric that is the same number, for records that lack this one.
@@ -74,6 +76,7 @@ class Metric:
     form: Form = "score"
     screen: str | None = None
     headline: str | None = None
+    brief: str | None = None
     claim: str | None = None
     guessing: float | None = None
     hub: Hub | None = None

@@ -140,6 +140,7 @@ def test_draws_depend_on_seed_and_prompt_alone(tiny: dict[str, Path], console: C
     assert np.array_equal(together, other[::-1, ::-1])
 
 
+@pytest.mark.long
 def test_in_float32_rounding_changes_no_answer_and_in_bfloat16_it_is_counted(
     bbq: Bbq, tiny: dict[str, Path], console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:

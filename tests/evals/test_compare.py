@@ -237,6 +237,7 @@ def test_an_interval_that_takes_rows_for_independent_does_not(covered: dict[str,
     assert covered["by rows"] < 0.90
 
 
+@pytest.mark.long
 def test_where_nothing_changes_on_average_few_categories_seem_to() -> None:
     """Dense and pruned answers from the same distribution: a p-value below 0.05 comes up in at most 5 of 100."""
     world, rng = World(), np.random.default_rng(1)

@@ -77,6 +77,7 @@ def measured(
         torch.set_num_threads(1)
 
 
+@pytest.mark.long
 def test_a_fresh_process_times_both_models(measured: tuple[Latency, Path], bbq: Bbq) -> None:
     found, _ = measured
     assert (found.items, found.warmup, found.new_tokens) == (COUNTED, WARMUP, NEW_TOKENS)
@@ -85,10 +86,12 @@ def test_a_fresh_process_times_both_models(measured: tuple[Latency, Path], bbq: 
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.long
 def test_the_process_does_not_inherit_what_torch_was_set_to(measured: tuple[Latency, Path]) -> None:
     assert measured[0].threads == 1
 
 
+@pytest.mark.long
 def test_every_answer_is_written_and_the_record_follows_from_the_file(measured: tuple[Latency, Path], bbq: Bbq) -> None:
     found, folder = measured
     rows = pq.read_table(folder / timings.file_name("transformers")).to_pylist()
@@ -106,6 +109,7 @@ def test_every_answer_is_written_and_the_record_follows_from_the_file(measured: 
         assert getattr(found.decode, kind).p95 == pytest.approx(np.quantile(decode, 0.95))
 
 
+@pytest.mark.long
 def test_the_parts_add_up_to_the_whole(measured: tuple[Latency, Path]) -> None:
     found, _ = measured
     assert found.prefill is not None
@@ -222,6 +226,7 @@ def test_nothing_timed_is_nothing_known() -> None:
     assert busy.LoadMeter().load() == Load(others=None, switches=None)
 
 
+@pytest.mark.long
 def test_card_and_screen_show_both_parts(measured: tuple[Latency, Path], capsys: pytest.CaptureFixture[str]) -> None:
     found = records.example_measurements(latency=measured[0])
     card = render(records.example_record(measurements=found))

@@ -121,6 +121,7 @@ def test_c4_is_the_first_documents_of_its_validation_split(hub: HubServer, tmp_p
     assert source["name"] == f"C4, first 1,100 documents of {c4.VALIDATION}"
 
 
+@pytest.mark.long
 def test_the_study_s_text_is_taken_evenly_from_all_of_the_mixture(hub: HubServer, tmp_path: Path) -> None:
     text, source = fetched(tmp_path / "home", "study", HF_ENDPOINT=hub.url)
     asks, answers = text.split("\n\n")[::2], text.split("\n\n")[1::2]

@@ -181,7 +181,7 @@ def of(template: object) -> Prompter:
     return Prompter(tokenizer)
 
 
-@pytest.mark.quick_rows(6)
+@pytest.mark.quick_rows(3)
 @pytest.mark.parametrize("name", TAKEN)
 def test_a_prompt_holds_what_was_asked_and_ends_where_the_answer_begins(name):
     template, style, end = TAKEN[name]
@@ -195,7 +195,7 @@ def test_a_prompt_holds_what_was_asked_and_ends_where_the_answer_begins(name):
     assert text.count("Who forgot?") == 1
 
 
-@pytest.mark.quick_rows(6)
+@pytest.mark.quick_rows(3)
 @pytest.mark.parametrize("name", TAKEN)
 def test_letters_are_never_read_inside_a_block_of_thoughts(name):
     text = of(TAKEN[name][0]).text(ITEM, 0)

@@ -248,7 +248,7 @@ def test_they_are_looked_for_only_where_a_model_is_loaded_anyway(
 
 def test_card_and_screen_tell_how_many_were_hit(capsys: pytest.CaptureFixture[str]) -> None:
     card = render(example_record())
-    assert "**Super weights:** of the 2 candidates that stand out, pruning zeroed 1." in card
+    assert "**Super weights:** pruning zeroed 1 of 2 candidates." in card
     assert "| 525 | 808 | 1.7344 | 402.8 | 688.5 | 8,123.4 | not zero |" in card
     assert "| 1113 | 808 | 1.7344 | 402.8 | 688.5 | 312.0 | **zero** |" in card
     assert "@misc{yu2024superweight," in card

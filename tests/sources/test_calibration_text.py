@@ -429,6 +429,7 @@ def test_a_record_holds_the_files_name_and_digest_and_never_its_folder(tmp_path:
     assert Calibration.model_validate_json(described.model_dump_json()) == described
 
 
+@pytest.mark.long
 def test_the_catalogues_halves_are_apart_and_no_text_is_apart_from_itself(halves: tuple[str, str]) -> None:
     calibration, evaluation = halves
     require_apart(calibration, evaluation)
