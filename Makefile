@@ -2,10 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-# Types are checked beside the tests, which wait now and then. Two test processes, and three for the long ones, which wait for clocks, servers and other processes a fifth of their
-# time; torch computes with one thread in each, or they would take the cores from each other. Bytecode is kept wherever that is switched off: pytest rewrites each test file for 8 s
-# otherwise, in each process and each run.
-PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+# Types are checked beside the tests, which wait now and then. Two test processes (with three, a browser on two cores gets its answers too late); torch computes with one thread in each,
+# or they would take the cores from each other. Bytecode is kept wherever that is switched off: pytest rewrites each test file for 8 s otherwise, in each process and each run.
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
 .PHONY: demo test test-long test-newest bench fuzz docs clean
 
@@ -15,10 +14,10 @@ demo: .venv/installed
 test: .venv/dev chromium
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy & types=$$!; $(PYTEST) --numprocesses 2 --dist worksteal -m "not long"; tests=$$?; wait $$types && exit $$tests
+	$(BIN)/mypy & types=$$!; $(PYTEST) --dist worksteal -m "not long"; tests=$$?; wait $$types && exit $$tests
 
 test-long: .venv/dev chromium fuse
-	$(PYTEST) --numprocesses 3 --dist worksteal -m long
+	$(PYTEST) --dist worksteal -m long
 
 # The newest versions that pyproject.toml allows, in an environment made for this; PYTHON=python3.13 tries another Python.
 test-newest:
