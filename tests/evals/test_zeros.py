@@ -93,6 +93,6 @@ def test_counts_that_the_audit_or_arithmetic_contradicts_are_found(
 def test_the_card_says_what_was_tried_on_these_files() -> None:
     card = render(example_record(measurements=example_measurements(zeros=of_record())))
     [quantizing] = [line for line in card.replace("\u00a0", " ").split("\n") if line.startswith("- **Quantizing**")]
-    four = "100.0 % in 4 bits (GGUF’s Q4\\_0), 2.5 % in 4 bits with an offset (Q4\\_1)"
-    assert quantizing == f"- **Quantizing** these files keeps 100.0 % of the zeros in 8 bits by rows, {four}."
+    four = "100.0 % in GGUF’s Q4\\_0, 2.5 % in its Q4\\_1"
+    assert quantizing == f"- **Quantizing** these files keeps 100.0 % of the zeros in 8 bits, {four}."
     assert "\n- **Merging a LoRA** (rank 8, drawn at random) keeps 0.0\u00a0%.\n" in card
