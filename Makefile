@@ -2,8 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-# Types are checked beside the tests, which wait now and then. Two test processes (with three, a browser on two cores gets its answers too late); torch computes with one thread in each,
-# or they would take the cores from each other. Bytecode is kept wherever that is switched off: pytest rewrites each test file for 8 s otherwise, in each process and each run.
+# Types are checked beside the tests, which wait now and then. Two test processes; torch computes with one thread in each, or they would take the cores from each other. Bytecode is
+# kept wherever that is switched off: pytest rewrites each test file for 8 s otherwise, in each process and each run.
 PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2
 
 .PHONY: demo test test-long test-newest bench fuzz docs clean

@@ -163,7 +163,7 @@ def doctor(llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
 
     def asked(model: str, torch: bool, disk: int, memory: int) -> tuple[int, dict[str, Any]]:
         monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": disk})())
-        monkeypatch.setattr("release.machine.memory_free", lambda: memory)
+        monkeypatch.setenv("RELEASE_MAX_MEMORY", str(memory))
         monkeypatch.delenv("HF_TOKEN", raising=False)
         monkeypatch.setenv("HF_TOKEN_PATH", str(tmp_path / "none"))
         monkeypatch.setenv("RELEASE_CACHE", str(tmp_path / "kept"))

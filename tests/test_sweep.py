@@ -266,7 +266,7 @@ def test_a_sweep_goes_on_after_its_worker_and_then_its_driver_are_killed(tmp_pat
         models=[str(base)],
         methods=["random"],
         sparsities=[0.1, 0.5],
-        seeds=[43],
+        seeds=[42, 43],
         options={**NOTHING, "perplexity": 2},
     )
     out = tmp_path / "releases"

@@ -13,8 +13,7 @@ from release.progress import Console
 from tests.evals.worlds import GUESSER, LOST, ONE_SIDED, READER, Model, choices, claims, read
 
 SIZE = "600"
-RELEASES = {True: 60, False: 20}
-"""Of a world where nothing leans or moved, which is where a claim is most easily false, and of any other."""
+RELEASES = 80
 
 
 @pytest.fixture(scope="module")
@@ -67,10 +66,9 @@ def test_what_is_said_of_a_world_is_so(sample: Sample, world: str) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("world", WORLDS)
-def test_of_many_releases_five_per_cent_at_most_are_said_what_is_not_so(sample: Sample, world: str) -> None:
-    releases = RELEASES[not TRUE[world]]
-    found = Counter(key for seed in range(releases) for key in wrong(world, sample, seed))
-    assert all(times <= 0.05 * releases for times in found.values()), found
+def test_of_eighty_releases_five_per_cent_at_most_are_said_what_is_not_so(sample: Sample, world: str) -> None:
+    found = Counter(key for seed in range(RELEASES) for key in wrong(world, sample, seed))
+    assert all(times <= 0.05 * RELEASES for times in found.values()), found
 
 
 @pytest.mark.parametrize(
