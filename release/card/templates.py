@@ -10,6 +10,7 @@ from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, St
 
 from release import __version__
 from release import format as text
+from release.card.compiled import CompiledTemplates
 from release.evals.forms import digits_beside, digits_of, percent_digits
 from release.evals.metrics import METRICS, VARYING
 from release.names import REPO_ID, is_litter
@@ -62,6 +63,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        bytecode_cache=CompiledTemplates(),
     )
     for function in (
         *(text.count, text.fixed, text.signed, text.percent, text.exact_percent, text.interval),

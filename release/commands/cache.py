@@ -17,6 +17,7 @@ WHAT: Mapping[str, str] = {
     "limits": "how many requests this machine has made of the Hub",
     "readings.sqlite": "answers and losses of models that were read before",
     "reports": "reports of what nobody foresaw",
+    "templates": "templates of cards, compiled",
     "wikipedia": "text for perplexity and calibration",
 }
 """What is known of a part by its name."""
