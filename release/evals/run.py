@@ -1,6 +1,7 @@
 """All evaluations of one pair of models: each row of the registry is laid out, read and compared, in their order."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from release.evals import figures
 from release.evals.bbq.amount import DTYPES
 from release.evals.engine.subject import EvaluatedModel, Runtime
+from release.evals.engine.turn import turn
 from release.evals.eval_plan import EvalPlan, prepare
 from release.evals.registry import BY_KEY
 from release.evals.work import SIDES, ModelPair, Sides
@@ -87,13 +89,16 @@ def _usage(eval_plan: EvalPlan, took: Mapping[str, ModelUsage | None]) -> Usage 
     )
 
 
-def _opened(eval_plan: EvalPlan, models: ModelPair, console: Console, name: str) -> EvaluatedModel:
-    """Return a model, `dense` or `pruned`: loaded once something has to be computed, and let go of after."""
+@contextmanager
+def _opened(eval_plan: EvalPlan, models: ModelPair, console: Console, name: str) -> Iterator[EvaluatedModel]:
+    """Give a model, `dense` or `pruned`: loaded once something has to be computed, and let go of after."""
     runtime = Runtime(eval_plan.device, DTYPES[eval_plan.plan.eval_dtype])
-    return EvaluatedModel(name, models.folders[name], runtime, console, models.files.get(name))
+    model = EvaluatedModel(name, models.folders[name], runtime, console, models.files.get(name))
+    with turn(f"{model.digest} {runtime}") if name == "dense" else nullcontext(), model:
+        yield model
 
 
-def _read(eval_plan: EvalPlan, opened: EvaluatedModel) -> tuple[Readings, ModelUsage | None]:
+def _read(eval_plan: EvalPlan, opened: AbstractContextManager[EvaluatedModel]) -> tuple[Readings, ModelUsage | None]:
     with watched(eval_plan.device) as watch, opened as model:
         read = {key: task.read(model) for key, task in eval_plan.by_model.items()}
         held = model.was_loaded

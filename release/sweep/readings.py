@@ -1,7 +1,8 @@
-"""Readings of a sweep on shared storage: a store a task on its machine's own disk, laid down whole when the task ends.
+"""Readings of a sweep on shared storage: a store a task on its machine's own disk, of which it lays down whole copies.
 
 SQLite's write-ahead log is shared memory, which no network file system has: https://www.sqlite.org/wal.html. So no
-store is ever open on shared storage for writing. What a task laid down is not changed there; later tasks take it over.
+store is ever open on shared storage for writing. A copy is not changed there, but replaced by its own task; other
+tasks take it over.
 """
 
 import hashlib
@@ -20,20 +21,53 @@ READINGS = "readings"
 FILE = "readings.sqlite"
 
 
+class Exchange:
+    """What a task whose store is its own takes from other tasks' stores, and lays down for them.
+
+    Args:
+        work: The sweep's own folder.
+        own: Folder of the task's own store.
+    """
+
+    def __init__(self, work: Path, own: Path) -> None:
+        self._shared = work / READINGS
+        self._own = own / FILE
+        self._target = self._shared / f"{own.name}.sqlite"
+        self._taken = set[tuple[str, int]]()
+        self._known = 0
+        self._laid = False
+
+    def take_over(self) -> None:
+        """Add what other tasks laid down since it was last looked for."""
+        for found in sorted(self._shared.glob("*.sqlite")):
+            with suppress(OSError):
+                version = found.name, found.stat().st_mtime_ns
+                if found != self._target and version not in self._taken:
+                    _take_over(found, self._own)
+                    self._taken.add(version)
+        self._known = _count(self._own)
+
+    def lay_down(self) -> None:
+        """Give others what is known here; nothing is written again where nothing was read since `take_over`."""
+        count = _count(self._own)
+        if count and (count > self._known or not self._laid):
+            _lay_down(self._own, self._target)
+            self._laid = True
+
+
 @contextmanager
 def of_task(task: SweepTask) -> Iterator[Path]:
     """Give the folder of a task's store, which knows what other tasks laid down before.
 
     After a kill it is still there: the next try on the same machine goes on with it.
     """
-    shared = task.work / READINGS
     name = hashlib.sha256(f"{task.work}\n{task.cells[0].task}".encode()).hexdigest()[:16]
     own = Path(tempfile.gettempdir()) / f"release-readings-{name}"
     own.mkdir(mode=0o700, exist_ok=True)
-    for found in sorted(shared.glob("*.sqlite")):
-        _take_over(found, own / FILE)
+    exchange = Exchange(task.work, own)
+    exchange.take_over()
     yield own
-    _lay_down(own / FILE, shared / f"{name}.sqlite")
+    exchange.lay_down()
     files.remove(own)
 
 
@@ -50,11 +84,17 @@ def _take_over(found: Path, own: Path) -> None:
 
 def _lay_down(own: Path, target: Path) -> None:
     """Copy a store, with what its log still holds, in one file."""
-    if not own.exists():
-        return
     whole = own.with_name("whole.sqlite")
     files.remove(whole)
     with suppress(sqlite3.DatabaseError, DiskFull):  # without it later tasks measure again
         with closing(sqlite3.connect(own)) as store:
             store.execute("VACUUM INTO ?", (str(whole),))
         files.copy(whole, target)
+
+
+def _count(own: Path) -> int:
+    """Readings in a store; 0 where there is none."""
+    if own.exists():
+        with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(own)) as store:
+            return int(store.execute("SELECT count(*) FROM readings").fetchone()[0])
+    return 0

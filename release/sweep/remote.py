@@ -62,7 +62,7 @@ def _built(asked: RemoteTask, task: SweepTask) -> WorkerEnd:
     with readings.of_task(task) as store:
         variables = {**asked.variables, "RELEASE_READINGS": str(store)}
         folder = asked.folder if asked.folder.is_dir() else Path(tempfile.gettempdir())
-        return Workers().work(task, variables, lambda _: None, folder)
+        return Workers().work(task.model_copy(update={"readings": store}), variables, lambda _: None, folder)
 
 
 def _begun(tries: Path) -> int:

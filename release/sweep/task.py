@@ -18,8 +18,10 @@ class SweepTask(Frozen):
         out: The folder of all releases.
         work: The sweep's own folder.
         cells: To build, one at least.
+        readings: Folder of a store of readings that is this task's own; None where all tasks have one.
     """
 
     out: Path
     work: Path
     cells: tuple[GridCell, ...]
+    readings: Path | None = None

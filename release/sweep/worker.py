@@ -18,6 +18,7 @@ from pathlib import Path
 from release import files
 from release.build import Bench, PlannedRelease, build, claimed, open_bench
 from release.errors import DiskFull
+from release.evals.engine.turn import turns_by
 from release.foreseen import ErrorMessage, foreseen
 from release.progress import Console
 from release.release_folder import ReleaseFolder
@@ -26,6 +27,7 @@ from release.sweep.grid import GridCell
 from release.sweep.journal import JournalConsole
 from release.sweep.state import BEAT_EVERY, Board
 from release.sweep.task import LOGPROBS, SETTLED, SweepTask
+from release.sweep.turns import DenseTurns
 from release.workspace import Workspace
 
 LOOK_EVERY = 1.0
@@ -40,7 +42,7 @@ def run(task: SweepTask, console: Console, board: Board | None = None) -> None:
         board: Is told how far each is; by default the states in the sweep's own folder.
     """
     journal = JournalConsole(task.work, console.rich.quiet)
-    with shared_in(task.work / LOGPROBS):
+    with shared_in(task.work / LOGPROBS), turns_by(DenseTurns(task, journal)):
         _build(task.cells, board or Board(task.work, task.out), journal)
 
 
