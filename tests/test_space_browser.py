@@ -381,7 +381,7 @@ def test_the_grid_shows_every_variant(page: Page) -> None:
 def test_the_facts_of_the_card_and_the_warning_stand_on_the_page_before_any_answer(page: Page) -> None:
     expect(page.get_by_role("note").first).to_contain_text("Research only")
     facts = page.locator("#facts")
-    for text in ("random", "10.00 %", "362,387,866 of 3,623,878,656", "Stereotype Reliance Score", "0.0704", "9.31"):
+    for text in ("random", "10.00 %", "362,387,866 of 3,623,878,656", "Stereotype Reliance Score", "0.070", "9.31"):
         expect(facts).to_contain_text(text)
     expect(facts).to_contain_text("release verify tiny/model")
     expect(page.get_by_role("link", name="Paper: arXiv 2605.08137")).to_be_visible()

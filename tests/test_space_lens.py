@@ -168,7 +168,7 @@ def test_a_records_numbers_become_points_with_their_intervals() -> None:
     assert (found.method, found.sparsity) == ("random", pytest.approx(0.1))
     drawn = grid.picture({"me/pruned": found}) + grid.table({"me/pruned": found})
     assert drawn.count('role="img"') == len(grid.panels_of({"me/pruned": found}))
-    assert "0.0704" in drawn
+    assert "0.070" in drawn
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_no_line_joins_variants_of_different_samples() -> None:
 
 @pytest.mark.parametrize("metric", grid.PANELS, ids=lambda metric: metric.key)
 def test_every_panel_says_which_way_is_better_and_where_guessing_stands(metric: Any) -> None:
-    measured = facts.Measured(0.3, 0.5, 0.2, 0.4, metric.form, 100)
+    measured = facts.Measured(0.3, 0.5, 0.2, 0.4, count=100)
     found = facts.Facts(method="random", sparsity=0.1, numbers={metric.key: measured})
     drawn = next(each for each in grid.picture({"a": found}).split("<figure>") if f"<h3>{metric.label}" in each)
     assert grid.DIRECTIONS[metric.better] in drawn

@@ -28,7 +28,6 @@ class SpacePanel:
         at: Where `release.json` holds it: names joined by dots; `[name=value]` picks the item of a list by a field.
         value: Where a side's value stands below `at`, after `dense` or `pruned`.
         change: The field below `at` that holds the change from dense to pruned, with its interval.
-        form: Python's format of a side's value, or `seconds`.
         note: What it says, below the name; a metric without one is on no panel of the grid.
         short: Its name in the menu; one without is not named there.
         logarithmic: Whether its scale is.
@@ -41,7 +40,6 @@ class SpacePanel:
     at: str
     value: str = "value"
     change: Literal["difference", "ratio"] = "ratio"
-    form: str = ",.4f"
     note: str | None = None
     short: str | None = None
     logarithmic: bool = False

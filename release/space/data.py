@@ -37,6 +37,7 @@ def _metrics() -> list[dict[str, object]]:
             "claim": metric.claim,
             "expected": row.expected,
             "guessing": metric.guessing,
+            "form": metric.form,
             **asdict(metric.panel),
         }
         for row in EVALS

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from digits import showing
+
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 LONGEST = 300
 """Characters of one fact that are shown."""
@@ -32,8 +34,9 @@ class Measured:
         pruned: The pruned model's.
         low: Lower end of the 95 % interval of the change, laid at the dense value.
         high: Upper end.
-        form: Python's format of these numbers, or `seconds`.
+        form: Python's format of these numbers but the dense value, or `seconds`.
         count: How many questions, pairs or tokens it was measured on; None where that is not stated.
+        form_dense: Python's format of the dense value, or `seconds`.
     """
 
     pruned: float
@@ -42,6 +45,7 @@ class Measured:
     high: float | None = None
     form: str = ",.4g"
     count: int | None = None
+    form_dense: str = ",.4g"
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,7 @@ def written(value: float | None, form: str) -> str:
 
 def _seconds(value: float) -> str:
     if value < 60:
-        return f"{value:.{3 if value < 1 else 2 if value < 10 else 1}f} s"
+        return f"{value:.{showing(value, 3) if value < 1 else 2 if value < 10 else 1}f} s"
     minutes, rest = divmod(round(value), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -192,10 +192,10 @@ def _row(name: str, facts: Facts, shown: Sequence[ShownMetric], is_chosen: bool)
 def _cell(value: Measured | None) -> str:
     if value is None:
         return "not measured"
-    dense, low, high = (written(each, value.form) for each in (value.dense, value.low, value.high))
+    low, high = (written(each, value.form) for each in (value.low, value.high))
     parts = [_pruned(value)]
     if value.dense is not None:
-        parts.append(f"<small>original {dense}</small>")
+        parts.append(f"<small>original {written(value.dense, value.form_dense)}</small>")
     if value.low is not None and value.high is not None:
         parts.append(f"<small>interval {low} to {high}</small>")
     if value.count:

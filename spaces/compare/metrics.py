@@ -19,7 +19,7 @@ class ShownMetric(NamedTuple):
         at: Where a release's record holds it, as `records.at` reads it.
         value: Where a side's value stands below `at`, after `dense` or `pruned`.
         change: The field below `at` that holds the change and its interval: `difference` or `ratio`.
-        form: Python's format of a side's value, or `seconds`.
+        form: Which kind of number it is: `score`, `perplexity` or `seconds`.
         pattern: Regular expression that finds it in the rows of a stranger's card, in lower case.
         note: What it says; None for one that is on no panel.
         short: Its name in the menu; None for one that is not named there.

@@ -7,7 +7,7 @@ from html import escape, unescape
 from itertools import chain
 from typing import Any
 
-from facts import Facts, Values, lost_language
+from facts import Facts, Values, lost_language, written
 from lineup import HERE, Source
 from metrics import METRICS
 from turns import SIDES, Answer, Difference, Progress, Step, Token, Turn
@@ -65,7 +65,7 @@ def menu(source: Source, facts: Facts) -> str:
         parts += [f"{each.label} {each.dense} → {each.pruned}" for each in facts.headline]
     else:
         numbers = ((metric.short, facts.numbers.get(metric.key)) for metric in METRICS if metric.short)
-        parts += [f"{name} {value.pruned:,.4g}" for name, value in numbers if value]
+        parts += [f"{name} {written(value.pruned, value.form)}" for name, value in numbers if value]
     known = " · ".join(part for part in parts if part)
     return f"{known}: {source.id}" if known else source.id
 

@@ -8,8 +8,9 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
+from digits import Change, Forms, forms
 from facts import (
     HUB_ID,
     LONGEST,
@@ -147,30 +148,44 @@ def _measurements(record: Any) -> Iterator[tuple[str, Values]]:
             yield metric.label, NOT_MEASURED
 
 
+class _Line(NamedTuple):
+    """A metric of a record: both sides, the change, and how they are written."""
+
+    dense: float | None
+    pruned: float | None
+    change: Change
+    forms: Forms
+
+
+def _line(found: Any, metric: ShownMetric) -> _Line:
+    dense, pruned = (number(at(found, f"{name}.{metric.value}")) for name in ("dense", "pruned"))
+    change = Change(*(number(at(found, f"{metric.change}.{name}")) for name in Change._fields))
+    return _Line(dense, pruned, change, forms(metric.form, dense, pruned, change))
+
+
 def _cells(found: Mapping[str, Any], metric: ShownMetric) -> Values:
     """Write a metric as a release's card does."""
-    sides = ((name.capitalize(), at(found, f"{name}.{metric.value}")) for name in ("dense", "pruned"))
-    change, low, high = (at(found, f"{metric.change}.{name}") for name in ("value", "low", "high"))
-    ratio = metric.change == "ratio"
-    form, sign = (",.3f", "× ") if ratio else (f"+{metric.form}", "")
-    ends = [written(number(end), form) for end in (low, high)]
+    line = _line(found, metric)
+    ends = [written(end, line.forms.change) for end in line.change[1:]]
     return (
-        *((name, written(number(value), metric.form)) for name, value in sides),
-        ("Change", sign + written(number(change), form)),
+        ("Dense", written(line.dense, line.forms.dense)),
+        ("Pruned", written(line.pruned, line.forms.pruned)),
+        ("Change", "× " * (metric.change == "ratio") + written(line.change.value, line.forms.change)),
         ("95 % interval", UNDEFINED if UNDEFINED in ends else " to ".join(ends)),
     )
 
 
 def _numbers(found: Any, metric: ShownMetric) -> Measured | None:
-    dense, pruned = (number(at(found, f"{name}.{metric.value}")) for name in ("dense", "pruned"))
-    low, high = (number(at(found, f"{metric.change}.{end}")) for end in ("low", "high"))
+    line = _line(found, metric)
     count = _whole(at(found, metric.counted)) if metric.unit else None
-    if pruned is None:
+    if line.pruned is None:
         return None
+    how = {"form": line.forms.pruned, "form_dense": line.forms.dense, "count": count}
+    dense, (_, low, high) = line.dense, line.change
     if dense is None or low is None or high is None:
-        return Measured(pruned, dense, form=metric.form, count=count)
+        return Measured(line.pruned, dense, **how)
     ends = (dense * low, dense * high) if metric.change == "ratio" else (dense + low, dense + high)
-    return Measured(pruned, dense, *ends, metric.form, count)
+    return Measured(line.pruned, dense, *ends, **how)
 
 
 def _whole(value: Any) -> int | None:

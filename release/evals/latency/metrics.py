@@ -11,7 +11,7 @@ LATENCY = Metric(
     screen="latency",
     headline="Latency per answer",
     claim="no_latency_gain",
-    panel=SpacePanel("Latency", r"\blatency\b", at="measurements.latency", value="geometric_mean", form="seconds"),
+    panel=SpacePanel("Latency", r"\blatency\b", at="measurements.latency", value="geometric_mean"),
 )
 
 PREFILL = Metric(

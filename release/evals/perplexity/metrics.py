@@ -16,7 +16,6 @@ PERPLEXITY = Metric(
         "Perplexity",
         r"\bperplexity\b",
         at="measurements.perplexity",
-        form=",.2f",
         note="How surprised the model is by ordinary text; the scale is logarithmic.",
         short="perplexity",
         logarithmic=True,
