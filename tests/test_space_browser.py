@@ -333,6 +333,18 @@ def test_stored_answers_stand_there_at_once_and_a_link_to_one_answers_by_itself(
     expect(page.locator("#dense [data-testid=bot]")).not_to_have_text("It is not said.")
 
 
+def test_the_address_stays_a_link_while_its_question_waits_in_the_box(context: BrowserContext, url: str) -> None:
+    with opened(context, url, "?q=Is+it+so%3F&variant=tiny%2Fvariant") as page:
+        expect(page.get_by_label("Question", exact=True)).to_have_value("Is it so?")
+        expect(page.locator("#facts h2")).to_have_text("tiny/variant")
+        page.wait_for_timeout(1000)  # for whatever would replace it
+        expect(page).to_have_url(re.compile(r"q=Is\+it\+so%3F&variant=tiny"))
+        press(page, "Compare")
+        await_answers(page, turns=1)
+        expect(page.get_by_label("Question", exact=True)).to_have_value("")
+        expect(page).to_have_url(re.compile(r"q=Is\+it\+so%3F&variant=tiny"))
+
+
 def test_a_question_that_is_too_long_is_refused_with_its_length_and_stays(page: Page) -> None:
     ask(page, "x" * 4_001)
     expect(page.get_by_role("alert")).to_contain_text("The question has 4001 characters")

@@ -16,7 +16,9 @@ window.talk = {
     const asked = accepted.split("\n").slice(1).join("\n");
     const kept = new URLSearchParams(location.search).get("__theme");
     const theme = kept ? `&__theme=${encodeURIComponent(kept)}` : "";
-    history.replaceState(null, "", asked ? this.address([asked, ...settings]) + theme : location.pathname);
+    // While a link's question waits in the box for Compare, the address stays the link, whatever stands below.
+    const waits = question && question !== asked && question === new URLSearchParams(location.search).get("q");
+    if (!waits) history.replaceState(null, "", asked ? this.address([asked, ...settings]) + theme : location.pathname);
     if (accepted.startsWith("stored")) this.settle();
     else if (asked) setTimeout(() => this.follow(), 150);
     return [question.trim() === asked ? "" : question, accepted.startsWith("stored") ? asked : null];
