@@ -1,6 +1,6 @@
 """A grid against the same cells as separate commands: wall time, processor time, and whether the bytes are the same.
 
-    python -m benchmarks.sweep [--folder DIR] [--sparsities 3] [--bbq off] [--perplexity 2] [--rounds 1]
+    python -m benchmarks.sweep [--folder DIR] [--sparsities 3] [--bbq 24] [--perplexity 16] [--rounds 1]
 
 One method of the demo model at some sparsities, three ways in turn within each round: one `release sweep`, a
 `release publish --local` a cell that recalls what earlier ones read of the dense model, and one that does not, as on a
@@ -54,8 +54,8 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir(), "release-bench"))
     parser.add_argument("--sparsities", type=int, default=3)
-    parser.add_argument("--bbq", default="off")
-    parser.add_argument("--perplexity", default="2")
+    parser.add_argument("--bbq", default="24")
+    parser.add_argument("--perplexity", default="16")
     parser.add_argument("--rounds", type=int, default=1)
     return parser.parse_args()
 

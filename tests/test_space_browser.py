@@ -17,7 +17,7 @@ from release.space import build as space
 from tests.records import example_answers, example_measurements, example_record
 from tests.space_fixtures import ITEMS, app_command, checkpoint, serving, variable, write_answers
 
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=60_000)
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 
@@ -116,11 +116,11 @@ WATCH = f"""() => {{
 
 def await_answers(page: Page, turns: int) -> None:
     """Wait until the last question is answered: it can be asked again, and nothing is pending."""
-    expect(page.locator("#buttons").get_by_role("button", name="Retry")).to_be_visible(timeout=20_000)
+    expect(page.locator("#buttons").get_by_role("button", name="Retry")).to_be_visible(timeout=60_000)
     for side in ("dense", "pruned"):
         answers = page.locator(f"#{side} [data-testid=bot]")
-        expect(answers).to_have_count(turns, timeout=20_000)
-        expect(answers.last).not_to_have_text(re.compile(rf"^\s*$|{WAITS}"), timeout=20_000)
+        expect(answers).to_have_count(turns, timeout=60_000)
+        expect(answers.last).not_to_have_text(re.compile(rf"^\s*$|{WAITS}"), timeout=60_000)
     await_rest(page)
 
 
@@ -134,7 +134,7 @@ STANDS = """() => {
 
 def await_rest(page: Page) -> None:
     """Nothing has changed for half a second."""
-    page.wait_for_function(STANDS, polling=500, timeout=30_000)
+    page.wait_for_function(STANDS, polling=500, timeout=60_000)
 
 
 def press(page: Page, name: str) -> None:
