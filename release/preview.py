@@ -4,7 +4,7 @@ import math
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -251,7 +251,8 @@ def _existing(folder: Path) -> Path:
 
 def _outline(model: str, identity: Identity) -> _Outline:
     if model == base.DEMO:
-        return _from_folder(demo.fetch(Console()), base.slug(demo.HUB_ID))
+        # As in a run: what keeps the demo's digests is its own, and not left behind.
+        return replace(_from_folder(demo.fetch(Console()), base.slug(demo.HUB_ID)), left=())
     if base.is_folder(model):
         return _from_folder(Path(model), base.slug(base.id_of_folder(Path(model), identity)))
     return _from_hub(base.hub_id(model))

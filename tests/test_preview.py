@@ -5,6 +5,7 @@ import json
 import pytest
 
 from release.__main__ import run
+from release.sources import demo
 from tests import checkpoints
 from tests.commands import OFF
 
@@ -47,6 +48,12 @@ def test_config_alone_and_headers_give_the_same_totals(architecture, command, ba
     assert whole["bytes_to_write"] == sizes
     # The class knows the parameters, not the files' headers.
     assert 0 < sizes - alone["bytes_to_write"] < 30_000
+
+
+@pytest.mark.long
+def test_the_demo_leaves_nothing_behind(capsys, tmp_path, demo_folder):
+    assert (demo_folder / demo.MANIFEST).is_file()
+    assert dry_run("demo", capsys, tmp_path, command="prune")["left_behind"] == []
 
 
 def test_the_repositories_are_named_as_they_would_be_published(llama, capsys, tmp_path):
