@@ -52,7 +52,7 @@ BENCHES = {
         Bench("calibrate", "--windows 16 --length 512 --rounds 3", "--windows 16 --length 2048 --rounds 1"),
         Bench("bbq", "--items 24 --rounds 2 --harness", "--items 60 --rounds 2 --harness"),
         Bench("divergence", "--windows 16 --rounds 3", "--windows 32 --rounds 3"),
-        Bench("sweep", "--rounds 1", "--sparsities 9 --rounds 1"),
+        Bench("sweep", "--rounds 1", "--sparsities 3 --rounds 1"),
         Bench("rebuild", "--layers 4 --rounds 3", "--layers 32 --rounds 3"),
         Bench("space", "--tokens 48 --rounds 5", "--tokens 48 --rounds 9"),
         Bench("first_line", "--rounds 5", "--rounds 9"),
@@ -101,7 +101,7 @@ ROWS = (
     Row(
         "sweep.separate",
         "sweep",
-        "`release sweep` of the demo model",
+        "`release sweep --parallel 2` of the demo model",
         "whole command",
         "the same cells as commands of their own, each on a machine that measured nothing before",
         1 / 1.8,

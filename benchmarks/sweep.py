@@ -1,10 +1,11 @@
 """A grid against the same cells as separate commands: wall time, processor time, and whether the bytes are the same.
 
-    python -m benchmarks.sweep [--folder DIR] [--sparsities 3] [--bbq 24] [--perplexity 16] [--rounds 1]
+    python -m benchmarks.sweep [--folder DIR] [--sparsities 2] [--bbq 24] [--perplexity 16] [--rounds 1]
 
-One method of the demo model at some sparsities, three ways in turn within each round: one `release sweep`, a
-`release publish --local` a cell that recalls what earlier ones read of the dense model, and one that does not, as on a
-machine of its own. Every way begins with an empty store of readings.
+Two methods of the demo model at some sparsities, measured by the amounts of examples/demo.yaml, four ways in turn
+within each round: `release sweep --parallel 2`, one process after the other, a `release publish --local` a cell that
+recalls what earlier ones read of the dense model, and one that does not, as on a machine of its own. Every way begins
+with an empty store of readings.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import yaml
@@ -23,7 +25,8 @@ import yaml
 from benchmarks.results import say
 from release.digests import sha256_file
 
-METHOD = "random"
+METHODS = ("random", "magnitude")
+WAY = "sweep, two at a time"
 WEIGHTS = "*/model/*.safetensors"
 READINGS = "RELEASE_READINGS"
 
@@ -36,16 +39,17 @@ def main() -> None:
     for turn in range(options.rounds):
         folder = options.folder / f"round-{turn}"
         ways = {
+            "sweep, two at a time": swept(folder / "parallel", shares, asked, "--parallel", "2"),
             "sweep": swept(folder / "sweep", shares, asked),
             "separate, dense recalled": published(folder / "shared", shares, asked, shared=True),
             "separate, each by itself": published(folder / "alone", shares, asked, shared=False),
         }
         wall = {name: timed(name, way) for name, way in ways.items()}
-        bytes_of = {name: weights(folder / name) for name in ("sweep", "shared", "alone")}
-        assert bytes_of["sweep"] == bytes_of["shared"] == bytes_of["alone"], "the bytes differ"
-        for name in list(ways)[1:]:
-            print(f"{name}: {wall[name] / wall['sweep']:.2f} times the sweep; same bytes in {len(shares)} releases")
-        ratios.append(wall["sweep"] / wall["separate, each by itself"])
+        first, *others = (weights(folder / name) for name in ("parallel", "sweep", "shared", "alone"))
+        assert all(each == first for each in others), "the bytes differ"
+        for name in list(wall)[1:]:
+            print(f"{name}: {wall[name] / wall[WAY]:.2f} times the first; same bytes in {len(first)} releases")
+        ratios.append(wall[WAY] / wall["separate, each by itself"])
         shutil.rmtree(folder)
     say("sweep.separate", ratios)
 
@@ -53,7 +57,7 @@ def main() -> None:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir(), "release-bench"))
-    parser.add_argument("--sparsities", type=int, default=3)
+    parser.add_argument("--sparsities", type=int, default=2)
     parser.add_argument("--bbq", default="24")
     parser.add_argument("--perplexity", default="16")
     parser.add_argument("--rounds", type=int, default=1)
@@ -75,19 +79,24 @@ def spent() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def swept(folder: Path, shares: list[str], asked: dict[str, str]) -> Iterator[None]:
+def swept(folder: Path, shares: list[str], asked: dict[str, str], *more: str) -> Iterator[None]:
     folder.mkdir(parents=True)
     grid = folder / "grid.yaml"
-    facts = {"models": ["demo"], "methods": [METHOD], "sparsities": [float(each) for each in shares], "options": asked}
+    facts = {
+        "models": ["demo"],
+        "methods": list(METHODS),
+        "sparsities": [float(each) for each in shares],
+        "options": asked,
+    }
     grid.write_text(yaml.safe_dump(facts), encoding="utf-8")
-    yield release(folder / "readings", "sweep", str(grid), "--out", str(folder))
+    yield release(folder / "readings", "sweep", str(grid), "--out", str(folder), *more)
 
 
 def published(folder: Path, shares: list[str], asked: dict[str, str], shared: bool) -> Iterator[None]:
     words = [word for name, value in asked.items() for word in (f"--{name}", value)]
-    for share in shares:
-        recipe = ["publish", "demo", "--method", METHOD, "--sparsity", share, "--local", "--out", str(folder)]
-        yield release(folder / ("readings" if shared else f"readings-{share}"), *recipe, *words)
+    for method, share in product(METHODS, shares):
+        recipe = ["publish", "demo", "--method", method, "--sparsity", share, "--local", "--out", str(folder)]
+        yield release(folder / ("readings" if shared else f"readings-{method}-{share}"), *recipe, *words)
 
 
 def release(readings: Path, *words: str) -> None:
