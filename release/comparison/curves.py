@@ -19,6 +19,8 @@ COLORS = ("#2b7fd4", "#c85a12", "#3f8f5b", "#a0569b", "#8a7a1f", "#c2415f", "#5b
 MARKERS = "osD^vP*X"
 BAND = 0.18
 """How much of the page the band of the dense model's interval covers."""
+COLUMNS = 4
+"""Of a legend."""
 APART = 0.5
 """Percentage points between two methods of one sparsity."""
 Point = tuple[float, Line]
@@ -61,7 +63,8 @@ def _drawn(methods: Mapping[str, list[Point]]) -> Figure:
             which(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
     axes.set_xlabel("zeros among the prunable weights, %")
     axes.set_ylabel(first.metric.titled)
-    axes.legend(loc="best")
+    # Above the axes: no place inside is free of dots for certain.
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0, ncols=min(len(methods), COLUMNS))
     return figure
 
 
