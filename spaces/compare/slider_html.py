@@ -21,7 +21,7 @@ def marks(found: Prunable, scheme: str) -> str:
     """Return the releases of a scheme at their places under the slider."""
     shown = [each for each in found.published if each.scheme == scheme and 100 * each.share <= HIGHEST]
     places = "".join(
-        f'<li style="--at:{float(each.share) * 100 / HIGHEST:.4f}">◆ {float(100 * each.share):g} %'
+        f'<li style="--at:{float(each.share) * 100 / HIGHEST:.4f}">◆ <br>{float(100 * each.share):g} %'
         f'<span class="unseen"> {escape(each.source.id)}</span></li>'
         for each in shown
     )
