@@ -16,7 +16,6 @@ import jinja2
 from jinja2.bccache import Bucket
 
 from release import files
-from release.errors import DiskFull
 from release.resources import PACKAGE
 from release.sources.cache import checks_folder
 
@@ -39,9 +38,16 @@ class CompiledTemplates(jinja2.BytecodeCache):
 
     def dump_bytecode(self, bucket: Bucket) -> None:
         """Keep a compiled template; where that cannot be, it will be compiled again."""
-        made = bucket.bytecode_to_string()
-        with suppress(OSError, DiskFull), files.replacing(self._place(bucket)) as temporary:
-            _write_own(temporary, hashlib.sha256(made).digest() + made)
+        made, place = bucket.bytecode_to_string(), self._place(bucket)
+        temporary = place.with_name(f".{place.name}.{os.getpid()}.part")
+        with suppress(OSError):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                # Not synced: its digest tells what a loss of power left of it, and thirty times two syncs take long.
+                _write_own(temporary, hashlib.sha256(made).digest() + made)
+                files.put_in_place(temporary, place)
+            finally:
+                temporary.unlink(missing_ok=True)
 
     def get_source_checksum(self, source: str) -> str:
         """Digest what decides how a template is compiled: its text, and the code that compiles it."""
