@@ -15,7 +15,7 @@ SCORE_DIGITS = 2
 """Decimals of a score without an interval."""
 
 
-class Change(NamedTuple):
+class RecordedChange(NamedTuple):
     """A difference or a ratio, with the ends of its interval; None where it has none."""
 
     value: float | None
@@ -41,7 +41,7 @@ class Forms(NamedTuple):
     change: str
 
 
-def forms(kind: str, dense: float | None, pruned: float | None, change: Change) -> Forms:
+def forms(kind: str, dense: float | None, pruned: float | None, change: RecordedChange) -> Forms:
     """Return how a line is written.
 
     Args:
@@ -53,15 +53,15 @@ def forms(kind: str, dense: float | None, pruned: float | None, change: Change) 
     ratio = f",.{showing(change.value, _decimals(change.spread, _figures(change.value)))}f"
     if kind == "seconds":
         return Forms(kind, kind, ratio)
-    return Forms(*(f",.{_beside(side, change)}f" for side in (dense, pruned)), ratio)
+    return Forms(*(f",.{_of_side(side, change)}f" for side in (dense, pruned)), ratio)
 
 
-def _of_difference(change: Change) -> int:
+def _of_difference(change: RecordedChange) -> int:
     digits = _decimals(change.spread, min(SCORE_DIGITS, _figures(change.value)))
     return digits if change.is_open_to_zero else showing(change.value, digits)
 
 
-def _beside(side: float | None, ratio: Change) -> int:
+def _of_side(side: float | None, ratio: RecordedChange) -> int:
     """Return the decimals of one side of a ratio, which is known as well as the ratio, relatively."""
     spread = None if side is None or ratio.spread is None or not ratio.value else side * ratio.spread / ratio.value
     return _decimals(spread, showing(side, _figures(side)))

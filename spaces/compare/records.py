@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from digits import Change, Forms, forms
+from digits import Forms, RecordedChange, forms
 from facts import (
     HUB_ID,
     LONGEST,
@@ -153,13 +153,13 @@ class _Line(NamedTuple):
 
     dense: float | None
     pruned: float | None
-    change: Change
+    change: RecordedChange
     forms: Forms
 
 
 def _line(found: Any, metric: ShownMetric) -> _Line:
     dense, pruned = (number(at(found, f"{name}.{metric.value}")) for name in ("dense", "pruned"))
-    change = Change(*(number(at(found, f"{metric.change}.{name}")) for name in Change._fields))
+    change = RecordedChange(*(number(at(found, f"{metric.change}.{name}")) for name in RecordedChange._fields))
     return _Line(dense, pruned, change, forms(metric.form, dense, pruned, change))
 
 
