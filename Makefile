@@ -16,9 +16,8 @@ test: .venv/dev chromium
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy & types=$$!; $(PYTEST) --dist worksteal -m "not long"; tests=$$?; wait $$types && exit $$tests
 
-# Three processes: the long tests wait for others' processes, disks and pages for a third of their time.
 test-long: .venv/dev chromium fuse
-	$(PYTEST) --numprocesses 3 --dist worksteal -m long
+	$(PYTEST) --dist worksteal -m long
 
 # The newest versions that pyproject.toml allows, in an environment made for this; PYTHON=python3.13 tries another Python.
 test-newest:
