@@ -27,6 +27,7 @@ from release.digests import sha256_file
 
 METHODS = ("random", "magnitude")
 WAY = "sweep, two at a time"
+"""What the others are held against."""
 WEIGHTS = "*/model/*.safetensors"
 READINGS = "RELEASE_READINGS"
 
@@ -39,7 +40,7 @@ def main() -> None:
     for turn in range(options.rounds):
         folder = options.folder / f"round-{turn}"
         ways = {
-            "sweep, two at a time": swept(folder / "parallel", shares, asked, "--parallel", "2"),
+            WAY: swept(folder / "parallel", shares, asked, "--parallel", "2"),
             "sweep": swept(folder / "sweep", shares, asked),
             "separate, dense recalled": published(folder / "shared", shares, asked, shared=True),
             "separate, each by itself": published(folder / "alone", shares, asked, shared=False),

@@ -4,12 +4,13 @@ An undefined number is "n/a", a minus is "−", and a string that came from outs
 HTML or a shell once it has passed `markdown`, `code` or `fence`.
 """
 
-import math
 import re
 import unicodedata
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
+
+from release.decimals import showing
 
 if TYPE_CHECKING:
     from release.values import Estimate
@@ -37,50 +38,6 @@ MAY_BREAK = "\u200b"
 _PLAIN_CODE = re.compile(r"[A-Za-z0-9._/:@=+,%-]+(?: [A-Za-z0-9._/:@=+,%-]+)*")
 _PLAIN_FILE = re.compile(r"[A-Za-z0-9._/-]+")
 _PLAIN_URL = re.compile(r"https?://[A-Za-z0-9._~/?#=&%+:@-]+")
-
-
-MOST_DECIMALS = 4
-"""Of a number whose interval is narrow."""
-MOST_OF_SMALL = 9
-"""Of a number so small that fewer would write it as zero; beyond them lies the rounding of fp32."""
-FIGURES = 3
-"""Significant figures of a number that no interval says more of."""
-ROUNDED_TO_TWO = 3.55
-"""Below it the first digits of an uncertainty are kept as two, beyond it as one."""
-
-
-def decimals(spread: float | None, otherwise: int) -> int:
-    """Return to how many decimals a number is worth writing.
-
-    Its digits follow its interval: they end where the half-width has one digit, or two where these begin with 1 to 3.5,
-    as the Particle Data Group rounds (Review of Particle Physics, Introduction, 5.3 Rounding).
-
-    Args:
-        spread: Half the width of its 95 % interval; None where it has none.
-        otherwise: What a number without an interval gets, or one that cannot differ.
-    """
-    if not spread or not math.isfinite(spread):
-        return otherwise
-    if spread < 10.0**-MOST_DECIMALS:
-        return MOST_DECIMALS
-    place = math.floor(math.log10(spread))
-    return min(MOST_DECIMALS, max(0, (spread / 10.0**place < ROUNDED_TO_TWO) - place))
-
-
-def showing(number: float | None, digits: int) -> int:
-    """Return `digits`, or as many decimals as write two digits of a number that would read as zero with these."""
-    if not number or not math.isfinite(number):
-        return digits
-    first = -math.floor(math.log10(abs(number)))
-    return digits if first <= digits else min(MOST_OF_SMALL, first + 1)
-
-
-def figures(number: float | None) -> int:
-    """Return the decimals that leave a number three significant figures: 2 of 8.94, 1 of 31.36, 0 of a million."""
-    if not number or not math.isfinite(number):
-        return FIGURES - 1
-    exponent = int(f"{number:.{FIGURES - 1}e}".partition("e")[2])  # of the rounded number: 9.996 is written 10.0
-    return min(MOST_DECIMALS, max(0, FIGURES - 1 - exponent))
 
 
 def count(number: int) -> str:

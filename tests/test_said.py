@@ -11,6 +11,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from release import decimals
 from release import format as text
 from release.card.render import compare, render
 from release.card.said import headline_numbers, said, sentence
@@ -141,9 +142,9 @@ def test_a_record_of_an_earlier_version_holds_no_such_words_and_is_read():
 
 @given(st.floats(1e-4, 1e6), st.integers(0, 4))
 def test_a_number_ends_where_its_interval_has_one_or_two_digits(spread, otherwise):
-    digits = text.decimals(spread, otherwise)
-    assert 0 <= digits <= text.MOST_DECIMALS
-    if 0 < digits < text.MOST_DECIMALS:
+    digits = decimals.decimals(spread, otherwise)
+    assert 0 <= digits <= decimals.MOST_DECIMALS
+    if 0 < digits < decimals.MOST_DECIMALS:
         assert 1 <= math.floor(spread * 10**digits + 1e-9) <= 35
 
 
@@ -152,12 +153,12 @@ def test_a_number_ends_where_its_interval_has_one_or_two_digits(spread, otherwis
     [(0.0853, 2), (0.131, 2), (0.355, 1), (0.354, 2), (0.0096, 3), (0.5, 1), (2.0, 1), (4.2, 0), (300.0, 0), (1e-9, 4)],
 )
 def test_the_digits_that_an_interval_leaves(spread, digits):
-    assert text.decimals(spread, 2) == digits
+    assert decimals.decimals(spread, 2) == digits
 
 
 @pytest.mark.parametrize("spread", [None, 0.0, math.inf])
 def test_without_an_interval_a_number_has_the_digits_that_it_is_given(spread):
-    assert text.decimals(spread, 3) == 3
+    assert decimals.decimals(spread, 3) == 3
 
 
 @pytest.mark.parametrize(
@@ -183,7 +184,7 @@ def test_a_small_number_reads_as_zero_only_where_its_interval_holds_zero(value, 
 
 @given(st.floats(1e-9, 1e9), st.integers(0, 4))
 def test_no_positive_number_is_shown_as_zero(value, digits):
-    assert text.fixed(value, text.showing(value, digits)).strip("0.,")
+    assert text.fixed(value, decimals.showing(value, digits)).strip("0.,")
 
 
 def test_a_phrase_list_reads_as_a_sentence():
@@ -200,7 +201,7 @@ def test_a_phrase_list_reads_as_a_sentence():
     ],
 )
 def test_without_an_interval_a_number_has_three_significant_figures(number, written):
-    assert text.fixed(number, text.figures(number)) == written
+    assert text.fixed(number, decimals.figures(number)) == written
 
 
 def test_both_sides_of_a_ratio_without_an_interval_and_the_ratio_have_three_figures():

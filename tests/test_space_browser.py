@@ -244,7 +244,7 @@ def test_stop_ends_an_answer_and_retry_asks_it_again(page: Page) -> None:
 def test_a_question_that_waits_says_its_place_in_both_boxes_and_stop_takes_it_out(page: Page, url: str) -> None:
     client = Client(url, verbose=False)
     asked = {"max_new_tokens": 512, "temperature": 1.0, "api_name": "/compare"}  # greedy answers are remembered
-    jobs = [client.submit("why is the sky blue", seed=seed, **asked) for seed in range(8)]
+    jobs = [client.submit("why is the sky blue", seed=seed, **asked) for seed in range(24)]
     deadline = time.monotonic() + 20
     while not jobs[0].outputs() and time.monotonic() < deadline:  # the client sends in threads of its own
         time.sleep(0.02)

@@ -4,7 +4,8 @@ import os
 import socket
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -193,18 +194,25 @@ class TestReadings:
         with ReadingStore("model", "float32", console, folder / readings.FILE) as store:
             store.put(key, self.VALUES)
 
+    @contextmanager
+    def begun(self, task: SweepTask) -> Iterator[Path]:
+        """A task's store at its first turn."""
+        with readings.of_task(task) as store:
+            readings.Exchange(task.work, store).take_over()
+            yield store
+
     def known(self, folder: Path, key: bytes, console: Console) -> bool:
         with ReadingStore("model", "float32", console, folder / readings.FILE) as store:
             return key in store.recall([key])
 
     def test_a_later_task_knows_what_an_earlier_one_read(self, tmp_path: Path, console: Console) -> None:
-        with readings.of_task(self.task(tmp_path, seed=1)) as first:
+        with self.begun(self.task(tmp_path, seed=1)) as first:
             self.put(first, self.KEY, console)
-        with readings.of_task(self.task(tmp_path, seed=2)) as second:
+        with self.begun(self.task(tmp_path, seed=2)) as second:
             assert second != first
             assert self.known(second, self.KEY, console)
             self.put(second, b"l" * 32, console)
-        with readings.of_task(self.task(tmp_path, seed=3)) as third:
+        with self.begun(self.task(tmp_path, seed=3)) as third:
             assert self.known(third, self.KEY, console)
             assert self.known(third, b"l" * 32, console)
         assert not first.exists()
@@ -214,9 +222,9 @@ class TestReadings:
     ) -> None:
         killed = readings.of_task(self.task(tmp_path, seed=4))
         self.put(killed.__enter__(), self.KEY, console)
-        with readings.of_task(self.task(tmp_path, seed=5)) as other:
+        with self.begun(self.task(tmp_path, seed=5)) as other:
             self.put(other, b"l" * 32, console)
-        with readings.of_task(self.task(tmp_path, seed=4)) as again:
+        with self.begun(self.task(tmp_path, seed=4)) as again:
             assert self.known(again, self.KEY, console)
             assert self.known(again, b"l" * 32, console)
 
@@ -226,7 +234,7 @@ class TestReadings:
         cut.parent.mkdir(parents=True)
         for text in (b"", b"SQLite format 3\0cut"):
             cut.write_bytes(text)
-            with readings.of_task(task) as store:
+            with self.begun(task) as store:
                 self.put(store, self.KEY, console)
                 cut.write_bytes(text)
             assert self.laid_down(task) == 1

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ import torch
 import yaml
 
 from release.evals.engine.store import ReadingStore, model_digest
-from release.evals.engine.subject import Runtime
+from release.evals.engine.subject import EvaluatedModel, Runtime
 from release.evals.engine.turn import turn, turns_by
 from release.progress import Console
 from release.sweep import worker
@@ -46,9 +47,23 @@ def read(own: Path, question: str) -> bool:
     return not known
 
 
-def test_outside_of_a_sweep_it_is_always_ones_turn() -> None:
-    with turn("model"), turn("model"):
+def model(name: str, folder: Path) -> EvaluatedModel:
+    """A model of which nothing but its configuration is there; it is named by that and by its files' digests."""
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text("{}")
+    return EvaluatedModel(name, folder, Runtime(torch.device("cpu"), torch.float32), Console(quiet=True), files=())
+
+
+def test_outside_of_a_sweep_it_is_always_ones_turn(tmp_path: Path) -> None:
+    with turn(model("dense", tmp_path)), turn(model("dense", tmp_path)):
         pass
+
+
+def test_a_pruned_model_is_one_tasks_own_and_needs_no_turn(tmp_path: Path) -> None:
+    pruned = model("pruned", tmp_path)
+    with turns_by(turns(tmp_path)), turn(pruned), turns_by(turns(tmp_path)), turn(pruned):
+        pass
+    assert not (tmp_path / "logprobs").exists()
 
 
 @pytest.mark.parametrize("flock", [True, False], ids=["flock", "none"])
@@ -85,11 +100,21 @@ def test_turns_of_two_models_do_not_wait_for_each_other(tmp_path: Path) -> None:
 
 
 def test_what_is_read_inside_a_sweep_waits_for_its_turn(tmp_path: Path) -> None:
+    dense = model("dense", tmp_path / "dense")
     first, second = tmp_path / "first", tmp_path / "second"
-    for own in (first, second):
-        with turns_by(turns(tmp_path, own)), turn("model"):
-            read(own, "what")
-    assert not read(second, "what")
+    with turns_by(turns(tmp_path, first)), turn(dense):
+        assert read(first, "what")
+    with turns_by(turns(tmp_path, second)), turn(dense):
+        assert not read(second, "what")
+
+
+def test_what_a_task_laid_down_is_there_when_it_is_tried_again_elsewhere(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    with turns(tmp_path, own)("model"):
+        assert read(own, "what")
+    shutil.rmtree(own)
+    with turns(tmp_path, own)("model"):
+        assert not read(own, "what")
 
 
 def test_a_turn_whose_process_was_killed_is_over(tmp_path: Path) -> None:

@@ -1,84 +1,51 @@
 """Templates as Python's bytecode, kept between runs: compiling the thirty of a card takes half a second.
 
-What is kept is run. So a file counts only if it is this user's own and nobody else may write it, as Python's own
-`.pyc` files do; any other is made anew, as is one that was cut, or of another template, library or version.
+What is kept is run, so it lies in a folder of this user's own that nobody else may write, as Python's `__pycache__`.
 """
 
 import hashlib
 import os
-import sys
+import stat
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cached_property
-from pathlib import Path
 
 import jinja2
 from jinja2.bccache import Bucket
 
-from release import files
 from release.resources import PACKAGE
 from release.sources.cache import checks_folder
 
-CODE = ("format.py", "names.py", "card/templates.py")
-"""What filters are made of: of a constant, they are called while a template is compiled."""
+CODE = ("format.py", "names.py", "decimals.py", "card/templates.py")
+"""What a compiled template depends on besides its text: filters are called on constants while it is compiled."""
 OTHERS_WRITE = 0o022
 """Permissions of a group or of everybody to write."""
-DIGEST_BYTES = 32
 
 
-class CompiledTemplates(jinja2.BytecodeCache):
-    """Compiled templates in the folder of what was found here before; none where a system has no owners of files."""
+class CompiledTemplates(jinja2.FileSystemBytecodeCache):
+    """Compiled templates in a folder; what cannot be read or kept there is compiled again."""
 
     def load_bytecode(self, bucket: Bucket) -> None:
-        """Take over what was kept of a template, where it is whole and ours."""
+        """Take over what was kept of a template."""
         with suppress(OSError):
-            found = _own(self._place(bucket))
-            if hashlib.sha256(found[DIGEST_BYTES:]).digest() == found[:DIGEST_BYTES]:
-                bucket.bytecode_from_string(found[DIGEST_BYTES:])
+            super().load_bytecode(bucket)
 
     def dump_bytecode(self, bucket: Bucket) -> None:
-        """Keep a compiled template; where that cannot be, it will be compiled again."""
-        made, place = bucket.bytecode_to_string(), self._place(bucket)
-        temporary = place.with_name(f".{place.name}.{os.getpid()}.part")
+        """Keep a compiled template."""
         with suppress(OSError):
-            place.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                # Not synced: its digest tells what a loss of power left of it, and thirty times two syncs take long.
-                _write_own(temporary, hashlib.sha256(made).digest() + made)
-                files.put_in_place(temporary, place)
-            finally:
-                temporary.unlink(missing_ok=True)
-
-    def get_source_checksum(self, source: str) -> str:
-        """Digest what decides how a template is compiled: its text, and the code that compiles it."""
-        return hashlib.sha256(f"{self._compiler} {source}".encode()).hexdigest()
-
-    @cached_property
-    def _compiler(self) -> str:
-        sha = hashlib.sha256(f"{jinja2.__version__} {sys.version}".encode())
-        for name in CODE:
-            sha.update((PACKAGE / name).read_bytes())
-        return sha.hexdigest()
-
-    @staticmethod
-    def _place(bucket: Bucket) -> Path:
-        return checks_folder() / "templates" / f"{bucket.key}.bytecode"
+            super().dump_bytecode(bucket)
 
 
-def _write_own(path: Path, content: bytes) -> None:
-    with open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        file.write(content)
-
-
-def _own(path: Path) -> bytes:
-    """Read a file that is this user's own and that nobody else may write.
-
-    Raises:
-        OSError: There is none, or it is not so.
-    """
+def compiled_templates() -> CompiledTemplates | None:
+    """Return the templates that were compiled before; None where no folder for them is this user's alone."""
+    sha = hashlib.sha256(jinja2.__version__.encode())
+    for name in CODE:
+        sha.update((PACKAGE / name).read_bytes())
+    folder = checks_folder() / "templates" / sha.hexdigest()[:16]
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.lstat()
+    except OSError:
+        return None
     user: Callable[[], int] | None = getattr(os, "getuid", None)
-    with path.open("rb") as file:
-        found = os.fstat(file.fileno())
-        if user is None or found.st_uid != user() or found.st_mode & OTHERS_WRITE:
-            raise PermissionError(path)
-        return file.read()
+    is_own = user is not None and found.st_uid == user() and not found.st_mode & OTHERS_WRITE
+    return CompiledTemplates(str(folder)) if is_own and stat.S_ISDIR(found.st_mode) else None

@@ -10,7 +10,8 @@ from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader, St
 
 from release import __version__
 from release import format as text
-from release.card.compiled import CompiledTemplates
+from release.card.compiled import compiled_templates
+from release.decimals import figures, showing
 from release.evals.forms import digits_beside, digits_of, percent_digits
 from release.evals.metrics import METRICS, VARYING
 from release.names import REPO_ID, is_litter
@@ -63,7 +64,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        bytecode_cache=CompiledTemplates(),
+        bytecode_cache=compiled_templates(),
     )
     for function in (
         *(text.count, text.fixed, text.signed, text.percent, text.exact_percent, text.interval),
@@ -77,7 +78,7 @@ def environment() -> Environment:
     result.filters["first_words"] = text.first_words
     result.globals |= {"score": _any_score, "metrics": METRICS, "varying": VARYING}
     result.globals |= {"digits_of": digits_of, "digits_beside": digits_beside, "percent_digits": percent_digits}
-    result.globals |= {"figures": text.figures, "showing": text.showing}
+    result.globals |= {"figures": figures, "showing": showing}
     return result
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from release import decimals
 from release import format as text
 from release.evals.line import Line
 from release.evals.metric import Form
@@ -12,8 +13,6 @@ HUGE = 1e6
 """Perplexity of a model in ruins, whose cents say nothing."""
 NOTHING = "–"
 """Stands on the card where there can be no interval."""
-SCORE_DIGITS = 2
-"""Decimals of a score without an interval."""
 
 
 class Cells(NamedTuple):
@@ -52,29 +51,19 @@ def number(value: float | None, form: str) -> str:
 
 
 def digits_of(change: Estimate) -> int:
-    """Return the decimals that a difference or ratio is worth, and both sides of a difference.
-
-    They follow its interval; one that has none, or whose interval holds no zero, is never written as zero.
-    """
-    digits = text.decimals(change.spread, min(SCORE_DIGITS, text.figures(change.value)))
-    open_to_zero = change.low is not None and change.high is not None and change.low <= 0 <= change.high
-    return digits if open_to_zero else text.showing(change.value, digits)
+    """Return the decimals that a difference or ratio is worth, and both sides of a difference."""
+    return decimals.of_difference(change.value, change.low, change.high)
 
 
 def percent_digits(rate: Rate) -> int:
     """Return the decimals that a share in per cent is worth."""
     spread = None if rate.low is None or rate.high is None else (rate.high - rate.low) * 50
-    return text.decimals(spread, 1)
+    return decimals.decimals(spread, 1)
 
 
 def digits_beside(side: float | None, ratio: Estimate) -> int:
-    """Return the decimals that one side of a ratio is worth: it is known as well as the ratio, relatively."""
-    spread = None if side is None or ratio.spread is None or not ratio.value else side * ratio.spread / ratio.value
-    return text.decimals(spread, text.showing(side, text.figures(side)))
-
-
-def _digits_of_ratio(ratio: Estimate) -> int:
-    return text.showing(ratio.value, text.decimals(ratio.spread, text.figures(ratio.value)))
+    """Return the decimals that one side of a ratio is worth."""
+    return decimals.of_side(side, ratio.value, ratio.low, ratio.high)
 
 
 def _difference(line: Line) -> Cells:
@@ -97,7 +86,7 @@ def _difference_on_screen(line: Line) -> Cells:
 
 def _ratio(side: Callable[[float | None, int], str]) -> Callable[[Line], Cells]:
     def cells(line: Line) -> Cells:
-        ratio, digits = line.change, _digits_of_ratio(line.change)
+        ratio, digits = line.change, decimals.of_ratio(line.change.value, line.change.low, line.change.high)
         dense, pruned = (side(value, digits_beside(value, ratio)) for value in (line.dense, line.pruned))
         return Cells(dense, pruned, f"× {text.fixed(ratio.value, digits)}", text.interval(ratio, digits))
 

@@ -1,7 +1,7 @@
 """All evaluations of one pair of models: each row of the registry is laid out, read and compared, in their order."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -94,7 +94,7 @@ def _opened(eval_plan: EvalPlan, models: ModelPair, console: Console, name: str)
     """Give a model, `dense` or `pruned`: loaded once something has to be computed, and let go of after."""
     runtime = Runtime(eval_plan.device, DTYPES[eval_plan.plan.eval_dtype])
     model = EvaluatedModel(name, models.folders[name], runtime, console, models.files.get(name))
-    with turn(f"{model.digest} {runtime}") if name == "dense" else nullcontext(), model:
+    with turn(model), model:
         yield model
 
 

@@ -1,4 +1,4 @@
-"""The data that the Space's app comes along with: how each metric is named, found and drawn, and each claim's words.
+"""What the Space's app comes along with: how each metric is named, found, written and drawn, and each claim's words.
 
 The app imports nothing of this package. A metric or a claim that is added has its row here and costs no edit there.
 """
@@ -10,6 +10,7 @@ from typing import get_args
 
 from release.evals.claims import CLAIMS
 from release.evals.registry import EVALS
+from release.resources import PACKAGE
 from release.schema.record import Verdict
 
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
@@ -26,7 +27,8 @@ CAVEATS = ("no_storage_gain", "no_latency_gain", "perplexity_hides_bias")
 
 def files() -> dict[str, str]:
     """Return the app's files that are made from this package's tables, by name."""
-    return {"metrics.json": _json(_metrics()), "claims.json": _json(_claims())}
+    rules = (PACKAGE / "decimals.py").read_text(encoding="utf-8")
+    return {"metrics.json": _json(_metrics()), "claims.json": _json(_claims()), "decimals.py": rules}
 
 
 def _metrics() -> list[dict[str, object]]:

@@ -33,51 +33,51 @@ class Exchange:
         self._shared = work / READINGS
         self._own = own / FILE
         self._target = self._shared / f"{own.name}.sqlite"
-        self._taken = set[tuple[str, int]]()
-        self._known = 0
-        self._laid = False
+        self._seen = set[tuple[str, int]]()
+        self._laid = 0
 
     def take_over(self) -> None:
-        """Add what other tasks laid down since it was last looked for."""
+        """Add what was laid down since it was last looked for."""
         for found in sorted(self._shared.glob("*.sqlite")):
-            with suppress(OSError):
-                version = found.name, found.stat().st_mtime_ns
-                if found != self._target and version not in self._taken:
+            with suppress(OSError, sqlite3.DatabaseError, DiskFull):  # what is left out can be read again
+                if (version := _version(found)) not in self._seen:
                     _take_over(found, self._own)
-                    self._taken.add(version)
-        self._known = _count(self._own)
+                    self._seen.add(version)
 
     def lay_down(self) -> None:
-        """Give others what is known here; nothing is written again where nothing was read since `take_over`."""
-        count = _count(self._own)
-        if count and (count > self._known or not self._laid):
+        """Give others what is known here, unless they have it."""
+        if (count := _count(self._own)) > self._laid:
             _lay_down(self._own, self._target)
-            self._laid = True
+            self._laid = count
+            with suppress(OSError):
+                self._seen.add(_version(self._target))
 
 
 @contextmanager
 def of_task(task: SweepTask) -> Iterator[Path]:
-    """Give the folder of a task's store, which knows what other tasks laid down before.
+    """Give the folder of a task's store, and lay down at the end what it holds, however its process ended.
 
     After a kill it is still there: the next try on the same machine goes on with it.
     """
     name = hashlib.sha256(f"{task.work}\n{task.cells[0].task}".encode()).hexdigest()[:16]
     own = Path(tempfile.gettempdir()) / f"release-readings-{name}"
     own.mkdir(mode=0o700, exist_ok=True)
-    exchange = Exchange(task.work, own)
-    exchange.take_over()
     yield own
-    exchange.lay_down()
+    Exchange(task.work, own).lay_down()
     files.remove(own)
 
 
 def _take_over(found: Path, own: Path) -> None:
-    """Add what another task read; what is not yet seen whole or finds no room is left out, and can be read again."""
+    """Add what another task read.
+
+    Raises:
+        DatabaseError: It is not yet seen whole.
+        DiskFull: It finds no room.
+    """
     if not own.exists():
-        with suppress(DiskFull):
-            files.copy(found, own)
+        files.copy(found, own)
         return
-    with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(f"file:{quote(str(own))}", uri=True)) as store, store:
+    with closing(sqlite3.connect(f"file:{quote(str(own))}", uri=True)) as store, store:
         store.execute("ATTACH ? AS other", (f"file:{quote(str(found))}?immutable=1",))
         store.execute("INSERT OR IGNORE INTO readings SELECT key, value FROM other.readings")
 
@@ -98,3 +98,7 @@ def _count(own: Path) -> int:
         with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(own)) as store:
             return int(store.execute("SELECT count(*) FROM readings").fetchone()[0])
     return 0
+
+
+def _version(path: Path) -> tuple[str, int]:
+    return path.name, path.stat().st_mtime_ns

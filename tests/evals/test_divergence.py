@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from hypothesis import strategies as st
 from release.card.render import render
 from release.errors import BadOption, DiskFull, UnusableData
 from release.evals.divergence import kept as kept_of
-from release.evals.divergence import shared as shared_of
 from release.evals.divergence.again import again
 from release.evals.divergence.amount import amount, evenly
 from release.evals.divergence.claims import KEPT, MOVED, kept, moved
@@ -198,27 +196,24 @@ def test_what_a_task_left_half_is_read_anew(shared: Callable[..., SharedLogProbs
     two.close()
 
 
-def test_a_task_waits_for_another_that_reads_the_same_model_but_not_for_ever(
-    shared: Callable[..., SharedLogProbs], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shared_of, "WAITS_FOR", 0.1)
-    one, two, rows = shared(), shared(), torch.randn(3, 5)
-    one.holds("dense")
-    assert two.holds("dense") == frozenset()
-    two.put(1, rows)  # for itself
-    one.close()
-    assert torch.equal(two.of(1, CPU), rows)
-    two.close()
-    monkeypatch.setattr(shared_of, "WAITS_FOR", 30.0)
+def test_two_tasks_that_write_at_a_time_keep_each_its_own(shared: Callable[..., SharedLogProbs]) -> None:
+    """Turns keep them apart; where none could be had, neither spoils what the other reads."""
+    rows = torch.randn(4, 3, 5)
     one, two = shared(), shared()
     one.holds("dense")
-    with ThreadPoolExecutor(1) as threads:
-        waiting = threads.submit(two.holds, "dense")
-        one.put(1, rows)
-        one.put(4, rows)
-        assert waiting.result() == {1, 4}
-    one.close()
-    two.close()
+    assert two.holds("dense") == frozenset()
+    for task, (first, last) in ((one, rows[:2]), (two, rows[2:])):
+        task.put(1, first)
+        task.put(4, last)
+    for task, (first, last) in ((one, rows[:2]), (two, rows[2:])):
+        assert torch.equal(task.of(1, CPU), first)
+        assert torch.equal(task.of(4, CPU), last)
+        task.close()
+    later = shared()
+    assert later.holds("dense") == {1, 4}
+    assert torch.equal(later.of(4, CPU), rows[3])
+    later.close()
+    assert len(list(later.folder.iterdir())) == 1, "nothing half is left"
 
 
 def test_a_shared_folder_without_room_leaves_each_task_to_itself(

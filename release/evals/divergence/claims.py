@@ -1,6 +1,7 @@
 """What may be said about the divergence."""
 
 from release import format as text
+from release.decimals import showing
 from release.evals.claim import Claim, Finding, missing
 from release.evals.divergence.result import Divergence
 from release.evals.engine.statistics import LOG
@@ -40,7 +41,7 @@ def kept(_: Audit | None, measurements: Measurements) -> Finding:
 
 
 def _told(score: Score) -> str:
-    digits = text.showing(score.pruned.value, 4)
+    digits = showing(score.pruned.value, 4)
     return f"{text.fixed(score.pruned.value, digits)}, 95 % interval {text.interval(score.pruned, digits)}"
 
 

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from release import format as text
+from release.decimals import showing
 from release.evals.divergence.claims import MOVED
 from release.evals.divergence.result import Divergence
 from release.evals.divergence.table import FILE_NAME
@@ -44,7 +45,7 @@ def _shares(found: Divergence, path: Path) -> Figure:
     }
     for name, (value, marker) in marks.items():
         if value:
-            label = f"{name}: {text.fixed(value, text.showing(value, 3))}"
+            label = f"{name}: {text.fixed(value, showing(value, 3))}"
             beyond = float(1 - np.searchsorted(values, value, side="right") / len(values))
             axes.plot(
                 value, beyond, color=COLOURS["pruned"], marker=marker, linestyle="none", markersize=7, label=label

@@ -3,16 +3,15 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from release.evals.engine.subject import EvaluatedModel
 
 Turns = Callable[[str], AbstractContextManager[None]]
 """Waits for the turn to read what is named, and holds it; what others read by then is in the store of readings."""
 
-
-def _nobody_else(_: str) -> AbstractContextManager[None]:
-    return nullcontext()
-
-
-_TURNS: ContextVar[Turns] = ContextVar("turns", default=_nobody_else)
+_TURNS: ContextVar[Turns | None] = ContextVar("turns", default=None)
 
 
 @contextmanager
@@ -25,10 +24,7 @@ def turns_by(turns: Turns) -> Iterator[None]:
         _TURNS.reset(before)
 
 
-def turn(of: str) -> AbstractContextManager[None]:
-    """Hold the turn to read a dense model; outside of a sweep it is always there.
-
-    Args:
-        of: What names the model and its arithmetic.
-    """
-    return _TURNS.get()(of)
+def turn(model: "EvaluatedModel") -> AbstractContextManager[None]:
+    """Hold the turn to read a model; it is always there for a pruned one, and outside of a sweep."""
+    turns = _TURNS.get()
+    return turns(f"{model.digest} {model.runtime}") if turns and model.name == "dense" else nullcontext()
