@@ -157,7 +157,7 @@ def machine(folder: Path, **environment: str) -> Iterator[Machine]:
         (home / "hf" / "token").write_text(hub.token)
         ours = {"HF_ENDPOINT": hub.url, "HF_HOME": str(home / "hf"), "HF_TOKEN": hub.token, "HOME": str(home)}
         ours |= {"RELEASE_CACHE": str(home / "cache"), "RELEASE_READINGS": str(home / "readings")}
-        ours |= {"RELEASE_CHECKS": str(home / "checks")}
+        ours |= {"RELEASE_CHECKS": str(home / "checks"), "XDG_CACHE_HOME": str(home / "xdg")}
         ours |= {"TMPDIR": str(home / "tmp"), "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
         ours |= {"HF_HUB_DISABLE_XET": "1", "PIP_NO_INDEX": "1"} | environment
         ours |= {"TORCHINDUCTOR_CACHE_DIR": str(home / "tmp" / "torch")}
