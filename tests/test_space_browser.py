@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from gradio_client import Client
+from gradio_client.client import Job
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from release.card.render import render
@@ -241,13 +242,21 @@ def test_stop_ends_an_answer_and_retry_asks_it_again(page: Page) -> None:
     expect(page.locator("#dense [data-testid=user]")).to_have_text(["why is the sky blue"])
 
 
-def test_a_question_that_waits_says_its_place_in_both_boxes_and_stop_takes_it_out(page: Page, url: str) -> None:
+@pytest.fixture
+def busy(url: str) -> Iterator[list[Job]]:
+    """Visitors whose questions stand in the line: as many as leave room for one more (`line.MOST`)."""
     client = Client(url, verbose=False)
     asked = {"max_new_tokens": 512, "temperature": 1.0, "api_name": "/compare"}  # greedy answers are remembered
-    jobs = [client.submit("why is the sky blue", seed=seed, **asked) for seed in range(24)]
+    jobs = [client.submit("why is the sky blue", seed=seed, **asked) for seed in range(18)]
     deadline = time.monotonic() + 20
     while not jobs[0].outputs() and time.monotonic() < deadline:  # the client sends in threads of its own
         time.sleep(0.02)
+    yield jobs
+    for job in jobs:
+        job.cancel()
+
+
+def test_a_question_that_waits_says_its_place_in_both_boxes_and_stop_takes_it_out(page: Page, busy: list[Job]) -> None:
     ask(page, "is it my turn")
     for side in ("dense", "pruned"):
         expect(page.locator(f"#{side} [data-testid=bot]").last).to_contain_text(
@@ -256,8 +265,8 @@ def test_a_question_that_waits_says_its_place_in_both_boxes_and_stop_takes_it_ou
         expect(page.locator(f"#{side} [data-testid=bot]").first).to_contain_text("sky")  # something to read meanwhile
     press(page, "Stop")
     expect(page.locator("#buttons button")).to_have_text(["Compare", "Retry", "Clear", "Copy", "Share"])
-    assert not jobs[-1].done(), "the queue was empty before the question had been taken out of it"
-    for job in jobs:
+    assert not busy[-1].done(), "the queue was empty before the question had been taken out of it"
+    for job in busy:
         job.cancel()
     press(page, "Retry")
     await_answers(page, turns=1)
