@@ -70,6 +70,11 @@ class Tree:
         """The nodes that are wanted at all, each once, in order."""
         return sorted({node for nodes in self.wanted for node in nodes})
 
+    @property
+    def branches(self) -> bool:
+        """Whether its nodes are more than one path."""
+        return self.depths != list(range(len(self.tokens)))
+
     def ends(self) -> NDArray[np.int64]:
         """Return for each node the first one behind its descendants, (n,): node i attends to j where j ≤ i < end[j]."""
         return np.minimum(np.array(self._ends, dtype=np.int64), len(self.tokens))

@@ -95,6 +95,18 @@ def test_a_trees_attention_is_computed_in_runs(tiny: dict[str, Path]) -> None:
     assert seen.lengths == {RUN}
 
 
+@pytest.mark.parametrize("lengths", [[200], [200, 120, 3]], ids=["one sequence", "beginnings of one sequence"])
+def test_what_never_branches_is_read_as_the_plain_sequence_it_is(tiny: dict[str, Path], lengths: list[int]) -> None:
+    whole = tuple(random.Random(0).choices(range(3, 250), k=200))
+    sequences = [Query(whole[:length], min(length, 50)) for length in lengths]
+    with loaded(tiny["llama"], CPU, torch.float32) as module, Seen() as seen:
+        resident = Resident(module)
+        resident.in_trees = True
+        found = read(resident, sequences)
+        assert seen.lengths == {200}
+        assert difference(found, one_by_one(module, sequences)) < 1e-4
+
+
 @pytest.mark.parametrize("architecture", ["mistral", "gemma2", "phi3"])
 def test_beyond_a_sliding_window_sequences_are_read_alone(
     tmp_path: Path, tiny: dict[str, Path], architecture: str
