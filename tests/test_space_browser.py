@@ -168,6 +168,9 @@ def test_second_turn_keeps_the_first_and_the_place_where_answers_part_is_marked(
     expect(page.locator("#status")).to_contain_text(re.compile(r"dense: \d+ tokens?, [\d.]+ tokens/s"))
     expect(page.locator("#status table")).to_contain_text("First difference")
     expect(page.locator("#status td")).to_have_text([re.compile(r"^(\d+\.\d|below 0.1) %$")] * 4)
+    expect(page.get_by_label("Answers stored with this release")).to_have_value("")
+    hint = "Choose a question that both have answered"
+    expect(page.get_by_label("Answers stored with this release")).to_have_attribute("placeholder", hint)
     press(page, "Copy")
     expect(page.locator("#notice")).to_contain_text("copied")
     copied = page.evaluate("navigator.clipboard.readText()")
@@ -263,6 +266,7 @@ def test_a_question_that_waits_says_its_place_in_both_boxes_and_stop_takes_it_ou
             re.compile(r"\d(st|nd|rd|th) in the queue")
         )
         expect(page.locator(f"#{side} [data-testid=bot]").first).to_contain_text("sky")  # something to read meanwhile
+    expect(page.locator("#parting")).to_contain_text("While you wait: stored answers to “Why is the sky blue?”.")
     press(page, "Stop")
     expect(page.locator("#buttons button")).to_have_text(["Compare", "Retry", "Clear", "Copy", "Share"])
     assert not busy[-1].done(), "the queue was empty before the question had been taken out of it"

@@ -144,7 +144,7 @@ def tab(line_up: Any, maker: Any) -> Callable[..., list[Any]]:
         shown = drawn(line_up)
 
     def move(method: str, percent: float) -> tuple[str, bool, str | None]:
-        said, ask, _, variant, _ = list(shown.moved(method, percent))[-1]
+        said, ask, _, variant, *_ = list(shown.moved(method, percent))[-1]
         return said, ask.visible, getattr(variant, "value", None)
 
     return move
@@ -157,6 +157,14 @@ def test_a_place_that_is_published_is_checked_and_any_other_is_called_not_measur
     said, _, chosen = tab("random", 30.5)
     assert chosen == "random, 30.5 % zeros, made here"
     assert "made here, not measured" in said
+
+
+def test_what_is_said_of_a_copy_comes_together_with_it(line_up: Any, maker: Any) -> None:
+    with gr.Blocks():
+        *_, last = drawn(line_up).moved("random", 30.5)
+    sentence, heading, *_ = last[-4:]
+    assert "random, 30.5 % zeros, made here" in heading
+    assert "not measured" in sentence
 
 
 def test_where_a_step_takes_long_the_slider_says_how_long_and_asks_first(tab: Any, maker: Any, tmp_path: Path) -> None:
@@ -175,7 +183,7 @@ def test_copies_of_other_dense_weights_are_not_called_the_release(line_up: Any, 
     swapped = lineup.Lineup(lineup.Source("me/base", str(other)), line_up.pruned)
     with gr.Blocks():
         shown = drawn(swapped)
-    said, *_, variant, _ = list(shown.moved("random", 30))[-1]
+    said, _, _, variant, *_ = list(shown.moved("random", 30))[-1]
     assert "It is not me/random" in said
     assert variant.value == "random, 30 % zeros, made here"
 

@@ -10,7 +10,7 @@ from compare import HOTTEST, LARGEST_SEED, MOST_TOKENS, Refusal, SideBySide, che
 from copies import why_not_linked
 from gpu import ZERO_GPU
 from keeping import brought_back, kept
-from page import about, chat, headline, in_words, menu, side, status, transcript
+from page import about, chat, headline, in_words, menu, side, status, transcript, while_waiting
 from reading import facts
 from stored import stored
 from turns import SIDES, Step, Turn
@@ -34,6 +34,7 @@ class Conversation:
         variant: The menu of pruned models, which stands above the tabs.
         screen: What an answer changes: both chats, the line below, a notice, the turns so far, the accepted question,
             what the browser keeps, and the buttons.
+        described: What the page says of the pruned model that is chosen, see `describe`.
         running: The events of this tab that ask the models.
     """
 
@@ -89,6 +90,7 @@ class Conversation:
                 self.decoding = _decoding_controls(self.live)
             with gr.Column(scale=2, min_width=300):
                 self.card = gr.HTML(about(first, facts(first)), padding=False, elem_id="facts")
+        self.described = [self.did, self.name, self.card, self.examples]
         self.turns = gr.State(())
         self.accepted = gr.Textbox(begun[5], visible="hidden", elem_id="accepted")
         self.kept = gr.Textbox(visible="hidden", elem_id="kept")
@@ -132,7 +134,7 @@ class Conversation:
         js = "(...values) => window.talk.share(...values)"
         shared = [self.question, self.variant, *self.decoding, self.accepted]
         self.share.click(None, shared, self.notice, js=js, api_visibility="private")
-        self.variant.change(self.describe, self.variant, [self.did, self.name, self.card, self.examples], **private)
+        self.variant.change(self.describe, self.variant, self.described, **private)
         opened = page.load(
             self.opened,
             self.kept,
@@ -315,18 +317,19 @@ class Conversation:
 
     def _screen(self, step: Step, variant: str, buttons: Screen, keep: bool = False) -> Screen:
         """Return what a visitor sees at one moment; while he waits, something to read stands above his question."""
-        shown, told = step, step
+        shown, told, before = step, step, ""
         found = stored(self.models.variant(variant))
         meanwhile = found.of(step.turns[-1].question) or found.first
         if step.waiting is not None and not step.stopped and len(step.turns) == 1 and meanwhile is not None:
             shown, told = replace(step, turns=(*meanwhile.step.turns, *step.turns)), meanwhile.step
+            before = while_waiting(meanwhile.question)
         last = step.turns[-1].question
         accepted = f"{'stored' if step.stored else len(step.turns)} {variant}\n{last}"
         own = () if step.stored else step.turns
         text = kept(step, variant) if keep else gr.skip()
         chats = (chat(shown, name) for name in SIDES)
         notice = _told(step.trouble) if step.trouble else ""
-        return *chats, status(told), notice, own, accepted, text, in_words(told), *buttons
+        return *chats, status(told), notice, own, accepted, text, in_words(told, before), *buttons
 
 
 def _buttons(

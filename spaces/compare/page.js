@@ -15,11 +15,15 @@
     chat?.querySelectorAll('[aria-label*="<mark>"]').forEach(said =>  // Gradio names a message by its source
       said.setAttribute("aria-label", said.getAttribute("aria-label").replace(/<\/?mark>/g, "")));
   });
+  // Gradio's menu has no words of its own for "nothing chosen".
+  const hinted = () => document.querySelector("#examples input")
+    ?.setAttribute("placeholder", "Choose a question that both have answered");
   const told = () => ["notice", "status", "made"].map(id => document.getElementById(id)?.innerText.trim())
     .filter(Boolean).join(" ");
   let timer;
   const changed = () => {
     named();
+    hinted();
     clearTimeout(timer);
     timer = setTimeout(() => { if (region.textContent !== told()) region.textContent = told(); }, 800);
   };

@@ -149,11 +149,21 @@ def _parting(progress: Progress) -> str:
     return f"<p>{verdict}</p>"
 
 
-def in_words(step: Step) -> str:
-    """Say in a sentence where two answers part; empty where they do not."""
+def while_waiting(question: str) -> str:
+    """Say whose answers are on the page while another question waits."""
+    shown = f"{question[:NEAR].rstrip()}…" if len(question) > NEAR else question
+    return f"While you wait: stored answers to “{_visible(shown)}”."
+
+
+def in_words(step: Step, before: str = "") -> str:
+    """Say in a sentence where two answers part; empty where they do not.
+
+    Args:
+        before: HTML that comes before it.
+    """
     progress = step.progress
     if progress is None or progress.difference is None:
-        return ""
+        return f"<p>{before}</p>" if before else ""
     found = progress.difference
     starts = (answer.text[: answer.differing[0]] for answer in progress.answers.values() if answer.differing)
     shared = next(starts, "").strip()
@@ -162,8 +172,8 @@ def in_words(step: Step) -> str:
     is_bare = all(bare) and len(set(bare)) == len(bare)  # where spaces alone differ, they are shown
     dense, pruned = (_says(found.tokens[name], name, is_bare) for name in SIDES)
     pruned = pruned.removeprefix("writes ") if dense.startswith("writes ") else pruned
-    before = f"Both begin “{_visible(begun)}”; then" if begun else "They part at once:"
-    return f"<p>{before} the dense model {dense}, the pruned one {pruned}.</p>"
+    together = f"Both begin “{_visible(begun)}”; then" if begun else "They part at once:"
+    return f"<p>{before}{' ' if before else ''}{together} the dense model {dense}, the pruned one {pruned}.</p>"
 
 
 def _says(token: Token, name: str, is_bare: bool) -> str:

@@ -54,7 +54,7 @@ class SliderTab:
         chosen = [self.scheme, self.slider]
         drawn = [self.marks, self.curve]
         gr.on([self.slider.change, self.scheme.change], self.draw_at, chosen, drawn, queue=False, **private)
-        changed = [self.said, self.make, self.go, self.variant, self.taken]
+        changed = [self.said, self.make, self.go, self.variant, self.taken, *self.conversation.described]
         alone: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "copies", "trigger_mode": "always_last"}
         gr.on([self.slider.release, self.scheme.input], self.moved, chosen, changed, **alone, **private)
         self.make.click(self.made, chosen, changed, **alone, **private)
@@ -92,7 +92,9 @@ class SliderTab:
         taken = published.source.id if published is not None and same else source.id
         names = self.names if taken != source.id else [*self.names, (copy.label, source.id)]
         said = checked(copy, found, published, same)
-        yield said, gr.Button(visible=False), gr.Button(visible=True), gr.Dropdown(names, value=taken), taken
+        buttons = gr.Button(visible=False), gr.Button(visible=True)
+        # With the copy comes what is said of it: a second after it, the sentence of the one before would stand above.
+        yield said, *buttons, gr.Dropdown(names, value=taken), taken, *self.conversation.describe(taken)
 
     def _copy(self, scheme: str, percent: float) -> LocalCopy:
         dense, found = self.models.dense, prunable(self.models.pruned)
@@ -109,4 +111,4 @@ def _start(found: Prunable) -> tuple[str, float]:
 
 
 def _said(words: str, ask: bool = False) -> tuple[Any, ...]:
-    return words, gr.Button(visible=ask), gr.Button(visible=False), gr.skip(), gr.skip()
+    return words, gr.Button(visible=ask), gr.Button(visible=False), *(gr.skip() for _ in range(6))
