@@ -80,8 +80,9 @@ def exact_percent(share: Decimal) -> str:
 
 
 def interval(estimate: "Estimate", digits: int) -> str:
-    """Write the ends of a 95 % interval: `0.0321 to 0.1198`."""
-    return _ends(fixed(estimate.low, digits), fixed(estimate.high, digits))
+    """Write the ends of a 95 % interval: `0.0321 to 0.1198`; one that is not 0 is not written as zero."""
+    low, high = (fixed(end, showing(end, digits)) for end in (estimate.low, estimate.high))
+    return _ends(low, high)
 
 
 def signed_interval(estimate: "Estimate", digits: int) -> str:

@@ -464,3 +464,11 @@ def test_rendering_needs_no_torch():
         "import sys, release.card.render; sys.exit(any(m in sys.modules for m in ('torch', 'transformers', 'scipy')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "digits", "written"),
+    [(0.45, 12185.2, 0, "0.45 to 12,185"), (0.0, 2.0, 0, "0 to 2"), (0.99, 1.04, 2, "0.99 to 1.04")],
+)
+def test_an_end_of_an_interval_that_is_not_zero_is_not_written_as_zero(low, high, digits, written) -> None:
+    assert text.interval(Estimate(value=1.0, low=low, high=high), digits) == written

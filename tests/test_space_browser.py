@@ -169,7 +169,7 @@ def test_second_turn_keeps_the_first_and_the_place_where_answers_part_is_marked(
     expect(page.locator("#status table")).to_contain_text("First difference")
     expect(page.locator("#status td")).to_have_text([re.compile(r"^(\d+\.\d|below 0.1) %$")] * 4)
     expect(page.get_by_label("Answers stored with this release")).to_have_value("")
-    hint = "Choose a question that both have answered"
+    hint = "Choose a question"
     expect(page.get_by_label("Answers stored with this release")).to_have_attribute("placeholder", hint)
     press(page, "Copy")
     expect(page.locator("#notice")).to_contain_text("copied")

@@ -126,7 +126,16 @@ def test_nothing_measured_is_said_of_a_copy(line_up: Any) -> None:
     assert found.measurements == ()
     assert "Made here, not measured" in page.headline(found, live=True)
     assert "40 %" in page.about(source, found)
+    assert "Its card" not in page.about(source, found)
     assert "not measured" in lens.lens(source).trouble
+
+
+def test_a_copy_has_the_license_of_the_releases_that_were_made_of_the_same_weights(line_up: Any) -> None:
+    stated = reading.facts(line_up.pruned[0]).license
+    found = reading.facts(copy(line_up, "random", 40).source)
+    assert found.license == stated
+    expected = f"license {stated}" if stated else "no license is stated"
+    assert f"research only; {expected}" in page.about(line_up.pruned[0], found)
 
 
 def drawn(line_up: Any) -> Any:

@@ -37,7 +37,7 @@ def showing(number: float | None, digits: int) -> int:
     if not number or not math.isfinite(number):
         return digits
     first = -math.floor(math.log10(abs(number)))
-    return digits if first <= digits else min(MOST_OF_SMALL, first + 1)
+    return min(MOST_OF_SMALL, first + 1) if digits < first <= MOST_OF_SMALL else digits
 
 
 def figures(number: float | None) -> int:

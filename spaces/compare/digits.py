@@ -14,11 +14,13 @@ class RecordedChange(NamedTuple):
 
 
 class Forms(NamedTuple):
-    """Python's formats of the dense model's value, of the pruned model's, and of the change."""
+    """Python's formats of the dense model's value, of the pruned model's, of the change, and of its interval's ends."""
 
     dense: str
     pruned: str
     change: str
+    low: str
+    high: str
 
 
 def forms(kind: str, dense: float | None, pruned: float | None, change: RecordedChange) -> Forms:
@@ -29,8 +31,9 @@ def forms(kind: str, dense: float | None, pruned: float | None, change: Recorded
     """
     if kind == "score":
         digits = decimals.of_difference(*change)
-        return Forms(f",.{digits}f", f",.{digits}f", f"+,.{digits}f")
-    ratio = f",.{decimals.of_ratio(*change)}f"
+        return Forms(*[f",.{digits}f"] * 2, *[f"+,.{digits}f"] * 3)
+    digits = decimals.of_ratio(*change)
+    ratio = [f",.{each}f" for each in (digits, *(decimals.showing(end, digits) for end in change[1:]))]
     if kind == "seconds":
-        return Forms(kind, kind, ratio)
-    return Forms(*(f",.{decimals.of_side(side, *change)}f" for side in (dense, pruned)), ratio)
+        return Forms(kind, kind, *ratio)
+    return Forms(*(f",.{decimals.of_side(side, *change)}f" for side in (dense, pruned)), *ratio)

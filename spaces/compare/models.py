@@ -167,5 +167,5 @@ def _remedy(source: Source, error: Exception) -> str:
     if isinstance(error, recipe.Unmade):
         return "`release verify` tells what was changed."
     if source.path is not None:
-        return "Check that the folder holds config.json, the tokenizer and *.safetensors files."
+        return "Check with `release verify FOLDER` that its files are whole, or fetch them again."
     return "Check its name; for a private or gated model add a secret HF_TOKEN to this Space; then try again."

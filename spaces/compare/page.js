@@ -17,7 +17,7 @@
   });
   // Gradio's menu has no words of its own for "nothing chosen".
   const hinted = () => document.querySelector("#examples input")
-    ?.setAttribute("placeholder", "Choose a question that both have answered");
+    ?.setAttribute("placeholder", "Choose a question");
   const told = () => ["notice", "status", "made"].map(id => document.getElementById(id)?.innerText.trim())
     .filter(Boolean).join(" ");
   let timer;

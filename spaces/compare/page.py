@@ -271,7 +271,7 @@ def about(source: Source, facts: Facts) -> str:
 def _use(facts: Facts) -> Iterable[tuple[str, Values]]:
     """Say what a model may be used for, as far as its release or card does."""
     if facts.license or facts.research_only:
-        named = f"license {facts.license}" if facts.license else "the base states no license"
+        named = f"license {facts.license}" if facts.license else "no license is stated"
         yield "Use", (("", f"research only; {named}" if facts.research_only else named),)
 
 

@@ -28,7 +28,9 @@ def _copied(source: Source) -> Facts | None:
         sparsity=source.copy.percent / 100,
         sentence="Made here, not measured: nothing on this page says how biased or how good this copy is.",
         configuration=(("Method", (("", source.copy.scheme),)), ("Sparsity", (("", f"{source.copy.percent:g} %"),))),
+        warnings=("For research only: a copy that nobody measured may be biased, wrong or offensive.",),
         research_only=True,
+        license=next(filter(None, (facts(each).license for each in source.copy.pruned)), None),  # of the same weights
         base=source.copy.dense.id if source.copy.dense.on_hub else None,
     )
 

@@ -166,7 +166,7 @@ def _line(found: Any, metric: ShownMetric) -> _Line:
 def _cells(found: Mapping[str, Any], metric: ShownMetric) -> Values:
     """Write a metric as a release's card does."""
     line = _line(found, metric)
-    ends = [written(end, line.forms.change) for end in line.change[1:]]
+    ends = [written(end, form) for end, form in zip(line.change[1:], line.forms[3:], strict=True)]
     return (
         ("Dense", written(line.dense, line.forms.dense)),
         ("Pruned", written(line.pruned, line.forms.pruned)),
