@@ -42,11 +42,13 @@ def measured_fully(record: Record) -> Record:
 
 
 GOLDENS = sorted(path.parent for path in (Path(__file__).parent / "goldens").glob("*/release.json"))
+PAPERS = sorted(path.parent for path in (Path(__file__).parent / "goldens_wikitext2").glob("*/release.json"))
 ROOT = Path(__file__).parent.parent
 APP = ROOT / "spaces" / "compare"
 PLACE = CardPlace("someone/a-pruned-model", space="someone/a-pruned-model")
 CARDS = {
     **{folder.name: Record.read(folder) for folder in GOLDENS},
+    **{f"{folder.name} as papers": Record.read(folder) for folder in PAPERS},
     "an example": example_record(),
     "nothing measured": unmeasured(),
     "all of bias": measured_fully(Record.read(GOLDENS[-1])),

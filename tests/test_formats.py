@@ -20,7 +20,7 @@ from tests.evals.test_tasks import RIGHT, found_of
 from tests.records import example_measurements, example_record
 
 SCHEMA = Path(__file__).parent / "schemas" / "every-eval-ever-0.3.0.json"
-GOLDENS = sorted((Path(__file__).parent / "goldens").glob("*/"))
+GOLDENS = sorted(Path(__file__).parent.glob("goldens*/*/"))
 
 
 def on_benchmark(**changes: object) -> Tasks:
@@ -40,7 +40,7 @@ RECORDS = {
     "example": lambda: example_record(),
     "tasks": recorded,
     "imported": lambda: recorded(on_benchmark(imported=True)),
-} | {path.name: (lambda path=path: Record.read(path)) for path in GOLDENS}
+} | {f"{path.parent.name}/{path.name}": (lambda path=path: Record.read(path)) for path in GOLDENS}
 
 
 @pytest.mark.parametrize("name", RECORDS)

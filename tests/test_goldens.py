@@ -1,6 +1,7 @@
 """The cards of real releases, kept as they are: a change of a template shows in them.
 
-Each folder holds the record of a measured release of `demo`; `pytest tests/test_goldens.py --refresh` renders the
+Those in `goldens` were measured as `release publish` does by itself, those in `goldens_wikitext2` on all of WikiText-2
+in windows of 2,048 tokens, CrowS-Pairs and StereoSet. Each folder holds the record of a measured release of `demo`; `pytest tests/test_goldens.py --refresh` renders the
 cards anew.
 """
 
@@ -13,10 +14,10 @@ from release.publishing import leaks
 from release.schema.record import Record
 from tests.random_records import VOID_WORDS
 
-GOLDENS = sorted(path.parent for path in (Path(__file__).parent / "goldens").glob("*/release.json"))
+GOLDENS = sorted(path.parent for path in Path(__file__).parent.glob("goldens*/*/release.json"))
 
 
-@pytest.mark.parametrize("folder", GOLDENS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", GOLDENS, ids=lambda folder: f"{folder.parent.name}/{folder.name}")
 def test_a_real_release_has_the_card_that_was_looked_at(folder, request):
     record = Record.read(folder)
     card, path = render(record), folder / "README.md"
@@ -28,5 +29,16 @@ def test_a_real_release_has_the_card_that_was_looked_at(folder, request):
     assert list(leaks.leaks(folder)) == []
 
 
-def test_the_goldens_are_of_three_methods():
-    assert {Record.read(folder).pruning.method for folder in GOLDENS} == {"random", "magnitude", "wanda"}
+@pytest.mark.parametrize("group", ["goldens", "goldens_wikitext2"])
+def test_the_goldens_are_of_three_methods(group):
+    found = {Record.read(folder).pruning.method for folder in GOLDENS if folder.parent.name == group}
+    assert found == {"random", "magnitude", "wanda"}
+
+
+@pytest.mark.parametrize("folder", [each for each in GOLDENS if each.parent.name == "goldens_wikitext2"], ids=str)
+def test_what_papers_state_was_measured_whole(folder):
+    found = Record.read(folder).measurements
+    perplexity, divergence = found.get("perplexity"), found.get("divergence")
+    assert (perplexity.preset, perplexity.window, perplexity.whole) == ("wikitext2", 2048, True)
+    assert next(each for each in divergence.scores if each.name == "kl_divergence").difference.value > 0
+    assert found.get("crows_pairs") and found.get("stereoset")

@@ -28,6 +28,7 @@ NAMES = ("cards", "facts", "grid", "lineup", "page", "reading", "records")
 cards, facts, grid, lineup, page, reading, records = map(module, NAMES)
 
 GOLDENS = sorted((Path(__file__).parent / "goldens").iterdir())
+PAPERS = sorted((Path(__file__).parent / "goldens_wikitext2").iterdir())
 RECORD: Any = json.loads((GOLDENS[0] / "release.json").read_text(encoding="utf-8"))
 TAGS = {"h2", "p", "dl", "div", "dt", "dd", "small", "details", "summary", "ul", "li", "b", "h3", "a", "code"}
 """What the page makes of facts."""
@@ -70,7 +71,7 @@ def measured(golden: Path) -> set[str]:
     return {metric.key for row in EVALS if row.results(held) for metric in row.metrics if metric.panel}
 
 
-@pytest.mark.parametrize("golden", GOLDENS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("golden", [*GOLDENS, *PAPERS], ids=lambda folder: f"{folder.parent.name}/{folder.name}")
 def test_a_record_and_its_card_state_the_same(golden: Path) -> None:
     recorded = records.read((golden / "release.json").read_text(encoding="utf-8"))
     carded = cards.read((golden / "README.md").read_text(encoding="utf-8"))
@@ -85,7 +86,7 @@ def test_a_record_and_its_card_state_the_same(golden: Path) -> None:
         assert (label, numbers, verdicts[0][:1]) == (same, in_card, verdicts[1][:1])
 
 
-@pytest.mark.parametrize("golden", GOLDENS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("golden", [*GOLDENS, *PAPERS], ids=lambda folder: f"{folder.parent.name}/{folder.name}")
 def test_the_grid_writes_what_the_card_says(golden: Path) -> None:
     found = records.read((golden / "release.json").read_text(encoding="utf-8"))
     table = grid.table({"me/pruned": found})
@@ -95,7 +96,7 @@ def test_the_grid_writes_what_the_card_says(golden: Path) -> None:
         assert f"<span>{tile['Pruned']}<br><small>original {tile['Dense']}</small>" in table
 
 
-@pytest.mark.parametrize("golden", GOLDENS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("golden", [*GOLDENS, *PAPERS], ids=lambda folder: f"{folder.parent.name}/{folder.name}")
 def test_the_values_of_the_grid_are_the_records_to_the_last_digit(golden: Path) -> None:
     record = json.loads((golden / "release.json").read_text(encoding="utf-8"))
     numbers = records.read(json.dumps(record)).numbers
