@@ -383,7 +383,7 @@ def require_an_endpoint_that_needs_only_the_prompt(url: str) -> None:
 
 @pytest.mark.long
 def test_ten_visitors_at_once_are_served_in_turn_in_flat_memory(folders: tuple[Path, Path]) -> None:
-    """Half a minute of questions, each visitor asking again when it has its answer; a tiny model, so that many are asked."""
+    """Half a minute of questions, each visitor asking again once answered; a tiny model, so that many are asked."""
 
     def visit(url: str, until: float) -> tuple[list[float], float]:
         client, waits = Client(url, verbose=False), []
