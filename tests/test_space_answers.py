@@ -383,7 +383,7 @@ def require_an_endpoint_that_needs_only_the_prompt(url: str) -> None:
 
 @pytest.mark.long
 def test_ten_visitors_at_once_are_served_in_turn_in_flat_memory(folders: tuple[Path, Path]) -> None:
-    """Half a minute of questions, each visitor asking again once answered; a tiny model, so that many are asked."""
+    """A minute of questions, each visitor asking again when it has its answer; a tiny model, so that many are asked."""
 
     def visit(url: str, until: float) -> tuple[list[float], float]:
         client, waits = Client(url, verbose=False), []
@@ -400,7 +400,7 @@ def test_ten_visitors_at_once_are_served_in_turn_in_flat_memory(folders: tuple[P
         visit(url, time.monotonic() + 5)
         before = psutil.Process(pid).memory_info().rss
         with ThreadPoolExecutor(10) as pool:
-            visits = list(pool.map(visit, [url] * 10, [time.monotonic() + 30] * 10))
+            visits = list(pool.map(visit, [url] * 10, [time.monotonic() + 60] * 10))
         after = psutil.Process(pid).memory_info().rss
     served, longest = [len(waits) for waits, _ in visits], max(max(waits) for waits, _ in visits)
     print(f"answers {served}, longest wait {longest:.1f} s, memory {before / 1e6:.0f} to {after / 1e6:.0f} MB")
