@@ -31,7 +31,7 @@ def test_a_real_release_has_the_card_that_was_looked_at(folder, request):
 
 @pytest.mark.parametrize(
     ("group", "methods"),
-    [("goldens", {"random", "magnitude", "wanda"}), ("goldens_wikitext2", {"magnitude", "wanda"})],
+    [("goldens", {"random", "magnitude", "wanda"}), ("goldens_wikitext2", {"random", "magnitude", "wanda"})],
 )
 def test_the_goldens_are_of_these_methods(group, methods):
     assert {Record.read(folder).pruning.method for folder in GOLDENS if folder.parent.name == group} == methods
