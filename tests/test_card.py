@@ -20,6 +20,7 @@ from release.card.render import compare
 from release.card.render import render as rendered
 from release.card.said import sentence
 from release.card.templates import bibliography, environment
+from release.decimals import of_difference
 from release.errors import BadOption
 from release.evals.bbq.result import CategoryTest, Sampling
 from release.resources import resource
@@ -472,3 +473,8 @@ def test_rendering_needs_no_torch():
 )
 def test_an_end_of_an_interval_that_is_not_zero_is_not_written_as_zero(low, high, digits, written) -> None:
     assert text.interval(Estimate(value=1.0, low=low, high=high), digits) == written
+
+
+@pytest.mark.parametrize(("value", "digits"), [(1.1e-16, 2), (-5.6e-17, 2), (4e-6, 7), (0.0, 2)])
+def test_a_difference_that_rounding_alone_made_has_no_more_digits_than_none(value, digits) -> None:
+    assert of_difference(value, None, None) == digits
