@@ -80,7 +80,7 @@ def exact_percent(share: Decimal) -> str:
 
 
 def interval(estimate: "Estimate", digits: int) -> str:
-    """Write the ends of a 95 % interval: `0.0321 to 0.1198`; one that is not 0 is not written as zero."""
+    """Write the ends of a 95 % interval: `0.0321 to 0.1198`; none is written as zero that is not, or all but."""
     low, high = (fixed(end, showing(end, digits)) for end in (estimate.low, estimate.high))
     return _ends(low, high)
 

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.demo, pytest.mark.long]  # a real model, pruned and me
 NAME = "smollm2-135m-instruct-random-s10"
 RUN = {"seconds": 0, "recalled": 0}
 """What a second measurement says otherwise."""
-SMALL = ["--bbq", "16", "--perplexity", "2", "--latency", "2", "--answers", "off"]
+SMALL = ["--bbq", "16", "--perplexity", "2", "--latency", "2"]
 
 
 def publish(out: Path, *more: str) -> int:

@@ -5,7 +5,7 @@ import math
 MOST_DECIMALS = 4
 """Of a number whose interval is narrow."""
 MOST_OF_SMALL = 9
-"""Of a number so small that fewer would write it as zero; beyond them lies the rounding of fp32."""
+"""Of a number so small that fewer would write it as zero; a smaller one is the rounding of fp32, and reads as zero."""
 FIGURES = 3
 """Significant figures of a number that no interval says more of."""
 ROUNDED_TO_TWO = 3.55
