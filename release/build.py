@@ -48,6 +48,7 @@ from release.stages import Stage
 from release.verification import sparsity_table as sparsity
 from release.verification import weightless
 from release.verification.audit import Audited, audit
+from release.verification.read_back import read_back
 from release.verification.signing import Signer
 from release.workspace import Workspace, carry_side_files, require_side_files
 
@@ -293,18 +294,19 @@ def pruned(bench: Bench, batch: Sequence[PlannedRelease], context: PruneContext 
     base, made = bench.checkpoint, []
     context = context or bench.contexts[_text_key(batch[0].plan)]
     places = [each.workspace for each in batch]
-    jobs = [
+    wanted = [
         Job(each.plan.recipe, at.model, at.work, sparsity.known_budgets(at.model))
         for each, at in zip(batch, places, strict=True)
     ]
     bench.console.begin(Stage.PRUNE)
-    with steady(base.stamps):
-        for each, job, copy in zip(batch, jobs, prune(base, jobs, bench.console, context), strict=True):
+    with steady(base.stamps), read_back(base, wanted) as (jobs, readers):
+        copies = prune(base, jobs, bench.console, context)
+        for each, job, reader, copy in zip(batch, jobs, readers, copies, strict=True):
             pruning = each.workspace.remember(copy.pruning)
             bench.console.begin(Stage.AUDIT)
             carry_side_files(base.folder, each.workspace.model)
             written = open_checkpoint(each.workspace.model)
-            audited = audit(base, written, each.plan.recipe, copy.budgets, copy.sums, bench.console)
+            audited = audit(reader, written, each.plan.recipe, copy.budgets, copy.sums, bench.console)
             sparsity.write(audited.table, each.workspace.model)
             forget_blocks(job)
             if each.plan.with_mask:

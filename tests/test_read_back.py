@@ -1,5 +1,6 @@
 """The audit holds what it reads from the disk against what was computed: another mask may be just as plausible."""
 
+import threading
 from decimal import Decimal
 
 import numpy as np
@@ -7,13 +8,18 @@ import pytest
 
 from release.checkpoint.count import places
 from release.checkpoint.folder import open_checkpoint
-from release.errors import AuditFailed
+from release.checkpoint.rewrite import Target
+from release.errors import AuditFailed, UnusableBase
 from release.pruning.prune import Job, PruneContext, prune
 from release.pruning.recipe import Recipe
 from release.verification.audit import audit
+from release.verification.read_back import ReadBack
 from release.workspace import carry_side_files
+from tests import checkpoints
 
 NAME = "model.layers.1.mlp.up_proj.weight"
+INFINITY = 0x7F80
+"""In bf16."""
 
 
 @pytest.fixture
@@ -27,7 +33,12 @@ def gate(base_folders, tmp_path, console):
     out.mkdir()
     [pruned] = prune(base, [Job(recipe, out, tmp_path / "work")], console, PruneContext(2))
     carry_side_files(base.folder, out)
-    return out, lambda sums=pruned.sums: audit(base, open_checkpoint(out), recipe, pruned.budgets, sums, console)
+
+    def audited(sums=pruned.sums):
+        with ReadBack(base, out, recipe.groups) as reading:
+            return audit(reading, open_checkpoint(out), recipe, pruned.budgets, sums, console)
+
+    return out, audited
 
 
 def exchanged(bits: np.ndarray, dense: np.ndarray) -> None:
@@ -59,3 +70,44 @@ def test_what_lies_on_the_disk_as_it_was_computed_passes(gate):
 def test_what_is_on_record_does_not_depend_on_which_run_wrote_a_tensor(gate):
     _, audited = gate
     assert audited(sums={}).audit == audited().audit
+
+
+@pytest.mark.parametrize("left", [0.0, 0.4, 1.0])
+@pytest.mark.parametrize("method", ["random", "magnitude"])
+def test_files_that_are_read_while_they_are_written_are_found_as_when_they_are_whole(
+    method, left, base_folders, tmp_path, console
+):
+    base, recipe = open_checkpoint(base_folders["llama"]), Recipe.of(method, Decimal("0.5"), 42)
+    out = tmp_path / "out"
+    out.mkdir()
+    [pruned] = prune(base, [Job(recipe, out, tmp_path / "work")], console, PruneContext(2))
+    with ReadBack(base, out, None) as reading:
+        expected = reading.result(pruned.budgets, console)
+    for header in base.headers:
+        whole = out / header.path.name
+        data = whole.read_bytes()
+        if left < 1:
+            whole.unlink()
+        if 0 < left < 1:
+            partial = Target(whole, recipe.tag(base)).partial
+            partial.write_bytes(data[: int(left * len(data))])
+    with ReadBack(base, out, None) as reading:
+        job = Job(recipe, out, tmp_path / "work", follower=reading)
+        [pruned] = prune(base, [job], console, PruneContext(2))
+        assert reading.result(pruned.budgets, console) == expected
+
+
+def test_when_pruning_fails_the_reading_ends_too(base_folders, tmp_path, console):
+    checkpoint = open_checkpoint(checkpoints.copy(base_folders["llama"], tmp_path / "base"))
+    place = places(checkpoint)[NAME]
+    bits = np.memmap(place.path, "<u2", "r+", place.tensor.start, (place.tensor.numel,))
+    bits[-1] = INFINITY
+    bits.flush()
+    checkpoint = open_checkpoint(checkpoint.folder)
+    (tmp_path / "out").mkdir()
+    before = threading.active_count()
+    with ReadBack(checkpoint, tmp_path / "out", None) as reading:
+        job = Job(Recipe.of("random", Decimal("0.5"), 42), tmp_path / "out", tmp_path / "work", follower=reading)
+        with pytest.raises(UnusableBase, match="NaN or infinite"):
+            prune(checkpoint, [job], console, PruneContext(2))
+    assert threading.active_count() == before

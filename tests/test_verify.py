@@ -24,6 +24,7 @@ from release.pruning.prune import sizes_of
 from release.pruning.recipe import Recipe
 from release.pruning.registry import METHODS
 from release.verification.audit import audit
+from release.verification.read_back import ReadBack
 from tests import checkpoints
 from tests.forge import agree
 
@@ -303,8 +304,8 @@ def test_the_gate_refuses_files_that_are_not_as_planned(pruned, base_folders, co
     base, written = open_checkpoint(base_folders["mistral"]), open_checkpoint(pruned)
     recipe = Recipe.of("random", Decimal("0.3"), 42)
     allowed = uniform(sizes_of(base), recipe.sparsity)
-    with pytest.raises(AuditFailed, match=touched):
-        audit(base, written, recipe, allowed, {}, console)
+    with ReadBack(base, pruned, recipe.groups) as reading, pytest.raises(AuditFailed, match=touched):
+        audit(reading, written, recipe, allowed, {}, console)
 
 
 def emptied(base: Path) -> str:

@@ -81,6 +81,11 @@ class DiskWriter:
             data = data[whole:]
         self._gather(data)
 
+    @property
+    def landed(self) -> int:
+        """Bytes from the file's first on that were given to the disk; what waits in memory is not among them."""
+        return self._start
+
     def finish(self) -> None:
         """Return when all is on the disk."""
         self._flush()
@@ -117,12 +122,13 @@ class PieceReader:
         largest: Bytes of the largest piece.
         keep: How many pieces, with the latest, stay as they were read.
         direct: Past the page cache.
+        growing: Whether it is still written to.
     """
 
-    def __init__(self, path: Path, largest: int, keep: int, direct: bool) -> None:
+    def __init__(self, path: Path, largest: int, keep: int, direct: bool, *, growing: bool = False) -> None:
         self._path = path
         self._file = _RawFile(path, os.O_RDONLY, direct)
-        self._stamp = stamp_of(os.fstat(self._file.cached))
+        self._stamp = None if growing else self._now()
         self._buffers = cycle([_pages(largest + 2 * BLOCK) for _ in range(keep)])
 
     def __enter__(self) -> Self:
@@ -139,15 +145,18 @@ class PieceReader:
         """Read a piece.
 
         Raises:
-            UnusableBase: The file ends before, or was changed since it was opened.
+            UnusableBase: The file ends before, or was changed since it was opened, unless it grows.
         """
         skip = start % BLOCK
         whole = -(-(skip + nbytes) // BLOCK) * BLOCK
         room = next(self._buffers)
         got = self._file.read(room[:whole], start - skip)
-        if got < skip + nbytes or self._stamp != stamp_of(os.fstat(self._file.cached)):
+        if got < skip + nbytes or self._stamp not in (None, self._now()):
             raise changed(self._path.name)
         return room[skip : skip + nbytes]
+
+    def _now(self) -> Stamp:
+        return stamp_of(os.fstat(self._file.cached))
 
 
 class SteadyReader:

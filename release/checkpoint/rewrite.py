@@ -22,6 +22,7 @@ import numpy as np
 from release.checkpoint.buffers import POOL, room_at
 from release.checkpoint.disk import DiskWriter, SteadyReader
 from release.checkpoint.header import Header, Raw, Tensor
+from release.checkpoint.landed import Landed
 from release.checkpoint.stage_timer import StageTimer
 from release.digests import FileDigest
 from release.errors import DiskFull, UnusableBase
@@ -52,11 +53,13 @@ class Target:
     Attributes:
         tag: Names what is being written; a partial file of the same tag is continued.
         hashed: Whether its SHA-256 is wanted.
+        landed: Is told how far it is written, where somebody reads it meanwhile.
     """
 
     path: Path
     tag: str
     hashed: bool = False
+    landed: Landed | None = None
 
     @property
     def partial(self) -> Path:
@@ -140,6 +143,8 @@ class _PartialFile:
         self._sha = _hashed(target.partial) if target.hashed else None
         self._writer, self._hasher = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
         self._in_hand: list[Future[None]] = []
+        if target.landed:
+            target.landed.begin(target.partial, self._file.landed)
 
     def __enter__(self) -> Self:
         return self
@@ -162,6 +167,8 @@ class _PartialFile:
         self._settle()
         with self._busy.on("write"):
             self._file.finish()
+        if self._target.landed:
+            self._target.landed.finish(self._target.partial)
         if self._sha is None:
             return WrittenFile(self._sums, None)
         name, size = self._target.path.name, self._header.size
@@ -170,6 +177,8 @@ class _PartialFile:
     def _write(self, data: Raw) -> None:
         with self._busy.on("write"):
             self._file.write(data)
+        if self._target.landed:
+            self._target.landed.reach(self._file.landed)
 
     def _hash(self, data: Raw, sha: "hashlib._Hash") -> None:
         with self._busy.on("hash"):

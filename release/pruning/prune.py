@@ -3,13 +3,14 @@
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from release.checkpoint.buffers import room_like
 from release.checkpoint.folder import Checkpoint
 from release.checkpoint.header import Header, Raw, Tensor
+from release.checkpoint.landed import Landed
 from release.checkpoint.prunable import block_of, prunable
 from release.checkpoint.rewrite import Change, Edit, Target, WrittenFile, rewrite
 from release.checkpoint.stage_timer import StageTimer
@@ -43,12 +44,25 @@ class Job:
         destination: An existing folder.
         work: Folder for what must be kept between a kill and the next run.
         known: Budgets that an earlier run worked out, where the recipe and the base's shapes alone do not give them.
+        follower: Reads the files while they are written.
     """
 
     recipe: Recipe
     destination: Path
     work: Path
     known: Budgets | None = None
+    follower: "Follower | None" = field(default=None, compare=False)
+
+
+class Follower(Protocol):
+    """Who reads weight files while they are written."""
+
+    def begin(self, budgets: Budgets) -> Mapping[str, Landed]:
+        """Return who is to be told how far each file is written, by its name.
+
+        Args:
+            budgets: What each tensor owes.
+        """
 
 
 @dataclass(frozen=True)
@@ -105,6 +119,7 @@ class _Decided:
     Attributes:
         store: The blocks that calibration made; None where weights and seed decide.
         unreached: Tensors that saw no calibration token.
+        landed: Who is told how far each file is written, by its name.
     """
 
     job: Job
@@ -112,6 +127,12 @@ class _Decided:
     store: BlockStore | None = None
     calibration: Calibration | None = None
     unreached: tuple[str, ...] = field(default=())
+    landed: Mapping[str, Landed] = field(default_factory=dict)
+
+    def followed(self) -> "_Decided":
+        """Begin to be read while it is written, where that is wanted."""
+        follower = self.job.follower
+        return replace(self, landed=follower.begin(self.budgets)) if follower else self
 
 
 def sizes_of(checkpoint: Checkpoint) -> dict[str, int]:
@@ -137,7 +158,7 @@ def prune(base: Checkpoint, jobs: Sequence[Job], console: Console, context: Prun
     continued = [_left_from_before(base, job) for job in jobs]
     busy = StageTimer()
     with busy.on("decide"):
-        decided = [_decide(base, job, console, context) for job in jobs]
+        decided = [_decide(base, job, console, context).followed() for job in jobs]
     first = jobs[0].recipe
     with console.step(f"Prune ({first.method}, {_listed(jobs)})", base.size * len(jobs), BYTES) as advance:
         written = _write_shards(base, decided, context.workers, advance, busy)
@@ -284,6 +305,7 @@ def _write_shards(
     for header in base.headers:
         places = [each.job.destination / header.path.name for each in decided]
         open_ones = [i for i, place in enumerate(places) if not place.exists()]
+        _tell_of_finished(decided, places)
         advance(header.size * (len(places) - len(open_ones)))
         if open_ones:
             written = _write_shard(base, header, [decided[i] for i in open_ones], threads, advance, busy)
@@ -292,10 +314,20 @@ def _write_shards(
     return found
 
 
+def _tell_of_finished(decided: Sequence[_Decided], places: Sequence[Path]) -> None:
+    """Let files be read that an earlier run finished."""
+    for each, place in zip(decided, places, strict=True):
+        if place.exists() and (landed := each.landed.get(place.name)):
+            landed.whole(place)
+
+
 def _write_shard(
     base: Checkpoint, header: Header, decided: Sequence[_Decided], threads: int, advance: Advance, busy: StageTimer
 ) -> tuple[WrittenFile, ...]:
-    targets = [Target(each.job.destination / header.path.name, each.job.recipe.tag(base)) for each in decided]
+    name = header.path.name
+    targets = [
+        Target(each.job.destination / name, each.job.recipe.tag(base), landed=each.landed.get(name)) for each in decided
+    ]
     changes = dict.fromkeys(decided[0].budgets.parts, _change(decided))
     edit = Edit(changes, decided[0].job.recipe.allow_nonfinite)
     return rewrite(header, targets, edit, threads, advance, busy)

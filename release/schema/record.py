@@ -154,8 +154,8 @@ class Pruning(Frozen):
         algorithm_version: Version of the method's arithmetic; part of what the mask depends on.
         updates_kept_weights: Whether the method may change weights that it keeps.
         target_sparsity: As asked, exact.
-        seconds: Wall time of calibration, read, mask, write and hash together, which overlap; None where an
-            interrupted run was continued, since no one clock saw it all.
+        seconds: Wall time of calibration, read, mask, write and hash together, which overlap; a single copy is read
+            again meanwhile. None where an interrupted run was continued, since no one clock saw it all.
         work: The same, split up.
         threads: Worker threads used.
         together: Pruned copies that were written from the same read; `seconds` is the time of all of them.

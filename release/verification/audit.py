@@ -7,22 +7,19 @@ bit-identical, and no NaN or Inf that the base had not.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from release.checkpoint.count import BaseReader, CountPlan, count
-from release.checkpoint.files import Folder
 from release.checkpoint.folder import Checkpoint
 from release.checkpoint.prunable import left_dense
 from release.checkpoint.tally import TensorCount
 from release.digests import FileDigest
 from release.errors import AuditFailed
 from release.format import listed
-from release.progress import BYTES, Console
+from release.progress import Console
 from release.pruning.budget import Budgets
 from release.pruning.recipe import Recipe
 from release.schema.record import Audit, Check, ModuleAudit
-from release.sources.known_digests import KnownFiles
 from release.verification import sparsity_table as sparsity
+from release.verification.read_back import ReadBack
 
 
 @dataclass(frozen=True)
@@ -40,14 +37,14 @@ class Audited:
 
 
 def audit(
-    base: Checkpoint,
+    reading: ReadBack,
     written: Checkpoint,
     recipe: Recipe,
     allowed: Budgets,
     computed: Mapping[str, int],
     console: Console,
 ) -> Audited:
-    """Read base and written files and judge them.
+    """Judge base and written files by what was read of them.
 
     Args:
         allowed: What each tensor owed.
@@ -56,12 +53,12 @@ def audit(
     Raises:
         AuditFailed: Names every check that failed, and where.
     """
-    files, counts, base_files = _read(base, written, allowed, recipe.groups, console)
-    table = sparsity.rows(counts, allowed)
-    as_written = check_headers(base, written), check_read_back(computed, counts, files)
-    checks = (*as_written, *_as_planned(recipe, allowed, counts))
+    found = reading.result(allowed, console)
+    table = sparsity.rows(found.counts, allowed)
+    as_written = check_headers(reading.base, written), check_read_back(computed, found.counts, found.files)
+    checks = (*as_written, *_as_planned(recipe, allowed, found.counts))
     refuse_failed(checks)
-    return Audited(summarise(recipe, written, table, checks, files), table, base_files)
+    return Audited(summarise(recipe, written, table, checks, found.files), table, found.base_files)
 
 
 def refuse_failed(checks: Iterable[Check]) -> None:
@@ -76,26 +73,6 @@ def refuse_failed(checks: Iterable[Check]) -> None:
             f"The written files are not what was planned; nothing is published.{found}",
             "Remove the release folder and run again; if it happens twice, suspect disk or memory.",
         )
-
-
-def _read(
-    base: Checkpoint, written: Checkpoint, allowed: Budgets, groups: tuple[int, int] | None, console: Console
-) -> tuple[tuple[FileDigest, ...], tuple[TensorCount, ...], tuple[FileDigest, ...]]:
-    known = KnownFiles.of(header.path for header in base.headers)
-    if known.digests:
-        console.say(f"Not hashed again, since nothing changed since it was hashed here: {_named(known.digests)}.")
-    step = console.step("Audit: read the files again", written.size, BYTES)
-    with step as advance, BaseReader(base, known=known.digests) as dense:
-        plan = CountPlan(allowed.zeros, dense, groups, summed=True)
-        # Past the page cache, as they were written.
-        results = [count(h, plan, advance, Folder(h.path.parent, direct=True)) for h in written.headers]
-        files = tuple(file for file, _ in results)
-        base_files = known.confirmed(dense.digests())
-        return files, tuple(c for _, counts in results for c in counts), base_files
-
-
-def _named(paths: Iterable[Path]) -> str:
-    return listed([path.name for path in paths])
 
 
 def check_headers(base: Checkpoint, written: Checkpoint) -> Check:
