@@ -54,7 +54,8 @@ class TensorCount(Frozen):
         changed: Elements that differ from the base, other than prunable ones that became +0.0; None where no base
             was read.
         first_changed: Flat index of the first such element; None where there is none.
-        nonfinite_before: The base's NaN and infinities.
+        nonfinite_before: The base's NaN and infinities, as far as they lie near some of the file's: elsewhere they are
+            not looked for.
         unfilled: Groups of a pattern that hold fewer zeros than it asks for; None where there is no pattern.
         crowded: The base's zeros that are more than the pattern's in their group; None without pattern or base.
         moved: Of a prunable one whose kept weights may change, where a base was read.
@@ -121,15 +122,16 @@ class Tally:
         bits, other = self._bits(data), self._bits(before.result()) if before else None
         for start in range(0, bits.size, CHUNK):
             part = bits[start : start + CHUNK]
-            self._count(part)
+            nonfinite = self._count(part)
             if other is not None:
-                self._compare(part, other[start : start + CHUNK])
+                self._compare(part, other[start : start + CHUNK], nonfinite)
             self.seen += part.size
 
     def _bits(self, data: Raw) -> Bits:
         return self.tensor.bits(data) if self.tensor.is_float else data
 
-    def _count(self, bits: Bits) -> None:
+    def _count(self, bits: Bits) -> int:
+        """Count some elements, and return how many of them are not finite."""
         zeros, nonfinite = _look(self.tensor, bits)
         self.zeros += zeros
         self.nonfinite += nonfinite
@@ -137,11 +139,17 @@ class Tally:
             self.marks.update(packed(self.tensor, bits).data)
         if self.groups:
             self.unfilled += int(np.count_nonzero(_surplus(self.tensor, bits, *self.groups) < 0))
+        return nonfinite
 
-    def _compare(self, bits: Bits, before: Bits) -> None:
-        zeros, nonfinite = _look(self.tensor, before)
-        self.zeros_before += zeros
-        self.nonfinite_before += nonfinite
+    def _compare(self, bits: Bits, before: Bits, nonfinite: int) -> None:
+        """Hold some elements against the base's.
+
+        Args:
+            nonfinite: How many of them are not finite.
+        """
+        if nonfinite:
+            self.nonfinite_before += _look(self.tensor, before)[1]
+        self.zeros_before += _zeros(self.tensor.magnitude(before)) if self.tensor.is_float else 0
         differs = bits != before
         if self.prunable:
             differs &= bits != 0  # +0.0 is what pruning writes
@@ -193,7 +201,11 @@ def _look(tensor: Tensor, bits: Bits) -> tuple[int, int]:
     magnitude = tensor.magnitude(bits)
     # The largest is found at half the price of counting, and hardly ever there is anything to count.
     nonfinite = np.count_nonzero(magnitude >= tensor.infinity) if magnitude.max() >= tensor.infinity else 0
-    return bits.size - int(np.count_nonzero(magnitude)), int(nonfinite)
+    return _zeros(magnitude), int(nonfinite)
+
+
+def _zeros(magnitude: Bits) -> int:
+    return magnitude.size - int(np.count_nonzero(magnitude))
 
 
 def _movement(tensor: Tensor, bits: Bits, before: Bits) -> NDArray[np.float64]:

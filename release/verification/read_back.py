@@ -2,7 +2,7 @@
 
 Writing keeps the disk busy and leaves the processor idle, hashing and counting do the reverse: side by side they take
 little more than the longer of the two. Nothing is read before it was given to the disk, and all of it past the page
-cache, so that what is counted is what lies there.
+cache where the system lets, so that what is counted is what lies there.
 """
 
 import sys
