@@ -64,7 +64,14 @@ MADE, TOKEN = "copying and hashing as many bytes", "`generate` of one token"
 COPY = "`cp`, `sync`, then hashlib's SHA-256 of the same files"
 HASH = "hashlib's SHA-256 of the same files"
 ROWS = (
-    Row("prune.first", "prune", "`release prune`, random, of a base not seen before", "whole command", COPY, 1.2),
+    Row(
+        "prune.first",
+        "prune",
+        "`release prune`, random, of a base not seen before, which is hashed, too",
+        "whole command",
+        COPY,
+        1.2,
+    ),
     Row("prune.whole.random", "prune", "the same once more: class and digest are known", "whole command", COPY, 1.2),
     Row("prune.whole.magnitude", "prune", "the same with magnitude", "whole command", COPY, 1.2),
     Row("prune.random", "prune", "random prune, checksummed and synced", "step", COPY),

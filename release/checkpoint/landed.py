@@ -13,7 +13,7 @@ from release.errors import ReleaseError
 
 
 class NeverWritten(ReleaseError):
-    """A file that is waited for will not be written any further."""
+    """A file that was given up before it was read to its end."""
 
 
 class Landed:
@@ -53,7 +53,7 @@ class Landed:
         self.finish(path)
 
     def give_up(self) -> None:
-        """Say that nothing more comes."""
+        """Let nobody wait or read any longer: whoever wrote has failed, or was told to stop."""
         with self._changed:
             self._given_up = True
             self._changed.notify_all()
@@ -62,13 +62,13 @@ class Landed:
         """Read a piece, once it is there.
 
         Raises:
-            NeverWritten: It will not be.
+            NeverWritten: It was given up.
             UnusableBase: The file was cut meanwhile.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._given_up or self._bytes >= start + nbytes)
-            if self._path is None or self._bytes < start + nbytes:
-                raise NeverWritten("The file is not written any further.", "Run the same command again.")
+            if self._path is None or self._given_up:
+                raise NeverWritten("The file is not written or read any further.", "Run the same command again.")
             self._reader = self._reader or _opened(self._path)
         return self._reader.read(start, nbytes)
 

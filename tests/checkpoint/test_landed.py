@@ -68,7 +68,7 @@ def test_a_piece_is_waited_for_until_its_last_byte_is_there(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("begun", [False, True])
-def test_who_waits_for_what_will_not_be_written_is_told_so(tmp_path: Path, begun: bool) -> None:
+def test_what_is_given_up_is_neither_waited_for_nor_read_any_longer(tmp_path: Path, begun: bool) -> None:
     path = tmp_path / "partial"
     path.write_bytes(b"1234")
     landed = Landed()
@@ -79,6 +79,8 @@ def test_who_waits_for_what_will_not_be_written_is_told_so(tmp_path: Path, begun
         threading.Timer(0.1, landed.give_up).start()
         with pytest.raises(NeverWritten):
             found.result(SOON)
+    with pytest.raises(NeverWritten):
+        landed.read(0, 1)
     landed.close()
 
 
