@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from release.checkpoint.disk import BLOCK, STAGE, DiskWriter
+from release.checkpoint.files import PIECE
 from release.checkpoint.landed import Landed, NeverWritten
 from release.errors import UnusableBase
 
@@ -30,13 +31,16 @@ def written(path: Path, data: np.ndarray, parts: list[int], landed: Landed) -> N
     path.replace(path.with_name("whole"))
 
 
+@settings(max_examples=25)
 @given(
-    st.lists(st.integers(1, STAGE + BLOCK + 1), min_size=1, max_size=4), st.integers(1, 3 * BLOCK), st.integers(0, 9)
+    st.lists(st.integers(1, STAGE + BLOCK + 1), min_size=1, max_size=3),
+    st.integers(PIECE // 16, PIECE),
+    st.integers(0, 9),
 )
 def test_whatever_the_parts_it_is_read_as_it_is_written(
     tmp_path_factory: pytest.TempPathFactory, parts: list[int], step: int, seed: int
 ) -> None:
-    folder, step = tmp_path_factory.mktemp("landed"), 32 * step
+    folder = tmp_path_factory.mktemp("landed")
     data = np.random.default_rng(seed).integers(0, 256, sum(parts) + 7, dtype=np.uint8)
     landed = Landed()
 
