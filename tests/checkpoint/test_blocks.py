@@ -16,7 +16,7 @@ from release.checkpoint.count import Place, places
 from release.checkpoint.folder import open_checkpoint
 from release.checkpoint.header import Tensor
 from release.errors import UnusableBase
-from release.models.blocks import Block, BlockModel, Call
+from release.models.blocks import Block, BlockModel, Call, alike
 from release.models.classes import blocks_of
 from release.models.slots import Slot, slots
 from tests import checkpoints
@@ -436,6 +436,25 @@ def other(folder, model_type, **settings):
     config = AutoConfig.for_model(model_type, **(checkpoints.SMALL | settings))
     AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).save_pretrained(folder)
     return folder
+
+
+ANGLES, MASK = torch.linspace(0, 1, 12).reshape(1, 3, 4).cos(), torch.tensor([True, False, True])
+
+
+@pytest.mark.parametrize(
+    ("angles", "mask", "expected"),
+    [
+        (ANGLES.clone(), MASK.clone(), True),
+        (ANGLES.nextafter(torch.tensor(2.0)), MASK, True),
+        (ANGLES + 1e-3, MASK, False),
+        (ANGLES * torch.nan, MASK, False),
+        (ANGLES[:, :2], MASK, False),
+        (ANGLES, ~MASK, False),
+    ],
+)
+def test_what_blocks_are_told_is_the_same_but_for_rounding(angles, mask, expected):
+    first = Call((), {"position_embeddings": (ANGLES, ANGLES), "attention_mask": MASK})
+    assert alike([first], [Call((), {"position_embeddings": (ANGLES, angles), "attention_mask": mask})]) is expected
 
 
 def test_a_decoder_that_tells_its_blocks_about_the_tokens_is_refused(tmp_path):
