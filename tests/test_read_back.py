@@ -13,7 +13,7 @@ from release.errors import AuditFailed, UnusableBase
 from release.pruning.prune import Job, PruneContext, prune
 from release.pruning.recipe import Recipe
 from release.verification.audit import audit
-from release.verification.read_back import ReadBack
+from release.verification.read_back import ReadBack, read_back
 from release.workspace import carry_side_files
 from tests import checkpoints
 
@@ -111,3 +111,16 @@ def test_when_pruning_fails_the_reading_ends_too(base_folders, tmp_path, console
         with pytest.raises(UnusableBase, match="NaN or infinite"):
             prune(checkpoint, [job], console, PruneContext(2))
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(("copies", "system", "followed"), [(1, "linux", 1), (1, "win32", 0), (3, "linux", 0)])
+def test_a_single_copy_is_followed_where_an_open_file_can_be_renamed(
+    copies, system, followed, base_folders, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("sys.platform", system)
+    base, recipe = open_checkpoint(base_folders["llama"]), Recipe.of("random", Decimal("0.5"), 42)
+    wanted = [Job(recipe, tmp_path / str(number), tmp_path / "work") for number in range(copies)]
+    with read_back(base, wanted) as (jobs, readers):
+        assert [job.follower for job in jobs if job.follower] == readers[:followed]
+        assert [job.destination for job in jobs] == [job.destination for job in wanted]
+    assert len(readers) == copies

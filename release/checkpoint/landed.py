@@ -48,8 +48,8 @@ class Landed:
         self.reach(found.st_size)
 
     def whole(self, path: Path) -> None:
-        """Say that the file is there, whole and under its last name."""
-        self._path = path
+        """Say that the file is there, whole and under its last name; it is opened when it is read."""
+        self._path = path  # a model of hundreds of files would hold more open than macOS lets a process
         self.finish(path)
 
     def give_up(self) -> None:

@@ -94,6 +94,18 @@ def test_a_base_of_any_layout_is_compared_and_its_files_hashed(tmp_path, pruned,
     assert (found[INDEX].changed, found[INDEX].first_changed) == (0, None)
 
 
+def test_what_is_not_finite_in_a_file_is_not_new_where_the_base_has_it_too(tmp_path, pruned):
+    [header] = checkpoint(tmp_path / "pruned", [pruned]).headers
+    dense = values()
+    dense[KEPT][30, 2] = np.nan  # the infinity beside it is new
+    dense[PRUNED][39, 4] = np.inf  # pruned away
+    with BaseReader(checkpoint(tmp_path / "base", [dense])) as base:
+        _, counts = count(header, CountPlan({PRUNED}, base), lambda _: None)
+    found = {c.name: c for c in counts}
+    assert (found[KEPT].nonfinite, found[KEPT].nonfinite_before) == (2, 1)
+    assert (found[PRUNED].nonfinite, found[PRUNED].changed) == (0, 1)
+
+
 @pytest.mark.parametrize(("n", "m"), [(2, 4), (1, 2), (3, 8), (12, 16)])
 def test_groups_of_a_pattern_are_counted_one_by_one(tmp_path, pruned, n, m):
     [header] = checkpoint(tmp_path / "pruned", [pruned]).headers
